@@ -1,0 +1,147 @@
+package config
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Config is the complete configuration. Its zero value is not usable: start from [Default] or [Load].
+type Config struct {
+	PublicURL    string // origin under which clients reach the server; empty only while the port of Listen is 0
+	Issuer       string // RFC 8414 issuer identifier, immutable once the server has started with it
+	BasePath     string // path prefix of the OAuth endpoints
+	Listen       string // host:port of the public listener
+	BehindProxy  bool   // a reverse proxy ends TLS in front of the listeners
+	TLS          TLS
+	Admin        Admin
+	Database     Database
+	DataDir      string // holds the SQLite file and the generated keys
+	SystemSecret Secret // signing keys are derived from it; empty: the server generates and keeps one in DataDir
+	// SystemSecretsPrevious still verify tokens after SystemSecret was replaced.
+	SystemSecretsPrevious []Secret
+	Tokens                Tokens
+	Scopes                map[string]Scope    // by scope name
+	Resources             map[string]Resource // by RFC 8707 resource identifier
+	DefaultResource       string              // audience of requests that name no resource
+	Registration          Registration
+	Login                 Login
+	RateLimits            RateLimits
+	Log                   Log
+	Tracing               Tracing
+}
+
+// TLS names the certificate of the listeners. Both files or neither.
+type TLS struct {
+	CertFile string
+	KeyFile  string
+}
+
+// Admin is the listener of the admin API.
+type Admin struct {
+	Listen string
+	Key    Secret // first admin key; empty: the server generates one
+}
+
+// Database says where the data lives.
+type Database struct {
+	URL DatabaseURL
+}
+
+// Tokens holds lifespans and formats.
+type Tokens struct {
+	AccessLifespan  time.Duration
+	RefreshLifespan time.Duration // of one refresh token, counted from its issue
+	// RefreshAbsoluteLifespan is counted from the login: rotation never extends a grant beyond it.
+	RefreshAbsoluteLifespan time.Duration
+	RefreshGrace            time.Duration // a rotated refresh token still works inside its family for this long
+	CodeLifespan            time.Duration
+	Format                  string // opaque or jwt
+	// ClientCredentialsRefresh also issues refresh tokens to machines, which RFC 6749 §4.4.3 advises against.
+	ClientCredentialsRefresh bool
+}
+
+// Scope is one scope that tokens may carry.
+type Scope struct {
+	Description string   `yaml:"description,omitempty" json:"description,omitempty"` // shown on the consent page
+	Tools       []string `yaml:"tools" json:"tools"`                                 // MCP tools that the scope allows
+}
+
+// Resource is one protected resource that tokens may be for.
+type Resource struct {
+	Name   string   `yaml:"name,omitempty" json:"name,omitempty"` // shown to people
+	Scopes []string `yaml:"scopes" json:"scopes"`                 // scopes that the resource understands
+}
+
+// Registration is dynamic client registration, RFC 7591.
+type Registration struct {
+	Enabled bool
+}
+
+// Login says how people prove who they are.
+type Login struct {
+	Methods []string // any of LoginLocal, LoginOIDC, LoginHeader; none: only machines get tokens
+	OIDC    LoginOIDCProvider
+	Header  LoginTrustedHeader
+}
+
+// The values of Login.Methods.
+const (
+	LoginLocal  = "local"
+	LoginOIDC   = "oidc"
+	LoginHeader = "header"
+)
+
+// LoginOIDCProvider is the upstream OpenID Connect provider.
+type LoginOIDCProvider struct {
+	Issuer       string
+	ClientID     string
+	ClientSecret Secret
+	Scopes       []string
+	GroupsClaim  string // ID token claim that lists the person's groups
+}
+
+// LoginTrustedHeader takes the person's name from a request header that an authenticating proxy sets.
+type LoginTrustedHeader struct {
+	Name    string   // header with the user name
+	Groups  string   // header with comma-separated groups; empty: people have no groups
+	Proxies []string // CIDRs of the proxies that are believed; everyone else's headers are ignored
+}
+
+// RateLimits bound how often callers may ask. Zero means no limit.
+type RateLimits struct {
+	ClientPerHour  int // requests of one authenticated client
+	AddressPerHour int // requests of one address that failed to authenticate
+}
+
+// Log says how much is logged, and how.
+type Log struct {
+	Level  string // debug, info, warn or error
+	Format string // text or json
+}
+
+// Tracing exports OpenTelemetry spans.
+type Tracing struct {
+	Endpoint    string  // OTLP/HTTP URL; empty: off
+	SampleRatio float64 // 0 to 1
+}
+
+// Endpoint returns the public URL of one OAuth endpoint, for example "token".
+func (c Config) Endpoint(name string) string {
+	return c.PublicURL + c.BasePath + "/" + name
+}
+
+// Enabled reports whether certificate files are configured.
+func (t TLS) Enabled() bool { return t.CertFile != "" && t.KeyFile != "" }
+
+// AdminTLS reports whether the admin listener speaks TLS: on loopback it stays on plain HTTP, so that the shell
+// commands reach it whatever name the certificate carries.
+func (c Config) AdminTLS() bool { return c.TLS.Enabled() && !isLoopbackListen(c.Admin.Listen) }
+
+// SlogLevel is the level for log/slog. A level that validation refuses counts as info.
+func (l Log) SlogLevel() slog.Level {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		return slog.LevelInfo
+	}
+	return level
+}

@@ -1,0 +1,150 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// variablePrefix begins the name of every environment variable of the server.
+const variablePrefix = "FOSITE_MCP_"
+
+// Key is one setting.
+type Key struct {
+	Name string // as in the file, groups separated by dots: "admin.listen"
+	Doc  string // one sentence of Markdown
+
+	follows string            // where the default comes from, when Default leaves the field empty
+	field   func(*Config) any // pointer to the field
+}
+
+// Keys lists every setting in the order in which people read them.
+func Keys() []Key {
+	return append(serverKeys(), policyKeys()...)
+}
+
+func serverKeys() []Key {
+	return []Key{
+		{"public_url", "Origin under which clients reach the server, without a trailing slash.", "`http://127.0.0.1:` and the port of `listen` (`https` with `tls`)", func(c *Config) any { return &c.PublicURL }},
+		{"issuer", "Issuer identifier (RFC 8414). Stored on first start; it cannot be changed afterwards.", "`public_url`", func(c *Config) any { return &c.Issuer }},
+		{"base_path", "Path prefix of the OAuth endpoints.", "", func(c *Config) any { return &c.BasePath }},
+		{"listen", "Address of the public listener. Port 0 picks a free one.", "", func(c *Config) any { return &c.Listen }},
+		{"behind_proxy", "A reverse proxy ends TLS in front of this server, so plain HTTP may leave loopback.", "", func(c *Config) any { return &c.BehindProxy }},
+		{"tls.cert_file", "PEM certificate chain of the public listener, and of the admin listener where that is not on loopback.", "none", func(c *Config) any { return &c.TLS.CertFile }},
+		{"tls.key_file", "PEM private key that belongs to `tls.cert_file`.", "none", func(c *Config) any { return &c.TLS.KeyFile }},
+		{"admin.listen", "Address of the admin listener.", "", func(c *Config) any { return &c.Admin.Listen }},
+		{"admin.key", "First admin key, at least 16 characters.", "generated on first start into `data_dir`", func(c *Config) any { return &c.Admin.Key }},
+		{"database.url", "`sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`.", "`sqlite:` and `fosite-mcp.db` in `data_dir`", func(c *Config) any { return &c.Database.URL }},
+		{"data_dir", "Folder of the SQLite file and of the generated keys.", "", func(c *Config) any { return &c.DataDir }},
+		{"system_secret", "At least 32 bytes from which the signing keys are derived. Replicas share one.", "generated on first start into `data_dir`", func(c *Config) any { return &c.SystemSecret }},
+		{"system_secrets_previous", "Earlier values of `system_secret` whose tokens still count.", "none", func(c *Config) any { return &c.SystemSecretsPrevious }},
+		{"log.level", "`debug`, `info`, `warn` or `error`.", "", func(c *Config) any { return &c.Log.Level }},
+		{"log.format", "`text` or `json`.", "", func(c *Config) any { return &c.Log.Format }},
+		{"tracing.endpoint", "OTLP/HTTP URL that receives spans.", "none", func(c *Config) any { return &c.Tracing.Endpoint }},
+		{"tracing.sample_ratio", "Share of requests that are traced, 0 to 1.", "", func(c *Config) any { return &c.Tracing.SampleRatio }},
+	}
+}
+
+func policyKeys() []Key {
+	return []Key{
+		{"tokens.access_lifespan", "Life of an access token, 1s to 8760h.", "", func(c *Config) any { return &c.Tokens.AccessLifespan }},
+		{"tokens.refresh_lifespan", "Life of one refresh token; each rotation begins a new one.", "", func(c *Config) any { return &c.Tokens.RefreshLifespan }},
+		{"tokens.refresh_absolute_lifespan", "Life of a grant from its login on, however often its refresh token rotates. Up to 43800h.", "", func(c *Config) any { return &c.Tokens.RefreshAbsoluteLifespan }},
+		{"tokens.refresh_grace", "How long a rotated refresh token still works for its own client, up to 5m. 0s turns it off.", "", func(c *Config) any { return &c.Tokens.RefreshGrace }},
+		{"tokens.code_lifespan", "Life of an authorization code, 10s to 10m.", "", func(c *Config) any { return &c.Tokens.CodeLifespan }},
+		{"tokens.format", "`opaque` or `jwt`.", "", func(c *Config) any { return &c.Tokens.Format }},
+		{"tokens.client_credentials_refresh", "Issue refresh tokens to machines as well.", "", func(c *Config) any { return &c.Tokens.ClientCredentialsRefresh }},
+		{"scopes", "Scope name → `description` (shown on the consent page) and `tools` (MCP tools it allows).", "", func(c *Config) any { return &c.Scopes }},
+		{"resources", "Resource identifier (RFC 8707, the URL of an MCP server) → `name` and `scopes`.", "`public_url` and `/authed/mcp`, with every scope", func(c *Config) any { return &c.Resources }},
+		{"default_resource", "Resource of requests that name none.", "the only resource; must be given when there are several", func(c *Config) any { return &c.DefaultResource }},
+		{"registration.enabled", "Dynamic client registration (RFC 7591).", "", func(c *Config) any { return &c.Registration.Enabled }},
+		{"login.methods", "How people log in: any of `local`, `oidc`, `header`; `[]` leaves only machines.", "", func(c *Config) any { return &c.Login.Methods }},
+		{"login.oidc.issuer", "Issuer of the upstream OpenID Connect provider.", "none", func(c *Config) any { return &c.Login.OIDC.Issuer }},
+		{"login.oidc.client_id", "Client id of this server at that provider.", "none", func(c *Config) any { return &c.Login.OIDC.ClientID }},
+		{"login.oidc.client_secret", "Client secret of this server at that provider.", "none", func(c *Config) any { return &c.Login.OIDC.ClientSecret }},
+		{"login.oidc.scopes", "Scopes asked of that provider, `openid` among them.", "", func(c *Config) any { return &c.Login.OIDC.Scopes }},
+		{"login.oidc.groups_claim", "ID token claim that lists a person's groups.", "", func(c *Config) any { return &c.Login.OIDC.GroupsClaim }},
+		{"login.header.name", "Request header in which an authenticating proxy sends the user name.", "none", func(c *Config) any { return &c.Login.Header.Name }},
+		{"login.header.groups", "Request header with the person's groups, separated by commas.", "none", func(c *Config) any { return &c.Login.Header.Groups }},
+		{"login.header.proxies", "CIDRs of the proxies whose headers are believed.", "none", func(c *Config) any { return &c.Login.Header.Proxies }},
+		{"rate_limits.client_per_hour", "Requests an hour for each authenticated client; 0 means no limit.", "", func(c *Config) any { return &c.RateLimits.ClientPerHour }},
+		{"rate_limits.address_per_hour", "Failed authentications an hour for each address; 0 means no limit.", "", func(c *Config) any { return &c.RateLimits.AddressPerHour }},
+	}
+}
+
+// Variable is the environment variable of the setting, for example FOSITE_MCP_ADMIN_LISTEN.
+func (k Key) Variable() string {
+	return variablePrefix + strings.ToUpper(strings.ReplaceAll(k.Name, ".", "_"))
+}
+
+// FileVariable is the environment variable that names a file with the setting's value; empty unless it is a secret.
+func (k Key) FileVariable() string {
+	if !k.Secret() {
+		return ""
+	}
+	return k.Variable() + "_FILE"
+}
+
+// Secret reports whether the value is masked when shown.
+func (k Key) Secret() bool {
+	switch k.field(new(Config)).(type) {
+	case *Secret, *[]Secret, *DatabaseURL:
+		return true
+	}
+	return false
+}
+
+// Default describes the default in Markdown.
+func (k Key) Default() string {
+	if k.follows != "" {
+		return k.follows
+	}
+	c := Default()
+	switch v := k.field(&c).(type) {
+	case *string:
+		return "`" + *v + "`"
+	case *time.Duration:
+		return "`" + durationText(*v) + "`"
+	case *bool, *int, *float64:
+		encoded, _ := json.Marshal(v) // finite numbers and booleans always encode
+		return "`" + string(encoded) + "`"
+	default:
+		encoded, err := json.Marshal(v)
+		if err != nil {
+			panic(fmt.Sprintf("default of %s: %v", k.Name, err))
+		}
+		return "`" + string(encoded) + "`"
+	}
+}
+
+// composite reports whether the value is a list or a map, which the environment gives as JSON.
+func (k Key) composite() bool {
+	switch k.field(new(Config)).(type) {
+	case *[]string, *[]Secret, *map[string]Scope, *map[string]Resource:
+		return true
+	}
+	return false
+}
+
+// isGroup reports whether name is the part of a key's name before a dot, as "admin" or "login.oidc".
+func isGroup(name string) bool {
+	for _, k := range Keys() {
+		if strings.HasPrefix(k.Name, name+".") {
+			return true
+		}
+	}
+	return false
+}
+
+// durationText writes 336h0m0s as 336h.
+func durationText(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}

@@ -1,0 +1,144 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"time"
+)
+
+// check is one rule: the message is reported under the setting's name when bad.
+type check struct {
+	bad     bool
+	key     string
+	message string
+}
+
+// validate reports every rule that the configuration breaks.
+func (c Config) validate(p *problems) {
+	for _, rules := range [][]check{
+		c.addressRules(), c.storageRules(), c.tokenRules(), c.scopeRules(), c.resourceRules(),
+		c.loginRules(), c.operationRules(), c.notYetRules(),
+	} {
+		for _, rule := range rules {
+			if rule.bad {
+				p.add(rule.key, "%s", rule.message)
+			}
+		}
+	}
+}
+
+func (c Config) addressRules() []check {
+	const exposed = "serves plain HTTP beyond this machine: listen on 127.0.0.1, set tls.cert_file and tls.key_file, or set behind_proxy: true when a reverse proxy ends TLS"
+	_, port, listenProblem := splitListen(c.Listen)
+	_, _, adminProblem := splitListen(c.Admin.Listen)
+	plain := !c.TLS.Enabled() && !c.BehindProxy
+	// public_url and what follows from it stay empty until the server knows its port.
+	pending := c.PublicURL == "" && (port == 0 || listenProblem != "")
+	publicProblem, issuer := "", ""
+	if !pending {
+		publicProblem = originProblem(c.PublicURL)
+	}
+	if c.Issuer != "" && c.Issuer != c.PublicURL {
+		issuer = issuerProblem(c.Issuer)
+	}
+	basePath := basePathProblem(c.BasePath)
+	return []check{
+		{publicProblem != "", "public_url", publicProblem},
+		{issuer != "", "issuer", issuer},
+		{basePath != "", "base_path", basePath},
+		{listenProblem != "", "listen", listenProblem},
+		{adminProblem != "", "admin.listen", adminProblem},
+		{sameSocket(c.Listen, c.Admin.Listen), "admin.listen", "must differ from listen: the admin API never shares a listener with the public endpoints"},
+		{listenProblem == "" && plain && !isLoopbackListen(c.Listen), "listen", exposed},
+		{adminProblem == "" && plain && !isLoopbackListen(c.Admin.Listen), "admin.listen", exposed},
+		{c.TLS.CertFile != "" && c.TLS.KeyFile == "", "tls.key_file", "is missing; tls.cert_file needs it"},
+		{c.TLS.KeyFile != "" && c.TLS.CertFile == "", "tls.cert_file", "is missing; tls.key_file needs it"},
+	}
+}
+
+const (
+	minAdminKey     = 16
+	minSystemSecret = 32
+)
+
+func (c Config) storageRules() []check {
+	const short = "must be at least 32 bytes of randomness, for example from: openssl rand -base64 48"
+	databaseProblem := c.Database.URL.problem()
+	rules := []check{
+		{c.DataDir == "", "data_dir", "must name a folder"},
+		{databaseProblem != "", "database.url", databaseProblem},
+		{c.Admin.Key != "" && len(c.Admin.Key) < minAdminKey, "admin.key", "must be at least 16 characters of randomness, for example from: openssl rand -hex 32"},
+		{c.Admin.Key != "" && !visibleASCII.MatchString(c.Admin.Key.Reveal()), "admin.key", "must be printable ASCII without spaces, because it travels in an HTTP header"},
+		{c.SystemSecret != "" && len(c.SystemSecret) < minSystemSecret, "system_secret", short},
+		{len(c.SystemSecretsPrevious) > 0 && c.SystemSecret == "", "system_secret", "is missing; system_secrets_previous only adds to it"},
+	}
+	for _, previous := range c.SystemSecretsPrevious {
+		rules = append(rules, check{len(previous) < minSystemSecret, "system_secrets_previous", short})
+	}
+	return rules
+}
+
+// Bounds of the lifespans. RFC 6749 §4.1.2 recommends ten minutes at most for a code.
+const (
+	maxAccessLifespan   = 365 * 24 * time.Hour
+	maxAbsoluteLifespan = 5 * 365 * 24 * time.Hour
+	maxRefreshGrace     = 5 * time.Minute
+	minCodeLifespan     = 10 * time.Second
+	maxCodeLifespan     = 10 * time.Minute
+)
+
+func (c Config) tokenRules() []check {
+	t := c.Tokens
+	outside := func(d, low, high time.Duration) bool {
+		return d < low || d > high || d%time.Second != 0 // expires_in counts whole seconds, RFC 6749 §5.1
+	}
+	return []check{
+		{outside(t.AccessLifespan, time.Second, maxAccessLifespan), "tokens.access_lifespan", "must be whole seconds between 1s and 8760h"},
+		{outside(t.RefreshLifespan, time.Second, maxAbsoluteLifespan), "tokens.refresh_lifespan", "must be whole seconds between 1s and 43800h"},
+		{outside(t.RefreshAbsoluteLifespan, time.Second, maxAbsoluteLifespan), "tokens.refresh_absolute_lifespan", "must be whole seconds between 1s and 43800h"},
+		{t.RefreshLifespan > t.RefreshAbsoluteLifespan, "tokens.refresh_lifespan", "must not exceed tokens.refresh_absolute_lifespan"},
+		{outside(t.RefreshGrace, 0, maxRefreshGrace), "tokens.refresh_grace", "must be whole seconds between 0s and 5m"},
+		{outside(t.CodeLifespan, minCodeLifespan, maxCodeLifespan), "tokens.code_lifespan", "must be whole seconds between 10s and 10m"},
+		{t.Format != "opaque" && t.Format != "jwt", "tokens.format", "must be opaque or jwt"},
+	}
+}
+
+var (
+	scopeToken = regexp.MustCompile(`^[!#-\[\]-~]+$`)          // RFC 6749 §3.3
+	toolName   = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`) // MCP tool names
+)
+
+func (c Config) scopeRules() []check {
+	rules := []check{{len(c.Scopes) == 0, "scopes", "must define at least one scope"}}
+	for name, scope := range sorted(c.Scopes) {
+		key := "scopes." + shown(name)
+		rules = append(rules,
+			check{!scopeToken.MatchString(name), key, "is no scope name: RFC 6749 allows printable ASCII without spaces, quotes and backslashes"},
+			check{slices.ContainsFunc(scope.Tools, func(tool string) bool { return !toolName.MatchString(tool) }),
+				key + ".tools", "must hold MCP tool names: 1 to 128 letters, digits and _ . -"})
+	}
+	return rules
+}
+
+func (c Config) resourceRules() []check {
+	_, exists := c.Resources[c.DefaultResource]
+	rules := []check{
+		{c.DefaultResource == "" && len(c.Resources) > 1, "default_resource", "is missing; with several resources it must name the one that requests without a resource mean"},
+		{c.DefaultResource != "" && !exists && len(c.Resources) > 0, "default_resource", "must be one of the identifiers below resources"},
+	}
+	for id, resource := range sorted(c.Resources) {
+		key := "resources." + shown(id)
+		problem := ""
+		if id != c.PublicURL+defaultResourcePath { // public_url has its own rules
+			problem = resourceProblem(id)
+		}
+		rules = append(rules,
+			check{problem != "", key, problem},
+			check{len(resource.Scopes) == 0, key + ".scopes", "must list at least one scope"})
+		for _, scope := range resource.Scopes {
+			_, defined := c.Scopes[scope]
+			rules = append(rules, check{!defined, key + ".scopes", shown(scope) + " is not defined below scopes"})
+		}
+	}
+	return rules
+}

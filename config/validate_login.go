@@ -1,0 +1,169 @@
+package config
+
+import (
+	"iter"
+	"maps"
+	"net/netip"
+	"net/textproto"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+func (c Config) loginRules() []check {
+	l := c.Login
+	known := []string{LoginLocal, LoginOIDC, LoginHeader}
+	rules := []check{
+		{slices.ContainsFunc(l.Methods, func(m string) bool { return !slices.Contains(known, m) }), "login.methods", "must list local, oidc or header"},
+		{len(slices.Compact(slices.Sorted(slices.Values(l.Methods)))) != len(l.Methods), "login.methods", "must list each method once"},
+	}
+	rules = append(rules, l.OIDC.rules(slices.Contains(l.Methods, LoginOIDC))...)
+	return append(rules, l.Header.rules(slices.Contains(l.Methods, LoginHeader))...)
+}
+
+func (o LoginOIDCProvider) rules(used bool) []check {
+	if !used {
+		const unused = "is set, but login.methods does not list oidc; add it there or remove this setting"
+		return []check{
+			{o.Issuer != "", "login.oidc.issuer", unused},
+			{o.ClientID != "", "login.oidc.client_id", unused},
+			{o.ClientSecret != "", "login.oidc.client_secret", unused},
+		}
+	}
+	const missing = "is missing; login.methods lists oidc, which needs it"
+	issuerProblem := ""
+	if o.Issuer != "" {
+		_, issuerProblem = webURL(o.Issuer)
+	}
+	return []check{
+		{o.Issuer == "", "login.oidc.issuer", missing},
+		{issuerProblem != "", "login.oidc.issuer", issuerProblem},
+		{o.ClientID == "", "login.oidc.client_id", missing},
+		{o.ClientSecret == "", "login.oidc.client_secret", missing},
+		{!slices.Contains(o.Scopes, "openid"), "login.oidc.scopes", "must hold openid"},
+		{slices.ContainsFunc(o.Scopes, func(s string) bool { return !scopeToken.MatchString(s) }), "login.oidc.scopes", "must hold scope names: printable ASCII without spaces, quotes and backslashes"},
+		{o.GroupsClaim == "", "login.oidc.groups_claim", "must name a claim, such as groups"},
+	}
+}
+
+// headerToken is a field name, RFC 9110 §5.1.
+var headerToken = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+
+// ownedHeaders have a meaning of their own, so that anybody may send them.
+var ownedHeaders = []string{"Authorization", "Cookie", "Host", "Content-Type", "Content-Length", "User-Agent", "Origin", "Referer"}
+
+func (h LoginTrustedHeader) rules(used bool) []check {
+	if !used {
+		const unused = "is set, but login.methods does not list header; add it there or remove this setting"
+		return []check{
+			{h.Name != "", "login.header.name", unused},
+			{h.Groups != "", "login.header.groups", unused},
+			{len(h.Proxies) > 0, "login.header.proxies", unused},
+		}
+	}
+	unfit := func(name string) bool {
+		return name != "" && (!headerToken.MatchString(name) || slices.Contains(ownedHeaders, textproto.CanonicalMIMEHeaderKey(name)))
+	}
+	rules := []check{
+		{h.Name == "", "login.header.name", "is missing; login.methods lists header, which needs it, such as X-Forwarded-User"},
+		{unfit(h.Name), "login.header.name", "must be the name of a header that only the proxy sets, such as X-Forwarded-User"},
+		{unfit(h.Groups), "login.header.groups", "must be the name of a header that only the proxy sets, such as X-Forwarded-Groups"},
+		{h.Name != "" && strings.EqualFold(h.Name, h.Groups), "login.header.groups", "must differ from login.header.name"},
+		{len(h.Proxies) == 0, "login.header.proxies", "is missing; list the addresses of the proxies that may say who a person is"},
+	}
+	for _, proxy := range h.Proxies {
+		problem := proxyProblem(proxy)
+		rules = append(rules, check{problem != "", "login.header.proxies", problem})
+	}
+	return rules
+}
+
+// proxyProblem accepts a network in its usual form. Networks that hold everybody are refused: whoever reaches the server
+// could then log in as anyone.
+func proxyProblem(text string) string {
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		return "must hold networks; write " + netip.PrefixFrom(addr, addr.BitLen()).String() + " for a single address"
+	}
+	prefix, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		return "must hold networks in CIDR form, such as 10.0.0.0/24"
+	case prefix.Bits() == 0:
+		return "must not hold the network of all addresses: anybody could then log in as anyone"
+	case prefix.Masked() != prefix:
+		return "must hold networks, not hosts with a mask; did you mean " + prefix.Masked().String() + "?"
+	}
+	return ""
+}
+
+func (c Config) operationRules() []check {
+	levels := []string{"debug", "info", "warn", "error"}
+	tracing := ""
+	if c.Tracing.Endpoint != "" {
+		if u, err := url.Parse(c.Tracing.Endpoint); err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
+			tracing = "must be the URL of an OTLP/HTTP collector without user name, such as http://127.0.0.1:4318"
+		}
+	}
+	return []check{
+		{!slices.Contains(levels, c.Log.Level), "log.level", "must be debug, info, warn or error"},
+		{c.Log.Format != "text" && c.Log.Format != "json", "log.format", "must be text or json"},
+		{tracing != "", "tracing.endpoint", tracing},
+		{!(c.Tracing.SampleRatio >= 0 && c.Tracing.SampleRatio <= 1), "tracing.sample_ratio", "must be between 0 and 1"},
+		{c.RateLimits.ClientPerHour < 0, "rate_limits.client_per_hour", "must not be negative; 0 means no limit"},
+		{c.RateLimits.AddressPerHour < 0, "rate_limits.address_per_hour", "must not be negative; 0 means no limit"},
+	}
+}
+
+// notYetRules refuses settings that this version understands and does not act on. Whoever implements one deletes its line.
+func (c Config) notYetRules() []check {
+	const notYet = "is not supported by this version; "
+	return []check{
+		{c.Tokens.Format == "jwt", "tokens.format", notYet + "use opaque"},
+		{c.Tokens.ClientCredentialsRefresh, "tokens.client_credentials_refresh", notYet + "leave it out: machines ask for a new access token with their secret"},
+		{c.Registration.Enabled, "registration.enabled", notYet + "register clients through the admin API"},
+		{c.RateLimits.ClientPerHour > 0, "rate_limits.client_per_hour", notYet + "limit requests in the reverse proxy"},
+		{c.RateLimits.AddressPerHour > 0, "rate_limits.address_per_hour", notYet + "limit requests in the reverse proxy"},
+		{c.Tracing.Endpoint != "", "tracing.endpoint", notYet + "leave it out"},
+	}
+}
+
+// problem says what is wrong with the URL, without its value.
+func (u DatabaseURL) problem() string {
+	if path, ok := u.SQLitePath(); ok {
+		switch {
+		case path == "":
+			return "must name a file: sqlite:PATH"
+		case strings.Contains(path, ":memory:"):
+			return "must name a file: tokens and revocations have to survive a restart"
+		case strings.ContainsAny(path, "?#%\x00"):
+			return "must be a plain file name after sqlite:, without ? # % or options"
+		}
+		return ""
+	}
+	if !u.IsPostgres() {
+		return "must be sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME"
+	}
+	parsed, err := url.Parse(string(u))
+	if err != nil || u.misplaced(parsed) {
+		return "is no valid postgres:// URL; percent-encode special characters of the password, such as / ? # and @"
+	}
+	if _, err := url.ParseQuery(parsed.RawQuery); err != nil {
+		return "has a query that cannot be read; percent-encode special characters"
+	}
+	if strings.Contains(string(u), mask) {
+		return "holds the mask that stands for a password in printed configuration; put the password itself there"
+	}
+	return ""
+}
+
+// sorted iterates in the order of names, so that messages come in the same order every time.
+func sorted[V any](m map[string]V) iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			if !yield(name, m[name]) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,230 @@
+package config
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestEveryRule(t *testing.T) {
+	const (
+		noHTTP   = "serves plain HTTP beyond this machine: listen on 127.0.0.1, set tls.cert_file and tls.key_file, or set behind_proxy: true when a reverse proxy ends TLS"
+		host     = "must name a host in lower case, such as docs.example.com, and a port only where it is not the default one"
+		scheme   = "must begin with https://, or with http:// on loopback"
+		useHTTPS = "must use https: plain http is accepted for loopback hosts only"
+		basePath = "must begin with a slash, end without one, and hold letters, digits and . _ ~ - between single slashes"
+		short    = "must be at least 32 bytes of randomness, for example from: openssl rand -base64 48"
+		notYet   = "is not supported by this version; "
+	)
+	oidc := func(c *Config) {
+		c.Login.Methods = []string{LoginOIDC}
+		c.Login.OIDC.Issuer, c.Login.OIDC.ClientID, c.Login.OIDC.ClientSecret = "https://id.example/", "fosite-mcp", "s"
+	}
+	header := func(c *Config) {
+		c.Login.Methods = []string{LoginHeader}
+		c.Login.Header = LoginTrustedHeader{Name: "X-Forwarded-User", Groups: "X-Forwarded-Groups", Proxies: []string{"10.0.0.0/24"}}
+	}
+	resource := func(id string) func(*Config) {
+		return func(c *Config) { c.Resources = map[string]Resource{id: {Scopes: []string{"mcp:search"}}} }
+	}
+	tests := []struct {
+		change func(*Config)
+		want   string // empty: accepted
+	}{
+		{func(c *Config) {}, ""},
+
+		{func(c *Config) { c.PublicURL = "https://docs.example.com" }, ""},
+		{func(c *Config) { c.PublicURL = "https://docs.example.com:8443" }, ""},
+		{func(c *Config) { c.PublicURL = "http://localhost:9000" }, ""},
+		{func(c *Config) { c.PublicURL = "http://[::1]:9000" }, ""},
+		{func(c *Config) { c.PublicURL = "https://docs.example.com/" }, "public_url: must not end with a slash"},
+		{func(c *Config) { c.PublicURL = "https://docs.example.com/mcp" }, "public_url: must be an origin, such as https://docs.example.com, without path or query; base_path sets the path"},
+		{func(c *Config) { c.PublicURL = "https://docs.example.com?" }, "public_url: must be an origin, such as https://docs.example.com, without path or query; base_path sets the path"},
+		{func(c *Config) { c.PublicURL = "https://docs.example.com#" }, "public_url: must not have a fragment"},
+		{func(c *Config) { c.PublicURL = "https://u:p@docs.example.com" }, "public_url: must not hold a user name or password"},
+		{func(c *Config) { c.PublicURL = "docs.example.com" }, "public_url: " + scheme},
+		{func(c *Config) { c.PublicURL = "HTTPS://docs.example.com" }, "public_url: " + scheme},
+		{func(c *Config) { c.PublicURL = "https:docs.example.com" }, "public_url: " + scheme},
+		{func(c *Config) { c.PublicURL = "https://docs example.com" }, "public_url: must be a URL such as https://docs.example.com"},
+		{func(c *Config) { c.PublicURL = "https://döcs.example.com" }, "public_url: must be a URL such as https://docs.example.com"},
+		{func(c *Config) { c.PublicURL = "https://Docs.example.com" }, "public_url: " + host},
+		{func(c *Config) { c.PublicURL = "https://*.example.com" }, "public_url: " + host},
+		{func(c *Config) { c.PublicURL = "https://docs.example.com:443" }, "public_url: " + host},
+		{func(c *Config) { c.PublicURL = "https://docs.example.com:" }, "public_url: " + host},
+		{func(c *Config) { c.PublicURL = "https://docs.example.com:65536" }, "public_url: " + host},
+		{func(c *Config) { c.PublicURL = "https://docs.example.com:08443" }, "public_url: " + host},
+		{func(c *Config) { c.PublicURL = "http://[0:0:0:0:0:0:0:1]:9000" }, "public_url: " + host},
+		{func(c *Config) { c.PublicURL = "http://docs.example.com" }, "public_url: " + useHTTPS},
+		{func(c *Config) { c.PublicURL = "http://127.0.0.1.example.com" }, "public_url: " + useHTTPS},
+
+		{func(c *Config) { c.Issuer = "https://docs.example.com/a/b" }, ""},
+		{func(c *Config) { c.Issuer = "http://docs.example.com" }, "issuer: " + useHTTPS},
+		{func(c *Config) { c.Issuer = "https://docs.example.com/" }, "issuer: must not end with a slash: clients compare it byte by byte"},
+		{func(c *Config) { c.Issuer = "https://docs.example.com?x=1" }, "issuer: must not have a query"},
+		{func(c *Config) { c.Issuer = "https://docs.example.com/a//b" }, "issuer: must have a plain path: letters, digits and . _ ~ - between single slashes"},
+		{func(c *Config) { c.Issuer = "https://docs.example.com/a%2Fb" }, "issuer: must have a plain path: letters, digits and . _ ~ - between single slashes"},
+
+		{func(c *Config) { c.BasePath = "/oauth" }, ""},
+		{func(c *Config) { c.BasePath = "" }, "base_path: " + basePath},
+		{func(c *Config) { c.BasePath = "/" }, "base_path: " + basePath},
+		{func(c *Config) { c.BasePath = "oauth" }, "base_path: " + basePath},
+		{func(c *Config) { c.BasePath = "/oauth/" }, "base_path: " + basePath},
+		{func(c *Config) { c.BasePath = "/a/../b" }, "base_path: " + basePath},
+		{func(c *Config) { c.BasePath = "/{name}" }, "base_path: " + basePath},
+		{func(c *Config) { c.BasePath = "/.well-known/x" }, "base_path: must not lie below /.well-known, which belongs to the metadata documents"},
+
+		{func(c *Config) { c.Listen = "8080" }, "listen: must be host:port, such as 127.0.0.1:8080"},
+		{func(c *Config) { c.Listen = "127.0.0.1:http" }, "listen: must be host:port, such as 127.0.0.1:8080; the port is a number from 0 to 65535"},
+		{func(c *Config) { c.Listen = "127.0.0.1:65536" }, "listen: must be host:port, such as 127.0.0.1:8080; the port is a number from 0 to 65535"},
+		{func(c *Config) { c.Listen = "a b:1" }, "listen: must be host:port, such as 127.0.0.1:8080"},
+		{func(c *Config) { c.Admin.Listen = "nonsense" }, "admin.listen: must be host:port, such as 127.0.0.1:8080"},
+		{func(c *Config) { c.Listen = "localhost:8080" }, ""},
+		{func(c *Config) { c.Listen = "[::1]:8080" }, ""},
+		{func(c *Config) { c.Listen, c.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0" }, ""},
+		{func(c *Config) { c.Listen = ":8080" }, "listen: " + noHTTP},
+		{func(c *Config) { c.Listen = "0.0.0.0:8080" }, "listen: " + noHTTP},
+		{func(c *Config) { c.Listen = "docs.example.com:8080" }, "listen: " + noHTTP},
+		{func(c *Config) { c.Admin.Listen = "[::]:8081" }, "admin.listen: " + noHTTP},
+		{func(c *Config) { c.Listen, c.BehindProxy = "0.0.0.0:8080", true }, ""},
+		{func(c *Config) { c.Listen, c.TLS = "0.0.0.0:8080", TLS{"c.pem", "k.pem"} }, ""},
+		{func(c *Config) { c.TLS.CertFile = "c.pem" }, "tls.key_file: is missing; tls.cert_file needs it"},
+		{func(c *Config) { c.TLS.KeyFile = "k.pem" }, "tls.cert_file: is missing; tls.key_file needs it"},
+		{func(c *Config) { c.Admin.Listen = c.Listen }, "admin.listen: must differ from listen: the admin API never shares a listener with the public endpoints"},
+		{func(c *Config) { c.BehindProxy, c.Listen, c.Admin.Listen = true, ":8080", "127.0.0.1:8080" }, "admin.listen: must differ from listen: the admin API never shares a listener with the public endpoints"},
+		{func(c *Config) { c.Admin.Listen = "localhost:8080" }, "admin.listen: must differ from listen: the admin API never shares a listener with the public endpoints"},
+		{func(c *Config) { c.Admin.Listen = "127.0.0.2:8080" }, ""},
+
+		{func(c *Config) { c.DataDir = "" }, "data_dir: must name a folder"},
+		{func(c *Config) { c.Database.URL = "postgres://u:p@db.example:5432/fosite?sslmode=verify-full" }, ""},
+		{func(c *Config) { c.Database.URL = "postgresql:///fosite?host=/run/postgresql" }, ""},
+		{func(c *Config) { c.Database.URL = "mysql://u:p@db.example/fosite" }, "database.url: must be sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME"},
+		{func(c *Config) { c.Database.URL = "sqlite:" }, "database.url: must name a file: sqlite:PATH"},
+		{func(c *Config) { c.Database.URL = "sqlite::memory:" }, "database.url: must name a file: tokens and revocations have to survive a restart"},
+		{func(c *Config) { c.Database.URL = "sqlite:a.db?_sync=0" }, "database.url: must be a plain file name after sqlite:, without ? # % or options"},
+		{func(c *Config) { c.Database.URL = "postgres://u:12/34@db.example/x" }, "database.url: is no valid postgres:// URL; percent-encode special characters of the password, such as / ? # and @"},
+		{func(c *Config) { c.Database.URL = "postgres://u:p#w@db.example/x" }, "database.url: is no valid postgres:// URL; percent-encode special characters of the password, such as / ? # and @"},
+		{func(c *Config) { c.Database.URL = "postgres://db.example/x?password=%zz" }, "database.url: has a query that cannot be read; percent-encode special characters"},
+		{func(c *Config) { c.Database.URL = "postgres://u:REDACTED@db.example/x" }, "database.url: holds the mask that stands for a password in printed configuration; put the password itself there"},
+		{func(c *Config) { c.Admin.Key = "short" }, "admin.key: must be at least 16 characters of randomness, for example from: openssl rand -hex 32"},
+		{func(c *Config) { c.Admin.Key = "with a space in the key" }, "admin.key: must be printable ASCII without spaces, because it travels in an HTTP header"},
+		{func(c *Config) { c.SystemSecret = Secret(strings.Repeat("x", 31)) }, "system_secret: " + short},
+		{func(c *Config) { c.SystemSecret = Secret(strings.Repeat("x", 32)) }, ""},
+		{func(c *Config) {
+			c.SystemSecret, c.SystemSecretsPrevious = Secret(strings.Repeat("x", 32)), []Secret{"short"}
+		}, "system_secrets_previous: " + short},
+		{func(c *Config) { c.SystemSecretsPrevious = []Secret{Secret(strings.Repeat("x", 32))} }, "system_secret: is missing; system_secrets_previous only adds to it"},
+
+		{func(c *Config) { c.Tokens.AccessLifespan = 0 }, "tokens.access_lifespan: must be whole seconds between 1s and 8760h"},
+		{func(c *Config) { c.Tokens.AccessLifespan = -time.Hour }, "tokens.access_lifespan: must be whole seconds between 1s and 8760h"},
+		{func(c *Config) { c.Tokens.AccessLifespan = 1500 * time.Millisecond }, "tokens.access_lifespan: must be whole seconds between 1s and 8760h"},
+		{func(c *Config) { c.Tokens.AccessLifespan = 8761 * time.Hour }, "tokens.access_lifespan: must be whole seconds between 1s and 8760h"},
+		{func(c *Config) { c.Tokens.RefreshLifespan = 0 }, "tokens.refresh_lifespan: must be whole seconds between 1s and 43800h"},
+		{func(c *Config) { c.Tokens.RefreshLifespan = 8761 * time.Hour }, "tokens.refresh_lifespan: must not exceed tokens.refresh_absolute_lifespan"},
+		{func(c *Config) { c.Tokens.RefreshAbsoluteLifespan = 43801 * time.Hour }, "tokens.refresh_absolute_lifespan: must be whole seconds between 1s and 43800h"},
+		{func(c *Config) { c.Tokens.RefreshGrace = 0 }, ""},
+		{func(c *Config) { c.Tokens.RefreshGrace = 6 * time.Minute }, "tokens.refresh_grace: must be whole seconds between 0s and 5m"},
+		{func(c *Config) { c.Tokens.CodeLifespan = 11 * time.Minute }, "tokens.code_lifespan: must be whole seconds between 10s and 10m"},
+		{func(c *Config) { c.Tokens.CodeLifespan = 9 * time.Second }, "tokens.code_lifespan: must be whole seconds between 10s and 10m"},
+		{func(c *Config) { c.Tokens.Format = "paseto" }, "tokens.format: must be opaque or jwt"},
+
+		{func(c *Config) { c.Scopes = nil }, "scopes: must define at least one scope"},
+		{func(c *Config) { c.Scopes["two words"] = Scope{} }, "scopes.two words: is no scope name: RFC 6749 allows printable ASCII without spaces, quotes and backslashes"},
+		{func(c *Config) { c.Scopes[`back\slash`] = Scope{} }, `scopes.back\slash: is no scope name: RFC 6749 allows printable ASCII without spaces, quotes and backslashes`},
+		{func(c *Config) { c.Scopes[`quo"te`] = Scope{} }, `scopes.quo"te: is no scope name: RFC 6749 allows printable ASCII without spaces, quotes and backslashes`},
+		{func(c *Config) { c.Scopes["a]b"] = Scope{} }, ""},
+		{func(c *Config) { c.Scopes["docs:read"] = Scope{Tools: []string{"get page"}} }, "scopes.docs:read.tools: must hold MCP tool names: 1 to 128 letters, digits and _ . -"},
+
+		{resource("https://docs.example.com/authed/mcp"), ""},
+		{resource("https://docs.example.com"), ""},
+		{resource("https://docs.example.com/mcp/"), ""},
+		{resource("urn:example:docs"), ""},
+		{resource("https://docs.example.com/"), "resources.https://docs.example.com/: must not end with a slash when it is a bare origin"},
+		{resource("https://docs.example.com/mcp#x"), "resources.https://docs.example.com/mcp#x: must not have a fragment"},
+		{resource("https://u@docs.example.com/mcp"), "resources.https://u@docs.example.com/mcp: must not hold a user name or password"},
+		{resource("http://docs.example.com/mcp"), "resources.http://docs.example.com/mcp: " + useHTTPS},
+		{resource("/authed/mcp"), "resources./authed/mcp: " + scheme},
+		{resource("https://docs.example.com/mcp/../admin"), "resources.https://docs.example.com/mcp/../admin: must not have empty, . or .. path segments: clients would change it"},
+		{func(c *Config) { c.Resources = map[string]Resource{"https://a.example/mcp": {}} }, "resources.https://a.example/mcp.scopes: must list at least one scope"},
+		{func(c *Config) {
+			c.Resources = map[string]Resource{"https://a.example/mcp": {Scopes: []string{"mcp:write"}}}
+		}, "resources.https://a.example/mcp.scopes: mcp:write is not defined below scopes"},
+		{func(c *Config) {
+			c.Resources = map[string]Resource{"https://a.example": {Scopes: []string{"mcp:search"}}, "https://b.example": {Scopes: []string{"mcp:search"}}}
+		}, "default_resource: is missing; with several resources it must name the one that requests without a resource mean"},
+		{func(c *Config) { c.DefaultResource = "https://b.example" }, "default_resource: must be one of the identifiers below resources"},
+
+		{oidc, ""},
+		{header, ""},
+		{func(c *Config) { c.Login.Methods = []string{} }, ""},
+		{func(c *Config) { c.Login.Methods = []string{"saml"} }, "login.methods: must list local, oidc or header"},
+		{func(c *Config) { c.Login.Methods = []string{"local", "local"} }, "login.methods: must list each method once"},
+		{func(c *Config) { oidc(c); c.Login.OIDC.Issuer = "" }, "login.oidc.issuer: is missing; login.methods lists oidc, which needs it"},
+		{func(c *Config) { oidc(c); c.Login.OIDC.Issuer = "http://id.example" }, "login.oidc.issuer: " + useHTTPS},
+		{func(c *Config) { oidc(c); c.Login.OIDC.ClientID = "" }, "login.oidc.client_id: is missing; login.methods lists oidc, which needs it"},
+		{func(c *Config) { oidc(c); c.Login.OIDC.ClientSecret = "" }, "login.oidc.client_secret: is missing; login.methods lists oidc, which needs it"},
+		{func(c *Config) { oidc(c); c.Login.OIDC.Scopes = []string{"profile"} }, "login.oidc.scopes: must hold openid"},
+		{func(c *Config) { oidc(c); c.Login.OIDC.Scopes = []string{"openid", "a b"} }, "login.oidc.scopes: must hold scope names: printable ASCII without spaces, quotes and backslashes"},
+		{func(c *Config) { oidc(c); c.Login.OIDC.GroupsClaim = "" }, "login.oidc.groups_claim: must name a claim, such as groups"},
+		{func(c *Config) { c.Login.OIDC.Issuer = "https://id.example" }, "login.oidc.issuer: is set, but login.methods does not list oidc; add it there or remove this setting"},
+		{func(c *Config) { c.Login.OIDC.ClientID = "x" }, "login.oidc.client_id: is set, but login.methods does not list oidc; add it there or remove this setting"},
+		{func(c *Config) { c.Login.OIDC.ClientSecret = "x" }, "login.oidc.client_secret: is set, but login.methods does not list oidc; add it there or remove this setting"},
+		{func(c *Config) { c.Login.Header.Name = "X-User" }, "login.header.name: is set, but login.methods does not list header; add it there or remove this setting"},
+		{func(c *Config) { c.Login.Header.Groups = "X-Groups" }, "login.header.groups: is set, but login.methods does not list header; add it there or remove this setting"},
+		{func(c *Config) { c.Login.Header.Proxies = []string{"10.0.0.0/24"} }, "login.header.proxies: is set, but login.methods does not list header; add it there or remove this setting"},
+		{func(c *Config) { header(c); c.Login.Header.Name = "" }, "login.header.name: is missing; login.methods lists header, which needs it, such as X-Forwarded-User"},
+		{func(c *Config) { header(c); c.Login.Header.Name = "X User" }, "login.header.name: must be the name of a header that only the proxy sets, such as X-Forwarded-User"},
+		{func(c *Config) { header(c); c.Login.Header.Name = "authorization" }, "login.header.name: must be the name of a header that only the proxy sets, such as X-Forwarded-User"},
+		{func(c *Config) { header(c); c.Login.Header.Groups = "Cookie" }, "login.header.groups: must be the name of a header that only the proxy sets, such as X-Forwarded-Groups"},
+		{func(c *Config) { header(c); c.Login.Header.Groups = "x-forwarded-user" }, "login.header.groups: must differ from login.header.name"},
+		{func(c *Config) { header(c); c.Login.Header.Groups = "" }, ""},
+		{func(c *Config) { header(c); c.Login.Header.Proxies = nil }, "login.header.proxies: is missing; list the addresses of the proxies that may say who a person is"},
+		{func(c *Config) { header(c); c.Login.Header.Proxies = []string{"10.0.0.7"} }, "login.header.proxies: must hold networks; write 10.0.0.7/32 for a single address"},
+		{func(c *Config) { header(c); c.Login.Header.Proxies = []string{"proxy.internal"} }, "login.header.proxies: must hold networks in CIDR form, such as 10.0.0.0/24"},
+		{func(c *Config) { header(c); c.Login.Header.Proxies = []string{"10.0.0.7/24"} }, "login.header.proxies: must hold networks, not hosts with a mask; did you mean 10.0.0.0/24?"},
+		{func(c *Config) { header(c); c.Login.Header.Proxies = []string{"::/0"} }, "login.header.proxies: must not hold the network of all addresses: anybody could then log in as anyone"},
+
+		{func(c *Config) { c.Log.Level = "loud" }, "log.level: must be debug, info, warn or error"},
+		{func(c *Config) { c.Log.Format = "xml" }, "log.format: must be text or json"},
+		{func(c *Config) { c.Tracing.Endpoint = "collector:4318" }, "tracing.endpoint: must be the URL of an OTLP/HTTP collector without user name, such as http://127.0.0.1:4318"},
+		{func(c *Config) { c.Tracing.SampleRatio = 1.5 }, "tracing.sample_ratio: must be between 0 and 1"},
+		{func(c *Config) { c.RateLimits.ClientPerHour = -1 }, "rate_limits.client_per_hour: must not be negative; 0 means no limit"},
+		{func(c *Config) { c.RateLimits.AddressPerHour = -1 }, "rate_limits.address_per_hour: must not be negative; 0 means no limit"},
+
+		{func(c *Config) { c.Tokens.Format = "jwt" }, "tokens.format: " + notYet + "use opaque"},
+		{func(c *Config) { c.Tokens.ClientCredentialsRefresh = true }, "tokens.client_credentials_refresh: " + notYet + "leave it out: machines ask for a new access token with their secret"},
+		{func(c *Config) { c.Registration.Enabled = true }, "registration.enabled: " + notYet + "register clients through the admin API"},
+		{func(c *Config) { c.RateLimits.ClientPerHour = 5000 }, "rate_limits.client_per_hour: " + notYet + "limit requests in the reverse proxy"},
+		{func(c *Config) { c.RateLimits.AddressPerHour = 60 }, "rate_limits.address_per_hour: " + notYet + "limit requests in the reverse proxy"},
+		{func(c *Config) { c.Tracing.Endpoint = "http://127.0.0.1:4318" }, "tracing.endpoint: " + notYet + "leave it out"},
+	}
+	for _, tt := range tests {
+		name := tt.want
+		if name == "" {
+			name = "accepted"
+		}
+		t.Run(name, func(t *testing.T) {
+			c := Default()
+			tt.change(&c)
+			_, err := c.Resolve()
+			switch {
+			case tt.want == "" && err != nil:
+				t.Errorf("refused:\n%v", err)
+			case tt.want != "" && !slices.Contains(mistakes(err), tt.want):
+				t.Errorf("got:\n%v\nwant:\n%s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestTheAdminListenerSpeaksTLSOnlyBeyondLoopback(t *testing.T) {
+	c := Default()
+	c.TLS = TLS{CertFile: "c.pem", KeyFile: "k.pem"}
+	if c.AdminTLS() {
+		t.Error("TLS on loopback")
+	}
+	c.Admin.Listen = "0.0.0.0:8081"
+	if !c.AdminTLS() {
+		t.Error("plain HTTP beyond loopback")
+	}
+}
