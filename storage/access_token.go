@@ -1,0 +1,149 @@
+package storage
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	"github.com/ory/fosite"
+)
+
+// signatureHash is the key under which a signature is stored: of fixed size whatever the token's format (43
+// characters for HMAC, hundreds for a JWT), and of no use to whoever reads the database.
+func signatureHash(signature string) []byte {
+	sum := sha256.Sum256([]byte(signature))
+	return sum[:]
+}
+
+// TokenID is the public name of the token with this signature: what the admin API calls token_id and
+// introspection jti. It opens nothing.
+func TokenID(signature string) string { return tokenID(signatureHash(signature)) }
+
+func tokenID(hash []byte) string { return base64.RawURLEncoding.EncodeToString(hash) }
+
+// errNoSignature is for callers that lost the token on the way: an empty signature would match every other
+// malformed token.
+var errNoSignature = errors.New("storage: refusing to store a token under an empty signature")
+
+const insertAccessToken = `INSERT INTO access_tokens (signature, ` + recordColumns + `) VALUES (?, ` + recordPlaceholders + `)`
+
+// A stranger's clients have no row here until all their tokens are revoked: see RevokeClient.
+const insertAccessTokenOfStranger = `INSERT INTO access_tokens (signature, ` + recordColumns + `)
+	VALUES (?, ?, ?, ?, COALESCE((SELECT epoch FROM clients WHERE id = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+// CreateAccessTokenSession implements [oauth2.AccessTokenStorage].
+func (s *Store) CreateAccessTokenSession(ctx context.Context, signature string, request fosite.Requester) error {
+	if signature == "" {
+		return errNoSignature
+	}
+	r, err := s.newRecord(request, fosite.AccessToken)
+	if err != nil {
+		return err
+	}
+	query, args := insertAccessToken, append([]any{signatureHash(signature)}, r.values()...)
+	if s.clients != nil {
+		query = insertAccessTokenOfStranger
+		args[4] = r.clientID // in place of the epoch
+	}
+	if _, err := s.exec(ctx, query, args...); err != nil {
+		return fmt.Errorf("storage: store an access token: %w", err)
+	}
+	// Tokens of client_credentials have no parent grant; the others keep theirs alive as long as they live.
+	if request.GetRequestForm().Get("grant_type") == "client_credentials" {
+		return nil
+	}
+	return s.extendGrant(ctx, r)
+}
+
+const selectAccessToken = `SELECT t.revoked_at, t.last_used_at, x.epoch, g.revoked_at, %s, ` + clientColumns + `
+	FROM access_tokens t
+	LEFT JOIN clients c ON c.id = t.client_id
+	LEFT JOIN client_secrets x ON x.id = t.secret_id
+	LEFT JOIN grants g ON g.id = t.request_id
+	WHERE t.signature = ?`
+
+var accessTokenQuery = fmt.Sprintf(selectAccessToken, prefixed("t"))
+
+// GetAccessTokenSession implements [oauth2.AccessTokenStorage]. It answers [fosite.ErrNotFound] for a token that
+// was never issued, has been revoked by whatever means, or whose client is disabled, expired or deleted.
+// Expiry is left to fosite's strategy, which knows the clock and the lifespans.
+func (s *Store) GetAccessTokenSession(ctx context.Context, signature string, session fosite.Session) (fosite.Requester, error) {
+	if signature == "" {
+		return nil, fosite.ErrNotFound
+	}
+	hash := signatureHash(signature)
+	var g gates
+	var row clientRow
+	var r record
+	var lastUsed sql.NullInt64
+	targets := append([]any{&g.revokedAt, &lastUsed, &g.secretEpoch, &g.grantRevokedAt}, r.targets()...)
+	err := s.read(ctx).QueryRowContext(ctx, accessTokenQuery, hash).Scan(append(targets, row.targets()...)...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fosite.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("storage: read an access token: %w", err)
+	}
+	client, open, err := s.gatesOpen(ctx, &g, &r, &row)
+	if err != nil {
+		return nil, err
+	}
+	if !open {
+		return nil, fosite.ErrNotFound
+	}
+	request, err := s.request(&r, client, session)
+	if err != nil {
+		return nil, err
+	}
+	if request.Session != nil && request.Session.GetExpiresAt(fosite.AccessToken).IsZero() && r.expiresAt.Valid {
+		request.Session.SetExpiresAt(fosite.AccessToken, fromMillis(r.expiresAt.Int64))
+	}
+	return &storedRequest{Request: request, hash: hash}, nil
+}
+
+// storedRequest is a request that was read back, with what only the store knows about it.
+type storedRequest struct {
+	*fosite.Request
+	hash []byte
+}
+
+// TokenID is the token's public name, see [TokenID].
+func (r *storedRequest) TokenID() string { return tokenID(r.hash) }
+
+// DeleteAccessTokenSession implements [oauth2.AccessTokenStorage]. The row stays, revoked, until it expires.
+func (s *Store) DeleteAccessTokenSession(ctx context.Context, signature string) error {
+	_, err := s.exec(ctx, `UPDATE access_tokens SET revoked_at = ? WHERE signature = ? AND revoked_at IS NULL`,
+		millis(s.now()), signatureHash(signature))
+	if err != nil {
+		return fmt.Errorf("storage: revoke an access token: %w", err)
+	}
+	return nil
+}
+
+// gates are the ways in which a token can be dead although its own row is alive.
+type gates struct {
+	revokedAt      sql.NullInt64 // the token itself
+	grantRevokedAt sql.NullInt64 // what it was issued under
+	secretEpoch    sql.NullInt64 // all tokens of the secret, when it has grown
+}
+
+// gatesOpen tells whether the token of r still counts, and returns its client.
+func (s *Store) gatesOpen(ctx context.Context, g *gates, r *record, row *clientRow) (fosite.Client, bool, error) {
+	open := !g.revokedAt.Valid && !g.grantRevokedAt.Valid &&
+		r.epoch == row.epoch.Int64+g.secretEpoch.Int64 && r.issuedAt >= row.revokedBefore.Int64
+	if s.clients != nil {
+		client, err := s.clients.GetClient(ctx, r.clientID)
+		return client, open, err
+	}
+	if !row.id.Valid {
+		return nil, false, nil
+	}
+	client, err := row.client()
+	if err != nil {
+		return nil, false, err
+	}
+	return client.fositeClient(), open && client.live(s.now()), nil
+}

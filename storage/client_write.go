@@ -1,0 +1,187 @@
+package storage
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+var (
+	// ErrExists says that the id is taken, by a client that may have been deleted since: ids are never reused.
+	ErrExists = errors.New("storage: a client with this id exists or has existed")
+	// ErrStale says that the client was changed since it was read.
+	ErrStale = errors.New("storage: the client was changed in the meantime")
+)
+
+// newID is a random identifier of lower case letters and digits, which needs no encoding anywhere.
+func newID(prefix string) string { return prefix + strings.ToLower(rand.Text()) }
+
+const insertClient = `INSERT INTO clients (id, name, owner, status, scope, audience, introspects, grant_types, response_types,
+	redirect_uris, token_endpoint_auth_method, token_endpoint_auth_signing_alg, jwks, jwks_uri, access_token_lifespan, metadata,
+	created_at, updated_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
+
+// CreateClient stores a new client with its secrets. It fills in what is empty: ID (and those of the secrets),
+// Status, Version and times. It answers [ErrExists] for an id that is or was in use.
+func (s *Store) CreateClient(ctx context.Context, c *Client) error {
+	now := s.now().UTC().Truncate(time.Millisecond)
+	if c.ID == "" {
+		c.ID = newID("mcp_")
+	}
+	if c.Status == "" {
+		c.Status = StatusActive
+	}
+	c.CreatedAt, c.UpdatedAt, c.Version = now, now, 1
+	jwks, err := c.encodedJWKS()
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, func(ctx context.Context, q queryer) error {
+		n, err := execCount(ctx, q, insertClient, c.ID, c.Name, c.Owner, c.Status, packList(c.Scope), packList(c.Audience),
+			packList(c.Introspects), packList(c.GrantTypes), packList(c.ResponseTypes), packList(c.RedirectURIs),
+			c.TokenEndpointAuthMethod, c.TokenEndpointAuthSigningAlg, jwks, c.JWKSURI, int64(c.AccessTokenLifespan/time.Second),
+			string(c.Metadata), millis(now), millis(now), nullMillis(c.ExpiresAt))
+		if err != nil {
+			return fmt.Errorf("storage: store a client: %w", err)
+		}
+		if n == 0 {
+			return ErrExists
+		}
+		for i := range c.Secrets {
+			if err := insertSecret(ctx, q, c.ID, &c.Secrets[i], now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+const updateClient = `UPDATE clients SET name = ?, owner = ?, status = ?, scope = ?, audience = ?, introspects = ?, grant_types = ?,
+	response_types = ?, redirect_uris = ?, token_endpoint_auth_method = ?, token_endpoint_auth_signing_alg = ?, jwks = ?, jwks_uri = ?,
+	access_token_lifespan = ?, metadata = ?, expires_at = ?, updated_at = ?, version = version + 1
+	WHERE id = ? AND version = ? AND status <> 'deleted'`
+
+// UpdateClient stores what was changed on a client that was read with [Store.FindClient]. It answers [ErrStale]
+// when somebody else was faster. Secrets, epoch and times are not touched.
+func (s *Store) UpdateClient(ctx context.Context, c *Client) error {
+	now := s.now().UTC().Truncate(time.Millisecond)
+	jwks, err := c.encodedJWKS()
+	if err != nil {
+		return err
+	}
+	n, err := s.exec(ctx, updateClient, c.Name, c.Owner, c.Status, packList(c.Scope), packList(c.Audience), packList(c.Introspects),
+		packList(c.GrantTypes), packList(c.ResponseTypes), packList(c.RedirectURIs), c.TokenEndpointAuthMethod,
+		c.TokenEndpointAuthSigningAlg, jwks, c.JWKSURI, int64(c.AccessTokenLifespan/time.Second), string(c.Metadata),
+		nullMillis(c.ExpiresAt), millis(now), c.ID, c.Version)
+	if err != nil {
+		return fmt.Errorf("storage: change a client: %w", err)
+	}
+	if n == 0 {
+		return ErrStale
+	}
+	c.Version++
+	c.UpdatedAt = now
+	return nil
+}
+
+func (c *Client) encodedJWKS() (string, error) {
+	if c.JWKS == nil {
+		return "", nil
+	}
+	encoded, err := json.Marshal(c.JWKS)
+	if err != nil {
+		return "", fmt.Errorf("storage: encode the jwks of client %s: %w", c.ID, err)
+	}
+	return string(encoded), nil
+}
+
+// DeleteClient ends a client for good: its tokens are dead at their next check, its secrets and particulars are
+// erased, and its id is never given out again. It answers [fosite.ErrNotFound] for one that does not exist.
+func (s *Store) DeleteClient(ctx context.Context, id string) error {
+	now := millis(s.now())
+	return s.write(ctx, func(ctx context.Context, q queryer) error {
+		n, err := execCount(ctx, q, `UPDATE clients SET status = 'deleted', name = '', owner = '', redirect_uris = '', jwks = '', jwks_uri = '',
+			metadata = '', epoch = epoch + 1, version = version + 1, updated_at = ? WHERE id = ? AND status <> 'deleted'`, now, id)
+		if err != nil {
+			return fmt.Errorf("storage: delete a client: %w", err)
+		}
+		if n == 0 {
+			return fosite.ErrNotFound
+		}
+		_, err = q.ExecContext(ctx, `UPDATE client_secrets SET hash = '', deleted_at = ? WHERE client_id = ? AND deleted_at IS NULL`, now, id)
+		if err != nil {
+			return fmt.Errorf("storage: delete the secrets of a client: %w", err)
+		}
+		return nil
+	})
+}
+
+// RevokeClient ends every token issued to the client so far, in one small statement however many there are. Tokens
+// issued to requests that authenticate from now on are not affected.
+func (s *Store) RevokeClient(ctx context.Context, id string) error {
+	query, args := `UPDATE clients SET epoch = epoch + 1 WHERE id = ? AND status <> 'deleted'`, []any{id}
+	if s.clients != nil {
+		// A stranger's client gets a row that holds nothing but its epoch.
+		now := millis(s.now())
+		query = `INSERT INTO clients (id, status, epoch, created_at, updated_at) VALUES (?, 'external', 1, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET epoch = clients.epoch + 1`
+		args = append(args, now, now)
+	}
+	n, err := s.exec(ctx, query, args...)
+	if err != nil {
+		return fmt.Errorf("storage: revoke the tokens of a client: %w", err)
+	}
+	if n == 0 {
+		return fosite.ErrNotFound
+	}
+	return nil
+}
+
+// RevokeClientBefore ends every token that was issued to the client before the time t.
+func (s *Store) RevokeClientBefore(ctx context.Context, id string, t time.Time) error {
+	n, err := s.exec(ctx, `UPDATE clients SET revoked_before = CASE WHEN revoked_before > ? THEN revoked_before ELSE ? END
+		WHERE id = ? AND status <> 'deleted'`, millis(t), millis(t), id)
+	if err != nil {
+		return fmt.Errorf("storage: revoke the tokens of a client: %w", err)
+	}
+	if n == 0 {
+		return fosite.ErrNotFound
+	}
+	return nil
+}
+
+// RevokeSubject ends every grant of a person (the subject of tokens from a login), at all clients or at one
+// (clientID not empty), and tells how many there were. A client's own tokens are not a person's: see RevokeClient.
+func (s *Store) RevokeSubject(ctx context.Context, subject, clientID string) (int64, error) {
+	if subject == "" {
+		return 0, errors.New("storage: refusing to revoke the grants of an empty subject")
+	}
+	n, err := s.exec(ctx, `UPDATE grants SET revoked_at = ? WHERE subject = ? AND revoked_at IS NULL AND (client_id = ? OR CAST(? AS TEXT) = '')`,
+		millis(s.now()), subject, clientID, clientID)
+	if err != nil {
+		return 0, fmt.Errorf("storage: revoke the grants of a subject: %w", err)
+	}
+	return n, nil
+}
+
+// RevokeTokenID ends one access token of a client by its public name ([TokenID]).
+func (s *Store) RevokeTokenID(ctx context.Context, clientID, id string) error {
+	hash, err := tokenHash(id)
+	if err != nil {
+		return fosite.ErrNotFound
+	}
+	n, err := s.exec(ctx, `UPDATE access_tokens SET revoked_at = COALESCE(revoked_at, ?) WHERE signature = ? AND client_id = ?`,
+		millis(s.now()), hash, clientID)
+	if err != nil {
+		return fmt.Errorf("storage: revoke an access token: %w", err)
+	}
+	if n == 0 {
+		return fosite.ErrNotFound
+	}
+	return nil
+}

@@ -1,0 +1,24 @@
+// Package storage keeps what an OAuth 2.1 server must not forget, in SQLite or PostgreSQL, through GORM.
+//
+// Call [New] with any *gorm.DB, then [Store.Migrate] once, then hand the store to fosite:
+//
+//	store := storage.New(db)
+//	if err := store.Migrate(ctx); err != nil { … }
+//	oauth := compose.Compose(config, store, strategy, compose.OAuth2ClientCredentialsGrantFactory, …)
+//
+// The store implements every storage interface of fosite v0.49: clients, access and refresh tokens,
+// authorization codes, PKCE, OpenID Connect, pushed authorization requests, RFC 7523 keys and transactions.
+// It takes any [fosite.Session] type ([WithSessions]) and any source of clients ([WithClients]).
+//
+// What it promises:
+//
+//   - A nil error means durable. On SQLite concurrent writes share one commit.
+//   - Single use (codes, refresh rotation, assertions) is one conditional statement and its row count.
+//   - A revocation is in force at the next read on every replica. Revoking all of a client's tokens is one
+//     small statement however many there are.
+//   - Signatures are stored as their SHA-256, never as they are.
+//   - [fosite.ErrNotFound] means that the row is not there. Any other failure is an error of its own and must
+//     not be told to a caller as "inactive" or "revoked".
+//
+// The package imports no database driver.
+package storage

@@ -1,0 +1,100 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"fmt"
+	"strings"
+)
+
+func tokenHash(id string) ([]byte, error) { return base64.RawURLEncoding.DecodeString(id) }
+
+// ClientFilter says which clients [Store.ListClients] returns. The zero value means the first page of all.
+type ClientFilter struct {
+	Status Status // empty: active and disabled
+	Query  string // matches id, name and owner, anywhere, in either case
+	After  ClientCursor
+	Limit  int // default 50
+}
+
+// ClientCursor is the place after a client in the order of registration.
+type ClientCursor struct {
+	CreatedAt int64  `json:"t"`
+	ID        string `json:"id"`
+}
+
+// ListClients returns clients in the order of registration, without their secrets, and whether there are more.
+func (s *Store) ListClients(ctx context.Context, filter ClientFilter) (clients []*Client, more bool, err error) {
+	if filter.Limit <= 0 {
+		filter.Limit = 50
+	}
+	where := []string{"c.status IN ('active', 'disabled')", "(c.created_at, c.id) > (?, ?)"}
+	args := []any{filter.After.CreatedAt, filter.After.ID}
+	if filter.Status != "" {
+		where = append(where, "c.status = ?")
+		args = append(args, filter.Status)
+	}
+	if filter.Query != "" {
+		where = append(where, `(LOWER(c.id) LIKE ? ESCAPE '!' OR LOWER(c.name) LIKE ? ESCAPE '!' OR LOWER(c.owner) LIKE ? ESCAPE '!')`)
+		pattern := "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(strings.ToLower(filter.Query)) + "%"
+		args = append(args, pattern, pattern, pattern)
+	}
+	query := `SELECT ` + clientColumns + ` FROM clients c WHERE ` + strings.Join(where, " AND ") + ` ORDER BY c.created_at, c.id LIMIT ?`
+	rows, err := s.read(ctx).QueryContext(ctx, query, append(args, filter.Limit+1)...)
+	if err != nil {
+		return nil, false, fmt.Errorf("storage: list clients: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var row clientRow
+		if err := rows.Scan(row.targets()...); err != nil {
+			return nil, false, fmt.Errorf("storage: list clients: %w", err)
+		}
+		client, err := row.client()
+		if err != nil {
+			return nil, false, err
+		}
+		clients = append(clients, client)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, false, fmt.Errorf("storage: list clients: %w", err)
+	}
+	if len(clients) > filter.Limit {
+		return clients[:filter.Limit], true, nil
+	}
+	return clients, false, nil
+}
+
+// Setting reads a fact about this deployment; ok is false when it was never set.
+func (s *Store) Setting(ctx context.Context, name string) (value string, ok bool, err error) {
+	err = s.read(ctx).QueryRowContext(ctx, `SELECT value FROM settings WHERE name = ?`, name).Scan(&value)
+	if err == sql.ErrNoRows {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("storage: read setting %s: %w", name, err)
+	}
+	return value, true, nil
+}
+
+// SettingOnce stores a fact that must not change, unless it is there already, and returns what is stored.
+func (s *Store) SettingOnce(ctx context.Context, name, value string) (string, error) {
+	stored, ok, err := s.Setting(ctx, name)
+	if err != nil || ok {
+		return stored, err
+	}
+	if _, err := s.exec(ctx, `INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`, name, value); err != nil {
+		return "", fmt.Errorf("storage: store setting %s: %w", name, err)
+	}
+	stored, _, err = s.Setting(ctx, name)
+	return stored, err
+}
+
+// ReplaceSetting changes a fact from one value to another, and does nothing when it has changed in the meantime.
+func (s *Store) ReplaceSetting(ctx context.Context, name, from, to string) error {
+	if _, err := s.exec(ctx, `UPDATE settings SET value = ? WHERE name = ? AND value = ?`, to, name, from); err != nil {
+		return fmt.Errorf("storage: change setting %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/ory/fosite"
+)
+
+const insertRefreshToken = `INSERT INTO refresh_tokens (signature, access_signature, ` + recordColumns + `) VALUES (?, ?, ` + recordPlaceholders + `)`
+
+const insertRefreshTokenOfStranger = `INSERT INTO refresh_tokens (signature, access_signature, ` + recordColumns + `)
+	VALUES (?, ?, ?, ?, ?, COALESCE((SELECT epoch FROM clients WHERE id = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+// CreateRefreshTokenSession implements [oauth2.RefreshTokenStorage]. accessSignature names the access token issued
+// beside it, which ends when this token is rotated.
+func (s *Store) CreateRefreshTokenSession(ctx context.Context, signature, accessSignature string, request fosite.Requester) error {
+	if signature == "" {
+		return errNoSignature
+	}
+	r, err := s.newRecord(request, fosite.RefreshToken)
+	if err != nil {
+		return err
+	}
+	var access []byte
+	if accessSignature != "" {
+		access = signatureHash(accessSignature)
+	}
+	query, args := insertRefreshToken, append([]any{signatureHash(signature), access}, r.values()...)
+	if s.clients != nil {
+		query = insertRefreshTokenOfStranger
+		args[5] = r.clientID // in place of the epoch
+	}
+	return s.write(ctx, func(ctx context.Context, q queryer) error {
+		if err := openGrant(ctx, q, r, millis(s.now())); err != nil {
+			return err
+		}
+		if _, err := q.ExecContext(ctx, query, args...); err != nil {
+			return fmt.Errorf("storage: store a refresh token: %w", err)
+		}
+		return nil
+	})
+}
+
+var refreshTokenQuery = `SELECT t.rotated_at, t.revoked_at, x.epoch, g.revoked_at, ` + prefixed("t") + `, ` + clientColumns + `
+	FROM refresh_tokens t
+	LEFT JOIN clients c ON c.id = t.client_id
+	LEFT JOIN client_secrets x ON x.id = t.secret_id
+	LEFT JOIN grants g ON g.id = t.request_id
+	WHERE t.signature = ?`
+
+// GetRefreshTokenSession implements [oauth2.RefreshTokenStorage]. A token that was rotated longer ago than the
+// grace, or revoked, comes back together with [fosite.ErrInactiveToken], so that reuse can be punished.
+func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, session fosite.Session) (fosite.Requester, error) {
+	if signature == "" {
+		return nil, fosite.ErrNotFound
+	}
+	hash := signatureHash(signature)
+	var g gates
+	var row clientRow
+	var r record
+	var rotatedAt sql.NullInt64
+	targets := append([]any{&rotatedAt, &g.revokedAt, &g.secretEpoch, &g.grantRevokedAt}, r.targets()...)
+	err := s.read(ctx).QueryRowContext(ctx, refreshTokenQuery, hash).Scan(append(targets, row.targets()...)...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fosite.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("storage: read a refresh token: %w", err)
+	}
+	client, open, err := s.gatesOpen(ctx, &g, &r, &row)
+	if err != nil {
+		return nil, err
+	}
+	if client == nil {
+		return nil, fosite.ErrNotFound
+	}
+	request, err := s.request(&r, client, session)
+	if err != nil {
+		return nil, err
+	}
+	stored := &storedRequest{Request: request, hash: hash}
+	if !open || rotatedAt.Valid && rotatedAt.Int64 <= millis(s.now().Add(-s.grace)) {
+		return stored, fosite.ErrInactiveToken
+	}
+	return stored, nil
+}
+
+// DeleteRefreshTokenSession implements [oauth2.RefreshTokenStorage]. The row stays, revoked, until it expires:
+// without it a second use would not be noticed. Deleting one that does not exist is no error.
+func (s *Store) DeleteRefreshTokenSession(ctx context.Context, signature string) error {
+	_, err := s.exec(ctx, `UPDATE refresh_tokens SET revoked_at = ? WHERE signature = ? AND revoked_at IS NULL`,
+		millis(s.now()), signatureHash(signature))
+	if err != nil {
+		return fmt.Errorf("storage: revoke a refresh token: %w", err)
+	}
+	return nil
+}
+
+// RotateRefreshToken implements [oauth2.RefreshTokenStorage]: the token with this signature is used up, and the
+// access token issued beside it ends. Call it in a transaction, with the new tokens stored after it. It answers
+// [fosite.ErrInactiveToken] when somebody else was faster and the grace is over, or the grant was revoked.
+func (s *Store) RotateRefreshToken(ctx context.Context, requestID, signature string) error {
+	hash, now := signatureHash(signature), s.now()
+	return s.write(ctx, func(ctx context.Context, q queryer) error {
+		// The grant's row is the lock that a revocation of the whole grant and a refresh both take.
+		alive, err := execCount(ctx, q, `UPDATE grants SET created_at = created_at WHERE id = ? AND revoked_at IS NULL`, requestID)
+		if err != nil {
+			return fmt.Errorf("storage: lock a grant: %w", err)
+		}
+		if alive == 0 {
+			return fosite.ErrInactiveToken
+		}
+		first, err := execCount(ctx, q, `UPDATE refresh_tokens SET rotated_at = ?
+			WHERE signature = ? AND rotated_at IS NULL AND revoked_at IS NULL`, millis(now), hash)
+		if err != nil {
+			return fmt.Errorf("storage: rotate a refresh token: %w", err)
+		}
+		if first == 0 {
+			return graceful(ctx, q, hash, millis(now.Add(-s.grace)))
+		}
+		_, err = q.ExecContext(ctx, `UPDATE access_tokens SET revoked_at = ? WHERE revoked_at IS NULL
+			AND signature = (SELECT access_signature FROM refresh_tokens WHERE signature = ?)`, millis(now), hash)
+		if err != nil {
+			return fmt.Errorf("storage: end the access token of a rotated refresh token: %w", err)
+		}
+		return nil
+	})
+}
+
+// graceful accepts the second use of a refresh token that was rotated after since.
+func graceful(ctx context.Context, q queryer, hash []byte, since int64) error {
+	var rotatedAt, revokedAt sql.NullInt64
+	err := q.QueryRowContext(ctx, `SELECT rotated_at, revoked_at FROM refresh_tokens WHERE signature = ?`, hash).
+		Scan(&rotatedAt, &revokedAt)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return fosite.ErrNotFound
+	case err != nil:
+		return fmt.Errorf("storage: read a refresh token: %w", err)
+	case revokedAt.Valid || rotatedAt.Int64 <= since:
+		return fosite.ErrInactiveToken
+	}
+	return nil
+}
+
+func execCount(ctx context.Context, q queryer, query string, args ...any) (int64, error) {
+	result, err := q.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}

@@ -1,0 +1,126 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/ory/fosite"
+	"github.com/ory/fosite/handler/oauth2"
+	"github.com/ory/fosite/handler/openid"
+	"github.com/ory/fosite/handler/pkce"
+	"github.com/ory/fosite/handler/rfc7523"
+	fositestorage "github.com/ory/fosite/storage"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+var (
+	_ fosite.Storage                     = (*Store)(nil)
+	_ fosite.PARStorage                  = (*Store)(nil)
+	_ oauth2.CoreStorage                 = (*Store)(nil)
+	_ oauth2.TokenRevocationStorage      = (*Store)(nil)
+	_ openid.OpenIDConnectRequestStorage = (*Store)(nil)
+	_ pkce.PKCERequestStorage            = (*Store)(nil)
+	_ rfc7523.RFC7523KeyStorage          = (*Store)(nil)
+	_ fositestorage.Transactional        = (*Store)(nil)
+)
+
+// Store is fosite's storage on a relational database. Make one with [New]; it is safe for concurrent use.
+type Store struct {
+	gorm     *gorm.DB
+	dialect  string
+	db       *database
+	writer   writer
+	clients  fosite.ClientManager // nil: the store's own
+	sessions sessionTypes
+	now      func() time.Time
+	grace    time.Duration
+}
+
+// An Option changes how [New] builds a store.
+type Option func(*Store)
+
+// WithClients keeps clients where they are today: the store then holds tokens only, and asks manager for
+// every client. Registration and secrets of this package are not used.
+func WithClients(manager fosite.ClientManager) Option {
+	return func(s *Store) { s.clients = manager }
+}
+
+// WithSessions names further session types that the store must be able to bring back, as pointers to zero
+// values. The first one becomes the type that is stored without a tag. fosite's own types are always known.
+func WithSessions(prototypes ...fosite.Session) Option {
+	return func(s *Store) { s.sessions = s.sessions.with(prototypes) }
+}
+
+// WithClock replaces [time.Now], for tests.
+func WithClock(now func() time.Time) Option {
+	return func(s *Store) { s.now = now }
+}
+
+// WithRefreshGrace sets how long a refresh token still works after it was rotated (zero: not at all).
+// Clients refresh concurrently and lose answers; within the grace a second use stays inside the family
+// instead of ending it. The default is 60 seconds.
+func WithRefreshGrace(grace time.Duration) Option {
+	return func(s *Store) { s.grace = grace }
+}
+
+// New makes a store on db, which may be shared with other code. Call [Store.Migrate] before the first use.
+// A db that cannot be used makes every call fail with the reason.
+func New(db *gorm.DB, options ...Option) *Store {
+	// GORM's own logger would print queries with their values, token signatures among them.
+	quiet := db.Session(&gorm.Session{NewDB: true, SkipDefaultTransaction: true, Logger: logger.Discard})
+	s := &Store{
+		gorm:     quiet,
+		dialect:  db.Name(),
+		sessions: defaultSessionTypes(),
+		now:      time.Now,
+		grace:    time.Minute,
+	}
+	for _, option := range options {
+		option(s)
+	}
+	pool, err := db.DB()
+	if err == nil && s.dialect != "sqlite" && s.dialect != "postgres" {
+		err = fmt.Errorf("storage: the %q dialect is not supported; use SQLite or PostgreSQL", s.dialect)
+	}
+	s.db = newDatabase(pool, s.dialect, err)
+	if s.dialect == "postgres" {
+		s.writer = &directWriter{db: s.db}
+	} else {
+		s.writer = newGroupWriter(s.db)
+	}
+	return s
+}
+
+// Ping tells whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	var one int
+	if err := s.read(ctx).QueryRowContext(ctx, "SELECT 1").Scan(&one); err != nil {
+		return fmt.Errorf("storage: the database does not answer: %w", err)
+	}
+	return nil
+}
+
+// millis is how times are stored: Unix milliseconds, which order, index and compare alike on both engines.
+func millis(t time.Time) int64 { return t.UnixMilli() }
+
+func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+// nullMillis stores the zero time as NULL: "never".
+func nullMillis(t time.Time) sql.NullInt64 {
+	if t.IsZero() {
+		return sql.NullInt64{}
+	}
+	return sql.NullInt64{Int64: millis(t), Valid: true}
+}
+
+func fromNullMillis(ms sql.NullInt64) time.Time {
+	if !ms.Valid {
+		return time.Time{}
+	}
+	return fromMillis(ms.Int64)
+}
+
+func nullString(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
