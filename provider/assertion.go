@@ -1,0 +1,242 @@
+package provider
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	josev3 "github.com/go-jose/go-jose/v3"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/ory/fosite"
+)
+
+// assertionType is the only client_assertion_type there is (RFC 7523 §2.2).
+const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+const (
+	maxAssertionLength   = 8 << 10
+	maxAssertionLifetime = 10 * time.Minute
+	maxJTILength         = 256
+	clockLeeway          = 30 * time.Second
+	maxKeysTried         = 16 // one assertion must not buy the verification of a thousand keys
+)
+
+// assertionAlgorithms leaves out "none" and the symmetric algorithms: whoever knows a public key could sign.
+var assertionAlgorithms = []jose.SignatureAlgorithm{
+	jose.RS256, jose.RS384, jose.RS512,
+	jose.PS256, jose.PS384, jose.PS512,
+	jose.ES256, jose.ES384, jose.ES512,
+	jose.EdDSA,
+}
+
+// curveAlgorithms ties each curve to its one algorithm (RFC 7518 §3.4).
+var curveAlgorithms = map[elliptic.Curve]string{
+	elliptic.P256(): "ES256", elliptic.P384(): "ES384", elliptic.P521(): "ES512",
+}
+
+// assertionVerifier authenticates clients by the assertions they sign: private_key_jwt (RFC 7523 §2.2 and §3).
+type assertionVerifier struct {
+	store     fosite.ClientManager
+	audiences []string                   // issuer, issuer with a slash, token endpoint URL
+	keys      fosite.JWKSFetcherStrategy // for jwks_uri; nil: clients with a jwks_uri are refused
+	now       func() time.Time
+}
+
+// authenticate returns the client that signed the assertion in form. It answers invalid_request for a form without
+// an assertion or its type, temporarily_unavailable when the store or the client's jwks_uri cannot be reached, and
+// one and the same invalid_client for everything else; the reason is in the debug text.
+func (v *assertionVerifier) authenticate(ctx context.Context, form url.Values) (fosite.Client, error) {
+	token, claims, err := parseAssertion(form)
+	if err != nil {
+		return nil, err
+	}
+	if reason := v.checkClaims(claims, form.Get("client_id")); reason != "" {
+		return nil, refuseAssertion(reason)
+	}
+	client, err := v.store.GetClient(ctx, claims.Subject)
+	if errors.Is(err, fosite.ErrNotFound) {
+		return nil, refuseAssertion("unknown client")
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	signer, ok := client.(fosite.OpenIDConnectClient)
+	if !ok || signer.GetTokenEndpointAuthMethod() != "private_key_jwt" {
+		return nil, refuseAssertion("the client is not registered for private_key_jwt")
+	}
+	if err := v.checkSignature(ctx, token, signer); err != nil {
+		return nil, err
+	}
+	// Last, so that an assertion refused for any other reason does not use up its jti.
+	if err := v.useOnce(ctx, client.GetID(), claims); err != nil {
+		return nil, err
+	}
+	return client, nil
+}
+
+// refuseAssertion makes the one answer to a bad assertion. The reason is for the log: fixed words, nothing sent.
+func refuseAssertion(reason string) error {
+	return errInvalidClient.WithDebug("client assertion: " + reason)
+}
+
+// parseAssertion reads the assertion without trusting it: the claims hold only once checkSignature says so.
+func parseAssertion(form url.Values) (*jwt.JSONWebToken, jwt.Claims, error) {
+	var claims jwt.Claims
+	assertion := form.Get("client_assertion")
+	switch kind := form.Get("client_assertion_type"); {
+	case kind == "":
+		return nil, claims, fosite.ErrInvalidRequest.WithHintf("Send client_assertion_type together with client_assertion; it must be '%s'.", assertionType)
+	case kind != assertionType:
+		return nil, claims, refuseAssertion("unknown client_assertion_type")
+	case assertion == "":
+		return nil, claims, fosite.ErrInvalidRequest.WithHint("Send client_assertion together with client_assertion_type.")
+	case len(assertion) > maxAssertionLength:
+		return nil, claims, refuseAssertion("too long")
+	}
+	token, err := jwt.ParseSigned(assertion, assertionAlgorithms)
+	if err != nil {
+		return nil, claims, refuseAssertion("not a JWT signed with an algorithm that is allowed")
+	}
+	if err := token.UnsafeClaimsWithoutVerification(&claims); err != nil {
+		return nil, claims, refuseAssertion("malformed claims")
+	}
+	return token, claims, nil
+}
+
+// checkClaims applies RFC 7523 §3 and answers what is wrong, or "".
+func (v *assertionVerifier) checkClaims(claims jwt.Claims, clientID string) (reason string) {
+	now := v.now()
+	switch {
+	case claims.Subject == "":
+		return "no sub"
+	case claims.Issuer != claims.Subject:
+		return "iss is not sub"
+	case clientID != "" && clientID != claims.Subject: // RFC 7521 §4.2
+		return "client_id is not sub"
+	// An assertion for several audiences could be replayed by one of them at another.
+	case len(claims.Audience) != 1 || !slices.Contains(v.audiences, claims.Audience[0]):
+		return "aud is not exactly this server"
+	case claims.Expiry == nil:
+		return "no exp"
+	case !now.Before(claims.Expiry.Time().Add(clockLeeway)):
+		return "expired"
+	case claims.Expiry.Time().After(now.Add(maxAssertionLifetime + clockLeeway)):
+		return "exp is too far ahead"
+	case claims.NotBefore != nil && claims.NotBefore.Time().After(now.Add(clockLeeway)):
+		return "nbf is in the future"
+	case claims.IssuedAt != nil && claims.IssuedAt.Time().After(now.Add(clockLeeway)):
+		return "iat is in the future"
+	case claims.ID == "" || len(claims.ID) > maxJTILength:
+		return "no jti, or one that is too long"
+	}
+	return ""
+}
+
+// checkSignature verifies the assertion with the client's registered keys, inline or at its jwks_uri.
+func (v *assertionVerifier) checkSignature(ctx context.Context, token *jwt.JSONWebToken, client fosite.OpenIDConnectClient) error {
+	if pinned := client.GetTokenEndpointAuthSigningAlgorithm(); pinned != "" && pinned != token.Headers[0].Algorithm {
+		return refuseAssertion("alg is not the one the client registered")
+	}
+	if set := client.GetJSONWebKeys(); set != nil && len(set.Keys) > 0 {
+		if !signedBy(token, set) {
+			return refuseAssertion("no registered key verifies it")
+		}
+		return nil
+	}
+	location := client.GetJSONWebKeysURI()
+	if location == "" || v.keys == nil {
+		return refuseAssertion("no keys of the client to verify it with")
+	}
+	known, err := v.resolve(ctx, location, false)
+	if err != nil {
+		return err
+	}
+	if signedBy(token, known) {
+		return nil
+	}
+	// The client may have changed its keys. The fetcher limits how often a location is asked again.
+	fresh, err := v.resolve(ctx, location, true)
+	if err != nil {
+		return err
+	}
+	if fresh == known || !signedBy(token, fresh) {
+		return refuseAssertion("no key at the client's jwks_uri verifies it")
+	}
+	return nil
+}
+
+// resolve fetches keys. Whatever the fetcher does not call invalid_client is an outage: it says nothing about the client.
+func (v *assertionVerifier) resolve(ctx context.Context, location string, ignoreCache bool) (*josev3.JSONWebKeySet, error) {
+	set, err := v.keys.Resolve(ctx, location, ignoreCache)
+	if errors.Is(err, fosite.ErrInvalidClient) {
+		return nil, refuseAssertion(fosite.ErrorToRFC6749Error(err).DebugField)
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return set, nil
+}
+
+// signedBy tells whether one of the keys that fit the token's header verifies it.
+func signedBy(token *jwt.JSONWebToken, set *josev3.JSONWebKeySet) bool {
+	if set == nil {
+		return false
+	}
+	header, tried := token.Headers[0], 0
+	for i := range set.Keys {
+		key := &set.Keys[i]
+		if header.KeyID != "" && header.KeyID != key.KeyID || !fits(key, header.Algorithm) {
+			continue
+		}
+		if tried++; tried > maxKeysTried {
+			return false
+		}
+		if token.Claims(key.Key) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// fits tells whether key may verify signatures of alg. A key without use or alg says nothing against it
+// (RFC 7517 §4.2, §4.4). Symmetric and private keys fit nothing.
+func fits(key *josev3.JSONWebKey, alg string) bool {
+	if !key.Valid() || key.Use != "" && key.Use != "sig" || key.Algorithm != "" && key.Algorithm != alg {
+		return false
+	}
+	switch public := key.Key.(type) {
+	case *rsa.PublicKey:
+		// RFC 7518 §3.3 sets the minimum; beyond the maximum a verification costs too much.
+		bits := public.N.BitLen()
+		return (strings.HasPrefix(alg, "RS") || strings.HasPrefix(alg, "PS")) && bits >= 2048 && bits <= 8192
+	case *ecdsa.PublicKey:
+		return alg == curveAlgorithms[public.Curve]
+	case ed25519.PublicKey:
+		return alg == "EdDSA"
+	}
+	return false
+}
+
+// useOnce marks the assertion as used; of any number of concurrent calls the store lets one pass. A jti is unique
+// per client only (RFC 7523 §3): another client's must not get in the way. The escaped id holds no space, so no two
+// pairs make one key.
+func (v *assertionVerifier) useOnce(ctx context.Context, clientID string, claims jwt.Claims) error {
+	// Remembered for longer than it is accepted, also by a replica whose clock is behind.
+	until := claims.Expiry.Time().Add(2 * clockLeeway)
+	err := v.store.SetClientAssertionJWT(ctx, url.QueryEscape(clientID)+" "+claims.ID, until)
+	if errors.Is(err, fosite.ErrJTIKnown) {
+		return refuseAssertion("used before")
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+// ClientAuthenticator authenticates clients at the token, introspection and revocation endpoints (RFC 6749 §2.3).
+// Every client with a secret may send it in the Authorization header or in the form; a client with a key sends
+// an assertion (RFC 7523 §2.2); a public client sends its id alone.
+//
+// Set Store, then use Authenticate as fosite.Config.ClientAuthenticationStrategy.
+type ClientAuthenticator struct {
+	Store  fosite.ClientManager
+	Hasher fosite.Hasher // nil: a new SecretHasher
+	// Audiences are the values one of which an assertion's aud must be: issuer, issuer with a slash, token URL.
+	Audiences []string
+	// Keys fetches a client's jwks_uri; nil: such clients cannot authenticate.
+	Keys fosite.JWKSFetcherStrategy
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+}
+
+// usedSecret is implemented by clients that want to know which of their secrets authenticated a request.
+type usedSecret interface{ AuthenticatedWith(hash []byte) }
+
+// decoySource is implemented by stores that hold imported hashes, which take long to compare: an unknown client is
+// then compared against one of them, so that its answer takes as long.
+type decoySource interface {
+	DecoySecretHash(ctx context.Context) ([]byte, error)
+}
+
+// One hint for every failure: the answer must not tell an unknown client from a wrong secret.
+var errInvalidClient = fosite.ErrInvalidClient.WithHint("Check the client id and the secret (or assertion), and that the client is registered and enabled.")
+
+var errNoCredentials = fosite.ErrInvalidClient.WithHint("Send client credentials: in the Authorization header (Basic), or as client_id and client_secret in the form.")
+
+// Authenticate is a [fosite.ClientAuthenticationStrategy]. It answers invalid_client for whoever cannot prove to be
+// a client, invalid_request for credentials that contradict each other, and temporarily_unavailable when the store
+// cannot tell: clients throw their credentials away on invalid_client.
+func (a *ClientAuthenticator) Authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
+	sent, err := credentialsFrom(r, form)
+	if err != nil {
+		return nil, err
+	}
+	if form.Has("client_assertion") || form.Has("client_assertion_type") {
+		if sent.basic || form.Get("client_secret") != "" {
+			return nil, fosite.ErrInvalidRequest.WithHint("Use one way of client authentication: either client_assertion or a client secret.")
+		}
+		return a.verifier().authenticate(ctx, form)
+	}
+	if sent.id == "" {
+		return nil, errNoCredentials
+	}
+	client, err := a.Store.GetClient(ctx, sent.id)
+	if errors.Is(err, fosite.ErrNotFound) {
+		return nil, a.refuseUnknown(ctx, sent)
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if client.IsPublic() {
+		if len(sent.secrets) > 0 {
+			return nil, errInvalidClient.WithDebug("a public client sent a secret")
+		}
+		return client, nil
+	}
+	return a.checkSecret(ctx, client, sent)
+}
+
+// credentials are an id and the readings of its secret: SDKs differ in whether they form-encode a Basic header
+// (RFC 6749 §2.3.1 says they must), so a secret that reads differently decoded and raw is tried both ways.
+type credentials struct {
+	basic   bool
+	id      string
+	secrets []string
+}
+
+func credentialsFrom(r *http.Request, form url.Values) (credentials, error) {
+	id, secret := form.Get("client_id"), form.Get("client_secret")
+	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Basic") {
+		c := credentials{id: id}
+		if secret != "" {
+			c.secrets = []string{secret}
+		}
+		return c, nil
+	}
+	rawID, rawSecret, ok := r.BasicAuth()
+	if !ok || len(r.Header.Values("Authorization")) > 1 {
+		return credentials{}, errInvalidClient.WithDebug("malformed Basic header")
+	}
+	c := credentials{basic: true, id: decoded(rawID)}
+	if id != "" && id != c.id && id == rawID {
+		c.id = rawID
+	}
+	if rawSecret != "" {
+		c.secrets = []string{decoded(rawSecret)}
+		if rawSecret != c.secrets[0] {
+			c.secrets = append(c.secrets, rawSecret)
+		}
+	}
+	if id != "" && id != c.id || secret != "" && !contains(c.secrets, secret) {
+		return credentials{}, fosite.ErrInvalidRequest.WithHint("The credentials in the Authorization header and in the form contradict each other; send one of them.")
+	}
+	return c, nil
+}
+
+func decoded(raw string) string {
+	if s, err := url.QueryUnescape(raw); err == nil {
+		return s
+	}
+	return raw
+}
+
+func contains(list []string, s string) bool {
+	for _, item := range list {
+		if item == s {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *ClientAuthenticator) checkSecret(ctx context.Context, client fosite.Client, sent credentials) (fosite.Client, error) {
+	hashes := [][]byte{client.GetHashedSecret()}
+	if rotating, ok := client.(fosite.ClientWithSecretRotation); ok {
+		hashes = append(hashes, rotating.GetRotatedHashes()...)
+	}
+	for _, hash := range hashes {
+		for _, secret := range sent.secrets {
+			err := a.hasher().Compare(ctx, hash, []byte(secret))
+			if err == nil {
+				if u, ok := client.(usedSecret); ok {
+					u.AuthenticatedWith(hash)
+				}
+				return client, nil
+			}
+			if ctx.Err() != nil {
+				return nil, unavailable(err)
+			}
+		}
+	}
+	return nil, errInvalidClient.WithDebug("wrong secret")
+}
+
+// refuseUnknown takes as long as a wrong secret would.
+func (a *ClientAuthenticator) refuseUnknown(ctx context.Context, sent credentials) error {
+	if source, ok := a.Store.(decoySource); ok {
+		hash, err := source.DecoySecretHash(ctx)
+		if err != nil {
+			return unavailable(err)
+		}
+		for _, secret := range sent.secrets {
+			_ = a.hasher().Compare(ctx, hash, []byte(secret))
+		}
+	}
+	return errInvalidClient.WithDebug("unknown client")
+}
+
+// unavailable is what a failure of the store is told as, never as invalid_client.
+func unavailable(err error) error { return fosite.ErrTemporarilyUnavailable.WithWrap(err) }
+
+func (a *ClientAuthenticator) hasher() fosite.Hasher {
+	if a.Hasher == nil {
+		return &SecretHasher{}
+	}
+	return a.Hasher
+}
+
+func (a *ClientAuthenticator) verifier() *assertionVerifier {
+	now := a.Now
+	if now == nil {
+		now = time.Now
+	}
+	return &assertionVerifier{store: a.Store, audiences: a.Audiences, keys: a.Keys, now: now}
+}

@@ -1,0 +1,14 @@
+// Package provider composes an OAuth 2.1 authorization server for MCP out of fosite's parts.
+//
+// Call [New] for the whole: it returns a fosite.OAuth2Provider with the safe settings, our token format, client
+// authentication, resource policy and introspection hook. Hand it to handlers.Server.
+//
+// A team with a composition of its own takes only a part:
+//
+//   - [Harden] sets every field of a fosite.Config whose default is unsafe or racy;
+//   - [MCPSearchFactory] adds the introspection hook of the MCP search scope, [HookFactory] any other
+//     [IntrospectionHook]; both go after compose.OAuth2TokenIntrospectionFactory;
+//   - [ClientAuthenticator], [TokenStrategy], [SecretHasher], [PolicyFactory] and [RevocationFactory] work alone too.
+//
+// The package knows fosite's storage interfaces and no storage.
+package provider

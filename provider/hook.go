@@ -1,0 +1,101 @@
+package provider
+
+import (
+	"context"
+	"slices"
+
+	"github.com/ory/fosite"
+	"github.com/ory/fosite/compose"
+)
+
+// An IntrospectionHook looks at an access token that the core validator has found valid, before anybody is told.
+// It may add what introspection answers, by writing to the session's GetExtraClaims, or refuse the token by
+// returning [fosite.ErrInactiveToken]. Any other error is an outage (503), never "inactive".
+type IntrospectionHook func(ctx context.Context, token fosite.AccessRequester) error
+
+// HookFactory adds hooks to a composition, in their order. Put it after compose.OAuth2TokenIntrospectionFactory, and
+// use it once: fosite drops a second handler of the same type without a word.
+func HookFactory(hooks ...IntrospectionHook) compose.Factory {
+	return func(fosite.Configurator, any, any) any { return &hookHandler{hooks} }
+}
+
+type hookHandler struct{ hooks []IntrospectionHook }
+
+// IntrospectToken implements [fosite.TokenIntrospector].
+func (h *hookHandler) IntrospectToken(ctx context.Context, _ string, _ fosite.TokenUse, token fosite.AccessRequester, _ []string) (fosite.TokenUse, error) {
+	if token.GetClient() == nil || token.GetClient().GetID() == "" {
+		return "", fosite.ErrUnknownRequest // placed before the core validator: nothing is known yet
+	}
+	for _, hook := range h.hooks {
+		if err := hook(ctx, token); err != nil {
+			return "", err
+		}
+	}
+	// Not an answer of ours: ("", nil) would erase what the core validator has said about the token's use.
+	return "", fosite.ErrUnknownRequest
+}
+
+// Scope is what an MCP scope means.
+type Scope struct {
+	Description string   // for people who are asked to consent
+	Tools       []string // MCP tools that it allows
+}
+
+// Scopes maps the name of a scope to its meaning.
+type Scopes map[string]Scope
+
+// DefaultScopes is the MCP search scope: mcp:search allows the tools search and get_page.
+func DefaultScopes() Scopes {
+	return Scopes{"mcp:search": {Description: "Search the documentation and read its pages", Tools: []string{"search", "get_page"}}}
+}
+
+// tools lists what the granted scopes allow, in the order of the scopes.
+func (s Scopes) tools(granted []string) []string {
+	var tools []string
+	for _, scope := range granted {
+		for _, tool := range s[scope].Tools {
+			if !slices.Contains(tools, tool) {
+				tools = append(tools, tool)
+			}
+		}
+	}
+	return tools
+}
+
+// MCPClaim is the member mcp of an introspection answer.
+type MCPClaim struct {
+	Resource string   `json:"resource"`
+	Tools    []string `json:"tools"`
+}
+
+// MCPSearchHook is the introspection hook of the MCP scopes. A token that allows no tool is left alone. One that
+// does must be for a resource, and its client must not be disabled; then its answer gets the member mcp.
+func MCPSearchHook(scopes Scopes) IntrospectionHook {
+	return func(_ context.Context, token fosite.AccessRequester) error {
+		tools := scopes.tools(token.GetGrantedScopes())
+		if len(tools) == 0 {
+			return nil
+		}
+		if len(token.GetGrantedAudience()) == 0 {
+			return fosite.ErrInactiveToken.WithDebug("a token for MCP tools has no audience")
+		}
+		if d, ok := token.GetClient().(interface{ IsDisabled() bool }); ok && d.IsDisabled() {
+			return fosite.ErrInactiveToken.WithDebug("the client is disabled")
+		}
+		if session, ok := token.GetSession().(fosite.ExtraClaimsSession); ok {
+			session.GetExtraClaims()["mcp"] = MCPClaim{Resource: token.GetGrantedAudience()[0], Tools: tools}
+		}
+		return nil
+	}
+}
+
+// MCPSearchFactory adds [MCPSearchHook] to a composition, after compose.OAuth2TokenIntrospectionFactory. It may stand
+// beside a [HookFactory].
+func MCPSearchFactory(scopes Scopes) compose.Factory {
+	return func(fosite.Configurator, any, any) any {
+		return &mcpSearchHandler{hookHandler{[]IntrospectionHook{MCPSearchHook(scopes)}}}
+	}
+}
+
+// mcpSearchHandler is a type of its own so that fosite tells it from a hookHandler.
+type mcpSearchHandler struct{ hookHandler }

@@ -1,0 +1,76 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/ory/fosite"
+)
+
+func tokenFor(client fosite.Client, scope, audience []string) *fosite.AccessRequest {
+	r := fosite.NewAccessRequest(NewSession())
+	r.Client, r.GrantedScope, r.GrantedAudience = client, scope, audience
+	return r
+}
+
+type disabledClient struct{ *fosite.DefaultClient }
+
+func (disabledClient) IsDisabled() bool { return true }
+
+func TestMCPSearchHook(t *testing.T) {
+	hook := MCPSearchHook(Scopes{
+		"mcp:search": {Tools: []string{"search", "get_page"}},
+		"mcp:admin":  {Tools: []string{"get_page", "reindex"}},
+		"profile":    {},
+	})
+	ci := &fosite.DefaultClient{ID: "ci"}
+	audience := []string{"https://docs.example.com/mcp"}
+	for name, c := range map[string]struct {
+		token *fosite.AccessRequest
+		want  any
+		err   error
+	}{
+		"tools of the scope":            {tokenFor(ci, []string{"mcp:search"}, audience), MCPClaim{audience[0], []string{"search", "get_page"}}, nil},
+		"tools of several scopes, once": {tokenFor(ci, []string{"mcp:search", "mcp:admin"}, audience), MCPClaim{audience[0], []string{"search", "get_page", "reindex"}}, nil},
+		"no tools: left alone":          {tokenFor(ci, []string{"profile"}, nil), nil, nil},
+		"unknown scope: left alone":     {tokenFor(ci, []string{"mcp:searching"}, nil), nil, nil},
+		"no audience: refused":          {tokenFor(ci, []string{"mcp:search"}, nil), nil, fosite.ErrInactiveToken},
+		"client disabled: refused":      {tokenFor(disabledClient{ci}, []string{"mcp:search"}, audience), nil, fosite.ErrInactiveToken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := hook(t.Context(), c.token); !errors.Is(err, c.err) {
+				t.Fatalf("error %v, want %v", err, c.err)
+			}
+			got := c.token.GetSession().(*Session).GetExtraClaims()["mcp"]
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("mcp (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Returning nil would replace what the core validator has said about the token's use by nothing.
+func TestHooksAbstainAfterwards(t *testing.T) {
+	called := 0
+	handler := HookFactory(func(context.Context, fosite.AccessRequester) error { called++; return nil })(nil, nil, nil).(fosite.TokenIntrospector)
+	_, err := handler.IntrospectToken(t.Context(), "", fosite.AccessToken, tokenFor(&fosite.DefaultClient{ID: "ci"}, nil, nil), nil)
+	if !errors.Is(err, fosite.ErrUnknownRequest) || called != 1 {
+		t.Errorf("error %v after %d calls", err, called)
+	}
+	_, err = handler.IntrospectToken(t.Context(), "", fosite.AccessToken, fosite.NewAccessRequest(NewSession()), nil)
+	if !errors.Is(err, fosite.ErrUnknownRequest) || called != 1 {
+		t.Errorf("before the core validator: error %v after %d calls", err, called)
+	}
+}
+
+// fosite drops a second handler of one type.
+func TestBothHookFactoriesFitIntoOneComposition(t *testing.T) {
+	var handlers fosite.TokenIntrospectionHandlers
+	handlers.Append(MCPSearchFactory(DefaultScopes())(nil, nil, nil).(fosite.TokenIntrospector))
+	handlers.Append(HookFactory()(nil, nil, nil).(fosite.TokenIntrospector))
+	if len(handlers) != 2 {
+		t.Errorf("%d handlers, want 2", len(handlers))
+	}
+}

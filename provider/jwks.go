@@ -1,0 +1,310 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v3" // the version of fosite's interfaces
+	"github.com/ory/fosite"
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	fetchTimeout      = 5 * time.Second // name look-up to last byte
+	maxKeySetLength   = 64 << 10
+	maxCachedKeySets  = 256
+	defaultKeySetLife = 5 * time.Minute
+	minKeySetLife     = time.Minute
+	maxKeySetLife     = time.Hour
+	refreshPause      = 10 * time.Second // between two forced fetches of one location
+	failurePause      = 5 * time.Second  // after a failed fetch
+)
+
+// JWKSFetcherOptions are the choices of [NewJWKSFetcher]; the zero value is safe.
+type JWKSFetcherOptions struct {
+	// InsecureAllowLoopback also fetches from this machine's loopback addresses, over https or http: for tests
+	// and development.
+	InsecureAllowLoopback bool
+	// Now is the clock that cache lifetimes are measured by; nil: time.Now.
+	Now func() time.Time
+}
+
+// NewJWKSFetcher makes what fetches a client's jwks_uri: over https, from public addresses only, without redirects
+// or proxies, within 5 seconds and 64 KiB. Sets are cached as long as their max-age says, between a minute and an
+// hour. A set must not be changed by whoever gets it.
+//
+// Errors are temporarily_unavailable when the location cannot be reached, and invalid_client when it is forbidden
+// or does not hold a key set.
+func NewJWKSFetcher(o JWKSFetcherOptions) fosite.JWKSFetcherStrategy {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &jwksFetcher{
+		client: guardedHTTPClient(o.InsecureAllowLoopback),
+		now:    o.Now,
+		cache:  make(map[string]*cachedKeySet),
+	}
+}
+
+type jwksFetcher struct {
+	client  *http.Client
+	now     func() time.Time
+	flights singleflight.Group
+
+	mu    sync.Mutex
+	cache map[string]*cachedKeySet // by location
+}
+
+// cachedKeySet is the last good set of a location, if there was one, and the outcome of the last fetch.
+type cachedKeySet struct {
+	set        *jose.JSONWebKeySet
+	expires    time.Time
+	err        error
+	pauseUntil time.Time
+	usedAt     time.Time
+}
+
+// Resolve implements [fosite.JWKSFetcherStrategy]. With ignoreCache it asks the location again, but not within
+// seconds of the last time: the cached set, or the last error, is the answer then.
+func (f *jwksFetcher) Resolve(ctx context.Context, location string, ignoreCache bool) (*jose.JSONWebKeySet, error) {
+	if set, ok, err := f.cached(location, ignoreCache); ok {
+		return set, err
+	}
+	// The fetch outlives the caller who happened to be first: others wait for it too.
+	fetched := f.flights.DoChan(location, func() (any, error) {
+		if set, ok, err := f.cached(location, ignoreCache); ok {
+			return set, err
+		}
+		set, life, err := f.fetch(context.WithoutCancel(ctx), location)
+		f.remember(location, set, life, err)
+		return set, err
+	})
+	select {
+	case result := <-fetched:
+		set, _ := result.Val.(*jose.JSONWebKeySet)
+		return set, result.Err
+	case <-ctx.Done():
+		return nil, unavailable(ctx.Err())
+	}
+}
+
+func (f *jwksFetcher) cached(location string, ignoreCache bool) (set *jose.JSONWebKeySet, ok bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.cache[location]
+	if c == nil {
+		return nil, false, nil
+	}
+	now := f.now()
+	c.usedAt = now
+	pausing := now.Before(c.pauseUntil)
+	switch {
+	case c.set != nil && now.Before(c.expires) && (!ignoreCache || pausing && c.err == nil):
+		return c.set, true, nil
+	case pausing && c.err != nil:
+		return nil, true, c.err
+	}
+	return nil, false, nil
+}
+
+// remember keeps the outcome of a fetch. A failed one leaves the last good set in place until that expires.
+func (f *jwksFetcher) remember(location string, set *jose.JSONWebKeySet, life time.Duration, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := f.now()
+	c := f.cache[location]
+	if c == nil {
+		if len(f.cache) >= maxCachedKeySets {
+			f.evict()
+		}
+		c = &cachedKeySet{}
+		f.cache[location] = c
+	}
+	c.usedAt, c.err = now, err
+	if err != nil {
+		c.pauseUntil = now.Add(failurePause)
+		return
+	}
+	c.set, c.expires, c.pauseUntil = set, now.Add(life), now.Add(refreshPause)
+}
+
+// evict drops the location that was not asked for the longest time.
+func (f *jwksFetcher) evict() {
+	var oldest string
+	var usedAt time.Time
+	for location, c := range f.cache {
+		if oldest == "" || c.usedAt.Before(usedAt) {
+			oldest, usedAt = location, c.usedAt
+		}
+	}
+	delete(f.cache, oldest)
+}
+
+// fetch asks the location and tells how long its answer may be kept.
+func (f *jwksFetcher) fetch(ctx context.Context, location string) (*jose.JSONWebKeySet, time.Duration, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, location, nil)
+	if err != nil {
+		return nil, 0, refuseKeySet("not a URL")
+	}
+	request.Header.Set("Accept", "application/jwk-set+json, application/json")
+	response, err := f.client.Do(request)
+	if errors.Is(err, errForbiddenTarget) {
+		return nil, 0, refuseKeySet(err.Error())
+	}
+	if err != nil {
+		return nil, 0, unavailable(err)
+	}
+	defer response.Body.Close()
+	switch code := response.StatusCode; {
+	case code >= 500 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout:
+		return nil, 0, unavailable(fmt.Errorf("provider: %s answered %d", location, code))
+	case code != http.StatusOK: // a redirect too: it may lead anywhere
+		return nil, 0, refuseKeySet(fmt.Sprintf("answered %d instead of 200", code))
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxKeySetLength+1))
+	if err != nil {
+		return nil, 0, unavailable(err)
+	}
+	if len(body) > maxKeySetLength {
+		return nil, 0, refuseKeySet("longer than 64 KiB")
+	}
+	set, err := decodeKeySet(body)
+	return set, keySetLife(response.Header), err
+}
+
+func refuseKeySet(reason string) error { return errInvalidClient.WithDebug("jwks_uri: " + reason) }
+
+// decodeKeySet reads the public keys of a JWK set. Keys it does not understand are left out (RFC 7517 §5), and so
+// are symmetric and private ones, which have no business in a published set.
+func decodeKeySet(body []byte) (*jose.JSONWebKeySet, error) {
+	var raw struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(body, &raw); err != nil || raw.Keys == nil {
+		return nil, refuseKeySet("not a JSON Web Key Set")
+	}
+	set := &jose.JSONWebKeySet{}
+	for _, encoded := range raw.Keys {
+		var key jose.JSONWebKey
+		if key.UnmarshalJSON(encoded) == nil && key.IsPublic() && key.Valid() {
+			set.Keys = append(set.Keys, jose.JSONWebKey{Key: key.Key, KeyID: key.KeyID, Algorithm: key.Algorithm, Use: key.Use})
+		}
+	}
+	return set, nil
+}
+
+// keySetLife is max-age (RFC 9111 §5.2.2.1) within our bounds.
+func keySetLife(header http.Header) time.Duration {
+	for directive := range strings.SplitSeq(strings.Join(header.Values("Cache-Control"), ","), ",") {
+		directive = strings.ToLower(strings.TrimSpace(directive))
+		if directive == "no-store" || directive == "no-cache" {
+			return minKeySetLife
+		}
+		if value, ok := strings.CutPrefix(directive, "max-age="); ok {
+			seconds, err := strconv.ParseInt(strings.Trim(value, `"`), 10, 32)
+			if err != nil {
+				return defaultKeySetLife
+			}
+			return min(max(time.Duration(seconds)*time.Second, minKeySetLife), maxKeySetLife)
+		}
+	}
+	return defaultKeySetLife
+}
+
+// errForbiddenTarget is in the chain of every error of a guarded client that refused to connect.
+var errForbiddenTarget = errors.New("provider: only https URLs on public internet addresses are fetched")
+
+// guardedHTTPClient makes a client for URLs that strangers choose. It connects over https to public addresses only,
+// follows no redirect, uses no proxy and gives up after 5 seconds. The address is checked when it is dialled, after
+// the name was looked up, so a name that changes its mind gains nothing. Callers cap the body.
+func guardedHTTPClient(insecureAllowLoopback bool) *http.Client {
+	guard := &guardedTransport{https: transportTo(publicAddress)}
+	if insecureAllowLoopback {
+		guard.https = transportTo(func(a netip.Addr) bool { return a.IsLoopback() || publicAddress(a) })
+		guard.http = transportTo(netip.Addr.IsLoopback)
+	}
+	return &http.Client{
+		Transport:     guard,
+		Timeout:       fetchTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+type guardedTransport struct{ https, http http.RoundTripper } // http is nil unless loopback is allowed
+
+// RoundTrip implements [http.RoundTripper].
+func (t *guardedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	switch {
+	case request.URL.Hostname() == "" || request.URL.User != nil:
+		return nil, errForbiddenTarget
+	case request.URL.Scheme == "https":
+		return t.https.RoundTrip(request)
+	case request.URL.Scheme == "http" && t.http != nil:
+		return t.http.RoundTrip(request)
+	}
+	return nil, errForbiddenTarget
+}
+
+func transportTo(allowed func(netip.Addr) bool) *http.Transport {
+	dialer := &net.Dialer{
+		Timeout: fetchTimeout,
+		Control: func(_, address string, _ syscall.RawConn) error {
+			target, err := netip.ParseAddrPort(address)
+			if err != nil || !allowed(target.Addr()) {
+				return fmt.Errorf("%w: %s is not one", errForbiddenTarget, address)
+			}
+			return nil
+		},
+	}
+	return &http.Transport{
+		DialContext:            dialer.DialContext, // Proxy is nil on purpose: it would do the dialling
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		MaxConnsPerHost:        4,
+		MaxResponseHeaderBytes: 16 << 10,
+	}
+}
+
+// publicAddress tells whether an address is an ordinary one of the public internet. IPv6 addresses that embed an IPv4
+// address (mapped, NAT64, 6to4, Teredo) are not: they would lead around the list.
+func publicAddress(address netip.Addr) bool {
+	if !address.Is4() && !globalUnicast6.Contains(address) { // an address with a zone is in no prefix
+		return false
+	}
+	for _, prefix := range specialUse {
+		if prefix.Contains(address) {
+			return false
+		}
+	}
+	return true
+}
+
+var globalUnicast6 = netip.MustParsePrefix("2000::/3")
+
+// specialUse are the ranges of the IANA special-purpose address registries (RFC 6890), multicast and reserved space.
+var specialUse = prefixes(
+	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+	"192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
+	"198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+	"168.63.129.16/32", // answers virtual machines on Azure only
+	"2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20",
+)
+
+func prefixes(list ...string) []netip.Prefix {
+	parsed := make([]netip.Prefix, len(list))
+	for i, s := range list {
+		parsed[i] = netip.MustParsePrefix(s)
+	}
+	return parsed
+}

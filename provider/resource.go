@@ -1,0 +1,91 @@
+package provider
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/ory/fosite"
+)
+
+// ErrInvalidTarget is RFC 8707 §2's invalid_target.
+var ErrInvalidTarget = &fosite.RFC6749Error{
+	ErrorField:       "invalid_target",
+	DescriptionField: "The requested resource is invalid, missing, unknown, or malformed.",
+	CodeField:        400,
+}
+
+// Resources are the identifiers of the resource servers that tokens may be for (RFC 8707). The zero value knows
+// none and leaves audiences as they are.
+type Resources struct {
+	// Known holds the registered identifiers. They are compared byte by byte: a prefix or a normalised form is
+	// another resource.
+	Known []string
+	// Default is used when a client names no resource.
+	Default string
+}
+
+// find returns the registered form of a requested resource. The one liberty: a bare origin may carry a slash,
+// because URL libraries add one.
+func (r Resources) find(requested string) (string, bool) {
+	if slices.Contains(r.Known, requested) {
+		return requested, true
+	}
+	for _, known := range r.Known {
+		if requested == known+"/" && isBareOrigin(known) || known == requested+"/" && isBareOrigin(requested) {
+			return known, true
+		}
+	}
+	return "", false
+}
+
+func isBareOrigin(identifier string) bool {
+	u, err := url.Parse(identifier)
+	return err == nil && u.Scheme != "" && u.Host != "" && u.Path == "" && u.RawQuery == "" && !strings.Contains(identifier, "#")
+}
+
+// resolve turns the requested resources into the audience of the token: all of them registered, all of them open to
+// the client. None requested means the default resource, or the client's first one where it may not use that.
+func (r Resources) resolve(client fosite.Client, requested []string) ([]string, error) {
+	if len(requested) == 0 {
+		return r.defaultFor(client), nil
+	}
+	var audience []string
+	for _, identifier := range requested {
+		known, ok := r.find(identifier)
+		if !ok {
+			return nil, ErrInvalidTarget.WithHintf("The resource %q is not known here; use one of the registered identifiers, byte by byte.", identifier)
+		}
+		if !slices.Contains(client.GetAudience(), known) {
+			return nil, ErrInvalidTarget.WithHintf("The client may not request tokens for the resource %q.", identifier)
+		}
+		if !slices.Contains(audience, known) {
+			audience = append(audience, known)
+		}
+	}
+	return audience, nil
+}
+
+func (r Resources) defaultFor(client fosite.Client) []string {
+	allowed := client.GetAudience()
+	if r.Default != "" && slices.Contains(allowed, r.Default) {
+		return []string{r.Default}
+	}
+	for _, identifier := range allowed {
+		if len(r.Known) == 0 || slices.Contains(r.Known, identifier) {
+			return []string{identifier}
+		}
+	}
+	return nil
+}
+
+// exactAudience is a [fosite.AudienceMatchingStrategy]: an audience is allowed when the client lists it byte by byte.
+// fosite's own matches by path prefix and ignores query, fragment and user info.
+func exactAudience(allowed, requested []string) error {
+	for _, audience := range requested {
+		if !slices.Contains(allowed, audience) {
+			return ErrInvalidTarget.WithHintf("The client may not request tokens for the audience %q.", audience)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package provider
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+var (
+	_ fosite.Session            = (*Session)(nil)
+	_ fosite.ExtraClaimsSession = (*Session)(nil)
+)
+
+// Session is what a token knows beyond its request: who logged in, and when its parts expire. A machine's session
+// is almost empty, which keeps its row small.
+type Session struct {
+	Subject   string                         `json:"sub,omitempty"` // empty for client_credentials: the client speaks for itself
+	Username  string                         `json:"username,omitempty"`
+	Groups    []string                       `json:"groups,omitempty"`
+	ExpiresAt map[fosite.TokenType]time.Time `json:"exp,omitempty"`
+	// GrantExpiresAt ends the whole grant, however often it is refreshed; zero: no such end.
+	GrantExpiresAt time.Time `json:"grant_exp,omitzero"`
+
+	claims map[string]any // added by introspection hooks; never stored
+}
+
+// NewSession makes an empty session.
+func NewSession() *Session { return &Session{} }
+
+// SetExpiresAt implements [fosite.Session].
+func (s *Session) SetExpiresAt(key fosite.TokenType, exp time.Time) {
+	if s.ExpiresAt == nil {
+		s.ExpiresAt = make(map[fosite.TokenType]time.Time, 1)
+	}
+	s.ExpiresAt[key] = exp.UTC().Truncate(time.Millisecond)
+}
+
+// GetExpiresAt implements [fosite.Session].
+func (s *Session) GetExpiresAt(key fosite.TokenType) time.Time { return s.ExpiresAt[key] }
+
+// GetUsername implements [fosite.Session].
+func (s *Session) GetUsername() string { return s.Username }
+
+// GetSubject implements [fosite.Session].
+func (s *Session) GetSubject() string { return s.Subject }
+
+// GetGroups is who the person belongs to, for sites that restrict pages; machines have none.
+func (s *Session) GetGroups() []string { return s.Groups }
+
+// Clone implements [fosite.Session].
+func (s *Session) Clone() fosite.Session {
+	if s == nil {
+		return nil
+	}
+	c := *s
+	c.Groups = slices.Clone(s.Groups)
+	c.ExpiresAt = maps.Clone(s.ExpiresAt)
+	c.claims = maps.Clone(s.claims)
+	return &c
+}
+
+// GetExtraClaims implements [fosite.ExtraClaimsSession]: what introspection answers beyond the standard fields.
+// An [IntrospectionHook] may write to the map.
+func (s *Session) GetExtraClaims() map[string]any {
+	if s.claims == nil {
+		s.claims = make(map[string]any)
+	}
+	return s.claims
+}

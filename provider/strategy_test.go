@@ -1,0 +1,129 @@
+package provider
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+func newStrategy(t *testing.T, secrets ...string) *TokenStrategy {
+	t.Helper()
+	var previous [][]byte
+	for _, secret := range secrets[1:] {
+		previous = append(previous, []byte(secret))
+	}
+	config := &fosite.Config{}
+	if err := Harden(config); err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewTokenStrategy(config, []byte(secrets[0]), previous...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+var secretA, secretB = strings.Repeat("a", 32), strings.Repeat("b", 40)
+
+func TestSignatureIsEmptyForWhatWasNotMadeHere(t *testing.T) {
+	ctx := context.Background()
+	s, stranger := newStrategy(t, secretA), newStrategy(t, secretB)
+	token, signature, err := s.GenerateAccessToken(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.AccessTokenSignature(ctx, token); got != signature || got == "" {
+		t.Fatalf("signature %q, want %q", got, signature)
+	}
+	body := strings.TrimPrefix(token, AccessTokenPrefix)
+	for name, got := range map[string]string{
+		"another server's key":              stranger.AccessTokenSignature(ctx, token),
+		"read as a refresh token":           s.RefreshTokenSignature(ctx, token),
+		"read as a code":                    s.AuthorizeCodeSignature(ctx, token),
+		"relabelled as a refresh token":     s.RefreshTokenSignature(ctx, RefreshTokenPrefix+body),
+		"relabelled as a code":              s.AuthorizeCodeSignature(ctx, AuthorizeCodePrefix+body),
+		"the signature alone":               s.AccessTokenSignature(ctx, AccessTokenPrefix+strings.Repeat("A", 43)+"."+signature),
+		"without prefix":                    s.AccessTokenSignature(ctx, body),
+		"the empty string":                  s.AccessTokenSignature(ctx, ""),
+		"the prefix alone":                  s.AccessTokenSignature(ctx, AccessTokenPrefix),
+		"a newline inside":                  s.AccessTokenSignature(ctx, token[:20]+"\n"+token[21:]),
+		"three parts":                       s.AccessTokenSignature(ctx, token+"."+signature),
+		"another encoding of the same bits": s.AccessTokenSignature(ctx, sameBits(token)),
+	} {
+		if got != "" {
+			t.Errorf("%s: signature %q, want none", name, got)
+		}
+	}
+}
+
+// sameBits changes the two bits of the last base64 character that do not count.
+func sameBits(token string) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := strings.IndexByte(alphabet, token[len(token)-1])
+	return token[:len(token)-1] + string(alphabet[last^1])
+}
+
+func TestTokensOfThePreviousSystemSecretStillWork(t *testing.T) {
+	ctx := context.Background()
+	token, signature, _ := newStrategy(t, secretA).GenerateAccessToken(ctx, nil)
+	if got := newStrategy(t, secretB, secretA).AccessTokenSignature(ctx, token); got != signature {
+		t.Errorf("after a rotation: %q, want %q", got, signature)
+	}
+	if got := newStrategy(t, secretB).AccessTokenSignature(ctx, token); got != "" {
+		t.Errorf("once the old secret is gone: %q, want none", got)
+	}
+}
+
+func TestAShortSystemSecretIsRefused(t *testing.T) {
+	for _, secrets := range [][][]byte{{[]byte(strings.Repeat("a", 31))}, {[]byte(secretA), nil}} {
+		if _, err := NewTokenStrategy(&fosite.Config{}, secrets[0], secrets[1:]...); err == nil {
+			t.Errorf("accepted secrets of %d bytes and %d previous ones", len(secrets[0]), len(secrets)-1)
+		}
+	}
+}
+
+func TestValidationKnowsTheTime(t *testing.T) {
+	ctx := context.Background()
+	s := newStrategy(t, secretA)
+	now := time.Now()
+	s.now = func() time.Time { return now }
+	token, _, _ := s.GenerateAccessToken(ctx, nil)
+	refresh, _, _ := s.GenerateRefreshToken(ctx, nil)
+	request := func(kind fosite.TokenType, end time.Time) fosite.Requester {
+		session := NewSession()
+		if !end.IsZero() {
+			session.SetExpiresAt(kind, end)
+		}
+		return &fosite.Request{Session: session, RequestedAt: now}
+	}
+	for name, c := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"in its time":               {s.ValidateAccessToken(ctx, request(fosite.AccessToken, now.Add(time.Minute)), token), true},
+		"at its end":                {s.ValidateAccessToken(ctx, request(fosite.AccessToken, now.Truncate(time.Millisecond)), token), false},
+		"after its end":             {s.ValidateAccessToken(ctx, request(fosite.AccessToken, now.Add(-time.Minute)), token), false},
+		"no end: the lifespan":      {s.ValidateAccessToken(ctx, request(fosite.AccessToken, time.Time{}), token), true},
+		"refresh, no end: never":    {s.ValidateRefreshToken(ctx, request(fosite.RefreshToken, time.Time{}), refresh), true},
+		"refresh, past":             {s.ValidateRefreshToken(ctx, request(fosite.RefreshToken, now.Add(-time.Minute)), refresh), false},
+		"access as a refresh token": {s.ValidateRefreshToken(ctx, request(fosite.RefreshToken, time.Time{}), token), false},
+	} {
+		if (c.err == nil) != c.want {
+			t.Errorf("%s: %v", name, c.err)
+		}
+	}
+}
+
+func BenchmarkAccessTokenSignature(b *testing.B) {
+	s, _ := NewTokenStrategy(&fosite.Config{}, []byte(secretA))
+	token, _, _ := s.GenerateAccessToken(b.Context(), nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		if s.AccessTokenSignature(b.Context(), token) == "" {
+			b.Fatal("no signature")
+		}
+	}
+}
