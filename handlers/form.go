@@ -1,0 +1,77 @@
+package handlers
+
+import (
+	"errors"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/ory/fosite"
+	"github.com/rs/cors"
+)
+
+// maxForm bounds what an endpoint reads. The largest honest request is an assertion of a few kilobytes.
+const maxForm = 64 << 10
+
+// browsers lets pages of any origin call an endpoint. Nothing here trusts cookies, so there is nothing to forge.
+var browsers = cors.New(cors.Options{
+	AllowedOrigins: []string{"*"},
+	AllowedMethods: []string{http.MethodGet, http.MethodPost},
+	AllowedHeaders: []string{"Authorization", "Content-Type", "Accept", "MCP-Protocol-Version"},
+	ExposedHeaders: []string{"WWW-Authenticate", "Retry-After"},
+	MaxAge:         3600,
+})
+
+// form is an endpoint that takes a POST with a form (RFC 6749 §3.2): it is called with r.PostForm filled in and
+// free of the ambiguities that parsers disagree about.
+func form(endpoint http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			w.Header().Set("Allow", http.MethodPost)
+			writeOAuthError(w, withStatus(fosite.ErrInvalidRequest.WithHint("Use POST."), http.StatusMethodNotAllowed))
+			return
+		}
+		if err := parseForm(w, r); err != nil {
+			writeOAuthError(w, err)
+			return
+		}
+		endpoint(w, r)
+	})
+}
+
+func parseForm(w http.ResponseWriter, r *http.Request) *fosite.RFC6749Error {
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || mediaType != "application/x-www-form-urlencoded" {
+		return fosite.ErrInvalidRequest.WithHint("Send the parameters as application/x-www-form-urlencoded.")
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return withStatus(fosite.ErrInvalidRequest.WithHint("The request is larger than 64 KiB."), http.StatusRequestEntityTooLarge)
+		}
+		return fosite.ErrInvalidRequest.WithHint("The form cannot be decoded.")
+	}
+	if len(r.PostForm) == 0 {
+		return fosite.ErrInvalidRequest.WithHint("The form is empty.")
+	}
+	// RFC 6749 §3.2: parameters must not be included more than once; RFC 8707 §2 makes an exception for resource.
+	for name, values := range r.PostForm {
+		if len(values) > 1 && name != "resource" && name != "audience" {
+			return fosite.ErrInvalidRequest.WithHintf("The parameter %q is given more than once.", name)
+		}
+	}
+	// RFC 6749 §2.3.1: credentials must not be in the URL, where every proxy logs them.
+	for _, name := range []string{"client_secret", "client_assertion", "token", "access_token", "refresh_token", "code", "code_verifier"} {
+		if strings.Contains(r.URL.RawQuery, name+"=") {
+			return fosite.ErrInvalidRequest.WithHintf("Send %q in the body, not in the URL.", name)
+		}
+	}
+	return nil
+}
+
+func withStatus(err *fosite.RFC6749Error, status int) *fosite.RFC6749Error {
+	changed := *err
+	changed.CodeField = status
+	return &changed
+}

@@ -1,0 +1,181 @@
+package handlers_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fosite-mcp/handlers"
+	"fosite-mcp/provider"
+	"fosite-mcp/storage"
+
+	"github.com/gorilla/mux"
+	"github.com/ory/fosite"
+	"gorm.io/driver/sqlite"
+	"gorm.io/gorm"
+)
+
+const (
+	issuer        = "https://auth.example.com"
+	docs          = "https://docs.example.com/authed/mcp"
+	other         = "https://other.example.com/mcp"
+	origin        = "https://origin.example.com"
+	basePath      = "/authed/mcp/oauth"
+	twoWeeks      = 1209600
+	contentForm   = "application/x-www-form-urlencoded"
+	contentJSON   = "application/json"
+	hostileSuffix = "x"
+)
+
+// fixture is the endpoints on a real store, with a clock and a database that tests control.
+type fixture struct {
+	t      testing.TB
+	store  *storage.Store
+	oauth  *provider.Provider
+	router http.Handler
+	clock  time.Time
+	close  func() error
+}
+
+func newFixture(t testing.TB) *fixture {
+	t.Helper()
+	dsn := "file:" + filepath.Join(t.TempDir(), "test.db") + "?_journal_mode=WAL&_synchronous=FULL&_busy_timeout=5000&_foreign_keys=1"
+	db, err := gorm.Open(sqlite.Open(dsn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := db.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{t: t, close: pool.Close, clock: time.Now()}
+	t.Cleanup(func() { _ = pool.Close() })
+	f.store = storage.New(db, storage.WithSessions(&provider.Session{}), storage.WithClock(func() time.Time { return f.clock }))
+	if err := f.store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.serve(f.store)
+	return f
+}
+
+// serve builds the endpoints on a store, which may be a decorated one.
+func (f *fixture) serve(store fosite.Storage) {
+	f.t.Helper()
+	oauth, err := provider.New(store, provider.Options{
+		SystemSecret: []byte(strings.Repeat("s", 32)),
+		Issuer:       issuer,
+		TokenURL:     issuer + basePath + "/token",
+		Resources:    provider.Resources{Known: []string{docs, other, origin}, Default: docs},
+		Now:          func() time.Time { return f.clock },
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	router := mux.NewRouter()
+	(&handlers.Server{
+		Provider:   oauth,
+		NewSession: func() fosite.Session { return provider.NewSession() },
+		Issuer:     issuer,
+		TokenID: func(ctx context.Context, token string) string {
+			return storage.TokenID(oauth.Strategy.AccessTokenSignature(ctx, token))
+		},
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}).Mount(router.PathPrefix(basePath).Subrouter())
+	handlers.MountHealth(router, f.store.Ping)
+	f.oauth, f.router = oauth, router
+}
+
+// client registers a client and returns its secret. Edits change the machine client it starts from.
+func (f *fixture) client(id string, edits ...func(*storage.Client)) (secret string) {
+	f.t.Helper()
+	secret = provider.NewSecret()
+	hash, err := f.oauth.Config.ClientSecretsHasher.Hash(f.t.Context(), []byte(secret))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	c := &storage.Client{
+		ID: id, Name: "The " + id, Scope: []string{"mcp:search"}, Audience: []string{docs},
+		GrantTypes: []string{"client_credentials"}, TokenEndpointAuthMethod: "client_secret_basic",
+		Secrets: []storage.ClientSecret{{Hash: hash}},
+	}
+	for _, edit := range edits {
+		edit(c)
+	}
+	if err := f.store.CreateClient(f.t.Context(), c); err != nil {
+		f.t.Fatal(err)
+	}
+	return secret
+}
+
+func introspects(resources ...string) func(*storage.Client) {
+	return func(c *storage.Client) { c.Introspects = resources }
+}
+
+// request is a call of an endpoint; parameters go name, value, name, value.
+type request struct {
+	method, path, contentType, body string
+	header                          http.Header
+}
+
+func post(path string, parameters ...string) *request {
+	form := url.Values{}
+	for i := 0; i < len(parameters); i += 2 {
+		form.Add(parameters[i], parameters[i+1])
+	}
+	return &request{http.MethodPost, basePath + path, contentForm, form.Encode(), http.Header{}}
+}
+
+func (r *request) basic(id, secret string) *request {
+	req := &http.Request{Header: r.header}
+	req.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret))
+	return r
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	text   string
+	json   map[string]any
+}
+
+func (f *fixture) do(r *request) answer {
+	f.t.Helper()
+	req := httptest.NewRequestWithContext(f.t.Context(), r.method, r.path, strings.NewReader(r.body))
+	req.Header = r.header
+	if r.contentType != "" {
+		req.Header.Set("Content-Type", r.contentType)
+	}
+	w := httptest.NewRecorder()
+	f.router.ServeHTTP(w, req)
+	a := answer{status: w.Code, header: w.Header(), text: w.Body.String()}
+	_ = json.Unmarshal(w.Body.Bytes(), &a.json)
+	return a
+}
+
+// token gets a token for a client, by Basic.
+func (f *fixture) token(id, secret string, parameters ...string) string {
+	f.t.Helper()
+	a := f.do(post("/token", append([]string{"grant_type", "client_credentials"}, parameters...)...).basic(id, secret))
+	token, _ := a.json["access_token"].(string)
+	if a.status != http.StatusOK || token == "" {
+		f.t.Fatalf("no token: %d %s", a.status, a.text)
+	}
+	return token
+}
+
+// introspect asks about a token as a client.
+func (f *fixture) introspect(id, secret, token string) answer {
+	f.t.Helper()
+	return f.do(post("/introspect", "token", token).basic(id, secret))
+}
+
+const inactive = `{"active":false}`

@@ -1,0 +1,31 @@
+package handlers
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gorilla/mux"
+)
+
+// MountHealth adds /livez, which says that the process runs, and /readyz, which says that it can serve: it asks
+// ready, usually the store's Ping, and answers 503 when that fails.
+func MountHealth(root *mux.Router, ready func(context.Context) error) {
+	root.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, health{"ok"})
+	}).Methods(http.MethodGet, http.MethodHead)
+	root.HandleFunc("/readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		if err := ready(ctx); err != nil {
+			w.Header().Set("Retry-After", retryAfter)
+			writeJSON(w, http.StatusServiceUnavailable, health{"the database does not answer"})
+			return
+		}
+		writeJSON(w, http.StatusOK, health{"ok"})
+	}).Methods(http.MethodGet, http.MethodHead)
+}
+
+type health struct {
+	Status string `json:"status"`
+}

@@ -1,0 +1,156 @@
+package handlers
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/ory/fosite"
+)
+
+// resourceServer is implemented by clients that may introspect tokens for resources, as their resource servers.
+type resourceServer interface {
+	// GetIntrospects returns RFC 8707 resource identifiers.
+	GetIntrospects() []string
+}
+
+// introspect is the introspection endpoint (RFC 7662). The caller authenticates in any way a client may; a public
+// client cannot.
+func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
+	caller, err := s.authenticate(r)
+	if err == nil && caller.IsPublic() {
+		err = fosite.ErrInvalidClient.WithHint("Only clients that authenticate may introspect.")
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	token := r.PostForm.Get("token")
+	if token == "" {
+		writeOAuthError(w, fosite.ErrInvalidRequest.WithHint(`The parameter "token" is missing.`))
+		return
+	}
+	answer, err := s.inspect(r, token, caller)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	writeRawJSON(w, http.StatusOK, answer)
+}
+
+var inactive = []byte(`{"active":false}`)
+
+// inspect answers what caller may know about token. An error is an outage: "inactive" is said only of a token that
+// is.
+func (s *Server) inspect(r *http.Request, token string, caller fosite.Client) ([]byte, error) {
+	if len(token) > maxToken {
+		return inactive, nil
+	}
+	use, request, err := s.Provider.IntrospectToken(r.Context(), token, fosite.AccessToken, s.NewSession())
+	switch {
+	case err != nil && isOutage(err):
+		return nil, err
+	case err != nil && fosite.ErrorToRFC6749Error(err).CodeField >= 500:
+		return nil, err
+	case err != nil, use != fosite.AccessToken, !mayKnow(caller, request):
+		return inactive, nil
+	}
+	answer, err := s.describe(r, token, request)
+	if err != nil {
+		return nil, errors.Join(fosite.ErrServerError, err)
+	}
+	return answer, nil
+}
+
+// mayKnow tells whether the token concerns the caller: it is for a resource that the caller serves, or the caller's
+// own.
+func mayKnow(caller fosite.Client, token fosite.AccessRequester) bool {
+	if caller.GetID() == token.GetClient().GetID() {
+		return true
+	}
+	server, ok := caller.(resourceServer)
+	if !ok {
+		return false
+	}
+	for _, resource := range server.GetIntrospects() {
+		if slices.Contains(token.GetGrantedAudience(), resource) {
+			return true
+		}
+	}
+	return false
+}
+
+// introspection is RFC 7662 §2.2's response to an active token.
+type introspection struct {
+	Active     bool     `json:"active"`
+	Scope      string   `json:"scope,omitempty"`
+	ClientID   string   `json:"client_id"`
+	ClientName string   `json:"client_name,omitempty"`
+	Username   string   `json:"username,omitempty"`
+	TokenType  string   `json:"token_type"`
+	Exp        int64    `json:"exp,omitempty"`
+	Iat        int64    `json:"iat,omitempty"`
+	Nbf        int64    `json:"nbf,omitempty"`
+	Sub        string   `json:"sub"`
+	Aud        []string `json:"aud,omitempty"`
+	Iss        string   `json:"iss,omitempty"`
+	Jti        string   `json:"jti,omitempty"`
+	Groups     []string `json:"groups,omitempty"`
+}
+
+// reserved are the members that no extra claim of a session may set.
+var reserved = []string{"active", "scope", "client_id", "client_name", "username", "token_type", "exp", "iat", "nbf",
+	"sub", "aud", "iss", "jti", "groups"}
+
+func (s *Server) describe(r *http.Request, token string, request fosite.AccessRequester) ([]byte, error) {
+	session, client := request.GetSession(), request.GetClient()
+	issued := request.GetRequestedAt().Unix()
+	answer := introspection{
+		Active: true, Scope: strings.Join(request.GetGrantedScopes(), " "), ClientID: client.GetID(),
+		Username: session.GetUsername(), TokenType: "Bearer", Iat: issued, Nbf: issued,
+		Sub: session.GetSubject(), Aud: request.GetGrantedAudience(), Iss: s.Issuer,
+	}
+	if named, ok := client.(interface{ GetName() string }); ok {
+		answer.ClientName = named.GetName()
+	}
+	if end := session.GetExpiresAt(fosite.AccessToken); !end.IsZero() {
+		answer.Exp = end.Unix()
+	}
+	if answer.Sub == "" {
+		answer.Sub = client.GetID() // RFC 9068 §2.2: without a person the client is the subject
+	}
+	if s.TokenID != nil {
+		answer.Jti = s.TokenID(r.Context(), token)
+	}
+	if member, ok := session.(interface{ GetGroups() []string }); ok {
+		answer.Groups = member.GetGroups()
+	}
+	encoded, err := json.Marshal(answer)
+	if err != nil {
+		return nil, err
+	}
+	if extra, ok := session.(fosite.ExtraClaimsSession); ok {
+		return addClaims(encoded, extra.GetExtraClaims())
+	}
+	return encoded, nil
+}
+
+// addClaims adds members to a JSON object that has some already.
+func addClaims(object []byte, claims map[string]any) ([]byte, error) {
+	for _, name := range slices.Sorted(maps.Keys(claims)) {
+		if slices.Contains(reserved, name) {
+			continue
+		}
+		member, err := json.Marshal(map[string]any{name: claims[name]})
+		if err != nil {
+			return nil, err
+		}
+		object = append(bytes.TrimSuffix(object, []byte("}")), ',')
+		object = append(object, member[1:]...)
+	}
+	return object, nil
+}

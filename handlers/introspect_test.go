@@ -1,0 +1,196 @@
+package handlers_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"fosite-mcp/storage"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestIntrospectionOfAnActiveToken(t *testing.T) {
+	f := newFixture(t)
+	secret := f.client("ci")
+	server := f.client("docs", introspects(docs))
+	token := f.token("ci", secret)
+	for name, r := range map[string]*request{
+		"resource server by Basic": post("/introspect", "token", token).basic("docs", server),
+		"resource server by form":  post("/introspect", "token", token, "client_id", "docs", "client_secret", server),
+		"the token's own client":   post("/introspect", "token", token).basic("ci", secret),
+		"with a wrong hint":        post("/introspect", "token", token, "token_type_hint", "refresh_token").basic("docs", server),
+		"with an unknown hint":     post("/introspect", "token", token, "token_type_hint", "id_token").basic("docs", server),
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := f.do(r)
+			if a.status != http.StatusOK {
+				t.Fatalf("status %d: %s", a.status, a.text)
+			}
+			iat, _ := a.json["iat"].(float64)
+			jti, _ := a.json["jti"].(string)
+			if age := time.Since(time.Unix(int64(iat), 0)); age < 0 || age > time.Minute {
+				t.Errorf("iat is %v ago", age)
+			}
+			if jti == "" || strings.Contains(token, jti) {
+				t.Errorf("jti %q", jti)
+			}
+			want := map[string]any{
+				"active": true, "scope": "mcp:search", "client_id": "ci", "client_name": "The ci", "token_type": "Bearer",
+				"iat": iat, "nbf": iat, "exp": a.json["exp"], "sub": "ci", "aud": []any{docs}, "iss": issuer, "jti": jti,
+				"mcp": map[string]any{"resource": docs, "tools": []any{"search", "get_page"}},
+			}
+			if diff := cmp.Diff(want, a.json); diff != "" {
+				t.Errorf("answer (-want +got):\n%s", diff)
+			}
+			if exp, _ := a.json["exp"].(float64); exp-iat < twoWeeks-1 || exp-iat > twoWeeks+1 {
+				t.Errorf("exp - iat = %v, want %v", exp-iat, twoWeeks)
+			}
+			if got := a.header.Get("Cache-Control"); got != "no-store" {
+				t.Errorf("Cache-Control %q, want no-store", got)
+			}
+		})
+	}
+}
+
+// Anything that is not an active token that concerns the caller is exactly {"active":false}.
+func TestEverythingElseIsInactive(t *testing.T) {
+	f := newFixture(t)
+	secret := f.client("ci")
+	server := f.client("docs", introspects(docs))
+	stranger := f.client("stranger", introspects(other))
+	token := f.token("ci", secret)
+	random, signature, _ := strings.Cut(strings.TrimPrefix(token, "mcp_at_"), ".")
+	flip := func(s string) string {
+		if s[0] == 'A' {
+			return "B" + s[1:]
+		}
+		return "A" + s[1:]
+	}
+	refresh, _, err := f.oauth.Strategy.GenerateRefreshToken(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, garbage := range map[string]string{
+		"garbage":                             "garbage",
+		"10 kB":                               strings.Repeat("a", 10_000),
+		"another prefix":                      "mcp_rt_" + random + "." + signature,
+		"no prefix":                           random + "." + signature,
+		"good random part, bad signature":     "mcp_at_" + random + "." + flip(signature),
+		"bad random part, good signature":     "mcp_at_" + flip(random) + "." + signature,
+		"signature alone":                     "mcp_at_." + signature,
+		"cut off":                             token[:len(token)-1],
+		"one character more":                  token + "A",
+		"trailing bits in the last character": token[:len(token)-1] + "_",
+		"refresh token":                       refresh,
+		"SQL":                                 "' OR 1=1 --",
+		"NUL":                                 "mcp_at_\x00",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if a := f.introspect("docs", server, garbage); a.status != http.StatusOK || a.text != inactive {
+				t.Errorf("got %d %s, want 200 %s", a.status, a.text, inactive)
+			}
+		})
+	}
+	t.Run("asked by the resource server of another resource", func(t *testing.T) {
+		if a := f.introspect("stranger", stranger, token); a.status != http.StatusOK || a.text != inactive {
+			t.Errorf("got %d %s, want 200 %s", a.status, a.text, inactive)
+		}
+	})
+	for name, kill := range map[string]func(client, token string) error{
+		"revoked by its client": func(client, token string) error {
+			if a := f.do(post("/revoke", "token", token).basic(client, secret)); a.status != http.StatusOK {
+				t.Errorf("revocation: %d %s", a.status, a.text)
+			}
+			return nil
+		},
+		"all tokens of its client revoked": func(client, _ string) error { return f.store.RevokeClient(t.Context(), client) },
+		"client deleted":                   func(client, _ string) error { return f.store.DeleteClient(t.Context(), client) },
+		"client disabled": func(client, _ string) error {
+			c, err := f.store.FindClient(t.Context(), client)
+			if err != nil {
+				return err
+			}
+			c.Status = storage.StatusDisabled
+			return f.store.UpdateClient(t.Context(), c)
+		},
+		"secret revoked": func(client, _ string) error {
+			c, err := f.store.FindClient(t.Context(), client)
+			if err != nil {
+				return err
+			}
+			return f.store.RevokeSecret(t.Context(), client, c.Secrets[0].ID)
+		},
+		"issued before a given time": func(client, _ string) error {
+			return f.store.RevokeClientBefore(t.Context(), client, time.Now().Add(time.Second))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := "victim_" + strings.ReplaceAll(name, " ", "_")
+			secret = f.client(client)
+			token := f.token(client, secret)
+			if a := f.introspect("docs", server, token); a.json["active"] != true {
+				t.Fatalf("before: %d %s", a.status, a.text)
+			}
+			if err := kill(client, token); err != nil {
+				t.Fatal(err)
+			}
+			if a := f.introspect("docs", server, token); a.status != http.StatusOK || a.text != inactive {
+				t.Errorf("after: %d %s, want 200 %s", a.status, a.text, inactive)
+			}
+		})
+	}
+	t.Run("expired", func(t *testing.T) {
+		f.clock = f.clock.Add((twoWeeks + 60) * time.Second)
+		if a := f.introspect("docs", server, token); a.status != http.StatusOK || a.text != inactive {
+			t.Errorf("got %d %s, want 200 %s", a.status, a.text, inactive)
+		}
+	})
+}
+
+func TestATokenLivesTwoWeeksAndNoLonger(t *testing.T) {
+	f := newFixture(t)
+	secret := f.client("ci")
+	token := f.token("ci", secret)
+	start := f.clock
+	f.clock = start.Add((twoWeeks - 1) * time.Second)
+	if a := f.introspect("ci", secret, token); a.json["active"] != true {
+		t.Errorf("a second before its end: %s", a.text)
+	}
+	f.clock = start.Add((twoWeeks + 1) * time.Second)
+	if a := f.introspect("ci", secret, token); a.text != inactive {
+		t.Errorf("a second after its end: %s", a.text)
+	}
+}
+
+func TestWhoMayNotIntrospect(t *testing.T) {
+	f := newFixture(t)
+	secret := f.client("ci")
+	f.client("public", func(c *storage.Client) { c.TokenEndpointAuthMethod = "none"; c.Secrets = nil }, introspects(docs))
+	token := f.token("ci", secret)
+	bearer := post("/introspect", "token", token)
+	bearer.header.Set("Authorization", "Bearer "+f.token("ci", secret))
+	inURL := post("/introspect", "token", token)
+	inURL.path += "?access_token=" + f.token("ci", secret)
+	for name, c := range map[string]struct {
+		r      *request
+		status int
+		code   string
+	}{
+		"nobody":                     {post("/introspect", "token", token), 401, "invalid_client"},
+		"a wrong secret":             {post("/introspect", "token", token).basic("ci", "guess"), 401, "invalid_client"},
+		"a bearer token":             {bearer, 401, "invalid_client"},
+		"a bearer token in the URL":  {inURL, 400, "invalid_request"},
+		"a public client":            {post("/introspect", "token", token, "client_id", "public"), 401, "invalid_client"},
+		"a client without a token":   {post("/introspect", "x", "y").basic("ci", secret), 400, "invalid_request"},
+		"a client with an empty one": {post("/introspect", "token", "").basic("ci", secret), 400, "invalid_request"},
+		"a client with two":          {post("/introspect", "token", token, "token", token).basic("ci", secret), 400, "invalid_request"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if a := f.do(c.r); a.status != c.status || a.json["error"] != c.code || strings.Contains(a.text, "active") {
+				t.Errorf("got %d %s, want %d %s", a.status, a.text, c.status, c.code)
+			}
+		})
+	}
+}

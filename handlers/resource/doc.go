@@ -1,0 +1,26 @@
+// Package resource protects a downstream service with access tokens of an
+// OAuth 2.1 authorization server. It needs nothing but the standard library.
+//
+// Call [NewIntrospector] first, with the introspection endpoint and the
+// credentials under which the service is registered there (or let
+// [Config.Discover] find the endpoint). Hand the result to [RequireBearer],
+// which wraps any handler:
+//
+//	verifier, err := resource.NewIntrospector(resource.Config{
+//		Endpoint:     "https://auth.example.com/authed/mcp/oauth/introspect",
+//		ClientID:     "docs_search",
+//		ClientSecret: secret,
+//		Resource:     "https://docs.example.com/authed/mcp",
+//	})
+//	http.Handle("/authed/mcp", resource.RequireBearer(verifier, "mcp:search")(mcpHandler))
+//
+// Inside the handler, [TokenFromContext] tells who is calling. Three more
+// parts are used as needed: [NewMetadataHandler] publishes where clients get
+// their tokens (RFC 9728), [CORS] lets browser clients in, and [Bearer] is
+// RequireBearer with every field spelled out.
+//
+// Every request is checked at the authorization server, and nothing is kept
+// between two requests: a revoked token is refused at its very next use. When
+// the authorization server cannot answer, the request is refused with 503 and
+// never with 401, because a client throws a good token away on a 401.
+package resource

@@ -1,0 +1,59 @@
+package resource_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+
+	"fosite-mcp/handlers/resource"
+)
+
+// A service protected by a bearer token. The authorization server is played by
+// a small handler that knows one token.
+func Example() {
+	const identifier = "https://docs.example.com/authed/mcp"
+	auth := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.PostFormValue("token") == "mcp_at_example" {
+			fmt.Fprintf(w, `{"active":true,"client_id":"ci","scope":"mcp:search","aud":[%q]}`, identifier)
+			return
+		}
+		fmt.Fprint(w, `{"active":false}`)
+	}))
+	defer auth.Close()
+
+	verifier, err := resource.NewIntrospector(resource.Config{
+		Endpoint: auth.URL, ClientID: "docs_search", ClientSecret: "from a file", Resource: identifier,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	hello := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "hello %s\n", resource.TokenFromContext(r.Context()).ClientID)
+	})
+	service := httptest.NewServer(resource.RequireBearer(verifier, "mcp:search")(hello))
+	defer service.Close()
+
+	for _, token := range []string{"", "mcp_at_example"} {
+		req, _ := http.NewRequest("GET", service.URL, nil)
+		if token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			fmt.Printf("%d %s", resp.StatusCode, body)
+		} else {
+			fmt.Println(resp.StatusCode, resp.Header.Get("WWW-Authenticate"))
+		}
+	}
+	// Output:
+	// 401 Bearer resource_metadata="https://docs.example.com/.well-known/oauth-protected-resource/authed/mcp", scope="mcp:search"
+	// 200 hello ci
+}

@@ -1,0 +1,99 @@
+package handlers
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/ory/fosite"
+)
+
+// retryAfter is how many seconds a client should wait after an outage.
+const retryAfter = "5"
+
+// fail answers an error; it is the one place that turns errors into HTTP. Outages and mistakes of the server are
+// logged, with their cause, which the client does not get to see.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	known := fosite.ErrorToRFC6749Error(err)
+	switch {
+	case isOutage(err):
+		s.log().ErrorContext(r.Context(), "the store does not answer", "path", r.URL.Path, "cause", cause(err))
+		known = fosite.ErrTemporarilyUnavailable
+	case known.CodeField >= 500:
+		s.log().ErrorContext(r.Context(), "internal error", "path", r.URL.Path, "cause", cause(err), "debug", known.DebugField)
+		known = fosite.ErrServerError
+	}
+	writeOAuthError(w, known)
+}
+
+// isOutage tells an error that says nothing about the request: something behind the server failed, and the same
+// request may succeed later. fosite wraps such errors in answers that sound final (request_unauthorized,
+// server_error), so their causes decide.
+func isOutage(err error) bool {
+	outage := false
+	for ; err != nil; err = errors.Unwrap(err) {
+		rfc, ok := err.(*fosite.RFC6749Error)
+		switch {
+		case !ok:
+			if _, malformed := err.(base64.CorruptInputError); malformed {
+				return false
+			}
+			// A foreign error at the end of the chain is the cause.
+			outage = errors.Unwrap(err) == nil
+		case rfc.Is(fosite.ErrTemporarilyUnavailable):
+			return true
+		case rfc.CodeField < 500 && !rfc.Is(fosite.ErrRequestUnauthorized) && !rfc.Is(fosite.ErrSerializationFailure):
+			return false // a definite answer: not found, inactive, expired, mismatch, …
+		}
+	}
+	return outage
+}
+
+// cause is what to log of an error: its innermost text, which is the store's.
+func cause(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err.Error()
+		}
+		err = inner
+	}
+}
+
+// oauthError is RFC 6749 §5.2's error response.
+type oauthError struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description,omitempty"`
+}
+
+func writeOAuthError(w http.ResponseWriter, err *fosite.RFC6749Error) {
+	status := err.CodeField
+	switch status {
+	case http.StatusUnauthorized:
+		// RFC 6749 §5.2 and RFC 9110 §15.5.2: every 401 names a way to authenticate.
+		w.Header().Set("WWW-Authenticate", `Basic realm="oauth", charset="UTF-8"`)
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", retryAfter)
+	}
+	writeJSON(w, status, oauthError{err.ErrorField, err.WithExposeDebug(false).GetDescription()})
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		status, encoded = http.StatusInternalServerError, []byte(`{"error":"server_error"}`)
+	}
+	writeRawJSON(w, status, encoded)
+}
+
+// writeRawJSON writes an answer that nobody may keep (RFC 6749 §5.1).
+func writeRawJSON(w http.ResponseWriter, status int, body []byte) {
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "no-store")
+	header.Set("Pragma", "no-cache")
+	header.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}

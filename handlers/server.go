@@ -1,0 +1,65 @@
+package handlers
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gorilla/mux"
+	"github.com/ory/fosite"
+)
+
+// Server is the OAuth endpoints. Provider and NewSession are required.
+type Server struct {
+	Provider   fosite.OAuth2Provider
+	NewSession func() fosite.Session
+
+	// Issuer is the iss of introspection answers (RFC 8414); empty: left out.
+	Issuer string
+	// Authenticate authenticates the callers of the introspection endpoint; nil: as Provider does.
+	Authenticate fosite.ClientAuthenticationStrategy
+	// TokenID names an access token in introspection answers (jti) without revealing it; nil: no jti.
+	TokenID func(ctx context.Context, token string) string
+	// Log receives failures of the server, never tokens or secrets; nil: slog.Default.
+	Log *slog.Logger
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+}
+
+// Mount adds the endpoints to r, which is usually a subrouter at the base path.
+func (s *Server) Mount(r *mux.Router) {
+	r.Handle("/token", browsers.Handler(form(s.token)))
+	r.Handle("/revoke", browsers.Handler(form(s.revoke)))
+	r.Handle("/introspect", form(s.introspect))
+}
+
+func (s *Server) now() time.Time {
+	if s.Now == nil {
+		return time.Now()
+	}
+	return s.Now()
+}
+
+func (s *Server) log() *slog.Logger {
+	if s.Log == nil {
+		return slog.Default()
+	}
+	return s.Log
+}
+
+// authenticate tells who calls (RFC 6749 §2.3).
+func (s *Server) authenticate(r *http.Request) (fosite.Client, error) {
+	authenticate := s.Authenticate
+	if authenticate == nil {
+		provider, ok := s.Provider.(interface {
+			AuthenticateClient(context.Context, *http.Request, url.Values) (fosite.Client, error)
+		})
+		if !ok {
+			return nil, fosite.ErrMisconfiguration.WithDebug("handlers.Server: set Authenticate, the Provider cannot authenticate clients")
+		}
+		return provider.AuthenticateClient(r.Context(), r, r.PostForm)
+	}
+	return authenticate(r.Context(), r, r.PostForm)
+}
