@@ -1,0 +1,123 @@
+package search
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"fosite-mcp/handlers/resource"
+)
+
+// Scope is what a token needs to reach the MCP endpoint.
+const Scope = "mcp:search"
+
+// maxRequest is far above any request that the tools take.
+const maxRequest = 256 << 10 // bytes
+
+// Server is the MCP server. Every field but Logger and Version is required.
+type Server struct {
+	Pages    *Pages
+	Verifier resource.Verifier
+	// Resource is this server's identifier: the URL that clients use. Its
+	// path is where the MCP endpoint is served.
+	Resource string
+	// AuthorizationServer is the issuer that clients get tokens from.
+	AuthorizationServer string
+	// Logger is told about outages; nil means slog.Default().
+	Logger *slog.Logger
+	// Version is told to clients; empty means "dev".
+	Version string
+}
+
+// Handler serves the MCP endpoint, its protected resource metadata (RFC 9728)
+// and /livez. Mount it at the root of a host.
+func (s Server) Handler() (http.Handler, error) {
+	if s.Pages == nil || s.Verifier == nil {
+		return nil, errors.New("search: Server needs Pages (see Load) and a Verifier")
+	}
+	metadata, err := resource.NewMetadataHandler(resource.Metadata{
+		Resource:             s.Resource,
+		AuthorizationServers: []string{s.AuthorizationServer},
+		Scopes:               []string{Scope},
+		Name:                 "Documentation search",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("search: %w", err)
+	}
+	metadataPath, err := resource.MetadataPath(s.Resource)
+	if err != nil {
+		return nil, fmt.Errorf("search: %w", err)
+	}
+	u, err := url.Parse(s.Resource)
+	if err != nil {
+		return nil, fmt.Errorf("search: %w", err)
+	}
+	endpoint := u.EscapedPath()
+	if endpoint == "" {
+		endpoint = "/"
+	}
+	guard := resource.Bearer{Verifier: s.Verifier, Resource: s.Resource, Scopes: []string{Scope}, Logger: s.Logger}
+	return exactPaths{
+		metadataPath: metadata,
+		endpoint:     resource.CORS(guard.Wrap(s.mcpHandler(u.Hostname()))),
+		"/livez":     http.HandlerFunc(livez),
+	}, nil
+}
+
+// exactPaths routes by the path as it was sent. It takes paths from
+// configuration, in which http.ServeMux would see patterns.
+type exactPaths map[string]http.Handler
+
+func (p exactPaths) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if handler, ok := p[r.URL.EscapedPath()]; ok {
+		handler.ServeHTTP(w, r)
+		return
+	}
+	http.NotFound(w, r)
+}
+
+func livez(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	io.WriteString(w, "ok\n")
+}
+
+// mcpHandler is stateless: each request stands for itself and is answered with
+// one JSON document, so that nothing runs on after its token is revoked.
+func (s Server) mcpHandler(host string) http.Handler {
+	version := s.Version
+	if version == "" {
+		version = "dev"
+	}
+	logger := s.Logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	server := mcp.NewServer(&mcp.Implementation{Name: "mcp-search", Title: "Documentation search", Version: version}, &mcp.ServerOptions{
+		Instructions: "Search the documentation with the tool search, then read a page in full with get_page.",
+		// The tools never change: clients need not listen for that.
+		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}},
+	})
+	addTools(server, s.Pages)
+	server.AddReceivingMiddleware(allowTools)
+	return mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{
+		Stateless:           true,
+		JSONResponse:        true,
+		MaxRequestBodyBytes: maxRequest,
+		Logger:              logger,
+		// The SDK refuses foreign Host headers on a loopback address, which is
+		// right unless a proxy on this machine passes on the public one.
+		DisableLocalhostProtection: !isLoopback(host),
+	})
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
+}
