@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build test test-clients lint cover bench pg docs
+.PHONY: help build test test-clients fosite-suite lint cover bench pg docs
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ test-clients: ## the npm-based client tests in test/clients
 	else \
 		echo "test/clients has no package.json: no npm-based tests to run"; \
 	fi
+
+fosite-suite: ## fosite's own integration tests on our store, on both engines
+	@scripts/with-postgres scripts/fosite-suite
 
 lint: ## gofmt, go vet and staticcheck
 	@scripts/lint

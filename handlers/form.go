@@ -39,6 +39,9 @@ func form(endpoint http.HandlerFunc) http.Handler {
 	})
 }
 
+// secretParameters must not be in a URL, where every proxy logs them.
+var secretParameters = []string{"client_secret", "client_assertion", "token", "access_token", "refresh_token", "code", "code_verifier"}
+
 func parseForm(w http.ResponseWriter, r *http.Request) *fosite.RFC6749Error {
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || mediaType != "application/x-www-form-urlencoded" {
@@ -61,8 +64,8 @@ func parseForm(w http.ResponseWriter, r *http.Request) *fosite.RFC6749Error {
 			return fosite.ErrInvalidRequest.WithHintf("The parameter %q is given more than once.", name)
 		}
 	}
-	// RFC 6749 §2.3.1: credentials must not be in the URL, where every proxy logs them.
-	for _, name := range []string{"client_secret", "client_assertion", "token", "access_token", "refresh_token", "code", "code_verifier"} {
+	// RFC 6749 §2.3.1: credentials must not be in the URL.
+	for _, name := range secretParameters {
 		if strings.Contains(r.URL.RawQuery, name+"=") {
 			return fosite.ErrInvalidRequest.WithHintf("Send %q in the body, not in the URL.", name)
 		}

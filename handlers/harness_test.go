@@ -43,22 +43,28 @@ type fixture struct {
 	router http.Handler
 	clock  time.Time
 	close  func() error
+	db     *gorm.DB
+	grace  time.Duration // of rotated refresh tokens
+	change func(*provider.Options)
+	// decide stands in for the login page; asked is what it was asked last.
+	decide         func(w http.ResponseWriter) (*handlers.Decision, error)
+	asked          handlers.AuthorizationRequest
+	resourceServer string // secret of the client that inspect asks as
 }
 
-func newFixture(t testing.TB) *fixture {
+// newFixture makes a fixture on SQLite. Edits change it before it is built.
+func newFixture(t testing.TB, edits ...func(*fixture)) *fixture {
 	t.Helper()
-	dsn := "file:" + filepath.Join(t.TempDir(), "test.db") + "?_journal_mode=WAL&_synchronous=FULL&_busy_timeout=5000&_foreign_keys=1"
-	db, err := gorm.Open(sqlite.Open(dsn))
-	if err != nil {
-		t.Fatal(err)
+	f := &fixture{t: t, clock: time.Now(), grace: time.Minute}
+	for _, edit := range edits {
+		edit(f)
 	}
-	pool, err := db.DB()
-	if err != nil {
-		t.Fatal(err)
+	if f.db == nil {
+		dsn := "file:" + filepath.Join(t.TempDir(), "test.db") + "?_journal_mode=WAL&_synchronous=FULL&_busy_timeout=5000&_foreign_keys=1"
+		f.open(sqlite.Open(dsn))
 	}
-	f := &fixture{t: t, close: pool.Close, clock: time.Now()}
-	t.Cleanup(func() { _ = pool.Close() })
-	f.store = storage.New(db, storage.WithSessions(&provider.Session{}), storage.WithClock(func() time.Time { return f.clock }))
+	f.store = storage.New(f.db, storage.WithSessions(&provider.Session{}), storage.WithRefreshGrace(f.grace),
+		storage.WithClock(func() time.Time { return f.clock }))
 	if err := f.store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -66,16 +72,45 @@ func newFixture(t testing.TB) *fixture {
 	return f
 }
 
+func (f *fixture) open(dialector gorm.Dialector) {
+	f.t.Helper()
+	db, err := gorm.Open(dialector)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	pool, err := db.DB()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.db, f.close = db, pool.Close
+	f.t.Cleanup(func() { _ = pool.Close() })
+}
+
+// Authorize implements [handlers.Login]: without a decide, alice allows everything.
+func (f *fixture) Authorize(w http.ResponseWriter, _ *http.Request, request handlers.AuthorizationRequest) (*handlers.Decision, error) {
+	f.asked = request
+	if f.decide != nil {
+		return f.decide(w)
+	}
+	return &handlers.Decision{Subject: "u1", Username: "alice", Groups: []string{"staff"}, AuthenticatedAt: loggedInAt}, nil
+}
+
+var loggedInAt = time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
+
 // serve builds the endpoints on a store, which may be a decorated one.
 func (f *fixture) serve(store fosite.Storage) {
 	f.t.Helper()
-	oauth, err := provider.New(store, provider.Options{
+	options := provider.Options{
 		SystemSecret: []byte(strings.Repeat("s", 32)),
 		Issuer:       issuer,
 		TokenURL:     issuer + basePath + "/token",
 		Resources:    provider.Resources{Known: []string{docs, other, origin}, Default: docs},
 		Now:          func() time.Time { return f.clock },
-	})
+	}
+	if f.change != nil {
+		f.change(&options)
+	}
+	oauth, err := provider.New(store, options)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -84,6 +119,7 @@ func (f *fixture) serve(store fosite.Storage) {
 		Provider:   oauth,
 		NewSession: func() fosite.Session { return provider.NewSession() },
 		Issuer:     issuer,
+		Login:      f,
 		TokenID: func(ctx context.Context, token string) string {
 			return storage.TokenID(oauth.Strategy.AccessTokenSignature(ctx, token))
 		},

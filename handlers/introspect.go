@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ory/fosite"
 )
@@ -100,11 +101,12 @@ type introspection struct {
 	Iss        string   `json:"iss,omitempty"`
 	Jti        string   `json:"jti,omitempty"`
 	Groups     []string `json:"groups,omitempty"`
+	AuthTime   int64    `json:"auth_time,omitempty"` // RFC 9470 §6.2
 }
 
 // reserved are the members that no extra claim of a session may set.
 var reserved = []string{"active", "scope", "client_id", "client_name", "username", "token_type", "exp", "iat", "nbf",
-	"sub", "aud", "iss", "jti", "groups"}
+	"sub", "aud", "iss", "jti", "groups", "auth_time"}
 
 func (s *Server) describe(r *http.Request, token string, request fosite.AccessRequester) ([]byte, error) {
 	session, client := request.GetSession(), request.GetClient()
@@ -128,6 +130,9 @@ func (s *Server) describe(r *http.Request, token string, request fosite.AccessRe
 	}
 	if member, ok := session.(interface{ GetGroups() []string }); ok {
 		answer.Groups = member.GetGroups()
+	}
+	if person, ok := session.(interface{ GetAuthenticatedAt() time.Time }); ok && !person.GetAuthenticatedAt().IsZero() {
+		answer.AuthTime = person.GetAuthenticatedAt().Unix()
 	}
 	encoded, err := json.Marshal(answer)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/ory/fosite"
 )
@@ -12,19 +13,38 @@ import (
 // retryAfter is how many seconds a client should wait after an outage.
 const retryAfter = "5"
 
-// fail answers an error; it is the one place that turns errors into HTTP. Outages and mistakes of the server are
-// logged, with their cause, which the client does not get to see.
+// fail answers an error as JSON.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	writeOAuthError(w, s.explain(r, err))
+}
+
+// explain is the one place that turns errors into answers. Outages and mistakes of the server are logged, with their
+// cause, which the client does not get to see.
+func (s *Server) explain(r *http.Request, err error) *fosite.RFC6749Error {
 	known := fosite.ErrorToRFC6749Error(err)
 	switch {
 	case isOutage(err):
 		s.log().ErrorContext(r.Context(), "the store does not answer", "path", r.URL.Path, "cause", cause(err))
-		known = fosite.ErrTemporarilyUnavailable
+		return fosite.ErrTemporarilyUnavailable
 	case known.CodeField >= 500:
 		s.log().ErrorContext(r.Context(), "internal error", "path", r.URL.Path, "cause", cause(err), "debug", known.DebugField)
-		known = fosite.ErrServerError
+		return fosite.ErrServerError
 	}
-	writeOAuthError(w, known)
+	return known
+}
+
+// description is an error_description: printable ASCII without quotes and backslashes (RFC 6749 §4.1.2.1, §5.2),
+// whatever the request had in it that is quoted here.
+func description(err *fosite.RFC6749Error) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r == '\\' || r < ' ' || r > '~':
+			return '?'
+		}
+		return r
+	}, err.WithExposeDebug(false).GetDescription())
 }
 
 // isOutage tells an error that says nothing about the request: something behind the server failed, and the same
@@ -76,7 +96,7 @@ func writeOAuthError(w http.ResponseWriter, err *fosite.RFC6749Error) {
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", retryAfter)
 	}
-	writeJSON(w, status, oauthError{err.ErrorField, err.WithExposeDebug(false).GetDescription()})
+	writeJSON(w, status, oauthError{err.ErrorField, description(err)})
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

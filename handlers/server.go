@@ -16,8 +16,15 @@ type Server struct {
 	Provider   fosite.OAuth2Provider
 	NewSession func() fosite.Session
 
-	// Issuer is the iss of introspection answers (RFC 8414); empty: left out.
+	// Issuer is the iss of introspection answers (RFC 8414) and of authorization answers (RFC 9207); empty: left out.
 	Issuer string
+	// Login finds out who sits at the browser and what they allow; nil: there is no authorization endpoint. Provider
+	// must check authorization requests as provider.Provider does, all of them before Login is asked, and NewSession's
+	// sessions need a method SetPerson as provider.Session has it.
+	Login Login
+	// ErrorPage shows an error of an authorization request to the person, when it cannot be told to the client; the
+	// headers that protect the page are set. nil: a plain page.
+	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, err *fosite.RFC6749Error)
 	// Authenticate authenticates the callers of the introspection endpoint; nil: as Provider does.
 	Authenticate fosite.ClientAuthenticationStrategy
 	// TokenID names an access token in introspection answers (jti) without revealing it; nil: no jti.
@@ -33,6 +40,17 @@ func (s *Server) Mount(r *mux.Router) {
 	r.Handle("/token", browsers.Handler(form(s.token)))
 	r.Handle("/revoke", browsers.Handler(form(s.revoke)))
 	r.Handle("/introspect", form(s.introspect))
+	r.Handle("/jwks.json", document(keySet{Keys: []any{}}))
+	if s.Login != nil {
+		// No CORS: browsers are sent here, scripts have no business (OAuth 2.1 §3.1).
+		r.HandleFunc("/authorize", s.authorize)
+	}
+}
+
+// keySet is RFC 7517 §5. Tokens are opaque, so there are no keys to publish; the document exists because metadata
+// must name it.
+type keySet struct {
+	Keys []any `json:"keys"`
 }
 
 func (s *Server) now() time.Time {

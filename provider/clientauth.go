@@ -30,6 +30,12 @@ type ClientAuthenticator struct {
 // usedSecret is implemented by clients that want to know which of their secrets authenticated a request.
 type usedSecret interface{ AuthenticatedWith(hash []byte) }
 
+// secretUser is implemented by stores that act on the use of a secret, for instance by ending the one before it. hash is
+// nil for a client that proved its identity with a key.
+type secretUser interface {
+	SecretUsed(ctx context.Context, client fosite.Client, hash []byte) error
+}
+
 // decoySource is implemented by stores that hold imported hashes, which take long to compare: an unknown client is
 // then compared against one of them, so that its answer takes as long.
 type decoySource interface {
@@ -53,7 +59,11 @@ func (a *ClientAuthenticator) Authenticate(ctx context.Context, r *http.Request,
 		if sent.basic || form.Get("client_secret") != "" {
 			return nil, fosite.ErrInvalidRequest.WithHint("Use one way of client authentication: either client_assertion or a client secret.")
 		}
-		return a.verifier().authenticate(ctx, form)
+		client, err := a.verifier().authenticate(ctx, form)
+		if err != nil {
+			return nil, err
+		}
+		return client, a.used(ctx, client, nil)
 	}
 	if sent.id == "" {
 		return nil, errNoCredentials
@@ -140,7 +150,7 @@ func (a *ClientAuthenticator) checkSecret(ctx context.Context, client fosite.Cli
 				if u, ok := client.(usedSecret); ok {
 					u.AuthenticatedWith(hash)
 				}
-				return client, nil
+				return client, a.used(ctx, client, hash)
 			}
 			if ctx.Err() != nil {
 				return nil, unavailable(err)
@@ -148,6 +158,16 @@ func (a *ClientAuthenticator) checkSecret(ctx context.Context, client fosite.Cli
 		}
 	}
 	return nil, errInvalidClient.WithDebug("wrong secret")
+}
+
+// used tells the store about a successful authentication, before anything is issued.
+func (a *ClientAuthenticator) used(ctx context.Context, client fosite.Client, hash []byte) error {
+	if store, ok := a.Store.(secretUser); ok {
+		if err := store.SecretUsed(ctx, client, hash); err != nil {
+			return unavailable(err)
+		}
+	}
+	return nil
 }
 
 // refuseUnknown takes as long as a wrong secret would.

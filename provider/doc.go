@@ -8,6 +8,9 @@
 //   - [Harden] sets every field of a fosite.Config whose default is unsafe or racy;
 //   - [MCPSearchFactory] adds the introspection hook of the MCP search scope, [HookFactory] any other
 //     [IntrospectionHook]; both go after compose.OAuth2TokenIntrospectionFactory;
+//   - [AuthorizeCodeFactory] and [RefreshFactory] are the grants of people, in place of compose.OAuth2AuthorizeExplicitFactory,
+//     compose.OAuth2PKCEFactory and compose.OAuth2RefreshTokenGrantFactory; [AuthorizePolicy] reads authorization requests
+//     as MCP clients send them;
 //   - [ClientAuthenticator], [TokenStrategy], [SecretHasher], [PolicyFactory] and [RevocationFactory] work alone too.
 //
 // The package knows fosite's storage interfaces and no storage.

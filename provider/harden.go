@@ -31,6 +31,11 @@ func Harden(config *fosite.Config) error {
 	if len(config.SanitationWhiteList) > 0 && !slices.Contains(config.SanitationWhiteList, "redirect_uri") {
 		config.SanitationWhiteList = append(slices.Clone(config.SanitationWhiteList), "redirect_uri")
 	}
+	// state is optional under PKCE (OAuth 2.1 §4.1.1), and MCP clients leave it out or keep it short.
+	if config.MinParameterEntropy == 0 {
+		config.MinParameterEntropy = -1
+	}
+	config.OmitRedirectScopeParam = true // RFC 6749 §4.1.2 knows no scope there
 	// Refresh tokens follow from the client's grant types, not from a scope.
 	if config.RefreshTokenScopes == nil {
 		config.RefreshTokenScopes = []string{}

@@ -24,6 +24,8 @@ func TestHardenMakesTheDefaultsSafe(t *testing.T) {
 		"redirect binding":                   slices.Contains(config.GetSanitationWhiteList(ctx), "redirect_uri"),
 		"14 days":                            config.GetAccessTokenLifespan(ctx) == TokenLifespan,
 		"refresh by grant type":              len(config.GetRefreshTokenScopes(ctx)) == 0,
+		"a state may be missing":             config.GetMinParameterEntropy(ctx) <= 0,
+		"no scope in redirects":              config.GetOmitRedirectScopeParam(ctx),
 	} {
 		if !holds {
 			t.Errorf("does not hold: %s", rule)

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"slices"
 
 	"github.com/google/uuid"
 	"github.com/ory/fosite"
@@ -50,8 +49,7 @@ func (p *policy) HandleTokenEndpointRequest(_ context.Context, r fosite.AccessRe
 	if len(r.GetRequestedScopes()) == 0 {
 		r.SetRequestedScopes(client.GetScopes())
 	}
-	requested := append(slices.Clone(r.GetRequestForm()["resource"]), r.GetRequestedAudience()...)
-	audience, err := p.resources.resolve(client, requested)
+	audience, err := p.resources.resolve(client, requestedResources(r.GetRequestForm()))
 	if err != nil {
 		return err
 	}

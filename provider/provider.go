@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,8 +24,15 @@ type Options struct {
 	TokenURL string // URL of the token endpoint; an assertion's aud may name it
 
 	AccessTokenLifespan   time.Duration
-	RefreshTokenLifespan  time.Duration
-	AuthorizeCodeLifespan time.Duration
+	RefreshTokenLifespan  time.Duration // of one refresh token, counted from its issue; 0: 90 days
+	AuthorizeCodeLifespan time.Duration // 0: a minute
+	// PersonTokenLifespan is that of people's access tokens; 0: AccessTokenLifespan.
+	PersonTokenLifespan time.Duration
+	// RefreshAbsoluteLifespan ends a grant with all its tokens, counted from the login, however often it is
+	// refreshed; 0: a year.
+	RefreshAbsoluteLifespan time.Duration
+	// ClientCredentialsRefresh issues refresh tokens to machines as well, which RFC 6749 §4.4.3 advises against.
+	ClientCredentialsRefresh bool
 
 	Scopes    Scopes // nil: DefaultScopes
 	Resources Resources
@@ -42,10 +50,16 @@ type Provider struct {
 	Strategy *TokenStrategy
 	// Authenticator authenticates clients; every endpoint uses it.
 	Authenticator *ClientAuthenticator
+	// Authorization reads authorization requests.
+	Authorization *AuthorizePolicy
 }
 
-// New composes the server on a store, which must implement fosite.Storage and fosite's token storage interfaces.
+// New composes the server on a store, which must implement fosite.Storage and fosite's storage interfaces for tokens,
+// codes, PKCE and revocation.
 func New(store fosite.Storage, o Options) (*Provider, error) {
+	if _, ok := store.(grantStore); !ok {
+		return nil, fmt.Errorf("provider: the store %T lacks a storage interface of fosite: oauth2.CoreStorage, oauth2.TokenRevocationStorage and pkce.PKCERequestStorage are needed", store)
+	}
 	if o.Scopes == nil {
 		o.Scopes = DefaultScopes()
 	}
@@ -77,15 +91,43 @@ func New(store fosite.Storage, o Options) (*Provider, error) {
 		Now:       o.Now,
 	}
 	config.ClientAuthenticationStrategy = authenticator.Authenticate
-	oauth := compose.Compose(config, store, strategy,
+	return &Provider{
+		OAuth2Provider: compose.Compose(config, store, strategy, factories(o)...),
+		Config:         config,
+		Strategy:       strategy,
+		Authenticator:  authenticator,
+		Authorization:  &AuthorizePolicy{Clients: store, Resources: o.Resources, Now: o.Now},
+	}, nil
+}
+
+// factories lists what the server consists of, in the order in which fosite asks.
+func factories(o Options) []compose.Factory {
+	grants := Grants{
+		Resources:           o.Resources,
+		AccessTokenLifespan: o.PersonTokenLifespan,
+		AbsoluteLifespan:    o.RefreshAbsoluteLifespan,
+		MachineRefresh:      o.ClientCredentialsRefresh,
+		Now:                 o.Now,
+	}
+	list := []compose.Factory{
 		PolicyFactory(o.Resources), // first: it prepares what the grants' own handlers check
 		compose.OAuth2ClientCredentialsGrantFactory,
+		AuthorizeCodeFactory(grants),
+		RefreshFactory(grants),
 		compose.OAuth2TokenIntrospectionFactory,
 		MCPSearchFactory(o.Scopes), // after the core validator
 		HookFactory(o.Hooks...),
 		RevocationFactory,
-	)
-	return &Provider{OAuth2Provider: oauth, Config: config, Strategy: strategy, Authenticator: authenticator}, nil
+	}
+	if o.ClientCredentialsRefresh {
+		list = append(list, MachineRefreshFactory(grants)) // after the grant whose answer it adds to
+	}
+	return list
+}
+
+// NewAuthorizeRequest implements [fosite.OAuth2Provider] by [AuthorizePolicy].
+func (p *Provider) NewAuthorizeRequest(ctx context.Context, r *http.Request) (fosite.AuthorizeRequester, error) {
+	return p.Authorization.NewAuthorizeRequest(ctx, r)
 }
 
 // AuthenticateClient tells which client sent r, whose form is form.

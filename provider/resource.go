@@ -39,6 +39,18 @@ func (r Resources) find(requested string) (string, bool) {
 	return "", false
 }
 
+// unknown tells whether an identifier that was granted once is no longer one of ours.
+func (r Resources) unknown(identifier string) bool {
+	return len(r.Known) > 0 && !slices.Contains(r.Known, identifier)
+}
+
+// requestedResources are the resources that a request names (RFC 8707 §2), and its audiences, which is how clients
+// asked before there was a standard. An empty parameter counts as none (RFC 6749 §3.1).
+func requestedResources(form url.Values) []string {
+	named := slices.DeleteFunc(slices.Clone(form["resource"]), func(s string) bool { return s == "" })
+	return append(named, fosite.GetAudiences(form)...)
+}
+
 func isBareOrigin(identifier string) bool {
 	u, err := url.Parse(identifier)
 	return err == nil && u.Scheme != "" && u.Host != "" && u.Path == "" && u.RawQuery == "" && !strings.Contains(identifier, "#")

@@ -21,7 +21,8 @@ type Session struct {
 	Groups    []string                       `json:"groups,omitempty"`
 	ExpiresAt map[fosite.TokenType]time.Time `json:"exp,omitempty"`
 	// GrantExpiresAt ends the whole grant, however often it is refreshed; zero: no such end.
-	GrantExpiresAt time.Time `json:"grant_exp,omitzero"`
+	GrantExpiresAt  time.Time `json:"grant_exp,omitzero"`
+	AuthenticatedAt time.Time `json:"auth_time,omitzero"` // when the person proved who they are
 
 	claims map[string]any // added by introspection hooks; never stored
 }
@@ -48,6 +49,23 @@ func (s *Session) GetSubject() string { return s.Subject }
 
 // GetGroups is who the person belongs to, for sites that restrict pages; machines have none.
 func (s *Session) GetGroups() []string { return s.Groups }
+
+// SetPerson says whose session it is, and when they proved that.
+func (s *Session) SetPerson(subject, username string, groups []string, authenticatedAt time.Time) {
+	s.Subject, s.Username, s.Groups = subject, username, slices.Clone(groups)
+	s.AuthenticatedAt = authenticatedAt.UTC().Truncate(time.Second)
+}
+
+// GetAuthenticatedAt is when the person proved who they are; zero: not known.
+func (s *Session) GetAuthenticatedAt() time.Time { return s.AuthenticatedAt }
+
+// GetGrantExpiresAt is when the whole grant ends; zero: never.
+func (s *Session) GetGrantExpiresAt() time.Time { return s.GrantExpiresAt }
+
+// SetGrantExpiresAt ends the whole grant at a time.
+func (s *Session) SetGrantExpiresAt(end time.Time) {
+	s.GrantExpiresAt = end.UTC().Truncate(time.Millisecond)
+}
 
 // Clone implements [fosite.Session].
 func (s *Session) Clone() fosite.Session {

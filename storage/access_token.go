@@ -48,22 +48,27 @@ func (s *Store) CreateAccessTokenSession(ctx context.Context, signature string, 
 		query = insertAccessTokenOfStranger
 		args[4] = r.clientID // in place of the epoch
 	}
-	if _, err := s.exec(ctx, query, args...); err != nil {
-		return fmt.Errorf("storage: store an access token: %w", err)
-	}
-	// Tokens of client_credentials have no parent grant; the others keep theirs alive as long as they live.
+	// Tokens of client_credentials have no parent grant; the others keep theirs as long as they live.
 	if request.GetRequestForm().Get("grant_type") == "client_credentials" {
+		if _, err := s.exec(ctx, query, args...); err != nil {
+			return fmt.Errorf("storage: store an access token: %w", err)
+		}
 		return nil
 	}
-	return s.extendGrant(ctx, r)
+	return s.write(ctx, func(ctx context.Context, q queryer) error {
+		if _, err := q.ExecContext(ctx, query, args...); err != nil {
+			return fmt.Errorf("storage: store an access token: %w", err)
+		}
+		return openGrant(ctx, q, r, millis(s.now()))
+	})
 }
 
-const selectAccessToken = `SELECT t.revoked_at, t.last_used_at, x.epoch, g.revoked_at, %s, ` + clientColumns + `
+const selectAccessToken = `SELECT t.revoked_at, x.epoch, g.revoked_at, %s, ` + clientColumns + `
 	FROM access_tokens t
 	LEFT JOIN clients c ON c.id = t.client_id
 	LEFT JOIN client_secrets x ON x.id = t.secret_id
 	LEFT JOIN grants g ON g.id = t.request_id
-	WHERE t.signature = ?`
+	WHERE t.signature = CAST(? AS BLOB)`
 
 var accessTokenQuery = fmt.Sprintf(selectAccessToken, prefixed("t"))
 
@@ -78,8 +83,7 @@ func (s *Store) GetAccessTokenSession(ctx context.Context, signature string, ses
 	var g gates
 	var row clientRow
 	var r record
-	var lastUsed sql.NullInt64
-	targets := append([]any{&g.revokedAt, &lastUsed, &g.secretEpoch, &g.grantRevokedAt}, r.targets()...)
+	targets := append([]any{&g.revokedAt, &g.secretEpoch, &g.grantRevokedAt}, r.targets()...)
 	err := s.read(ctx).QueryRowContext(ctx, accessTokenQuery, hash).Scan(append(targets, row.targets()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fosite.ErrNotFound
@@ -134,6 +138,9 @@ type gates struct {
 func (s *Store) gatesOpen(ctx context.Context, g *gates, r *record, row *clientRow) (fosite.Client, bool, error) {
 	open := !g.revokedAt.Valid && !g.grantRevokedAt.Valid &&
 		r.epoch == row.epoch.Int64+g.secretEpoch.Int64 && r.issuedAt >= row.revokedBefore.Int64
+	if r.clientID == "" { // RFC 7521 §4.1: an assertion may be exchanged by nobody in particular
+		return &fosite.DefaultClient{}, open, nil
+	}
 	if s.clients != nil {
 		client, err := s.clients.GetClient(ctx, r.clientID)
 		return client, open, err

@@ -91,6 +91,9 @@ type trustedKey struct {
 
 // trustedKeys reads the keys of issuer for subject; an empty keyID means all of them.
 func (s *Store) trustedKeys(ctx context.Context, issuer, subject, keyID string) ([]trustedKey, error) {
+	if !isText(issuer) || !isText(subject) || !isText(keyID) {
+		return nil, fosite.ErrNotFound
+	}
 	rows, err := s.read(ctx).QueryContext(ctx, `SELECT jwk, scope FROM trusted_keys
 		WHERE issuer = ? AND subject = ? AND (key_id = ? OR CAST(? AS TEXT) = '') AND (expires_at IS NULL OR expires_at > ?)`,
 		issuer, subject, keyID, keyID, millis(s.now()))

@@ -27,6 +27,9 @@ const loginHours = 24 * time.Hour
 const insertAuthorizeSession = `INSERT INTO authorize_sessions (kind, signature, ` + recordColumns + `, details)
 	VALUES (?, ?, ` + recordPlaceholders + `, ?)`
 
+const insertAuthorizeSessionOfStranger = `INSERT INTO authorize_sessions (kind, signature, ` + recordColumns + `, details)
+	VALUES (?, ?, ?, ?, ?, COALESCE((SELECT epoch FROM clients WHERE id = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
 func (s *Store) createAuthorizeSession(ctx context.Context, kind, key string, request fosite.Requester, details string) error {
 	if key == "" {
 		return errNoSignature
@@ -45,14 +48,19 @@ func (s *Store) createAuthorizeSession(ctx context.Context, kind, key string, re
 	if !r.expiresAt.Valid {
 		r.expiresAt = nullMillis(s.now().Add(loginHours))
 	}
-	args := append([]any{kind, signatureHash(key)}, r.values()...)
+	query, args := insertAuthorizeSession, append([]any{kind, signatureHash(key)}, r.values()...)
+	args = append(args, nullString(details))
+	if s.clients != nil {
+		query = insertAuthorizeSessionOfStranger
+		args[5] = r.clientID // in place of the epoch
+	}
 	return s.write(ctx, func(ctx context.Context, q queryer) error {
 		if kind == kindCode {
 			if err := openGrant(ctx, q, r, millis(s.now())); err != nil {
 				return err
 			}
 		}
-		if _, err := q.ExecContext(ctx, insertAuthorizeSession, append(args, nullString(details))...); err != nil {
+		if _, err := q.ExecContext(ctx, query, args...); err != nil {
 			return fmt.Errorf("storage: store a %s session: %w", kind, err)
 		}
 		return nil
@@ -64,7 +72,7 @@ var authorizeSessionQuery = `SELECT t.used_at, t.details, x.epoch, g.revoked_at,
 	LEFT JOIN clients c ON c.id = t.client_id
 	LEFT JOIN client_secrets x ON x.id = t.secret_id
 	LEFT JOIN grants g ON g.id = t.request_id
-	WHERE t.kind = ? AND t.signature = ?`
+	WHERE t.kind = CAST(? AS TEXT) AND t.signature = CAST(? AS BLOB)`
 
 // authorizeSession is a row of authorize_sessions, read back.
 type authorizeSession struct {

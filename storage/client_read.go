@@ -38,9 +38,9 @@ func (r *clientRow) targets() []any {
 func (r *clientRow) client() (*Client, error) {
 	c := &Client{
 		ID: r.id.String, Name: r.name.String, Owner: r.owner.String, Status: Status(r.status.String),
-		Scope: strings.Fields(r.scope.String), Audience: strings.Fields(r.audience.String),
-		Introspects: strings.Fields(r.introspects.String), GrantTypes: strings.Fields(r.grantTypes.String),
-		ResponseTypes: unpackList(r.responseTypes.String), RedirectURIs: strings.Fields(r.redirectURIs.String),
+		Scope: unpackList(r.scope.String), Audience: unpackList(r.audience.String),
+		Introspects: unpackList(r.introspects.String), GrantTypes: unpackList(r.grantTypes.String),
+		ResponseTypes: unpackList(r.responseTypes.String), RedirectURIs: unpackList(r.redirectURIs.String),
 		TokenEndpointAuthMethod: r.authMethod.String, TokenEndpointAuthSigningAlg: r.authSigningAlg.String,
 		JWKSURI: r.jwksURI.String, AccessTokenLifespan: time.Duration(r.lifespan.Int64) * time.Second,
 		Epoch: r.epoch.Int64, Version: r.version.Int64,
@@ -64,7 +64,7 @@ func (r *clientRow) client() (*Client, error) {
 
 const selectClient = `SELECT ` + clientColumns + `, s.id, s.hash, s.hint, s.epoch, s.created_at, s.expires_at, s.last_used_at, s.ends_others
 	FROM clients c LEFT JOIN client_secrets s ON s.client_id = c.id AND s.deleted_at IS NULL
-	WHERE c.id = ?`
+	WHERE c.id = CAST(? AS TEXT)`
 
 // GetClient implements [fosite.ClientManager]. It answers [fosite.ErrNotFound] for a client that does not exist,
 // is disabled, expired or deleted; only secrets that work now are on the client.
@@ -101,6 +101,9 @@ func (s *Store) FindClient(ctx context.Context, id string) (*Client, error) {
 }
 
 func (s *Store) findClient(ctx context.Context, id string) (*Client, error) {
+	if !isText(id) {
+		return nil, fosite.ErrNotFound // asked for by anybody; to PostgreSQL it is an error, which must not look like an outage
+	}
 	rows, err := s.read(ctx).QueryContext(ctx, selectClient, id)
 	if err != nil {
 		return nil, fmt.Errorf("storage: read a client: %w", err)

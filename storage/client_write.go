@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -113,12 +114,43 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 		if n == 0 {
 			return fosite.ErrNotFound
 		}
-		_, err = q.ExecContext(ctx, `UPDATE client_secrets SET hash = '', deleted_at = ? WHERE client_id = ? AND deleted_at IS NULL`, now, id)
+		_, err = q.ExecContext(ctx, `UPDATE client_secrets SET hash = '', slow = 0, deleted_at = ? WHERE client_id = ? AND deleted_at IS NULL`, now, id)
 		if err != nil {
 			return fmt.Errorf("storage: delete the secrets of a client: %w", err)
 		}
 		return nil
 	})
+}
+
+// SetClientStatus makes a client active or disabled and tells whether it was not so before. version, unless zero, is
+// the version the caller has seen: [ErrStale] if it is outdated. [fosite.ErrNotFound] if there is no such client.
+func (s *Store) SetClientStatus(ctx context.Context, id string, status Status, version int64) (changed bool, err error) {
+	if status != StatusActive && status != StatusDisabled {
+		return false, fmt.Errorf("storage: a client cannot be made %q; delete it with DeleteClient", status)
+	}
+	err = s.write(ctx, func(ctx context.Context, q queryer) error {
+		n, err := execCount(ctx, q, `UPDATE clients SET status = ?, version = version + 1, updated_at = ?
+			WHERE id = ? AND status IN ('active', 'disabled') AND status <> ? AND (version = ? OR CAST(? AS BIGINT) = 0)`,
+			status, millis(s.now()), id, status, version, version)
+		if err != nil || n == 1 {
+			changed = n == 1
+			return err
+		}
+		var current int64
+		err = q.QueryRowContext(ctx, `SELECT version FROM clients WHERE id = ? AND status IN ('active', 'disabled')`, id).Scan(&current)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return fosite.ErrNotFound
+		case err == nil && version != 0 && current != version:
+			return ErrStale
+		}
+		changed = false
+		return err
+	})
+	if err != nil && !errors.Is(err, fosite.ErrNotFound) && !errors.Is(err, ErrStale) {
+		return false, fmt.Errorf("storage: change the status of a client: %w", err)
+	}
+	return changed, err
 }
 
 // RevokeClient ends every token issued to the client so far, in one small statement however many there are. Tokens
@@ -144,8 +176,18 @@ func (s *Store) RevokeClient(ctx context.Context, id string) error {
 
 // RevokeClientBefore ends every token that was issued to the client before the time t.
 func (s *Store) RevokeClientBefore(ctx context.Context, id string, t time.Time) error {
-	n, err := s.exec(ctx, `UPDATE clients SET revoked_before = CASE WHEN revoked_before > ? THEN revoked_before ELSE ? END
-		WHERE id = ? AND status <> 'deleted'`, millis(t), millis(t), id)
+	before := millis(t.Add(time.Millisecond - 1)) // rounded up: a token is as old as its millisecond
+	query := `UPDATE clients SET revoked_before = CASE WHEN revoked_before > ? THEN revoked_before ELSE ? END
+		WHERE id = ? AND status <> 'deleted'`
+	args := []any{before, before, id}
+	if s.clients != nil {
+		now := millis(s.now())
+		query = `INSERT INTO clients (id, status, revoked_before, created_at, updated_at) VALUES (?, 'external', ?, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET revoked_before = CASE WHEN clients.revoked_before > excluded.revoked_before
+			THEN clients.revoked_before ELSE excluded.revoked_before END`
+		args = []any{id, before, now, now}
+	}
+	n, err := s.exec(ctx, query, args...)
 	if err != nil {
 		return fmt.Errorf("storage: revoke the tokens of a client: %w", err)
 	}
@@ -167,21 +209,4 @@ func (s *Store) RevokeSubject(ctx context.Context, subject, clientID string) (in
 		return 0, fmt.Errorf("storage: revoke the grants of a subject: %w", err)
 	}
 	return n, nil
-}
-
-// RevokeTokenID ends one access token of a client by its public name ([TokenID]).
-func (s *Store) RevokeTokenID(ctx context.Context, clientID, id string) error {
-	hash, err := tokenHash(id)
-	if err != nil {
-		return fosite.ErrNotFound
-	}
-	n, err := s.exec(ctx, `UPDATE access_tokens SET revoked_at = COALESCE(revoked_at, ?) WHERE signature = ? AND client_id = ?`,
-		millis(s.now()), hash, clientID)
-	if err != nil {
-		return fmt.Errorf("storage: revoke an access token: %w", err)
-	}
-	if n == 0 {
-		return fosite.ErrNotFound
-	}
-	return nil
 }

@@ -6,11 +6,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-
-	"gorm.io/gorm"
 )
 
 // queryer runs one statement: on the pool, or inside a transaction. Statements use ? as placeholder.
+//
+// A join says CAST(? AS TEXT) or CAST(? AS BLOB) for the key it looks up. Without the cast SQLite plans the statement
+// anew each time that a value is bound, because the value might change the plan, which costs ten times the look-up.
 type queryer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -23,6 +24,7 @@ type database struct {
 	pool     *sql.DB
 	postgres bool
 	compiled sync.Map // query → *sql.Stmt (SQLite) or string (PostgreSQL)
+	wanted   sync.Map // queries to compile before the next transaction
 }
 
 func newDatabase(pool *sql.DB, dialect string, err error) *database {
@@ -42,7 +44,7 @@ func (d *database) statement(ctx context.Context, query string) (stmt *sql.Stmt,
 		return nil, cached.(string)
 	}
 	if d.postgres {
-		text := numberPlaceholders(query)
+		text := forPostgres(query)
 		d.compiled.Store(query, text)
 		return nil, text
 	}
@@ -55,6 +57,16 @@ func (d *database) statement(ctx context.Context, query string) (stmt *sql.Stmt,
 		return earlier.(*sql.Stmt), query
 	}
 	return stmt, query
+}
+
+// compileWanted compiles what transactions had to run uncompiled. Compiling takes a connection of its own, which a
+// pool of one cannot give while a transaction is open.
+func (d *database) compileWanted(ctx context.Context) {
+	d.wanted.Range(func(query, _ any) bool {
+		d.wanted.Delete(query)
+		d.statement(ctx, query.(string))
+		return true
+	})
 }
 
 func (d *database) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
@@ -84,7 +96,13 @@ func (d *database) QueryRowContext(ctx context.Context, query string, args ...an
 // begin opens a transaction. On SQLite it takes the write lock at once: a transaction that reads first and
 // writes later could otherwise find its snapshot outdated and fail (SQLITE_BUSY_SNAPSHOT).
 func (d *database) begin(ctx context.Context) (*txQueryer, error) {
-	tx, err := d.pool.BeginTx(ctx, nil)
+	options := &sql.TxOptions{}
+	if d.postgres {
+		options.Isolation = sql.LevelReadCommitted // whatever the server's default: the statements are made for it
+	} else {
+		d.compileWanted(ctx)
+	}
+	tx, err := d.pool.BeginTx(ctx, options)
 	if err != nil {
 		return nil, err
 	}
@@ -104,8 +122,17 @@ type txQueryer struct {
 	db *database
 }
 
+// statement is like that of the database, but takes no second connection.
+func (t *txQueryer) statement(ctx context.Context, query string) (stmt *sql.Stmt, text string) {
+	if _, compiled := t.db.compiled.Load(query); compiled || t.db.postgres {
+		return t.db.statement(ctx, query)
+	}
+	t.db.wanted.Store(query, nil)
+	return nil, query
+}
+
 func (t *txQueryer) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	stmt, text := t.db.statement(ctx, query)
+	stmt, text := t.statement(ctx, query)
 	if stmt != nil {
 		return t.tx.StmtContext(ctx, stmt).ExecContext(ctx, args...)
 	}
@@ -113,7 +140,7 @@ func (t *txQueryer) ExecContext(ctx context.Context, query string, args ...any) 
 }
 
 func (t *txQueryer) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	stmt, text := t.db.statement(ctx, query)
+	stmt, text := t.statement(ctx, query)
 	if stmt != nil {
 		return t.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...)
 	}
@@ -121,15 +148,17 @@ func (t *txQueryer) QueryContext(ctx context.Context, query string, args ...any)
 }
 
 func (t *txQueryer) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	stmt, text := t.db.statement(ctx, query)
+	stmt, text := t.statement(ctx, query)
 	if stmt != nil {
 		return t.tx.StmtContext(ctx, stmt).QueryRowContext(ctx, args...)
 	}
 	return t.tx.QueryRowContext(ctx, text, args...)
 }
 
-// numberPlaceholders turns ? into $1, $2, … The statements of this package hold no ? inside literals.
-func numberPlaceholders(query string) string {
+// forPostgres turns ? into $1, $2, … and SQLite's name of the byte string type into PostgreSQL's. The statements of
+// this package hold no ? inside literals.
+func forPostgres(query string) string {
+	query = strings.ReplaceAll(query, " AS BLOB)", " AS BYTEA)")
 	var b strings.Builder
 	n := 0
 	for _, r := range query {
@@ -142,13 +171,4 @@ func numberPlaceholders(query string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
-}
-
-// orm is db bound to q: GORM for the statements that are not hot.
-func orm(ctx context.Context, db *gorm.DB, q queryer) *gorm.DB {
-	session := db.Session(&gorm.Session{NewDB: true, Context: ctx})
-	if t, ok := q.(*txQueryer); ok {
-		session.Statement.ConnPool = t.tx
-	}
-	return session
 }

@@ -9,29 +9,15 @@ import (
 // revoked.
 func openGrant(ctx context.Context, q queryer, r *record, now int64) error {
 	_, err := q.ExecContext(ctx, `INSERT INTO grants (id, client_id, subject, created_at, expires_at) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (id) DO UPDATE SET expires_at = `+laterExpiry("excluded.expires_at", "grants.expires_at"),
+		ON CONFLICT (id) DO UPDATE SET expires_at = CASE -- the later of the two, where NULL is never
+			WHEN excluded.expires_at IS NULL OR grants.expires_at IS NULL THEN NULL
+			WHEN excluded.expires_at > grants.expires_at THEN excluded.expires_at
+			ELSE grants.expires_at END`,
 		r.requestID, r.clientID, r.subject.String, now, r.expiresAt)
 	if err != nil {
 		return fmt.Errorf("storage: store a grant: %w", err)
 	}
 	return nil
-}
-
-// extendGrant keeps the parent of r, if it has one, at least as long as r.
-func (s *Store) extendGrant(ctx context.Context, r *record) error {
-	// PostgreSQL cannot tell the type of a parameter that is only compared with itself, hence the cast.
-	expiresAt := "CAST(? AS BIGINT)"
-	_, err := s.exec(ctx, `UPDATE grants SET expires_at = `+laterExpiry(expiresAt, "expires_at")+` WHERE id = ?`,
-		r.expiresAt, r.expiresAt, r.expiresAt, r.requestID)
-	if err != nil {
-		return fmt.Errorf("storage: extend a grant: %w", err)
-	}
-	return nil
-}
-
-// laterExpiry is SQL for the later of two expiries, where NULL is never.
-func laterExpiry(a, b string) string {
-	return `CASE WHEN ` + a + ` IS NULL OR ` + b + ` IS NULL THEN NULL WHEN ` + a + ` > ` + b + ` THEN ` + a + ` ELSE ` + b + ` END`
 }
 
 // RevokeGrant ends everything that was issued under requestID, refresh tokens that are being issued at this very

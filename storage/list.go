@@ -36,8 +36,9 @@ func (s *Store) ListClients(ctx context.Context, filter ClientFilter) (clients [
 		args = append(args, filter.Status)
 	}
 	if filter.Query != "" {
-		where = append(where, `(LOWER(c.id) LIKE ? ESCAPE '!' OR LOWER(c.name) LIKE ? ESCAPE '!' OR LOWER(c.owner) LIKE ? ESCAPE '!')`)
-		pattern := "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(strings.ToLower(filter.Query)) + "%"
+		where = append(where, `(LOWER(c.id) LIKE LOWER(?) ESCAPE '!' OR LOWER(c.name) LIKE LOWER(?) ESCAPE '!' OR LOWER(c.owner) LIKE LOWER(?) ESCAPE '!')`)
+		// The engine lowers both sides: SQLite knows the case of ASCII letters only.
+		pattern := "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(filter.Query) + "%"
 		args = append(args, pattern, pattern, pattern)
 	}
 	query := `SELECT ` + clientColumns + ` FROM clients c WHERE ` + strings.Join(where, " AND ") + ` ORDER BY c.created_at, c.id LIMIT ?`

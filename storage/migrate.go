@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 )
 
 //go:embed migrations
@@ -28,6 +28,25 @@ type Migration struct {
 // Migrate brings the schema to this version of the package. Any number of processes may call it at once: one
 // migrates, the others wait. A schema from a newer version is an error.
 func (s *Store) Migrate(ctx context.Context) error {
+	for attempt := 1; ; attempt++ {
+		err := s.migrate(ctx)
+		if err == nil || s.db.postgres || attempt == sqliteMigrateAttempts || errors.Is(err, errNewerSchema) {
+			return err
+		}
+		// SQLite has no lock that outlives a transaction. Whoever loses a race meets a table that exists already, or a
+		// busy file, changes nothing, and finds nothing left to do the next time.
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Duration(attempt) * 20 * time.Millisecond):
+		}
+	}
+}
+
+// sqliteMigrateAttempts bounds how often a process joins the race for a SQLite file.
+const sqliteMigrateAttempts = 10
+
+func (s *Store) migrate(ctx context.Context) error {
 	provider, err := s.migrator()
 	if err != nil {
 		return err
@@ -77,13 +96,15 @@ func (s *Store) Migrations(ctx context.Context) ([]Migration, error) {
 	return list, nil
 }
 
+var errNewerSchema = errors.New("storage: the database schema is newer than this program")
+
 func (s *Store) refuseNewer(ctx context.Context, provider *goose.Provider) error {
 	current, target, err := provider.GetVersions(ctx)
 	if err != nil {
 		return fmt.Errorf("storage: read the schema version: %w", err)
 	}
 	if current > target {
-		return fmt.Errorf("storage: the database schema (version %d) is newer than this program (version %d); run a newer fosite-mcp", current, target)
+		return fmt.Errorf("%w: it has version %d, the program knows %d; run a newer fosite-mcp", errNewerSchema, current, target)
 	}
 	return nil
 }
@@ -93,11 +114,7 @@ func (s *Store) migrator() (*goose.Provider, error) {
 	options := []goose.ProviderOption{goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true)}
 	if s.db.postgres {
 		dialect, folder = goose.DialectPostgres, "migrations/postgres"
-		locker, err := lock.NewPostgresSessionLocker()
-		if err != nil {
-			return nil, fmt.Errorf("storage: migrate: %w", err)
-		}
-		options = append(options, goose.WithSessionLocker(locker))
+		options = append(options, goose.WithSessionLocker(advisoryLock{}))
 	}
 	files, err := fs.Sub(migrations, folder)
 	if err != nil {
@@ -108,4 +125,21 @@ func (s *Store) migrator() (*goose.Provider, error) {
 		return nil, fmt.Errorf("storage: migrate: %w", err)
 	}
 	return provider, nil
+}
+
+// advisoryLock lets one process migrate a PostgreSQL database at a time. The others wait for as long as that takes and
+// no longer, where goose's own lock looks again every five seconds.
+type advisoryLock struct{}
+
+// advisoryLockKey is a random number that other programs on the same database are unlikely to lock.
+const advisoryLockKey = 7_261_590_431_806_447
+
+func (advisoryLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", int64(advisoryLockKey))
+	return err
+}
+
+func (advisoryLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1)", int64(advisoryLockKey))
+	return err
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ory/fosite"
 )
@@ -123,15 +124,16 @@ func either(value sql.NullString, otherwise string) string {
 }
 
 // packList joins scopes and the like with spaces, which none of them may hold; a list that breaks the rule
-// (audiences of strangers may) is stored as JSON.
+// (audiences of strangers may) is stored as JSON, and so is what PostgreSQL refuses as text.
 func packList(list []string) string {
-	if slices.ContainsFunc(list, func(s string) bool { return s == "" || strings.ContainsAny(s, " [") }) {
+	if slices.ContainsFunc(list, func(s string) bool { return s == "" || strings.ContainsAny(s, " [") || !isText(s) }) {
 		encoded, _ := json.Marshal(list) // strings always encode
 		return string(encoded)
 	}
 	return strings.Join(list, " ")
 }
 
+// unpackList splits at spaces and nothing else: were a tab to split as well, one granted scope could become two.
 func unpackList(packed string) []string {
 	if strings.HasPrefix(packed, "[") {
 		var list []string
@@ -139,8 +141,14 @@ func unpackList(packed string) []string {
 			return list
 		}
 	}
-	return strings.Fields(packed)
+	if packed == "" {
+		return []string{}
+	}
+	return strings.Split(packed, " ")
 }
+
+// isText tells whether PostgreSQL takes s as text. What it does not take is in no table, on either engine.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
 func requestedAt(request fosite.Requester, now func() time.Time) time.Time {
 	if at := request.GetRequestedAt(); !at.IsZero() {

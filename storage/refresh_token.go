@@ -49,7 +49,7 @@ var refreshTokenQuery = `SELECT t.rotated_at, t.revoked_at, x.epoch, g.revoked_a
 	LEFT JOIN clients c ON c.id = t.client_id
 	LEFT JOIN client_secrets x ON x.id = t.secret_id
 	LEFT JOIN grants g ON g.id = t.request_id
-	WHERE t.signature = ?`
+	WHERE t.signature = CAST(? AS BLOB)`
 
 // GetRefreshTokenSession implements [oauth2.RefreshTokenStorage]. A token that was rotated longer ago than the
 // grace, or revoked, comes back together with [fosite.ErrInactiveToken], so that reuse can be punished.
@@ -81,8 +81,11 @@ func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, se
 	if err != nil {
 		return nil, err
 	}
+	if request.Session != nil && request.Session.GetExpiresAt(fosite.RefreshToken).IsZero() && r.expiresAt.Valid {
+		request.Session.SetExpiresAt(fosite.RefreshToken, fromMillis(r.expiresAt.Int64))
+	}
 	stored := &storedRequest{Request: request, hash: hash}
-	if !open || rotatedAt.Valid && rotatedAt.Int64 <= millis(s.now().Add(-s.grace)) {
+	if !open || rotatedAt.Valid && !s.inGrace(rotatedAt.Int64) {
 		return stored, fosite.ErrInactiveToken
 	}
 	return stored, nil
@@ -91,19 +94,28 @@ func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, se
 // DeleteRefreshTokenSession implements [oauth2.RefreshTokenStorage]. The row stays, revoked, until it expires:
 // without it a second use would not be noticed. Deleting one that does not exist is no error.
 func (s *Store) DeleteRefreshTokenSession(ctx context.Context, signature string) error {
-	_, err := s.exec(ctx, `UPDATE refresh_tokens SET revoked_at = ? WHERE signature = ? AND revoked_at IS NULL`,
-		millis(s.now()), signatureHash(signature))
-	if err != nil {
-		return fmt.Errorf("storage: revoke a refresh token: %w", err)
-	}
-	return nil
+	hash, now := signatureHash(signature), millis(s.now())
+	return s.write(ctx, func(ctx context.Context, q queryer) error {
+		// The grant first, as a rotation does: fosite goes on to revoke the grant in the same transaction, and two
+		// that lock the same rows in opposite order end in a deadlock.
+		_, err := q.ExecContext(ctx, `UPDATE grants SET created_at = created_at
+			WHERE id = (SELECT request_id FROM refresh_tokens WHERE signature = ?)`, hash)
+		if err != nil {
+			return fmt.Errorf("storage: lock a grant: %w", err)
+		}
+		_, err = q.ExecContext(ctx, `UPDATE refresh_tokens SET revoked_at = ? WHERE signature = ? AND revoked_at IS NULL`, now, hash)
+		if err != nil {
+			return fmt.Errorf("storage: revoke a refresh token: %w", err)
+		}
+		return nil
+	})
 }
 
 // RotateRefreshToken implements [oauth2.RefreshTokenStorage]: the token with this signature is used up, and the
 // access token issued beside it ends. Call it in a transaction, with the new tokens stored after it. It answers
 // [fosite.ErrInactiveToken] when somebody else was faster and the grace is over, or the grant was revoked.
 func (s *Store) RotateRefreshToken(ctx context.Context, requestID, signature string) error {
-	hash, now := signatureHash(signature), s.now()
+	hash := signatureHash(signature)
 	return s.write(ctx, func(ctx context.Context, q queryer) error {
 		// The grant's row is the lock that a revocation of the whole grant and a refresh both take.
 		alive, err := execCount(ctx, q, `UPDATE grants SET created_at = created_at WHERE id = ? AND revoked_at IS NULL`, requestID)
@@ -113,16 +125,17 @@ func (s *Store) RotateRefreshToken(ctx context.Context, requestID, signature str
 		if alive == 0 {
 			return fosite.ErrInactiveToken
 		}
+		now := millis(s.now()) // after the wait for the lock
 		first, err := execCount(ctx, q, `UPDATE refresh_tokens SET rotated_at = ?
-			WHERE signature = ? AND rotated_at IS NULL AND revoked_at IS NULL`, millis(now), hash)
+			WHERE signature = ? AND rotated_at IS NULL AND revoked_at IS NULL`, now, hash)
 		if err != nil {
 			return fmt.Errorf("storage: rotate a refresh token: %w", err)
 		}
 		if first == 0 {
-			return graceful(ctx, q, hash, millis(now.Add(-s.grace)))
+			return s.rotateAgain(ctx, q, hash)
 		}
 		_, err = q.ExecContext(ctx, `UPDATE access_tokens SET revoked_at = ? WHERE revoked_at IS NULL
-			AND signature = (SELECT access_signature FROM refresh_tokens WHERE signature = ?)`, millis(now), hash)
+			AND signature = (SELECT access_signature FROM refresh_tokens WHERE signature = ?)`, now, hash)
 		if err != nil {
 			return fmt.Errorf("storage: end the access token of a rotated refresh token: %w", err)
 		}
@@ -130,8 +143,14 @@ func (s *Store) RotateRefreshToken(ctx context.Context, requestID, signature str
 	})
 }
 
-// graceful accepts the second use of a refresh token that was rotated after since.
-func graceful(ctx context.Context, q queryer, hash []byte, since int64) error {
+// inGrace tells whether a refresh token that was rotated at rotatedAt still works. Without a grace none does, whatever
+// the clock of the replica that rotated it said.
+func (s *Store) inGrace(rotatedAt int64) bool {
+	return s.grace > 0 && rotatedAt > millis(s.now().Add(-s.grace))
+}
+
+// rotateAgain accepts the second use of a refresh token within the grace.
+func (s *Store) rotateAgain(ctx context.Context, q queryer, hash []byte) error {
 	var rotatedAt, revokedAt sql.NullInt64
 	err := q.QueryRowContext(ctx, `SELECT rotated_at, revoked_at FROM refresh_tokens WHERE signature = ?`, hash).
 		Scan(&rotatedAt, &revokedAt)
@@ -140,7 +159,7 @@ func graceful(ctx context.Context, q queryer, hash []byte, since int64) error {
 		return fosite.ErrNotFound
 	case err != nil:
 		return fmt.Errorf("storage: read a refresh token: %w", err)
-	case revokedAt.Valid || rotatedAt.Int64 <= since:
+	case revokedAt.Valid || !s.inGrace(rotatedAt.Int64):
 		return fosite.ErrInactiveToken
 	}
 	return nil

@@ -2,25 +2,107 @@ package storage
 
 import (
 	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ory/fosite"
 )
+
+// MaxSecrets bounds how many secrets of one client work at the same time: each failed authentication tries them all.
+const MaxSecrets = 10
+
+// ErrTooManySecrets says that the client has [MaxSecrets] that work.
+var ErrTooManySecrets = fmt.Errorf("storage: the client has %d secrets that work; delete one first", MaxSecrets)
+
+// fastHash is how hashes of generated secrets start. All others take long to compare.
+const fastHash = "$sha256$"
 
 func insertSecret(ctx context.Context, q queryer, clientID string, secret *ClientSecret, now time.Time) error {
 	if secret.ID == "" {
 		secret.ID = newID("cs_")[:15]
 	}
 	secret.CreatedAt = now
-	endsOthers := 0
-	if secret.EndsOthers {
-		endsOthers = 1
-	}
-	_, err := q.ExecContext(ctx, `INSERT INTO client_secrets (id, client_id, hash, hint, created_at, expires_at, ends_others)
-		VALUES (?, ?, ?, ?, ?, ?, ?)`, secret.ID, clientID, string(secret.Hash), secret.Hint, millis(now), nullMillis(secret.ExpiresAt), endsOthers)
+	slow := len(secret.Hash) > 0 && !strings.HasPrefix(string(secret.Hash), fastHash)
+	_, err := q.ExecContext(ctx, `INSERT INTO client_secrets (id, client_id, hash, hint, created_at, expires_at, ends_others, slow)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, secret.ID, clientID, string(secret.Hash), secret.Hint, millis(now), nullMillis(secret.ExpiresAt),
+		bit(secret.EndsOthers), bit(slow))
 	if err != nil {
 		return fmt.Errorf("storage: store a client secret: %w", err)
+	}
+	return nil
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// AddSecret gives a client another secret and fills in its ID and CreatedAt. The secrets the client has go on working,
+// or until endPrevious if that is not zero; with secret.EndsOthers until the new one is first used, see SecretUsed.
+// Secrets that have expired are erased. It answers [fosite.ErrNotFound] and [ErrTooManySecrets].
+func (s *Store) AddSecret(ctx context.Context, clientID string, secret *ClientSecret, endPrevious time.Time) error {
+	now := s.now().UTC().Truncate(time.Millisecond)
+	return s.write(ctx, func(ctx context.Context, q queryer) error {
+		// Locks the client: of two that add the last permitted secret, one is refused.
+		n, err := execCount(ctx, q, `UPDATE clients SET version = version WHERE id = ? AND status IN ('active', 'disabled')`, clientID)
+		if err != nil {
+			return fmt.Errorf("storage: lock a client: %w", err)
+		}
+		if n == 0 {
+			return fosite.ErrNotFound
+		}
+		if !endPrevious.IsZero() {
+			if err := endSecrets(ctx, q, clientID, "", millis(endPrevious)); err != nil {
+				return err
+			}
+		}
+		if _, err := q.ExecContext(ctx, eraseSecrets+` AND client_id = ? AND expires_at <= ?`, millis(now), clientID, millis(now)); err != nil {
+			return fmt.Errorf("storage: erase expired secrets: %w", err)
+		}
+		var working int
+		err = q.QueryRowContext(ctx, `SELECT COUNT(*) FROM client_secrets WHERE client_id = ? AND deleted_at IS NULL`, clientID).Scan(&working)
+		if err != nil {
+			return fmt.Errorf("storage: count the secrets of a client: %w", err)
+		}
+		if working >= MaxSecrets {
+			return ErrTooManySecrets
+		}
+		return insertSecret(ctx, q, clientID, secret, now)
+	})
+}
+
+// eraseSecrets forgets hashes. The rows stay, because tokens refer to them.
+const eraseSecrets = `UPDATE client_secrets SET hash = '', slow = 0, deleted_at = ? WHERE deleted_at IS NULL`
+
+// endSecrets makes the client's secrets expire at end, if they don't before; those that are newer than the secret
+// called except, if any, are left alone like itself.
+func endSecrets(ctx context.Context, q queryer, clientID, except string, end int64) error {
+	_, err := q.ExecContext(ctx, `UPDATE client_secrets SET expires_at = ? WHERE client_id = ? AND id <> ? AND deleted_at IS NULL
+		AND (expires_at IS NULL OR expires_at > ?)
+		AND created_at <= COALESCE((SELECT n.created_at FROM client_secrets n WHERE n.id = ?), created_at)`, end, clientID, except, end, except)
+	if err != nil {
+		return fmt.Errorf("storage: end the secrets of a client: %w", err)
+	}
+	return nil
+}
+
+// DeleteSecret makes a secret of the client useless and erases its hash; with revokeTokens it also ends every token
+// that was issued with it. It answers [fosite.ErrNotFound] for one that does not exist or was deleted.
+func (s *Store) DeleteSecret(ctx context.Context, clientID, secretID string, revokeTokens bool) error {
+	n, err := s.exec(ctx, `UPDATE client_secrets SET hash = '', slow = 0, deleted_at = ?, epoch = epoch + ?
+		WHERE id = ? AND client_id = ? AND deleted_at IS NULL`, millis(s.now()), bit(revokeTokens), secretID, clientID)
+	if err != nil {
+		return fmt.Errorf("storage: delete a client secret: %w", err)
+	}
+	if n == 0 {
+		return fosite.ErrNotFound
 	}
 	return nil
 }
@@ -35,4 +117,61 @@ func (s *Store) RevokeSecret(ctx context.Context, clientID, secretID string) err
 		return fosite.ErrNotFound
 	}
 	return nil
+}
+
+// SecretUsed says that the client has proved its identity with the secret behind hash (nil: with a key). Call it
+// before anything is issued. It only notes the time in memory, except for the first use of a secret that is to end
+// the ones before it: when it returns nil, they have ended.
+func (s *Store) SecretUsed(ctx context.Context, client fosite.Client, hash []byte) error {
+	c := own(client)
+	if c == nil {
+		return nil
+	}
+	now := millis(s.now())
+	s.usage.note(usedClients, c.ID, now)
+	i := slices.IndexFunc(c.Secrets, func(secret ClientSecret) bool { return slices.Equal(secret.Hash, hash) })
+	if i < 0 {
+		return nil
+	}
+	s.usage.note(usedSecrets, c.Secrets[i].ID, now)
+	if !c.Secrets[i].EndsOthers {
+		return nil
+	}
+	secretID := c.Secrets[i].ID
+	return s.InTransaction(ctx, func(ctx context.Context) error {
+		n, err := s.exec(ctx, `UPDATE client_secrets SET ends_others = 0 WHERE id = ? AND ends_others = 1`, secretID)
+		if err != nil {
+			return fmt.Errorf("storage: note the first use of a secret: %w", err)
+		}
+		if n == 0 {
+			return nil // somebody else was first
+		}
+		err = s.write(ctx, func(ctx context.Context, q queryer) error { return endSecrets(ctx, q, c.ID, secretID, now) })
+		if err != nil {
+			return err
+		}
+		changes, err := json.Marshal(map[string]map[string]string{"secret_id": {"after": secretID}})
+		if err != nil {
+			return fmt.Errorf("storage: encode an audit event: %w", err)
+		}
+		return s.AppendAudit(ctx, AuditEvent{Action: "secret.previous_ended", ClientID: c.ID, Changes: changes})
+	})
+}
+
+// DecoySecretHash returns a hash of some client that takes long to compare, for unknown clients to be compared with,
+// or nil when all hashes are quick.
+func (s *Store) DecoySecretHash(ctx context.Context) ([]byte, error) {
+	if s.clients != nil {
+		return nil, nil
+	}
+	var hash string
+	err := s.read(ctx).QueryRowContext(ctx, `SELECT s.hash FROM client_secrets s JOIN clients c ON c.id = s.client_id
+		WHERE s.slow = 1 AND s.deleted_at IS NULL AND c.status = 'active' LIMIT 1`).Scan(&hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("storage: read a hash: %w", err)
+	}
+	return []byte(hash), nil
 }

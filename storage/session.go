@@ -37,6 +37,9 @@ func (t sessionTypes) with(prototypes []fosite.Session) sessionTypes {
 		if typ.Kind() != reflect.Pointer {
 			panic(fmt.Sprintf("storage: session type %s must be a pointer", typ))
 		}
+		if known, taken := added.byName[typ.String()]; taken && known != typ {
+			panic(fmt.Sprintf("storage: two session types are called %s", typ))
+		}
 		added.byName[typ.String()] = typ
 	}
 	if len(prototypes) > 0 {
@@ -67,7 +70,9 @@ func (t sessionTypes) pack(session fosite.Session) (name, data sql.NullString, e
 	return name, nullString(string(encoded)), nil
 }
 
-// unpack fills into, when it has the stored type, or a new session of that type.
+// unpack fills into, when it is an empty session of the stored type, or a new session of that type. One that holds
+// something is not touched: fosite reads an authorization code a second time into the session that it has prepared
+// for the tokens, and what was stored with the code would win over the lifespans set since.
 func (t sessionTypes) unpack(name, data sql.NullString, into fosite.Session) (fosite.Session, error) {
 	if !data.Valid {
 		return into, nil
@@ -80,7 +85,7 @@ func (t sessionTypes) unpack(name, data sql.NullString, into fosite.Session) (fo
 		}
 	}
 	session := into
-	if into == nil || reflect.TypeOf(into) != typ || reflect.ValueOf(into).IsNil() {
+	if into == nil || reflect.TypeOf(into) != typ || reflect.ValueOf(into).IsNil() || !reflect.ValueOf(into).Elem().IsZero() {
 		session = reflect.New(typ.Elem()).Interface().(fosite.Session)
 	}
 	if err := json.Unmarshal([]byte(data.String), session); err != nil {

@@ -13,7 +13,6 @@ import (
 	"github.com/ory/fosite/handler/rfc7523"
 	fositestorage "github.com/ory/fosite/storage"
 	"gorm.io/gorm"
-	"gorm.io/gorm/logger"
 )
 
 var (
@@ -29,7 +28,6 @@ var (
 
 // Store is fosite's storage on a relational database. Make one with [New]; it is safe for concurrent use.
 type Store struct {
-	gorm     *gorm.DB
 	dialect  string
 	db       *database
 	writer   writer
@@ -37,6 +35,7 @@ type Store struct {
 	sessions sessionTypes
 	now      func() time.Time
 	grace    time.Duration
+	usage    usage
 }
 
 // An Option changes how [New] builds a store.
@@ -66,13 +65,11 @@ func WithRefreshGrace(grace time.Duration) Option {
 	return func(s *Store) { s.grace = grace }
 }
 
-// New makes a store on db, which may be shared with other code. Call [Store.Migrate] before the first use.
+// New makes a store on db, which may be shared with other code. Call [Store.Migrate] before the first use. Statements
+// go to db's connection pool and not through its logger, which would print token signatures.
 // A db that cannot be used makes every call fail with the reason.
 func New(db *gorm.DB, options ...Option) *Store {
-	// GORM's own logger would print queries with their values, token signatures among them.
-	quiet := db.Session(&gorm.Session{NewDB: true, SkipDefaultTransaction: true, Logger: logger.Discard})
 	s := &Store{
-		gorm:     quiet,
 		dialect:  db.Name(),
 		sessions: defaultSessionTypes(),
 		now:      time.Now,

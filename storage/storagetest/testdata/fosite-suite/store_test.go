@@ -6,6 +6,7 @@ package integration_test
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -88,17 +89,20 @@ func trustKeys(ctx context.Context, store *storage.Store) error {
 
 // throwAwayDatabase is a schema of its own in the PostgreSQL of FOSITE_MCP_TEST_POSTGRES, or else a SQLite file.
 func throwAwayDatabase() (dialector gorm.Dialector, remove func(), err error) {
-	url := os.Getenv("FOSITE_MCP_TEST_POSTGRES")
-	if url == "" {
-		folder, err := os.MkdirTemp("", "fosite-suite-*")
-		if err != nil {
-			return nil, nil, err
-		}
-		dsn := "file:" + filepath.Join(folder, "suite.db") +
-			"?_journal_mode=WAL&_synchronous=FULL&_busy_timeout=5000&_txlock=immediate&_foreign_keys=1"
-		return sqlite.Open(dsn), func() { _ = os.RemoveAll(folder) }, nil
+	if server := os.Getenv("FOSITE_MCP_TEST_POSTGRES"); server != "" {
+		return throwAwaySchema(server)
 	}
-	outer, err := gorm.Open(postgres.Open(url))
+	folder, err := os.MkdirTemp("", "fosite-suite-*")
+	if err != nil {
+		return nil, nil, err
+	}
+	dsn := "file:" + filepath.Join(folder, "suite.db") +
+		"?_journal_mode=WAL&_synchronous=FULL&_busy_timeout=5000&_txlock=immediate&_foreign_keys=1"
+	return sqlite.Open(dsn), func() { _ = os.RemoveAll(folder) }, nil
+}
+
+func throwAwaySchema(server string) (dialector gorm.Dialector, remove func(), err error) {
+	outer, err := gorm.Open(postgres.Open(server))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,5 +115,13 @@ func throwAwayDatabase() (dialector gorm.Dialector, remove func(), err error) {
 			fmt.Fprintln(os.Stderr, "fosite-suite: drop the schema:", err)
 		}
 	}
-	return postgres.Open(url + "&search_path=" + schema), remove, nil
+	inner, err := url.Parse(server)
+	if err != nil {
+		remove()
+		return nil, nil, err
+	}
+	query := inner.Query()
+	query.Set("search_path", schema)
+	inner.RawQuery = query.Encode()
+	return postgres.Open(inner.String()), remove, nil
 }

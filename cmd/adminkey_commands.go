@@ -1,0 +1,204 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"fosite-mcp/config"
+	"fosite-mcp/handlers/admin"
+	"fosite-mcp/storage"
+
+	"github.com/ory/fosite"
+	"github.com/spf13/cobra"
+)
+
+// adminKeyCommand is the group of commands on the keys of the admin API. They work on the database, so that whoever
+// runs the server gets in again after losing every key.
+func (a *app) adminKeyCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "admin-key",
+		Short: "Manage the keys of the admin API",
+		Long: `Manage the keys of the admin API. These commands work on the database directly, with the settings of the server; the
+server may be running.`,
+		Example: "  fosite-mcp admin-key create --name deploy --role clients --key-file deploy.key\n  fosite-mcp admin-key list",
+	}
+	c.AddCommand(a.adminKeyCreateCommand(), a.adminKeyListCommand(), a.adminKeyRevokeCommand())
+	return c
+}
+
+// withActor is withData for changes, which audit events then ascribe to the person at the shell.
+func (a *app) withActor(ctx context.Context, fn func(context.Context, *storage.Store) error) error {
+	return a.withData(ctx, func(ctx context.Context, _ config.Config, store *storage.Store) error {
+		return fn(storage.WithAuditOrigin(ctx, storage.AuditOrigin{Actor: shellActor()}), store)
+	})
+}
+
+func (a *app) adminKeyCreateCommand() *cobra.Command {
+	var name, role, file string
+	var expiresIn span
+	c := &cobra.Command{
+		Use:   "create",
+		Short: "Make an admin key",
+		Long: `Make an admin key. It is shown once, or written to --key-file. Roles: read looks at everything; clients also registers and
+changes clients and revokes tokens; admin may do everything.`,
+		Example: `  fosite-mcp admin-key create --name deploy --role clients --key-file deploy.key
+  fosite-mcp admin-key create --name auditor --role read --expires-in 30d`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if name == "" || role == "" {
+				return usageError{errors.New("--name and --role are needed: the name is what audit events call the holder")}
+			}
+			key := storage.AdminKey{Name: name, Role: storage.Role(role)}
+			if expiresIn > 0 {
+				key.ExpiresAt = time.Now().Add(time.Duration(expiresIn)).UTC().Truncate(time.Second)
+			}
+			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
+				return a.createAdminKey(ctx, store, &key, file)
+			})
+		},
+	}
+	c.Flags().StringVar(&name, "name", "", "`name` of its holder; never used twice")
+	c.Flags().StringVar(&role, "role", "", "read, clients or admin")
+	c.Flags().Var(&expiresIn, "expires-in", "life of the key, such as 90d (default: until it is revoked)")
+	c.Flags().StringVar(&file, "key-file", "", "new `file` (0600) for the key, which is then not printed")
+	return c
+}
+
+func (a *app) createAdminKey(ctx context.Context, store *storage.Store, key *storage.AdminKey, file string) error {
+	output, err := reserveSecretFile(file)
+	if err != nil {
+		return err
+	}
+	secret := admin.NewKey()
+	// The file comes first: a key that nobody has is of no use, and its name could not be used again.
+	if output != nil {
+		if err := output.write(secret); err != nil {
+			return err
+		}
+	}
+	if err := store.CreateAdminKey(ctx, key, secret); err != nil {
+		output.discard()
+		return fromStorage(err)
+	}
+	if output != nil {
+		secret = ""
+	}
+	if a.json {
+		shown := viewOfAdminKey(key)
+		shown.Key = secret
+		return json.NewEncoder(a.stdout).Encode(shown)
+	}
+	err = a.block("name", key.Name, "role", string(key.Role), "admin_key", secret, "expires_at", shownTime(&key.ExpiresAt))
+	if err != nil {
+		return err
+	}
+	if output != nil {
+		a.notice("wrote the admin key to %s", file)
+		return nil
+	}
+	a.notice("admin_key is shown only now; keep it somewhere safe")
+	return nil
+}
+
+// fromStorage is the storage's error without the name of the package.
+func fromStorage(err error) error {
+	return errors.New(strings.TrimPrefix(err.Error(), "storage: "))
+}
+
+// adminKeyView is an admin key as --json shows it.
+type adminKeyView struct {
+	ID         string     `json:"id"`
+	Name       string     `json:"name"`
+	Role       string     `json:"role"`
+	Status     string     `json:"status"`
+	Hint       string     `json:"hint"`
+	Key        string     `json:"admin_key,omitempty"`
+	CreatedAt  *time.Time `json:"created_at"`
+	ExpiresAt  *time.Time `json:"expires_at"`
+	RevokedAt  *time.Time `json:"revoked_at"`
+	LastUsedAt *time.Time `json:"last_used_at"`
+}
+
+func viewOfAdminKey(k *storage.AdminKey) adminKeyView {
+	moment := func(t time.Time) *time.Time {
+		if t.IsZero() {
+			return nil
+		}
+		return &t
+	}
+	v := adminKeyView{
+		ID: k.ID, Name: k.Name, Role: string(k.Role), Status: "active", Hint: k.Hint, CreatedAt: moment(k.CreatedAt),
+		ExpiresAt: moment(k.ExpiresAt), RevokedAt: moment(k.RevokedAt), LastUsedAt: moment(k.LastUsedAt),
+	}
+	switch {
+	case v.RevokedAt != nil:
+		v.Status = "revoked"
+	case v.ExpiresAt != nil && !v.ExpiresAt.After(time.Now()):
+		v.Status = "expired"
+	}
+	return v
+}
+
+func (a *app) adminKeyListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List the admin keys there are and were; never the keys themselves",
+		Example: "  fosite-mcp admin-key list\n  fosite-mcp admin-key list --json",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
+				keys, err := store.ListAdminKeys(ctx)
+				if err != nil {
+					return err
+				}
+				return a.printAdminKeys(keys)
+			})
+		},
+	}
+}
+
+func (a *app) printAdminKeys(keys []storage.AdminKey) error {
+	views := make([]adminKeyView, len(keys))
+	for i := range keys {
+		views[i] = viewOfAdminKey(&keys[i])
+	}
+	if a.json {
+		return json.NewEncoder(a.stdout).Encode(map[string]any{"items": views})
+	}
+	t := newTable(a.stdout, "NAME", "ROLE", "STATUS", "HINT", "CREATED", "EXPIRES", "LAST USED")
+	for _, v := range views {
+		t.row(v.Name, v.Role, v.Status, v.Hint, shownTime(v.CreatedAt), shownTime(v.ExpiresAt), shownTime(v.LastUsedAt))
+	}
+	return t.close()
+}
+
+func (a *app) adminKeyRevokeCommand() *cobra.Command {
+	var yes bool
+	c := &cobra.Command{
+		Use:     "revoke NAME",
+		Short:   "End an admin key at once and for good",
+		Long:    "End an admin key at once and for good. A server that is configured with the key (admin.key) refuses it from then on as well.",
+		Example: "  fosite-mcp admin-key revoke deploy",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			consequence := fmt.Sprintf("Admin key %s stops working at once and for good; its name can never be used again", args[0])
+			if err := a.confirm(yes, consequence, args[0]); err != nil {
+				return err
+			}
+			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
+				err := store.RevokeAdminKey(ctx, args[0])
+				if errors.Is(err, fosite.ErrNotFound) {
+					return fmt.Errorf("there is no admin key %s that works; see fosite-mcp admin-key list", printable(args[0]))
+				}
+				if err != nil {
+					return err
+				}
+				return a.done(map[string]any{"name": args[0], "revoked": true}, "revoked admin key %s", printable(args[0]))
+			})
+		},
+	}
+	c.Flags().BoolVar(&yes, "yes", false, "do it without asking")
+	return c
+}

@@ -1,0 +1,241 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"fosite-mcp/config"
+	"fosite-mcp/storage"
+
+	"github.com/spf13/cobra"
+)
+
+// followInterval is how often --follow looks for new events.
+const followInterval = 2 * time.Second
+
+// auditFlags say which events to show.
+type auditFlags struct {
+	list                    listFlags
+	since, until            string
+	clientID, action, actor string
+	follow                  bool
+	interval                time.Duration // how often follow asks
+}
+
+func (a *app) auditCommand() *cobra.Command {
+	var admin adminFlags
+	f := auditFlags{interval: followInterval}
+	c := &cobra.Command{
+		Use:   "audit",
+		Short: "Show who did what: registrations, changes, revocations, failed logins",
+		Long: `Show audit events through the admin API, oldest first. With --json each event is a line of its own (NDJSON). The events
+form a chain of hashes: fosite-mcp audit verify tells whether one was changed or removed.`,
+		Example: `  fosite-mcp audit
+  fosite-mcp audit --since 7d --client-id mcp_4xw7 --all
+  fosite-mcp audit --follow --json`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			query, err := f.query(time.Now())
+			if err != nil {
+				return err
+			}
+			api, err := a.adminAPI(&admin)
+			if err != nil {
+				return err
+			}
+			return a.audit(c.Context(), api, &f, query)
+		},
+	}
+	admin.register(c)
+	f.list.register(c)
+	flags := c.Flags()
+	flags.StringVar(&f.since, "since", "24h", "events since this `time`, or how long ago")
+	flags.StringVar(&f.until, "until", "", "events before this `time`, or how long ago")
+	flags.StringVar(&f.clientID, "client-id", "", "only events about this client")
+	flags.StringVar(&f.action, "action", "", "only this `action`, such as client.registered")
+	flags.StringVar(&f.actor, "actor", "", "only what was done with the admin key of this `name`")
+	flags.BoolVar(&f.follow, "follow", false, "go on showing events as they happen")
+	c.MarkFlagsMutuallyExclusive("follow", "until")
+	c.MarkFlagsMutuallyExclusive("follow", "cursor")
+	c.AddCommand(a.auditVerifyCommand())
+	return c
+}
+
+func (f *auditFlags) query(now time.Time) (url.Values, error) {
+	if f.follow {
+		f.list.all = true
+	}
+	query, err := f.list.query()
+	if err != nil {
+		return nil, err
+	}
+	for name, text := range map[string]string{"since": f.since, "until": f.until} {
+		if text == "" {
+			continue
+		}
+		t, err := parsePast(text, now)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--%s: %w", name, err)}
+		}
+		query.Set(name, t.Format(time.RFC3339Nano))
+	}
+	for name, text := range map[string]string{"client_id": f.clientID, "action": f.action, "actor": f.actor} {
+		if text != "" {
+			query.Set(name, text)
+		}
+	}
+	return query, nil
+}
+
+// auditView is what is shown of an event.
+type auditView struct {
+	ID       int64                      `json:"id"`
+	Time     *time.Time                 `json:"time"`
+	Actor    string                     `json:"actor"`
+	Action   string                     `json:"action"`
+	ClientID string                     `json:"client_id"`
+	IP       string                     `json:"ip"`
+	Outcome  string                     `json:"outcome"`
+	Changes  map[string]json.RawMessage `json:"changes"`
+}
+
+var auditHead = []string{"TIME", "ACTOR", "ACTION", "CLIENT ID", "OUTCOME", "IP", "CHANGED"}
+
+func (v *auditView) cells() []string {
+	return []string{shownTime(v.Time), v.Actor, v.Action, v.ClientID, v.Outcome, v.IP, strings.Join(slices.Sorted(maps.Keys(v.Changes)), " ")}
+}
+
+// audit shows the events there are and, with --follow, those that come.
+func (a *app) audit(ctx context.Context, api *adminAPI, f *auditFlags, query url.Values) error {
+	last := int64(0)
+	head := auditHead
+	show := func(items []json.RawMessage) error {
+		if a.json {
+			return a.auditLines(items, &last)
+		}
+		t := newTable(a.stdout, head...)
+		head = nil // once
+		for _, item := range items {
+			var event auditView
+			if err := json.Unmarshal(item, &event); err != nil {
+				return fmt.Errorf("%s does not answer like fosite-mcp: %w", api.origin, err)
+			}
+			last = event.ID
+			t.row(event.cells()...)
+		}
+		return t.close()
+	}
+	next, err := f.list.pages(ctx, api, "/audit", query, show)
+	if err != nil {
+		return err
+	}
+	if next != "" {
+		a.notice("there are more: add --all, or --cursor %s", printable(next))
+	}
+	if !f.follow {
+		return nil
+	}
+	return a.followAudit(ctx, f.interval, func() error {
+		query.Del("cursor")
+		if last > 0 {
+			query.Set("after", strconv.FormatInt(last, 10))
+			query.Del("since")
+		}
+		_, err := f.list.pages(ctx, api, "/audit", query, show)
+		return err
+	})
+}
+
+// auditLines prints events as NDJSON.
+func (a *app) auditLines(items []json.RawMessage, last *int64) error {
+	for _, item := range items {
+		var event struct {
+			ID int64 `json:"id"`
+		}
+		if err := json.Unmarshal(item, &event); err != nil {
+			return fmt.Errorf("an event of the audit log has no id: %w", err)
+		}
+		*last = event.ID
+		if err := a.printJSON(item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// followAudit asks again and again until the person stops it. A server that restarts meanwhile is waited for.
+func (a *app) followAudit(ctx context.Context, every time.Duration, ask func() error) error {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	waiting := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		err := ask()
+		var down notRunning
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.As(err, &down), isStatus(err, http.StatusServiceUnavailable):
+			if !waiting {
+				a.notice("%v; waiting for it", err)
+			}
+			waiting = true
+		case err != nil:
+			return err
+		default:
+			waiting = false
+		}
+	}
+}
+
+func (a *app) auditVerifyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify",
+		Short: "Check that no audit event was changed or removed",
+		Long: `Check the chain of hashes through all audit events, on the database itself (with the settings of the server). Exits
+with 1 when an event was changed, removed or put in.`,
+		Example: "  fosite-mcp audit verify",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withData(c.Context(), func(ctx context.Context, _ config.Config, store *storage.Store) error {
+				count, firstBad, err := store.VerifyAudit(ctx, nil)
+				if err != nil {
+					return err
+				}
+				return a.auditVerdict(a.stdout, count, firstBad)
+			})
+		},
+	}
+}
+
+func (a *app) auditVerdict(out io.Writer, count, firstBad int64) error {
+	if a.json {
+		result := map[string]any{"intact": firstBad == 0, "events": count}
+		if firstBad != 0 {
+			result["first_bad"] = firstBad
+		}
+		if err := json.NewEncoder(out).Encode(result); err != nil {
+			return err
+		}
+	}
+	if firstBad != 0 {
+		return fmt.Errorf("the audit log is not intact: event %d was changed, removed or put in (%d events before it are in order)", firstBad, count)
+	}
+	if a.json {
+		return nil
+	}
+	_, err := fmt.Fprintf(out, "intact: %d events, each as it was written\n", count)
+	return err
+}

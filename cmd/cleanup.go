@@ -1,0 +1,53 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"fosite-mcp/storage"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) cleanUpCommand() *cobra.Command {
+	var batch int
+	c := &cobra.Command{
+		Use:   "cleanup",
+		Short: "Delete expired rows now",
+		Long: `Delete what has expired, in small batches and beside a running server. The server does this by itself every few
+minutes; the command is for catching up after a long pause. Interrupted, it loses nothing.`,
+		Example: "  fosite-mcp cleanup\n  fosite-mcp cleanup --batch 1000 --json",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if batch < 1 || batch > 100_000 {
+				return usageError{errors.New("--batch must be between 1 and 100000")}
+			}
+			return a.withStore(c.Context(), func(ctx context.Context, store *storage.Store) error {
+				return a.cleanUp(ctx, store, batch)
+			})
+		},
+	}
+	c.Flags().IntVar(&batch, "batch", 500, "rows per statement; smaller batches keep a running server smoother")
+	return c
+}
+
+func (a *app) cleanUp(ctx context.Context, store *storage.Store, batch int) error {
+	deleted := map[string]int64{}
+	var total int64
+	_, err := store.CleanUp(ctx, storage.CleanUp{Batch: batch, Progress: func(table string, n int64) {
+		deleted[table] += n
+		if total += n; total%10_000 < n {
+			a.notice("%d rows deleted so far", total)
+		}
+	}})
+	if errors.Is(err, storage.ErrCleaningElsewhere) {
+		return errors.New("another process, the server perhaps, is cleaning up right now; there is nothing to do")
+	}
+	if a.json {
+		err = errors.Join(err, json.NewEncoder(a.stdout).Encode(map[string]any{"deleted": deleted, "total": total}))
+	} else {
+		fmt.Fprintf(a.stdout, "%d expired rows deleted\n", total)
+	}
+	return err
+}

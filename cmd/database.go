@@ -1,0 +1,79 @@
+package cmd
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"fosite-mcp/config"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+// Connections of one server. Each of SQLite's has a cache of 2 MB and answers in microseconds, so a few are plenty.
+// PostgreSQL allows 100 in all unless told otherwise, which several replicas share.
+const (
+	sqliteConnections   = 6
+	postgresConnections = 16
+)
+
+// openDatabase opens the database that url names and applies the settings that our promises rest on: durable
+// commits on both engines. A SQLite file is created with access for its owner alone.
+func openDatabase(url config.DatabaseURL) (db *gorm.DB, closeDB func() error, err error) {
+	path, isSQLite := url.SQLitePath()
+	var dialector gorm.Dialector
+	connections := sqliteConnections
+	if isSQLite {
+		if err := createPrivateFile(path); err != nil {
+			return nil, nil, fmt.Errorf("create the database file: %w", err)
+		}
+		dialector = sqliteDialector(path)
+	} else {
+		connections = postgresConnections
+		if dialector, err = postgresDialector(url.Reveal()); err != nil {
+			return nil, nil, err
+		}
+	}
+	db, err = gorm.Open(dialector, &gorm.Config{Logger: logger.Discard, SkipDefaultTransaction: true, DisableAutomaticPing: true})
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the database %s: %w", url, err)
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the database %s: %w", url, err)
+	}
+	pool.SetMaxOpenConns(connections)
+	pool.SetMaxIdleConns(connections)
+	pool.SetConnMaxIdleTime(10 * time.Minute)
+	return db, pool.Close, nil
+}
+
+func postgresDialector(url string) (gorm.Dialector, error) {
+	settings, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("database.url: %w", err) // pgx leaves the password out
+	}
+	settings.RuntimeParams["synchronous_commit"] = "on"
+	settings.RuntimeParams["application_name"] = "fosite-mcp"
+	if settings.ConnectTimeout == 0 {
+		settings.ConnectTimeout = 5 * time.Second
+	}
+	return postgres.New(postgres.Config{Conn: stdlib.OpenDB(*settings)}), nil
+}
+
+// createPrivateFile makes sure that path exists; SQLite gives its log files the same permissions.
+func createPrivateFile(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}

@@ -1,0 +1,84 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+
+	"fosite-mcp/config"
+	"fosite-mcp/handlers/admin"
+	"fosite-mcp/storage"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) clientImportCommand() *cobra.Command {
+	var apply, dropUnknown bool
+	c := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Take over clients from Ory Hydra, or from another fosite-mcp",
+		Long: `Take over clients from FILE (- for stdin): an array of clients in Ory Hydra's format, or what client list --json
+prints. Without --apply nothing is changed: one line for each client tells what would be. It can be repeated; a client
+that is here already is brought to what the file says.
+
+Secrets come along when client_secret holds their hash (bcrypt, PBKDF2 or argon2id). Hydra's API leaves hashes out; they
+are in its database. A client without one needs a new secret: fosite-mcp client rotate. The secrets of clients that exist here
+are never touched.
+
+This command works on the database directly, with the settings of the server; the server may be running.`,
+		Example: `  hydra list oauth2-clients --format json > clients.json
+  fosite-mcp client import clients.json
+  fosite-mcp client import clients.json --apply`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			input, err := a.openInput(args[0])
+			if err != nil {
+				return err
+			}
+			defer input.Close()
+			return a.withData(c.Context(), func(ctx context.Context, cfg config.Config, store *storage.Store) error {
+				api := &admin.Server{
+					Scopes: slices.Sorted(maps.Keys(cfg.Scopes)), Resources: resourceIdentifiers(cfg), DefaultResource: cfg.DefaultResource,
+				}
+				rules := importRules{scopes: api.Scopes, resources: api.Resources, dropUnknown: dropUnknown, merge: api.Merge}
+				i := &importer{app: a, store: store, apply: apply, rules: rules}
+				return i.run(storage.WithAuditOrigin(ctx, storage.AuditOrigin{Actor: shellActor()}), input)
+			})
+		},
+	}
+	c.Flags().BoolVar(&apply, "apply", false, "do it, rather than telling what would be done")
+	c.Flags().BoolVar(&dropUnknown, "drop-unknown", false, "leave out scopes, resources and grant types that this server does not know")
+	return c
+}
+
+func (a *app) openInput(file string) (io.ReadCloser, error) {
+	if file == "-" {
+		return io.NopCloser(a.stdin), nil
+	}
+	return os.Open(file)
+}
+
+// withData runs fn on the database of a server that has been started before: a wrong data_dir must not quietly make
+// an empty one.
+func (a *app) withData(ctx context.Context, fn func(context.Context, config.Config, *storage.Store) error) error {
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	if path, ok := cfg.Database.URL.SQLitePath(); ok {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("there is no database at %s; start the server first (fosite-mcp serve), or check data_dir and database.url", path)
+		}
+	}
+	return a.withStore(ctx, func(ctx context.Context, store *storage.Store) error {
+		if err := store.CheckSchema(ctx); err != nil {
+			return err
+		}
+		return fn(ctx, cfg, store)
+	})
+}

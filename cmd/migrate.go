@@ -1,0 +1,89 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"fosite-mcp/storage"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) migrateCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "migrate",
+		Short:   "Bring the database schema up to date",
+		Long:    `The server migrates at start by itself; these commands are for whoever wants to do it beforehand.`,
+		Example: "  fosite-mcp migrate status\n  fosite-mcp migrate up",
+	}
+	c.AddCommand(
+		&cobra.Command{
+			Use: "up", Short: "Apply what is missing", Example: "  fosite-mcp migrate up",
+			RunE: func(c *cobra.Command, _ []string) error {
+				return a.withStore(c.Context(), func(ctx context.Context, store *storage.Store) error {
+					if err := store.Migrate(ctx); err != nil {
+						return err
+					}
+					return a.printMigrations(ctx, store)
+				})
+			},
+		},
+		&cobra.Command{
+			Use: "status", Short: "Show which migrations have been applied", Example: "  fosite-mcp migrate status --json",
+			RunE: func(c *cobra.Command, _ []string) error {
+				return a.withStore(c.Context(), a.printMigrations)
+			},
+		},
+	)
+	return c
+}
+
+// withStore opens the configured database for a command that works on it directly.
+func (a *app) withStore(ctx context.Context, fn func(context.Context, *storage.Store) error) error {
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	db, closeDB, err := openDatabase(cfg.Database.URL)
+	if err != nil {
+		return err
+	}
+	defer closeDB()
+	return fn(ctx, storage.New(db))
+}
+
+func (a *app) printMigrations(ctx context.Context, store *storage.Store) error {
+	migrations, err := store.Migrations(ctx)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		type item struct {
+			Version   int64      `json:"version"`
+			Name      string     `json:"name"`
+			AppliedAt *time.Time `json:"applied_at"`
+		}
+		items := make([]item, 0, len(migrations))
+		for _, m := range migrations {
+			i := item{Version: m.Version, Name: m.Name}
+			if !m.AppliedAt.IsZero() {
+				i.AppliedAt = &m.AppliedAt
+			}
+			items = append(items, i)
+		}
+		return json.NewEncoder(a.stdout).Encode(items)
+	}
+	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "VERSION\tNAME\tAPPLIED")
+	for _, m := range migrations {
+		applied := "pending"
+		if !m.AppliedAt.IsZero() {
+			applied = m.AppliedAt.Format(time.RFC3339)
+		}
+		fmt.Fprintf(table, "%d\t%s\t%s\n", m.Version, m.Name, applied)
+	}
+	return table.Flush()
+}

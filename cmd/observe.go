@@ -1,0 +1,171 @@
+package cmd
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"fosite-mcp/storage"
+
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// observer measures requests and the work behind them. Labels hold route templates, never what a client sent.
+type observer struct {
+	registry *prometheus.Registry
+	requests *prometheus.HistogramVec
+	cleaned  *prometheus.CounterVec
+	cleaning *prometheus.CounterVec
+	log      *slog.Logger
+}
+
+func newObserver(log *slog.Logger, pool *sql.DB) *observer {
+	o := &observer{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "fosite_mcp_http_request_duration_seconds", Help: "Time to answer a request.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15},
+		}, []string{"route", "method", "status"}),
+		cleaned: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fosite_mcp_cleanup_deleted_rows_total", Help: "Expired rows deleted by this process.",
+		}, []string{"table"}),
+		cleaning: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fosite_mcp_cleanup_runs_total", Help: "Clean-ups by this process: done, elsewhere (another process does it), failed.",
+		}, []string{"outcome"}),
+		log: log,
+	}
+	o.registry.MustRegister(o.requests, o.cleaned, o.cleaning, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewDBStatsCollector(pool, "fosite_mcp"))
+	return o
+}
+
+// metrics serves /metrics.
+func (o *observer) metrics() http.Handler {
+	return promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{})
+}
+
+// watch is middleware for a router: it gives every request an id, measures it, and logs it (at the level debug, or as
+// an error when the server failed).
+func (o *observer) watch(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		id := r.Header.Get("X-Request-Id")
+		if !saneRequestID(id) {
+			id = rand.Text()
+			r.Header.Set("X-Request-Id", id)
+		}
+		w.Header().Set("X-Request-Id", id)
+		recorded := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(recorded, r)
+		took := time.Since(start)
+		o.requests.WithLabelValues(routeOf(r), methodOf(r), strconv.Itoa(recorded.status)).Observe(took.Seconds())
+		level := slog.LevelDebug
+		if recorded.status >= http.StatusInternalServerError {
+			level = slog.LevelError
+		}
+		if o.log.Enabled(r.Context(), level) {
+			o.log.LogAttrs(r.Context(), level, "request", slog.String("method", r.Method), slog.String("path", r.URL.Path),
+				slog.Int("status", recorded.status), slog.Duration("took", took), slog.String("request_id", id))
+		}
+	})
+}
+
+// saneRequestID keeps what a caller sends out of logs unless it is harmless.
+func saneRequestID(id string) bool {
+	return id != "" && len(id) <= 64 && strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == ""
+}
+
+func routeOf(r *http.Request) string {
+	if route := mux.CurrentRoute(r); route != nil {
+		if template, err := route.GetPathTemplate(); err == nil {
+			return template
+		}
+	}
+	return "unknown"
+}
+
+// methodOf bounds the values of a label: anybody can make up methods.
+func methodOf(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete, http.MethodOptions:
+		return r.Method
+	}
+	return "other"
+}
+
+// statusRecorder remembers the status of an answer.
+type statusRecorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusRecorder) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets [http.ResponseController] reach the real writer.
+func (w *statusRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// How often expired rows are looked for, and how often the notes on what was last used are written down.
+const (
+	cleanUpInterval = 5 * time.Minute
+	usageInterval   = time.Minute
+)
+
+// maintain does the housekeeping in the background until ctx ends.
+func (o *observer) maintain(ctx context.Context, store *storage.Store) {
+	cleanUp, usage := time.NewTicker(cleanUpInterval), time.NewTicker(usageInterval)
+	defer cleanUp.Stop()
+	defer usage.Stop()
+	o.cleanUp(ctx, store)
+	for {
+		select {
+		case <-ctx.Done():
+			o.flushUsage(context.WithoutCancel(ctx), store)
+			return
+		case <-usage.C:
+			o.flushUsage(ctx, store)
+		case <-cleanUp.C:
+			o.cleanUp(ctx, store)
+		}
+	}
+}
+
+func (o *observer) flushUsage(ctx context.Context, store *storage.Store) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := store.FlushUsage(ctx); err != nil {
+		o.log.WarnContext(ctx, "the times of last use were not written; they will be with the next ones", "cause", err)
+	}
+}
+
+func (o *observer) cleanUp(ctx context.Context, store *storage.Store) {
+	deleted, err := store.CleanUp(ctx, storage.CleanUp{Progress: func(table string, n int64) {
+		o.cleaned.WithLabelValues(table).Add(float64(n))
+	}})
+	switch {
+	case err == nil:
+		if err := store.PruneIdempotencyKeys(ctx); err != nil {
+			o.log.ErrorContext(ctx, "clean-up of idempotency keys failed; it will be tried again", "cause", err)
+		}
+		o.cleaning.WithLabelValues("done").Inc()
+		if deleted > 0 {
+			o.log.InfoContext(ctx, "cleaned up", "deleted_rows", deleted)
+		}
+	case errors.Is(err, storage.ErrCleaningElsewhere):
+		o.cleaning.WithLabelValues("elsewhere").Inc()
+	case ctx.Err() == nil:
+		o.cleaning.WithLabelValues("failed").Inc()
+		o.log.ErrorContext(ctx, "clean-up failed; it will be tried again", "cause", err)
+	}
+}

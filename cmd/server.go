@@ -1,0 +1,270 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"fosite-mcp/config"
+	"fosite-mcp/handlers"
+	"fosite-mcp/handlers/admin"
+	"fosite-mcp/provider"
+	"fosite-mcp/storage"
+
+	"github.com/gorilla/mux"
+	"github.com/ory/fosite"
+)
+
+// Server is the whole program: database, provider, endpoints and listeners. Fill in Config and call Run.
+type Server struct {
+	Config config.Config
+	Log    *slog.Logger
+	// Ready is called once both listeners accept connections.
+	Ready func(Addresses)
+	// Notice tells a person what happened at start that they should know; nil: nobody.
+	Notice func(format string, args ...any)
+}
+
+// Addresses is where a server can be reached.
+type Addresses struct {
+	PublicURL string // origin
+	Issuer    string
+	AdminURL  string // origin of the admin listener
+	AdminKey  string // path of the file with the first admin key; empty when the key comes from the configuration
+}
+
+// Run serves until ctx ends, then lets requests that are under way finish. It is the wiring list: read it from top
+// to bottom to see what the program consists of.
+func (s *Server) Run(ctx context.Context) error {
+	public, adminListener, err := s.listen()
+	if err != nil {
+		return err
+	}
+	defer public.Close()
+	defer adminListener.Close()
+	cfg, err := s.resolve(public.Addr())
+	if err != nil {
+		return err
+	}
+
+	db, closeDB, err := openDatabase(cfg.Database.URL)
+	if err != nil {
+		return err
+	}
+	defer closeDB()
+	store := storage.New(db, storage.WithSessions(&provider.Session{}), storage.WithRefreshGrace(cfg.Tokens.RefreshGrace))
+	if err := store.Migrate(ctx); err != nil {
+		return err
+	}
+	secret, previous, err := systemSecrets(cfg)
+	if err != nil {
+		return err
+	}
+	if err := checkIdentity(ctx, store, cfg.Issuer, secret, previous); err != nil {
+		return err
+	}
+	keyFile, err := s.ensureAdminKey(ctx, store, cfg)
+	if err != nil {
+		return err
+	}
+
+	oauth, err := provider.New(store, provider.Options{
+		SystemSecret:          secret,
+		PreviousSystemSecrets: previous,
+		Issuer:                cfg.Issuer,
+		TokenURL:              cfg.Endpoint("token"),
+		AccessTokenLifespan:   cfg.Tokens.AccessLifespan,
+		RefreshTokenLifespan:  cfg.Tokens.RefreshLifespan,
+		AuthorizeCodeLifespan: cfg.Tokens.CodeLifespan,
+		Scopes:                scopes(cfg),
+		Resources:             provider.Resources{Known: resourceIdentifiers(cfg), Default: cfg.DefaultResource},
+	})
+	if err != nil {
+		return err
+	}
+
+	pool, err := db.DB()
+	if err != nil {
+		return err
+	}
+	observer := newObserver(s.Log, pool)
+	background, stopBackground := context.WithCancel(ctx)
+	var maintenance sync.WaitGroup
+	maintenance.Go(func() { observer.maintain(background, store) })
+	defer maintenance.Wait()
+	defer stopBackground()
+
+	publicRouter := mux.NewRouter()
+	publicRouter.Use(observer.watch)
+	endpoints := &handlers.Server{
+		Provider:     oauth,
+		NewSession:   func() fosite.Session { return provider.NewSession() },
+		Issuer:       cfg.Issuer,
+		Authenticate: oauth.Authenticator.Authenticate,
+		TokenID: func(ctx context.Context, token string) string {
+			return storage.TokenID(oauth.Strategy.AccessTokenSignature(ctx, token))
+		},
+		Log: s.Log,
+	}
+	endpoints.Mount(publicRouter.PathPrefix(cfg.BasePath).Subrouter())
+	handlers.MountWellKnown(publicRouter, metadata(cfg))
+	handlers.MountHealth(publicRouter, store.Ping)
+
+	adminRouter := mux.NewRouter()
+	adminRouter.Use(observer.watch)
+	adminRouter.Handle("/metrics", observer.metrics()).Methods(http.MethodGet)
+	handlers.MountHealth(adminRouter, store.Ping)
+	(&admin.Server{
+		Store:                 store,
+		NewSecret:             provider.NewSecret,
+		Hasher:                oauth.Config.ClientSecretsHasher,
+		AccessTokenSignature:  oauth.Strategy.AccessTokenSignature,
+		RefreshTokenSignature: oauth.Strategy.RefreshTokenSignature,
+		Scopes:                slices.Sorted(maps.Keys(cfg.Scopes)),
+		Resources:             resourceIdentifiers(cfg),
+		DefaultResource:       cfg.DefaultResource,
+		ReplayKey:             deriveKey(secret, "idempotency replay"),
+		Log:                   s.Log,
+	}).Mount(adminRouter.PathPrefix("/admin/v1").Subrouter())
+
+	if s.Ready != nil {
+		s.Ready(Addresses{PublicURL: cfg.PublicURL, Issuer: cfg.Issuer, AdminURL: "http://" + adminListener.Addr().String(), AdminKey: keyFile})
+	}
+	return s.serve(ctx,
+		service{public, publicRouter, cfg.TLS.Enabled()},
+		service{adminListener, adminRouter, cfg.AdminTLS()},
+	)
+}
+
+func (s *Server) listen() (public, adminListener net.Listener, err error) {
+	public, err = net.Listen("tcp", s.Config.Listen)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listen on %s (setting listen): %w", s.Config.Listen, err)
+	}
+	adminListener, err = net.Listen("tcp", s.Config.Admin.Listen)
+	if err != nil {
+		public.Close()
+		return nil, nil, fmt.Errorf("listen on %s (setting admin.listen): %w", s.Config.Admin.Listen, err)
+	}
+	return public, adminListener, nil
+}
+
+// resolve fills in what follows from the port, where the configuration left that to the system.
+func (s *Server) resolve(addr net.Addr) (config.Config, error) {
+	cfg := s.Config
+	if cfg.PublicURL != "" {
+		return cfg, nil
+	}
+	address, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return cfg, err
+	}
+	cfg.PublicURL = fmt.Sprintf("http://127.0.0.1:%d", address.Port())
+	return cfg.Resolve()
+}
+
+// ensureAdminKey makes sure that there is a key for the admin API: the configured one, or one that is generated on
+// the first start. It returns the generated one's file.
+func (s *Server) ensureAdminKey(ctx context.Context, store *storage.Store, cfg config.Config) (file string, err error) {
+	if cfg.Admin.Key != "" {
+		return "", admin.EnsureKey(ctx, store, cfg.Admin.Key.Reveal())
+	}
+	path := filepath.Join(cfg.DataDir, "admin.key")
+	key, created, err := secretFile(path, admin.NewKey)
+	if err != nil {
+		return "", fmt.Errorf("admin key: %w", err)
+	}
+	if created && s.Notice != nil {
+		s.Notice("wrote the admin key to %s", path)
+	}
+	return path, admin.EnsureKey(ctx, store, key)
+}
+
+// service is one listener with what it serves.
+type service struct {
+	listener net.Listener
+	handler  http.Handler
+	tls      bool
+}
+
+// serve runs the services until ctx ends or one of them fails.
+func (s *Server) serve(ctx context.Context, services ...service) error {
+	failed := make(chan error, len(services))
+	var servers []*http.Server
+	for _, svc := range services {
+		server := &http.Server{
+			Handler:           withDeadline(svc.handler),
+			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       15 * time.Second,
+			WriteTimeout:      40 * time.Second,
+			IdleTimeout:       2 * time.Minute,
+			MaxHeaderBytes:    32 << 10,
+			ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+		}
+		servers = append(servers, server)
+		go func() {
+			if svc.tls {
+				failed <- server.ServeTLS(svc.listener, s.Config.TLS.CertFile, s.Config.TLS.KeyFile)
+				return
+			}
+			failed <- server.Serve(svc.listener)
+		}()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer cancel()
+	for _, server := range servers {
+		err = errors.Join(err, server.Shutdown(grace))
+	}
+	return err
+}
+
+// requestLimit bounds the work on one request, database included: a client rather gets 503 than no answer.
+const requestLimit = 15 * time.Second
+
+func withDeadline(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), requestLimit)
+		defer cancel()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+func scopes(cfg config.Config) provider.Scopes {
+	all := provider.Scopes{}
+	for name, scope := range cfg.Scopes {
+		all[name] = provider.Scope{Description: scope.Description, Tools: scope.Tools}
+	}
+	return all
+}
+
+func resourceIdentifiers(cfg config.Config) []string {
+	return slices.Sorted(maps.Keys(cfg.Resources))
+}
+
+func metadata(cfg config.Config) handlers.Metadata {
+	m := handlers.Metadata{
+		Issuer:     cfg.Issuer,
+		Endpoints:  cfg.PublicURL + cfg.BasePath,
+		Scopes:     slices.Sorted(maps.Keys(cfg.Scopes)),
+		GrantTypes: []string{"client_credentials"},
+	}
+	for _, identifier := range resourceIdentifiers(cfg) {
+		resource := cfg.Resources[identifier]
+		m.Resources = append(m.Resources, handlers.ProtectedResource{Resource: identifier, Name: resource.Name, Scopes: resource.Scopes})
+	}
+	return m
+}

@@ -1,0 +1,170 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) tokenListCommand() *cobra.Command {
+	var admin adminFlags
+	var list listFlags
+	var allStatus bool
+	c := &cobra.Command{
+		Use:     "list CLIENT_ID",
+		Short:   "List a client's access tokens: what they are for, never the tokens themselves",
+		Example: "  fosite-mcp token list mcp_4xw7\n  fosite-mcp token list mcp_4xw7 --all-status --all --json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			query, err := list.query()
+			if err != nil {
+				return err
+			}
+			if !allStatus {
+				query.Set("active", "true")
+			}
+			id, err := segment(args[0])
+			if err != nil {
+				return err
+			}
+			api, err := a.adminAPI(&admin)
+			if err != nil {
+				return err
+			}
+			head := []string{"TOKEN ID", "STATUS", "SCOPE", "SUBJECT", "SECRET", "ISSUED", "EXPIRES", "LAST USED"}
+			return a.list(c.Context(), api, &list, "/clients/"+id+"/tokens", query, head, tokenRow)
+		},
+	}
+	admin.register(c)
+	list.register(c)
+	c.Flags().BoolVar(&allStatus, "all-status", false, "also tokens that have expired or been revoked")
+	return c
+}
+
+func tokenRow(item json.RawMessage) ([]string, error) {
+	var t struct {
+		ID         string     `json:"token_id"`
+		Status     string     `json:"status"`
+		Scope      string     `json:"scope"`
+		Subject    string     `json:"subject"`
+		SecretID   string     `json:"secret_id"`
+		IssuedAt   *time.Time `json:"issued_at"`
+		ExpiresAt  *time.Time `json:"expires_at"`
+		LastUsedAt *time.Time `json:"last_used_at"`
+	}
+	err := json.Unmarshal(item, &t)
+	return []string{t.ID, t.Status, t.Scope, t.Subject, t.SecretID, shownTime(t.IssuedAt), shownTime(t.ExpiresAt), shownTime(t.LastUsedAt)}, err
+}
+
+// revocation says which tokens to revoke.
+type revocation struct {
+	clientID                          string
+	all, yes                          bool
+	tokenID, secretID, before, byFile string
+}
+
+func (a *app) tokenRevokeCommand() *cobra.Command {
+	var admin adminFlags
+	var r revocation
+	c := &cobra.Command{
+		Use:   "revoke",
+		Short: "Take tokens back",
+		Long: `Take tokens back, for good: one by its value or its id, all that were issued with one secret or before a time, or
+all tokens of a client. They are inactive from the next introspection on.`,
+		Example: `  fosite-mcp token revoke --client-id mcp_4xw7 --all
+  fosite-mcp token revoke --client-id mcp_4xw7 --issued-before 24h
+  fosite-mcp token revoke --token-file - < leaked-token.txt`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if (r.byFile == "") == (r.clientID == "") {
+				return usageError{errors.New("which tokens? Give --client-id ID with one of --all, --token-id, --secret-id and --issued-before, or --token-file FILE alone")}
+			}
+			if r.byFile != "" {
+				return a.revokeValue(c.Context(), &admin, r.byFile)
+			}
+			return a.revokeOfClient(c.Context(), &admin, &r, time.Now())
+		},
+	}
+	admin.register(c)
+	flags := c.Flags()
+	flags.StringVar(&r.clientID, "client-id", "", "`id` of the client whose tokens are revoked")
+	flags.BoolVar(&r.all, "all", false, "every token of the client")
+	flags.StringVar(&r.tokenID, "token-id", "", "the token with this `id` (see token list)")
+	flags.StringVar(&r.secretID, "secret-id", "", "tokens issued with the secret of this `id` (see client show)")
+	flags.StringVar(&r.before, "issued-before", "", "tokens issued before this `time`, or longer ago than 24h")
+	flags.StringVar(&r.byFile, "token-file", "", "the token that is in this `file`, - for stdin")
+	flags.BoolVar(&r.yes, "yes", false, "do it without asking")
+	c.MarkFlagsMutuallyExclusive("all", "token-id", "secret-id", "issued-before", "token-file")
+	return c
+}
+
+func (a *app) revokeValue(ctx context.Context, admin *adminFlags, file string) error {
+	token, err := a.secretInput("token", "--token-file", file, "")
+	if err != nil {
+		return err
+	}
+	api, err := a.adminAPI(admin)
+	if err != nil {
+		return err
+	}
+	answer, err := api.call(ctx, apiCall{method: http.MethodPost, path: "/tokens/revoke", body: map[string]string{"token": token}})
+	if err != nil {
+		return err
+	}
+	return a.revoked(answer, "revoked the token")
+}
+
+// selection is the body of the request, and what it does in words.
+func (r *revocation) selection(now time.Time) (body map[string]any, what string, err error) {
+	switch {
+	case r.all:
+		return map[string]any{"all": true}, "every token of client " + r.clientID, nil
+	case r.tokenID != "":
+		return map[string]any{"token_id": r.tokenID}, "token " + r.tokenID, nil
+	case r.secretID != "":
+		return map[string]any{"secret_id": r.secretID}, "every token issued with secret " + r.secretID, nil
+	case r.before != "":
+		t, err := parsePast(r.before, now)
+		if err != nil {
+			return nil, "", usageError{fmt.Errorf("--issued-before: %w", err)}
+		}
+		return map[string]any{"issued_before": t}, "every token of client " + r.clientID + " issued before " + shownTime(&t), nil
+	}
+	return nil, "", usageError{errors.New("which tokens? Add --all, --token-id, --secret-id or --issued-before")}
+}
+
+func (a *app) revokeOfClient(ctx context.Context, admin *adminFlags, r *revocation, now time.Time) error {
+	body, what, err := r.selection(now)
+	if err != nil {
+		return err
+	}
+	id, err := segment(r.clientID)
+	if err != nil {
+		return err
+	}
+	api, err := a.adminAPI(admin)
+	if err != nil {
+		return err
+	}
+	if r.tokenID == "" { // more than one token
+		if err := a.confirm(r.yes, "This ends "+what+", at once and for good", r.clientID); err != nil {
+			return err
+		}
+	}
+	answer, err := api.call(ctx, apiCall{method: http.MethodPost, path: "/clients/" + id + "/tokens/revoke", body: body})
+	if err != nil {
+		return err
+	}
+	return a.revoked(answer, "revoked "+what)
+}
+
+func (a *app) revoked(answer *apiAnswer, told string) error {
+	if a.json && len(answer.body) > 0 {
+		return a.printJSON(answer.body)
+	}
+	return a.done(map[string]any{"revoked": true}, "%s", printable(told))
+}

@@ -1,0 +1,213 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// Environment variables that hold secrets of a client, not settings of the server.
+const (
+	clientSecretVariable = "MCP_CLIENT_SECRET"
+	accessTokenVariable  = "MCP_ACCESS_TOKEN"
+)
+
+// tokenCommand is the group of commands on tokens.
+func (a *app) tokenCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "token",
+		Short: "Get, inspect, list and revoke tokens",
+		Long:  "Get and inspect tokens as a client does; list and revoke them through the admin API.",
+		Example: `  fosite-mcp token mint --client-id mcp_4xw7 --client-secret-file ci.secret
+  fosite-mcp token list mcp_4xw7`,
+	}
+	c.AddCommand(a.tokenMintCommand(), a.tokenIntrospectCommand(), a.tokenListCommand(), a.tokenRevokeCommand())
+	return c
+}
+
+func (a *app) tokenMintCommand() *cobra.Command {
+	var caller callerFlags
+	var scope, resources []string
+	c := &cobra.Command{
+		Use:   "mint",
+		Short: "Get an access token for a machine (client_credentials)",
+		Long: `Get an access token with a client's id and secret, as the client itself would (RFC 6749 section 4.4). Stdout gets the
+token and nothing else.`,
+		Example: `  TOKEN=$(fosite-mcp token mint --client-id mcp_4xw7 --client-secret-file ci.secret)
+  MCP_CLIENT_SECRET=$(pass show ci) fosite-mcp token mint --client-id mcp_4xw7 --scope mcp:search`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			endpoint, err := a.oauthEndpoint(&caller, "token")
+			if err != nil {
+				return err
+			}
+			form := map[string][]string{"grant_type": {"client_credentials"}}
+			if words := strings.Fields(strings.Join(scope, " ")); len(words) > 0 {
+				form["scope"] = []string{strings.Join(words, " ")}
+			}
+			if len(resources) > 0 {
+				form["resource"] = resources
+			}
+			return a.mint(c.Context(), endpoint, form)
+		},
+	}
+	caller.register(c)
+	c.Flags().StringArrayVar(&scope, "scope", nil, "`scopes` to ask for, separated by spaces (default: all of the client's)")
+	c.Flags().StringArrayVar(&resources, "resource", nil, "resource `URI` that the token is for (default: the server's default); repeatable")
+	return c
+}
+
+func (a *app) mint(ctx context.Context, endpoint *oauthEndpoint, form map[string][]string) error {
+	body, err := endpoint.post(ctx, form)
+	if err != nil {
+		return err
+	}
+	var token struct {
+		AccessToken string `json:"access_token"`
+		ExpiresIn   int64  `json:"expires_in"`
+		Scope       string `json:"scope"`
+	}
+	if err := json.Unmarshal(body, &token); err != nil || token.AccessToken == "" {
+		return fmt.Errorf("%s answered without a token; is the address right?", endpoint.url)
+	}
+	if a.json {
+		return a.printJSON(body)
+	}
+	if _, err := fmt.Fprintln(a.stdout, printable(token.AccessToken)); err != nil {
+		return err
+	}
+	a.notice("a token for scope %q, valid for %s", token.Scope, shownSeconds(token.ExpiresIn))
+	return nil
+}
+
+func (a *app) tokenIntrospectCommand() *cobra.Command {
+	var caller callerFlags
+	var tokenFile string
+	var check bool
+	c := &cobra.Command{
+		Use:   "introspect",
+		Short: "Ask whether a token is active, and what it allows",
+		Long: `Ask whether a token is active, and what it allows (RFC 7662). The client that asks must be the token's own, or one that
+introspects for a resource of the token. An inactive token is an answer, and no failure, unless --check is given.`,
+		Example: `  fosite-mcp token introspect --client-id docs --client-secret-file docs.secret --token-file token.txt
+  MCP_ACCESS_TOKEN=$TOKEN fosite-mcp token introspect --client-id docs --client-secret-file docs.secret --check`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if caller.secretFile == "-" && tokenFile == "-" {
+				return usageError{errors.New("stdin can hold the token or the client secret, not both")}
+			}
+			endpoint, err := a.oauthEndpoint(&caller, "introspect")
+			if err != nil {
+				return err
+			}
+			token, err := a.secretInput("token", "--token-file", tokenFile, accessTokenVariable)
+			if err != nil {
+				return err
+			}
+			return a.introspect(c.Context(), endpoint, token, check)
+		},
+	}
+	caller.register(c)
+	c.Flags().StringVar(&tokenFile, "token-file", "", "`file` with the token, - for stdin (default: the variable "+accessTokenVariable+")")
+	c.Flags().BoolVar(&check, "check", false, "exit with 1 unless the token is active")
+	return c
+}
+
+// introspection is what is shown of RFC 7662's answer.
+type introspectionView struct {
+	Active     *bool  `json:"active"`
+	ClientID   string `json:"client_id"`
+	ClientName string `json:"client_name"`
+	Username   string `json:"username"`
+	Subject    string `json:"sub"`
+	Scope      string `json:"scope"`
+	Audience   any    `json:"aud"`
+	Issuer     string `json:"iss"`
+	TokenID    string `json:"jti"`
+	IssuedAt   int64  `json:"iat"`
+	Expires    int64  `json:"exp"`
+	MCP        struct {
+		Tools []string `json:"tools"`
+	} `json:"mcp"`
+}
+
+func (a *app) introspect(ctx context.Context, endpoint *oauthEndpoint, token string, check bool) error {
+	body, err := endpoint.post(ctx, map[string][]string{"token": {token}})
+	if err != nil {
+		return err
+	}
+	var answer introspectionView
+	if err := json.Unmarshal(body, &answer); err != nil || answer.Active == nil {
+		return fmt.Errorf("%s does not answer as RFC 7662 says; is the address right?", endpoint.url)
+	}
+	if a.json {
+		err = a.printJSON(body)
+	} else {
+		err = a.block(answer.particulars()...)
+	}
+	if err == nil && check && !*answer.Active {
+		err = errors.New("the token is not active")
+	}
+	return err
+}
+
+func (v *introspectionView) particulars() []string {
+	return []string{
+		"active", fmt.Sprint(*v.Active),
+		"client_id", v.ClientID,
+		"client_name", v.ClientName,
+		"username", v.Username,
+		"sub", v.Subject,
+		"scope", v.Scope,
+		"tools", strings.Join(v.MCP.Tools, " "),
+		"aud", joined(v.Audience),
+		"iss", v.Issuer,
+		"token_id", v.TokenID,
+		"issued_at", unixTime(v.IssuedAt),
+		"expires_at", unixTime(v.Expires),
+	}
+}
+
+// joined writes an audience, which is a string or a list of them (RFC 7662 §2.2).
+func joined(audience any) string {
+	switch aud := audience.(type) {
+	case string:
+		return aud
+	case []any:
+		words := make([]string, 0, len(aud))
+		for _, word := range aud {
+			words = append(words, fmt.Sprint(word))
+		}
+		return strings.Join(words, " ")
+	}
+	return ""
+}
+
+func unixTime(seconds int64) string {
+	if seconds == 0 {
+		return ""
+	}
+	t := time.Unix(seconds, 0)
+	return shownTime(&t)
+}
+
+// oauthErrorBody is RFC 6749 §5.2's answer.
+type oauthErrorBody struct {
+	Code        string `json:"error"`
+	Description string `json:"error_description"`
+}
+
+func oauthRefusal(endpoint string, response *http.Response, body []byte) error {
+	var refusal oauthErrorBody
+	if json.Unmarshal(body, &refusal) != nil || refusal.Code == "" {
+		return fmt.Errorf("%s answers %q, and not as an OAuth server does; is public_url right?", endpoint, response.Status)
+	}
+	if refusal.Description == "" {
+		return errors.New(printable(refusal.Code))
+	}
+	return fmt.Errorf("%s: %s", printable(refusal.Code), printable(refusal.Description))
+}

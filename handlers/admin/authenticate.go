@@ -1,0 +1,87 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"fosite-mcp/storage"
+
+	"github.com/ory/fosite"
+)
+
+// maxKey is longer than any key; what is longer cannot be one.
+const maxKey = 512
+
+// authenticate finds out who calls and whether they may do what needs role. From here on the request's audit events
+// carry the name of the key.
+func (a *api) authenticate(r *request, role storage.Role) error {
+	ip := a.ClientIP(r.Request)
+	key, err := a.adminKey(r.Request)
+	if err != nil {
+		var p *problem
+		if errors.As(err, &p) && p.Status == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
+			return a.failedLogin(r, ip, p)
+		}
+		return err
+	}
+	if role != "" && !key.Role.Allows(role) {
+		return newProblem(http.StatusForbidden, "forbidden", "Not allowed",
+			fmt.Sprintf("The admin key %q has the role %s; this needs %s. Use another key.", key.Name, key.Role, role))
+	}
+	r.actor = key.Name
+	r.Request = r.WithContext(storage.WithAuditOrigin(r.Context(), storage.AuditOrigin{Actor: key.Name, RequestID: r.id, IP: ip}))
+	return nil
+}
+
+func unauthorized(detail, challenge string) *problem {
+	return newProblem(http.StatusUnauthorized, "unauthorized", "An admin key is needed", detail).
+		with("WWW-Authenticate", `Bearer realm="fosite-mcp admin"`+challenge) // RFC 6750 §3
+}
+
+func (a *api) adminKey(r *http.Request) (*storage.AdminKey, error) {
+	values := r.Header.Values("Authorization")
+	if len(values) == 0 {
+		return nil, unauthorized("Send an admin key: Authorization: Bearer mcp_ak_….", "")
+	}
+	wrong := unauthorized("The admin key is unknown, has expired or was revoked.", `, error="invalid_token"`)
+	scheme, key, _ := strings.Cut(values[0], " ")
+	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") || key == "" || len(key) > maxKey {
+		return nil, wrong
+	}
+	found, err := a.Store.FindAdminKey(r.Context(), key)
+	if errors.Is(err, fosite.ErrNotFound) {
+		return nil, wrong
+	}
+	return found, err
+}
+
+// failedLogin slows down whoever tries keys, and puts a sample on record: an attacker must not fill the disk. A good
+// key is let in at any time, so that nobody can lock the operators out; keys are too long to be guessed.
+func (a *api) failedLogin(r *request, ip string, p *problem) error {
+	now := a.Now()
+	if wait := a.failures.note(ip, now); wait > 0 {
+		seconds := int(wait.Seconds()) + 1
+		return newProblem(http.StatusTooManyRequests, "too-many-failures", "Too many failed attempts",
+			fmt.Sprintf("Too many requests from this address had a wrong admin key. Try again in %d seconds.", seconds)).
+			with("Retry-After", strconv.Itoa(seconds))
+	}
+	a.Log.WarnContext(r.Context(), "admin login failed", "request_id", r.id, "ip", ip)
+	if a.failures.onRecord(now) {
+		event := storage.AuditEvent{Actor: "unknown", Action: "admin.login_failed", RequestID: r.id, IP: ip, Outcome: storage.OutcomeFailure}
+		if err := a.Store.AppendAudit(r.Context(), event); err != nil {
+			a.Log.ErrorContext(r.Context(), "a failed admin login is not in the audit log", "request_id", r.id, "cause", err.Error())
+		}
+	}
+	return p
+}
+
+// EnsureKey makes key the admin key called "admin", with every right: the first key of a server, from its
+// configuration or generated with [NewKey] at its first start. Call it at every start; it replaces the key when the
+// configuration has changed.
+func EnsureKey(ctx context.Context, store *storage.Store, key string) error {
+	return store.EnsureAdminKey(ctx, "admin", key, storage.RoleAdmin)
+}

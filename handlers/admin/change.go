@@ -1,0 +1,46 @@
+package admin
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"fosite-mcp/storage"
+)
+
+// change carries out a change, its audit event and the keeping of its answer in one transaction. fn may run more than
+// once, so it starts from scratch each time. An event without an action means that there was nothing to change.
+func (a *api) change(r *request, fn func(ctx context.Context) (*answer, storage.AuditEvent, error)) (*answer, error) {
+	var result *answer
+	err := a.Store.InTransaction(r.Context(), func(ctx context.Context) error {
+		answer, event, err := fn(ctx)
+		if err != nil {
+			return err
+		}
+		if r.claim != nil {
+			if err := a.keep(ctx, r, answer); err != nil {
+				return err
+			}
+		}
+		result = answer
+		if event.Action == "" {
+			return nil
+		}
+		return a.Store.AppendAudit(ctx, event) // last: events take turns
+	})
+	if err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+// matches tells whether the caller has seen this version of the client (RFC 9110 §13.1.1). Without If-Match it is
+// taken for granted, unless the operation demands one.
+func (r *request) matches(c *storage.Client) bool {
+	header := strings.Join(r.Header.Values("If-Match"), ",")
+	if header == "" || strings.TrimSpace(header) == "*" {
+		return true
+	}
+	tags := strings.Split(header, ",")
+	return slices.ContainsFunc(tags, func(tag string) bool { return strings.TrimSpace(tag) == etag(c) }) // a weak tag never matches
+}

@@ -1,0 +1,226 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"fosite-mcp/storage"
+)
+
+// listClients is GET /clients.
+func (a *api) listClients(r *request) (*answer, error) {
+	var m mistakes
+	filter := storage.ClientFilter{Limit: r.limit(&m), Query: strings.TrimSpace(r.query["q"]), Status: storage.Status(r.query["status"])}
+	if _, given := r.query["status"]; given && !slices.Contains(clientStates, filter.Status) {
+		m.add("?status", "invalid", "must be active or disabled")
+	}
+	if r.cursor(&filter.After, &m) && !isText(filter.After.ID) {
+		m.add("?cursor", "invalid", "must be next_cursor of an earlier page, as it was")
+	}
+	if err := m.err(); err != nil {
+		return nil, err
+	}
+	clients, more, err := a.Store.ListClients(r.Context(), filter)
+	if err != nil {
+		return nil, err
+	}
+	list := page[*clientView]{Items: make([]*clientView, len(clients))}
+	for i, client := range clients {
+		list.Items[i] = viewOf(client)
+	}
+	if more {
+		last := clients[len(clients)-1]
+		list.NextCursor = encodeCursor(storage.ClientCursor{CreatedAt: last.CreatedAt.UnixMilli(), ID: last.ID})
+	}
+	return newAnswer(http.StatusOK, list), nil
+}
+
+// createClient is POST /clients. The secret in its answer is shown nowhere else and never again.
+func (a *api) createClient(r *request) (*answer, error) {
+	if _, err := a.newClient(r.body); err != nil {
+		return nil, err
+	}
+	return a.change(r, func(ctx context.Context) (*answer, storage.AuditEvent, error) {
+		event := storage.AuditEvent{Action: "client.registered"}
+		client, err := a.newClient(r.body)
+		if err != nil {
+			return nil, event, err
+		}
+		secret := ""
+		if usesSecret(client) {
+			fresh, err := a.newSecret(ctx, &secret)
+			if err != nil {
+				return nil, event, err
+			}
+			client.Secrets = []storage.ClientSecret{*fresh}
+		}
+		if err := a.Store.CreateClient(ctx, client); err != nil {
+			return nil, event, err
+		}
+		created, err := document(client)
+		if err != nil {
+			return nil, event, err
+		}
+		event.ClientID = client.ID
+		event.Changes, err = differences(nil, created)
+		return registered(client, secret), event, err
+	})
+}
+
+// registered is the answer to a registration (RFC 7591 §3.2.1).
+func registered(client *storage.Client, secret string) *answer {
+	kept := viewOf(client)
+	kept.ClientIDIssuedAt = client.CreatedAt.Unix()
+	full := *kept
+	if secret != "" {
+		never := int64(0)
+		full.ClientSecret, full.ClientSecretID, full.ClientSecretExpiresAt = secret, client.Secrets[0].ID, &never
+		kept.ClientSecretID, kept.ClientSecretExpiresAt = full.ClientSecretID, &never
+	}
+	answer := newAnswer(http.StatusCreated, &full)
+	answer.kept = kept
+	answer.header.Set("Location", clientPath(client.ID))
+	answer.header.Set("ETag", etag(client))
+	return answer
+}
+
+func clientPath(id string) string { return "/admin/v1/clients/" + url.PathEscape(id) }
+
+// usesSecret tells whether the client proves who it is with a secret.
+func usesSecret(c *storage.Client) bool {
+	return c.TokenEndpointAuthMethod != authMethodNone && c.TokenEndpointAuthMethod != authMethodKey
+}
+
+// newSecret makes a secret, puts it into secret, and returns what is stored of it.
+func (a *api) newSecret(ctx context.Context, secret *string) (*storage.ClientSecret, error) {
+	*secret = a.NewSecret()
+	hash, err := a.Hasher.Hash(ctx, []byte(*secret))
+	if err != nil {
+		return nil, fmt.Errorf("hash a client secret: %w", err)
+	}
+	return &storage.ClientSecret{Hash: hash, Hint: (*secret)[len(*secret)-4:]}, nil
+}
+
+func shownClient(c *storage.Client) *answer {
+	answer := newAnswer(http.StatusOK, viewOf(c))
+	answer.header.Set("ETag", etag(c))
+	return answer
+}
+
+// getClient is GET /clients/{client_id}.
+func (a *api) getClient(r *request) (*answer, error) {
+	client, err := a.Store.FindClient(r.Context(), r.vars["client_id"])
+	if err != nil {
+		return nil, err
+	}
+	return shownClient(client), nil
+}
+
+// patchClient is PATCH /clients/{client_id}: of two callers who have read the same version, one succeeds.
+func (a *api) patchClient(r *request) (*answer, error) {
+	if r.Header.Get("If-Match") == "" {
+		return nil, newProblem(http.StatusPreconditionRequired, "precondition-required", "If-Match is missing",
+			"Read the client first, and send its ETag as If-Match, so that nobody else's change gets lost.")
+	}
+	return a.change(r, func(ctx context.Context) (*answer, storage.AuditEvent, error) {
+		event := storage.AuditEvent{Action: "client.changed", ClientID: r.vars["client_id"]}
+		client, err := a.Store.FindClient(ctx, event.ClientID)
+		if err != nil {
+			return nil, event, err
+		}
+		if !r.matches(client) {
+			return nil, event, storage.ErrStale
+		}
+		changed, err := a.changedClient(client, r.body)
+		if err != nil {
+			return nil, event, err
+		}
+		event.Changes, err = documentDifferences(client, changed)
+		if err != nil {
+			return nil, event, err
+		}
+		if event.Changes == nil {
+			return shownClient(client), storage.AuditEvent{}, nil
+		}
+		if err := a.Store.UpdateClient(ctx, changed); err != nil {
+			return nil, event, err
+		}
+		return shownClient(changed), event, nil
+	})
+}
+
+func documentDifferences(before, after *storage.Client) (json.RawMessage, error) {
+	old, err := document(before)
+	if err != nil {
+		return nil, err
+	}
+	now, err := document(after)
+	if err != nil {
+		return nil, err
+	}
+	return differences(old, now)
+}
+
+// deleteClient is DELETE /clients/{client_id}.
+func (a *api) deleteClient(r *request) (*answer, error) {
+	return a.change(r, func(ctx context.Context) (*answer, storage.AuditEvent, error) {
+		event := storage.AuditEvent{Action: "client.deleted", ClientID: r.vars["client_id"]}
+		client, err := a.Store.FindClient(ctx, event.ClientID)
+		if err != nil {
+			return nil, event, err
+		}
+		if !r.matches(client) {
+			return nil, event, storage.ErrStale
+		}
+		deleted, err := document(client)
+		if err != nil {
+			return nil, event, err
+		}
+		if event.Changes, err = differences(deleted, nil); err != nil {
+			return nil, event, err
+		}
+		return noContent(), event, a.Store.DeleteClient(ctx, client.ID)
+	})
+}
+
+// disableClient is POST /clients/{client_id}/disable.
+func (a *api) disableClient(r *request) (*answer, error) {
+	return a.setStatus(r, storage.StatusDisabled, "client.disabled")
+}
+
+// enableClient is POST /clients/{client_id}/enable.
+func (a *api) enableClient(r *request) (*answer, error) {
+	return a.setStatus(r, storage.StatusActive, "client.enabled")
+}
+
+func (a *api) setStatus(r *request, status storage.Status, action string) (*answer, error) {
+	return a.change(r, func(ctx context.Context) (*answer, storage.AuditEvent, error) {
+		event := storage.AuditEvent{Action: action, ClientID: r.vars["client_id"]}
+		before, err := a.Store.FindClient(ctx, event.ClientID)
+		if err != nil {
+			return nil, event, err
+		}
+		if !r.matches(before) {
+			return nil, event, storage.ErrStale
+		}
+		seen := int64(0)
+		if r.Header.Get("If-Match") != "" {
+			seen = before.Version
+		}
+		changed, err := a.Store.SetClientStatus(ctx, before.ID, status, seen)
+		if err != nil || !changed {
+			return shownClient(before), storage.AuditEvent{}, err
+		}
+		after, err := a.Store.FindClient(ctx, before.ID)
+		if err != nil {
+			return nil, event, err
+		}
+		event.Changes, err = documentDifferences(before, after)
+		return shownClient(after), event, err
+	})
+}

@@ -1,0 +1,13 @@
+// Package admin is the JSON API for those who run the server: clients, their secrets and tokens, and the audit log.
+//
+// Fill in a [Server] and call [Server.Mount] with a subrouter at /admin/v1, on a listener of its own:
+//
+//	api := &admin.Server{Store: store, NewSecret: provider.NewSecret, Hasher: hasher, …}
+//	api.Mount(router.PathPrefix("/admin/v1").Subrouter())
+//
+// Every request but GET openapi.json carries an admin key: Authorization: Bearer mcp_ak_…. [EnsureKey] stores the
+// first one. The API trusts no cookie and sends no CORS header, so a browser cannot be tricked into calling it.
+//
+// Every change and its audit event are one transaction. Mistakes in a request are answered all at once, as RFC 9457
+// problems. A database that does not answer is 503, never "not found".
+package admin

@@ -1,0 +1,61 @@
+package admin
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"strconv"
+
+	"fosite-mcp/storage"
+
+	"github.com/go-jose/go-jose/v3"
+)
+
+const (
+	maxKeys    = 10
+	minRSABits = 2048
+)
+
+// checkKeys looks at the keys that a client signs its assertions with: public ones alone, and strong ones.
+func checkKeys(c *storage.Client, m *mistakes) {
+	if c.JWKS == nil {
+		return
+	}
+	if n := len(c.JWKS.Keys); n == 0 || n > maxKeys {
+		m.add("/jwks/keys", "invalid", "must hold 1 to %d keys", maxKeys)
+		return
+	}
+	ids := map[string]bool{}
+	for i := range c.JWKS.Keys {
+		key, at := &c.JWKS.Keys[i], "/jwks/keys/"+strconv.Itoa(i)
+		if reason := keyMistake(key); reason != "" {
+			m.add(at, "invalid", "%s", reason)
+		}
+		if key.KeyID != "" && ids[key.KeyID] {
+			m.add(at+"/kid", "duplicate", "another key has the same kid")
+		}
+		ids[key.KeyID] = true
+	}
+}
+
+func keyMistake(key *jose.JSONWebKey) string {
+	if !key.IsPublic() {
+		return "must be a public key; this one is private or symmetric. Consider it lost, and make a new one"
+	}
+	if !key.Valid() {
+		return "is no valid key"
+	}
+	if key.Use != "" && key.Use != "sig" {
+		return `must be for signatures: use "sig"`
+	}
+	switch public := key.Key.(type) {
+	case *rsa.PublicKey:
+		if public.N.BitLen() < minRSABits {
+			return "must have at least 2048 bits"
+		}
+	case *ecdsa.PublicKey, ed25519.PublicKey:
+	default:
+		return "must be an RSA, EC or Ed25519 key"
+	}
+	return ""
+}

@@ -1,0 +1,119 @@
+package admin_test
+
+import (
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAPatchNeedsTheVersionItWasMadeFor(t *testing.T) {
+	w := newWorld(t)
+	id, _ := w.client(`{"client_name":"ci"}`)
+	path := "/clients/" + id
+	w.patch(path, "", `{"owner":"a"}`).want(t, http.StatusPreconditionRequired)
+	for _, stale := range []string{`"2"`, `W/"1"`, `1`, `"01"`, `"x", "y"`} {
+		w.patch(path, stale, `{"owner":"a"}`).want(t, http.StatusPreconditionFailed)
+	}
+	for i, good := range []string{`"1"`, `"9", "2"`, `*`} {
+		changed := w.patch(path, good, `{"owner":"a`+string(rune('0'+i))+`"}`).want(t, http.StatusOK)
+		if got := w.get(path).Header.Get("ETag"); got != changed.Header.Get("ETag") {
+			t.Errorf("the answer's ETag is %s, the client's %s", changed.Header.Get("ETag"), got)
+		}
+	}
+	w.do(call{method: "PATCH", path: path, body: `{"owner":"b"}`, header: map[string]string{"If-Match": "*", "Content-Type": "text/plain"}}).want(t, http.StatusUnsupportedMediaType)
+}
+
+func TestOfTwoPatchesOfOneVersionOneWins(t *testing.T) {
+	onEveryEngine(t, func(t *testing.T, w *world) {
+		id, _ := w.client(`{"client_name":"ci"}`)
+		var wg sync.WaitGroup
+		statuses := make([]int, 8)
+		for i := range statuses {
+			wg.Go(func() {
+				statuses[i] = w.patch("/clients/"+id, `"1"`, `{"owner":"`+string(rune('a'+i))+`"}`).StatusCode
+			})
+		}
+		wg.Wait()
+		count := map[int]int{}
+		for _, status := range statuses {
+			count[status]++
+		}
+		if diff := cmp.Diff(map[int]int{http.StatusOK: 1, http.StatusPreconditionFailed: 7}, count); diff != "" {
+			t.Errorf("answers (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAPatchChangesWhatItNamesAndNothingElse(t *testing.T) {
+	onEveryEngine(t, func(t *testing.T, w *world) {
+		id, _ := w.client(`{"client_name":"ci","owner":"ops","scope":"mcp:write","access_token_lifespan":60,"expires_at":"2999-01-01T00:00:00Z","metadata":{"a":1,"b":{"c":2,"d":3}}}`)
+		path := "/clients/" + id
+		changed := w.patch(path, "*", `{"scope":null,"access_token_lifespan":null,"expires_at":null,"metadata":{"a":null,"b":{"c":5}},"status":"disabled"}`).want(t, http.StatusOK)
+		want := map[string]any{
+			"client_name": "ci", "owner": "ops", "scope": "mcp:search", "access_token_lifespan": nil, "expires_at": nil,
+			"metadata": map[string]any{"b": map[string]any{"c": 5.0, "d": 3.0}}, "status": "disabled",
+		}
+		for _, answer := range []*reply{changed, w.get(path)} {
+			for member, value := range want {
+				if diff := cmp.Diff(value, answer.json[member]); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", member, diff)
+				}
+			}
+		}
+		same := w.patch(path, "*", `{"owner":"ops"}`).want(t, http.StatusOK)
+		if same.Header.Get("ETag") != changed.Header.Get("ETag") {
+			t.Error("a patch that changes nothing makes a new version")
+		}
+		events := w.get("/audit?action=client.changed").items()
+		if len(events) != 1 {
+			t.Fatalf("%d events, want 1: a patch that changes nothing is none", len(events))
+		}
+		wantChanges := map[string]any{
+			"scope":                 map[string]any{"before": "mcp:write", "after": "mcp:search"},
+			"access_token_lifespan": map[string]any{"before": 60.0, "after": nil},
+			"expires_at":            map[string]any{"before": "2999-01-01T00:00:00.000Z", "after": nil},
+			"metadata":              map[string]any{"before": map[string]any{"a": 1.0, "b": map[string]any{"c": 2.0, "d": 3.0}}, "after": want["metadata"]},
+			"status":                map[string]any{"before": "active", "after": "disabled"},
+		}
+		if diff := cmp.Diff(wantChanges, events[0]["changes"]); diff != "" {
+			t.Errorf("changes (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestPatchesThatAreRefused(t *testing.T) {
+	w := newWorld(t)
+	id, _ := w.client(`{"client_name":"ci"}`)
+	for body, want := range map[string]map[string]string{
+		`{"client_name":null}`:                   {"/client_name": "required"},
+		`{"client_id":"other"}`:                  {"/client_id": "read_only"},
+		`{"client_secret":"x"}`:                  {"/client_secret": "read_only"},
+		`{"grant_types":["authorization_code"]}`: {"/redirect_uris": "required"},
+		`{"status":"deleted"}`:                   {"/status": "invalid"},
+		// The client has a secret, which neither method has any use for.
+		`{"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://a.example/jwks"}`:                                {"/token_endpoint_auth_method": "conflict"},
+		`{"token_endpoint_auth_method":"none","grant_types":["authorization_code"],"redirect_uris":["https://a.example/cb"]}`: {"/token_endpoint_auth_method": "conflict"},
+	} {
+		refused := w.patch("/clients/"+id, "*", body).want(t, http.StatusBadRequest)
+		if diff := cmp.Diff(want, refused.problems()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", body, diff)
+		}
+	}
+	if got := w.get("/clients/" + id).Header.Get("ETag"); got != `"1"` {
+		t.Errorf("a refused patch left version %s", got)
+	}
+}
+
+func TestAClientWithoutSecretsCanBecomePublic(t *testing.T) {
+	w := newWorld(t)
+	id, _ := w.client(`{"client_name":"ci"}`)
+	secret := w.get("/clients/" + id + "/secrets").items()[0]["id"].(string)
+	w.delete("/clients/"+id+"/secrets/"+secret).want(t, http.StatusNoContent)
+	public := w.patch("/clients/"+id, "*", `{"token_endpoint_auth_method":"none","grant_types":["authorization_code"],"redirect_uris":["com.example.app:/cb"]}`).want(t, http.StatusOK)
+	if diff := cmp.Diff([]any{"code"}, public.json["response_types"]); diff != "" {
+		t.Errorf("response_types follow from grant_types (-want +got):\n%s", diff)
+	}
+	w.post("/clients/"+id+"/secrets", "").want(t, http.StatusConflict)
+}

@@ -1,0 +1,156 @@
+package admin
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	defaultLimit = 50
+	maxLimit     = 200
+	maxParameter = 1024
+)
+
+// readQuery fills in r.query. Unknown parameters and those that are there twice are mistakes: a filter that is silently
+// left out shows too much.
+func (r *request) readQuery(known []string) error {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return badRequest("The query of the URL cannot be decoded.")
+	}
+	r.query = map[string]string{}
+	var m mistakes
+	for name, all := range values {
+		at := "?" + name
+		switch {
+		case !slices.Contains(known, name):
+			detail := "is not a parameter of this path"
+			if near := nearest(name, known); near != "" {
+				detail += "; did you mean " + near + "?"
+			}
+			m.add("?"+printable(name), "unknown_parameter", "%s", detail)
+		case len(all) > 1:
+			m.add(at, "duplicate", "is there more than once; keep one")
+		case len(all[0]) > maxParameter || !isText(all[0]):
+			m.add(at, "invalid", "must be UTF-8 without control characters and at most %d bytes long", maxParameter)
+		default:
+			r.query[name] = all[0]
+		}
+	}
+	return m.err()
+}
+
+// isText tells whether s can be stored: UTF-8 without control characters.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl) }
+
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s[:min(len(s), 80)])
+}
+
+// checkVars refuses ids that no client can have, before they get to the database.
+func (r *request) checkVars() error {
+	for _, value := range r.vars {
+		if len(value) > maxParameter || !isText(value) {
+			return notFound("There is no such client, secret or token.")
+		}
+	}
+	return nil
+}
+
+func (r *request) limit(m *mistakes) int {
+	text, given := r.query["limit"]
+	if !given {
+		return defaultLimit
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxLimit {
+		m.add("?limit", "invalid", "must be a whole number from 1 to %d", maxLimit)
+		return defaultLimit
+	}
+	return n
+}
+
+// cursor reads the place that an earlier page ended at into v, and tells whether there was one.
+func (r *request) cursor(v any, m *mistakes) bool {
+	text, given := r.query["cursor"]
+	if !given {
+		return false
+	}
+	if !decodeCursor(text, v) {
+		m.add("?cursor", "invalid", "must be next_cursor of an earlier page, as it was")
+		return false
+	}
+	return true
+}
+
+func decodeCursor(text string, v any) bool {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || !utf8.Valid(raw) {
+		return false
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(raw)))
+	decoder.DisallowUnknownFields()
+	if decoder.Decode(v) != nil {
+		return false
+	}
+	return encodeCursor(v) == text // nothing behind it, and no second way to write it
+}
+
+func encodeCursor(v any) string {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // structs of numbers and strings always encode
+	}
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+func (r *request) boolean(name string, m *mistakes) *bool {
+	text, given := r.query[name]
+	if !given {
+		return nil
+	}
+	value := text == "true"
+	if !value && text != "false" {
+		m.add("?"+name, "invalid", "must be true or false")
+		return nil
+	}
+	return &value
+}
+
+func (r *request) instant(name string, m *mistakes) time.Time {
+	text, given := r.query[name]
+	if !given {
+		return time.Time{}
+	}
+	at, ok := parseInstant(text)
+	if !ok {
+		m.add("?"+name, "invalid", "must be a time such as 2026-01-31T12:00:00Z (RFC 3339)")
+	}
+	return at
+}
+
+func parseInstant(text string) (time.Time, bool) {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil || at.Year() < 1970 || at.Year() > 9999 {
+		return time.Time{}, false
+	}
+	return at.UTC().Truncate(time.Millisecond), true
+}
+
+// page is one page of a list.
+type page[T any] struct {
+	Items      []T    `json:"items"`
+	NextCursor string `json:"next_cursor,omitempty"`
+}

@@ -1,0 +1,112 @@
+package admin
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"fosite-mcp/storage"
+
+	"github.com/ory/fosite"
+)
+
+// answer is what an operation answers.
+type answer struct {
+	status int
+	header http.Header
+	body   any    // encoded as JSON; nil: none
+	kept   any    // what to keep of body for an Idempotency-Key: the same without secrets; nil: all of it
+	raw    []byte // an encoded body, in place of body; its type is in header
+}
+
+func newAnswer(status int, body any) *answer {
+	return &answer{status: status, header: http.Header{}, body: body}
+}
+
+// noContent is the answer of whatever ends something.
+func noContent() *answer { return newAnswer(http.StatusNoContent, nil) }
+
+// retryAfter is how many seconds a caller should wait after an outage.
+const retryAfter = "5"
+
+// refuse is the one place that turns errors into answers. Failures of the server are logged with their cause, which
+// the caller does not get to see.
+func (a *api) refuse(r *request, err error) *answer {
+	var p *problem
+	switch {
+	case errors.As(err, &p):
+	case errors.Is(err, fosite.ErrNotFound):
+		p = notFound("There is no such client, secret or token.")
+	case errors.Is(err, storage.ErrExists):
+		p = conflict("exists", "A client with this id exists, or has existed: ids are never given out again. Choose another one, or leave client_id out.")
+		p.Errors.add("/client_id", "exists", "is taken")
+	case errors.Is(err, storage.ErrStale):
+		p = newProblem(http.StatusPreconditionFailed, "stale", "The client has changed", "Somebody has changed the client since you read it. Read it again, and repeat the change with its new ETag.")
+	case errors.Is(err, storage.ErrTooManySecrets):
+		p = conflict("too-many-secrets", "The client has as many working secrets as it may have. Delete one of them first.")
+	case errors.Is(err, storage.ErrIdempotencyRunning):
+		p = conflict("still-running", "The first request with this Idempotency-Key has not been answered yet. Repeat it in a moment.").with("Retry-After", "1")
+	case errors.Is(err, storage.ErrIdempotencyReused):
+		p = newProblem(http.StatusUnprocessableEntity, "key-reused", "The Idempotency-Key was used before", "This Idempotency-Key belongs to another request. Use a new one for each request.")
+	default:
+		a.Log.ErrorContext(r.Context(), "admin request failed", "request_id", r.id, "method", r.Method, "path", r.URL.Path, "cause", err.Error())
+		p = newProblem(http.StatusServiceUnavailable, "unavailable", "Service unavailable", "The server cannot reach its database, or it is too busy. Nothing is known to have changed; try again in a moment.").with("Retry-After", retryAfter)
+	}
+	told := *p
+	told.Instance, told.RequestID = r.URL.EscapedPath(), r.id
+	header := http.Header{}
+	for name, values := range p.header {
+		header[name] = values
+	}
+	header.Set("Content-Type", "application/problem+json")
+	return &answer{status: p.Status, header: header, body: &told}
+}
+
+// write sends an answer. Nobody may keep it or guess at its type.
+func (a *api) write(w http.ResponseWriter, r *request, answer *answer) {
+	body, err := answer.encoded()
+	if err != nil {
+		a.Log.ErrorContext(r.Context(), "an admin answer cannot be encoded", "request_id", r.id, "cause", err.Error())
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	header := w.Header()
+	if body != nil {
+		header.Set("Content-Type", "application/json")
+	}
+	for name, values := range answer.header {
+		header[name] = values
+	}
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(answer.status)
+	_, _ = w.Write(body) // a caller who went away
+}
+
+func (a *answer) encoded() ([]byte, error) {
+	if a.raw != nil || a.body == nil {
+		return a.raw, nil
+	}
+	return encodeJSON(a.body)
+}
+
+func encodeJSON(v any) ([]byte, error) {
+	encoded, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return append(encoded, '\n'), nil
+}
+
+var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// requestID is the caller's name for the request, where it has a sane one, or a new one.
+func requestID(r *http.Request) string {
+	if id := r.Header.Get("X-Request-Id"); saneRequestID.MatchString(id) {
+		return id
+	}
+	return strings.ToLower(rand.Text())
+}

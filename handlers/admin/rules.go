@@ -1,0 +1,159 @@
+package admin
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"fosite-mcp/storage"
+)
+
+// Bounds of what a client may be registered with.
+const (
+	maxText        = 200
+	maxListed      = 50
+	maxMetadata    = 16 << 10
+	maxLifespan    = 366 * 24 * time.Hour
+	maxURI         = 2048
+	authMethodNone = "none"
+	authMethodKey  = "private_key_jwt"
+)
+
+var (
+	clientID      = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
+	authMethods   = []string{"client_secret_basic", "client_secret_post", authMethodKey, authMethodNone}
+	grantTypes    = []string{"client_credentials", "authorization_code", "refresh_token"}
+	responseTypes = []string{"code"}
+	signingAlgs   = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+	clientStates  = []storage.Status{storage.StatusActive, storage.StatusDisabled}
+)
+
+// rule is one thing that must not be true of a client.
+type rule struct {
+	broken  bool
+	pointer string
+	code    string
+	detail  string
+}
+
+// check lists everything that is wrong with a client.
+func (a *api) check(c *storage.Client) mistakes {
+	var m mistakes
+	for _, rules := range [][]rule{a.ownRules(c), combinedRules(c)} {
+		for _, r := range rules {
+			if r.broken {
+				m.add(r.pointer, r.code, "%s", r.detail)
+			}
+		}
+	}
+	a.checkLists(c, &m)
+	checkRedirectURIs(c, &m)
+	checkKeys(c, &m)
+	return m
+}
+
+// ownRules look at one member each.
+func (a *api) ownRules(c *storage.Client) []rule {
+	return []rule{
+		{c.Name == "", "/client_name", "required", "is missing: a name tells people which client this is"},
+		{!isName(c.Name), "/client_name", "invalid", "must be at most 200 characters of text, without control characters"},
+		{!isName(c.Owner), "/owner", "invalid", "must be at most 200 characters of text, without control characters"},
+		{!slices.Contains(clientStates, c.Status), "/status", "invalid", "must be active or disabled; to end a client for good, DELETE it"},
+		{!slices.Contains(authMethods, c.TokenEndpointAuthMethod), "/token_endpoint_auth_method", "invalid", "must be client_secret_basic, client_secret_post, private_key_jwt or none"},
+		{c.TokenEndpointAuthSigningAlg != "" && !slices.Contains(signingAlgs, c.TokenEndpointAuthSigningAlg), "/token_endpoint_auth_signing_alg", "invalid", "must be an asymmetric algorithm such as ES256 or RS256"},
+		{c.AccessTokenLifespan > maxLifespan, "/access_token_lifespan", "invalid", "must be at most 31622400 seconds (366 days); null or 0 means the server's own"},
+		{!c.ExpiresAt.IsZero() && !c.ExpiresAt.After(a.Now()), "/expires_at", "invalid", "must be in the future; null means never. To stop a client now, disable it"},
+		{len(c.Metadata) > maxMetadata, "/metadata", "too_long", "must be at most 16 KiB of JSON"},
+		{c.JWKSURI != "" && !isHTTPS(c.JWKSURI), "/jwks_uri", "invalid", "must be an https URL without user info or fragment"},
+	}
+}
+
+// combinedRules look at members that must fit together.
+func combinedRules(c *storage.Client) []rule {
+	public, byKey := c.TokenEndpointAuthMethod == authMethodNone, c.TokenEndpointAuthMethod == authMethodKey
+	grants := func(name string) bool { return slices.Contains(c.GrantTypes, name) }
+	code := slices.Contains(c.ResponseTypes, "code")
+	return []rule{
+		{public && grants("client_credentials"), "/grant_types", "conflict", "a public client (token_endpoint_auth_method none) cannot prove who it is and so may not use client_credentials; use authorization_code, or another method"},
+		{public && len(c.Introspects) > 0, "/introspects", "conflict", "a public client cannot prove who it is and so may not introspect; use another token_endpoint_auth_method"},
+		{(public || byKey) && len(c.Secrets) > 0, "/token_endpoint_auth_method", "conflict", "the client has secrets, which this method has no use for; delete them first"},
+		{byKey && c.JWKS == nil && c.JWKSURI == "", "/jwks", "required", "is missing: private_key_jwt needs the client's public keys, in jwks or at jwks_uri"},
+		{c.JWKS != nil && c.JWKSURI != "", "/jwks_uri", "conflict", "must not stand beside jwks (RFC 7591 §2); keep one of them"},
+		{!byKey && c.TokenEndpointAuthSigningAlg != "", "/token_endpoint_auth_signing_alg", "conflict", "is for private_key_jwt alone"},
+		{len(c.GrantTypes) == 0, "/grant_types", "required", "must not be empty; leave it out for the default"},
+		{grants("authorization_code") && !code, "/response_types", "conflict", `must hold "code", which the grant authorization_code needs (RFC 7591 §2.1)`},
+		{!grants("authorization_code") && code, "/response_types", "conflict", `must not hold "code" without the grant authorization_code (RFC 7591 §2.1)`},
+		{grants("authorization_code") && len(c.RedirectURIs) == 0, "/redirect_uris", "required", "is missing: the grant authorization_code sends people back to one of these"},
+		{grants("refresh_token") && !grants("authorization_code") && !grants("client_credentials"), "/grant_types", "conflict", "refresh_token alone gets no token; add authorization_code"},
+	}
+}
+
+// checkLists looks at members that choose from a list, and at how long the lists are.
+func (a *api) checkLists(c *storage.Client, m *mistakes) {
+	chosen := []struct {
+		pointer string
+		list    []string
+		known   []string
+		code    string
+		what    string
+	}{
+		{"/scope", c.Scope, a.Scopes, "unknown_scope", "scope"},
+		{"/audience", c.Audience, a.Resources, "unknown_resource", "resource"},
+		{"/introspects", c.Introspects, a.Resources, "unknown_resource", "resource"},
+		{"/grant_types", c.GrantTypes, grantTypes, "invalid", "grant type"},
+		{"/response_types", c.ResponseTypes, responseTypes, "invalid", "response type"},
+		{"/redirect_uris", c.RedirectURIs, nil, "", ""},
+	}
+	for _, member := range chosen {
+		if len(member.list) > maxListed {
+			m.add(member.pointer, "too_long", "has more than %d entries", maxListed)
+			continue
+		}
+		for i, entry := range member.list {
+			at := member.pointer
+			if at != "/scope" { // a string, not an array
+				at += "/" + strconv.Itoa(i)
+			}
+			switch {
+			case slices.Contains(member.list[:i], entry):
+				m.add(at, "duplicate", "%s is there more than once", shown(entry))
+			case member.code != "" && !slices.Contains(member.known, entry):
+				m.add(at, member.code, "%s is no %s of this server; it knows: %s", shown(entry), member.what, listed(member.known))
+			}
+		}
+	}
+}
+
+func listed(known []string) string {
+	if len(known) == 0 {
+		return "none"
+	}
+	text := ""
+	for i, name := range known {
+		if i == 20 {
+			return text + ", …"
+		}
+		if i > 0 {
+			text += ", "
+		}
+		text += name
+	}
+	return text
+}
+
+// isName tells whether s can be shown to people. Characters that turn the direction of text could make one name look
+// like another (UTS #39).
+func isName(s string) bool {
+	if utf8.RuneCountInString(s) > maxText || !isText(s) {
+		return false
+	}
+	for _, r := range s {
+		if r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
+			return false
+		}
+	}
+	return true
+}

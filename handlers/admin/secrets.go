@@ -1,0 +1,156 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"fosite-mcp/storage"
+)
+
+// secretView is what is shown of a secret: everything but the secret, and with it once.
+type secretView struct {
+	ID           string   `json:"id"`
+	ClientSecret string   `json:"client_secret,omitempty"`
+	Hint         string   `json:"hint"`
+	CreatedAt    *instant `json:"created_at"`
+	ExpiresAt    *instant `json:"expires_at"`
+}
+
+// usedSecretView is a secret in a list.
+type usedSecretView struct {
+	secretView
+	LastUsedAt             *instant `json:"last_used_at"`
+	EndsPreviousOnFirstUse bool     `json:"end_previous_on_first_use"`
+}
+
+func secretViewOf(s *storage.ClientSecret) secretView {
+	return secretView{ID: s.ID, Hint: s.Hint, CreatedAt: instantOf(s.CreatedAt), ExpiresAt: instantOf(s.ExpiresAt)}
+}
+
+// listSecrets is GET /clients/{client_id}/secrets.
+func (a *api) listSecrets(r *request) (*answer, error) {
+	client, err := a.Store.FindClient(r.Context(), r.vars["client_id"])
+	if err != nil {
+		return nil, err
+	}
+	list := page[usedSecretView]{Items: make([]usedSecretView, len(client.Secrets))}
+	for i := range client.Secrets {
+		secret := &client.Secrets[i]
+		list.Items[i] = usedSecretView{secretViewOf(secret), instantOf(secret.LastUsedAt), secret.EndsOthers}
+	}
+	return newAnswer(http.StatusOK, list), nil
+}
+
+// rotation is what POST /clients/{client_id}/secrets may say.
+type rotation struct {
+	expiresAt   time.Time // of the new secret
+	endPrevious time.Time // zero: they go on working
+	onFirstUse  bool      // … until the new one is used
+}
+
+var rotationMembers = []string{"expires_in", "expires_at", "expires_previous_in", "end_previous_on_first_use"}
+
+func (a *api) rotation(body map[string]any) (rotation, error) {
+	var m mistakes
+	var o rotation
+	now := a.Now().UTC().Truncate(time.Millisecond)
+	refuseUnknown(body, rotationMembers, &m)
+	field := func(name string) (value, bool) { return value{body[name], "/" + name, &m}, body[name] != nil }
+	if v, given := field("expires_at"); given {
+		if v.instant(&o.expiresAt); !m.at("/expires_at") && !o.expiresAt.After(now) {
+			m.add("/expires_at", "invalid", "must be in the future")
+		}
+	}
+	if v, given := field("expires_in"); given {
+		var in time.Duration
+		if v.seconds(&in); !m.at("/expires_in") && (in == 0 || in > maxSecretLifespan) {
+			m.add("/expires_in", "invalid", "must be 1 to 315360000 seconds (10 years)")
+		}
+		if body["expires_at"] != nil {
+			m.add("/expires_in", "conflict", "must not stand beside expires_at; keep one of them")
+		}
+		o.expiresAt = now.Add(in)
+	}
+	if v, given := field("expires_previous_in"); given {
+		var in time.Duration
+		if v.seconds(&in); in > maxSecretLifespan {
+			m.add("/expires_previous_in", "invalid", "must be at most 315360000 seconds (10 years)")
+		}
+		o.endPrevious = now.Add(in)
+	}
+	if v, given := field("end_previous_on_first_use"); given {
+		v.boolean(&o.onFirstUse)
+	}
+	return o, m.err()
+}
+
+const maxSecretLifespan = 10 * 365 * 24 * time.Hour
+
+// createSecret is POST /clients/{client_id}/secrets.
+func (a *api) createSecret(r *request) (*answer, error) {
+	wanted, err := a.rotation(r.body)
+	if err != nil {
+		return nil, err
+	}
+	return a.change(r, func(ctx context.Context) (*answer, storage.AuditEvent, error) {
+		event := storage.AuditEvent{Action: "secret.created", ClientID: r.vars["client_id"]}
+		client, err := a.Store.FindClient(ctx, event.ClientID)
+		if err != nil {
+			return nil, event, err
+		}
+		if !usesSecret(client) {
+			return nil, event, conflict("no-secret", "A client with token_endpoint_auth_method "+client.TokenEndpointAuthMethod+" has no use for a secret. Change the method first.")
+		}
+		var secret string
+		fresh, err := a.newSecret(ctx, &secret)
+		if err != nil {
+			return nil, event, err
+		}
+		fresh.ExpiresAt, fresh.EndsOthers = wanted.expiresAt, wanted.onFirstUse
+		if err := a.Store.AddSecret(ctx, client.ID, fresh, wanted.endPrevious); err != nil {
+			return nil, event, err
+		}
+		kept := secretViewOf(fresh)
+		full := kept
+		full.ClientSecret = secret
+		answer := newAnswer(http.StatusCreated, full)
+		answer.kept = kept
+		answer.header.Set("Location", clientPath(client.ID)+"/secrets/"+fresh.ID)
+		event.Changes, err = added("secret_id", fresh.ID, "expires_at", instantOf(fresh.ExpiresAt),
+			"previous_expire_at", instantOf(wanted.endPrevious), "end_previous_on_first_use", wanted.onFirstUse)
+		return answer, event, err
+	})
+}
+
+// added tells an audit event about things that were not there before: names and values in turn.
+func added(pairs ...any) (json.RawMessage, error) {
+	changes := map[string]map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		changes[pairs[i].(string)] = map[string]any{"before": nil, "after": pairs[i+1]}
+	}
+	return json.Marshal(changes)
+}
+
+// deleteSecret is DELETE /clients/{client_id}/secrets/{secret_id}.
+func (a *api) deleteSecret(r *request) (*answer, error) {
+	var m mistakes
+	revokeTokens := r.boolean("revoke_tokens", &m)
+	if err := m.err(); err != nil {
+		return nil, err
+	}
+	return a.change(r, func(ctx context.Context) (*answer, storage.AuditEvent, error) {
+		event := storage.AuditEvent{Action: "secret.deleted", ClientID: r.vars["client_id"]}
+		revoke := revokeTokens != nil && *revokeTokens
+		if err := a.Store.DeleteSecret(ctx, event.ClientID, r.vars["secret_id"], revoke); err != nil {
+			return nil, event, err
+		}
+		changes, err := json.Marshal(map[string]map[string]any{
+			"secret_id":      {"before": r.vars["secret_id"], "after": nil},
+			"tokens_revoked": {"before": false, "after": revoke},
+		})
+		event.Changes = changes
+		return noContent(), event, err
+	})
+}

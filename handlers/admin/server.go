@@ -1,0 +1,181 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"fosite-mcp/storage"
+
+	"github.com/gorilla/mux"
+	"github.com/ory/fosite"
+)
+
+// Server is the admin API. Store, NewSecret, Hasher and the two signature functions are required.
+type Server struct {
+	Store *storage.Store
+	// NewSecret makes a client secret; Hasher hashes it.
+	NewSecret func() string
+	Hasher    fosite.Hasher
+	// AccessTokenSignature and RefreshTokenSignature return the signature that a token is stored under, and "" for
+	// what is not such a token.
+	AccessTokenSignature  func(ctx context.Context, token string) string
+	RefreshTokenSignature func(ctx context.Context, token string) string
+
+	// Scopes and Resources are those that clients may be registered for.
+	Scopes    []string
+	Resources []string
+	// DefaultScope is what a client gets that names none, separated by spaces; empty: mcp:search, where that is known.
+	DefaultScope string
+	// DefaultResource is the audience of a client that names none; empty: it then has none.
+	DefaultResource string
+
+	// ReplayKey encrypts secrets in the answers that are kept for an Idempotency-Key. It must be the same on all
+	// replicas. nil: a replay never shows a secret.
+	ReplayKey []byte
+	// ClientIP is the address that a request came from; nil: that of the connection.
+	ClientIP func(*http.Request) string
+	// Log receives failures of the server and of logins, never keys or secrets; nil: slog.Default.
+	Log *slog.Logger
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+}
+
+// api is a mounted Server: its settings, filled in, and what it remembers between requests.
+type api struct {
+	Server
+	failures *failures
+}
+
+// Mount adds the API to r, which is usually a subrouter at /admin/v1. r answers every path below it.
+func (s *Server) Mount(r *mux.Router) {
+	a := &api{Server: *s, failures: newFailures()}
+	if a.Log == nil {
+		a.Log = slog.Default()
+	}
+	if a.Now == nil {
+		a.Now = time.Now
+	}
+	if a.ClientIP == nil {
+		a.ClientIP = connectionIP
+	}
+	if a.DefaultScope == "" && slices.Contains(a.Scopes, "mcp:search") {
+		a.DefaultScope = "mcp:search"
+	}
+	for path, operations := range routes {
+		r.Path(path).Handler(a.resource(operations))
+	}
+	r.PathPrefix("/").Handler(a.resource(nil))
+}
+
+func connectionIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// operation is one method of one path.
+type operation struct {
+	role   storage.Role // empty: no key needed
+	query  []string     // parameters that may be given
+	body   bodyKind
+	once   bool // an Idempotency-Key is honoured
+	handle func(*api, *request) (*answer, error)
+}
+
+// routes is the whole API.
+var routes = map[string]map[string]operation{
+	"/clients": {
+		http.MethodGet:  {role: storage.RoleRead, query: []string{"limit", "cursor", "status", "q"}, handle: (*api).listClients},
+		http.MethodPost: {role: storage.RoleClients, body: bodyRequired, once: true, handle: (*api).createClient},
+	},
+	"/clients/{client_id}": {
+		http.MethodGet:    {role: storage.RoleRead, handle: (*api).getClient},
+		http.MethodPatch:  {role: storage.RoleClients, body: bodyPatch, handle: (*api).patchClient},
+		http.MethodDelete: {role: storage.RoleClients, handle: (*api).deleteClient},
+	},
+	"/clients/{client_id}/disable": {http.MethodPost: {role: storage.RoleClients, handle: (*api).disableClient}},
+	"/clients/{client_id}/enable":  {http.MethodPost: {role: storage.RoleClients, handle: (*api).enableClient}},
+	"/clients/{client_id}/secrets": {
+		http.MethodGet:  {role: storage.RoleRead, handle: (*api).listSecrets},
+		http.MethodPost: {role: storage.RoleClients, body: bodyOptional, once: true, handle: (*api).createSecret},
+	},
+	"/clients/{client_id}/secrets/{secret_id}": {
+		http.MethodDelete: {role: storage.RoleClients, query: []string{"revoke_tokens"}, handle: (*api).deleteSecret},
+	},
+	"/clients/{client_id}/tokens": {
+		http.MethodGet: {role: storage.RoleRead, query: []string{"active", "limit", "cursor"}, handle: (*api).listTokens},
+	},
+	"/clients/{client_id}/tokens/revoke": {http.MethodPost: {role: storage.RoleClients, body: bodyRequired, handle: (*api).revokeTokens}},
+	"/tokens/revoke":                     {http.MethodPost: {role: storage.RoleClients, body: bodyRequired, handle: (*api).revokeToken}},
+	"/audit": {
+		http.MethodGet: {
+			role:   storage.RoleRead,
+			query:  []string{"since", "until", "client_id", "action", "actor", "after", "limit", "cursor"},
+			handle: (*api).listAudit,
+		},
+	},
+	"/openapi.json": {http.MethodGet: {handle: (*api).openAPI}},
+}
+
+// request is an HTTP request that has passed the checks that all operations share.
+type request struct {
+	*http.Request
+	id    string // names this request in answers, logs and audit events
+	vars  map[string]string
+	query map[string]string
+	body  map[string]any            // the JSON object that was sent; empty when there was none
+	raw   []byte                    // the same as it came
+	claim *storage.IdempotencyClaim // nil: no Idempotency-Key
+	once  string                    // the Idempotency-Key
+	actor string                    // name of the admin key
+}
+
+// resource serves one path; no operations means that there is no such path.
+func (a *api) resource(operations map[string]operation) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, raw *http.Request) {
+		r := &request{Request: raw, id: requestID(raw), vars: mux.Vars(raw)}
+		w.Header().Set("X-Request-Id", r.id)
+		answer, err := a.serve(r, operations)
+		if err != nil {
+			answer = a.refuse(r, err)
+		}
+		a.write(w, r, answer)
+	})
+}
+
+func (a *api) serve(r *request, operations map[string]operation) (*answer, error) {
+	method := cmp.Or(map[string]string{http.MethodHead: http.MethodGet}[r.Method], r.Method)
+	op, known := operations[method]
+	if !known || op.role != "" {
+		// Before anything else is said, so that strangers learn nothing.
+		if err := a.authenticate(r, op.role); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case operations == nil:
+		return nil, notFound("There is nothing at this path; GET /admin/v1/openapi.json lists what there is.")
+	case !known:
+		return nil, methodNotAllowed(r.Method, operations)
+	}
+	if err := r.readQuery(op.query); err != nil {
+		return nil, err
+	}
+	if err := r.readBody(op.body); err != nil {
+		return nil, err
+	}
+	if err := r.checkVars(); err != nil {
+		return nil, err
+	}
+	if op.once {
+		return a.once(r, op.handle)
+	}
+	return op.handle(a, r)
+}

@@ -1,0 +1,166 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"fosite-mcp/storage"
+
+	"github.com/ory/fosite"
+)
+
+// tokenView is what is shown of an access token: never the token.
+type tokenView struct {
+	TokenID    string              `json:"token_id"`
+	Scope      string              `json:"scope"`
+	Audience   []string            `json:"audience"`
+	Subject    *string             `json:"subject"`
+	SecretID   *string             `json:"secret_id"`
+	IssuedAt   *instant            `json:"issued_at"`
+	ExpiresAt  *instant            `json:"expires_at"`
+	LastUsedAt *instant            `json:"last_used_at"`
+	Status     storage.TokenStatus `json:"status"`
+}
+
+var tokenID = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+
+// listTokens is GET /clients/{client_id}/tokens.
+func (a *api) listTokens(r *request) (*answer, error) {
+	var m mistakes
+	filter := storage.TokenFilter{Limit: r.limit(&m), Active: r.boolean("active", &m)}
+	if r.cursor(&filter.After, &m) && !tokenID.MatchString(filter.After.ID) {
+		m.add("?cursor", "invalid", "must be next_cursor of an earlier page, as it was")
+	}
+	if err := m.err(); err != nil {
+		return nil, err
+	}
+	client, err := a.Store.FindClient(r.Context(), r.vars["client_id"])
+	if err != nil {
+		return nil, err
+	}
+	tokens, more, err := a.Store.ListTokens(r.Context(), client.ID, filter)
+	if err != nil {
+		return nil, err
+	}
+	list := page[tokenView]{Items: make([]tokenView, len(tokens))}
+	for i, t := range tokens {
+		list.Items[i] = tokenView{
+			TokenID: t.ID, Scope: strings.Join(t.Scope, " "), Audience: listOf(t.Audience), Subject: textOf(t.Subject), SecretID: textOf(t.SecretID),
+			IssuedAt: instantOf(t.IssuedAt), ExpiresAt: instantOf(t.ExpiresAt), LastUsedAt: instantOf(t.LastUsedAt), Status: t.Status,
+		}
+	}
+	if more {
+		last := tokens[len(tokens)-1]
+		list.NextCursor = encodeCursor(storage.TokenCursor{IssuedAt: last.IssuedAt.UnixMilli(), ID: last.ID})
+	}
+	return newAnswer(http.StatusOK, list), nil
+}
+
+// revocation is what POST /clients/{client_id}/tokens/revoke says: exactly one of these.
+type revocation struct {
+	all          bool
+	tokenID      string
+	secretID     string
+	issuedBefore time.Time
+}
+
+var revocationMembers = []string{"all", "token_id", "secret_id", "issued_before"}
+
+func readRevocation(body map[string]any) (rev revocation, err error) {
+	var m mistakes
+	refuseUnknown(body, revocationMembers, &m)
+	given := 0
+	for _, name := range revocationMembers {
+		v := value{body[name], "/" + name, &m}
+		if v.json == nil {
+			continue
+		}
+		given++
+		switch name {
+		case "all":
+			if v.boolean(&rev.all); !rev.all && !m.at("/all") {
+				m.add("/all", "invalid", "must be true, or left out")
+			}
+		case "token_id":
+			if v.text(&rev.tokenID); !tokenID.MatchString(rev.tokenID) && !m.at("/token_id") {
+				m.add("/token_id", "invalid", "must be the token_id of a token list")
+			}
+		case "secret_id":
+			if v.text(&rev.secretID); (rev.secretID == "" || !isText(rev.secretID)) && !m.at("/secret_id") {
+				m.add("/secret_id", "invalid", "must be the id of a secret")
+			}
+		case "issued_before":
+			v.instant(&rev.issuedBefore)
+		}
+	}
+	if given != 1 {
+		m.add("", "one_of", "must have exactly one of the members all, token_id, secret_id and issued_before")
+	}
+	return rev, m.err()
+}
+
+// revokeTokens is POST /clients/{client_id}/tokens/revoke.
+func (a *api) revokeTokens(r *request) (*answer, error) {
+	rev, err := readRevocation(r.body)
+	if err != nil {
+		return nil, err
+	}
+	if rev.issuedBefore.After(a.Now()) {
+		m := mistakes{{"/issued_before", "invalid", "must not be in the future; to end all tokens issued so far, send {\"all\":true}"}}
+		return nil, m.err()
+	}
+	return a.change(r, func(ctx context.Context) (*answer, storage.AuditEvent, error) {
+		event := storage.AuditEvent{Action: "tokens.revoked", ClientID: r.vars["client_id"], TokenID: rev.tokenID}
+		client, err := a.Store.FindClient(ctx, event.ClientID)
+		if err != nil {
+			return nil, event, err
+		}
+		switch {
+		case rev.all:
+			err = a.Store.RevokeClient(ctx, client.ID)
+			event.Changes, _ = added("all", true)
+		case rev.tokenID != "":
+			err = a.Store.RevokeTokenID(ctx, client.ID, rev.tokenID)
+			event.Action = "token.revoked"
+		case rev.secretID != "":
+			err = a.Store.RevokeSecret(ctx, client.ID, rev.secretID)
+			event.Changes, _ = added("secret_id", rev.secretID)
+		default:
+			err = a.Store.RevokeClientBefore(ctx, client.ID, rev.issuedBefore)
+			event.Changes, _ = added("issued_before", instantOf(rev.issuedBefore))
+		}
+		return noContent(), event, err
+	})
+}
+
+// revokeToken is POST /tokens/revoke: a leaked token, access or refresh token, by its value. A token that is unknown
+// here is as dead as one that was revoked (RFC 7009 §2.2).
+func (a *api) revokeToken(r *request) (*answer, error) {
+	var m mistakes
+	var token string
+	refuseUnknown(r.body, []string{"token"}, &m)
+	if r.body["token"] == nil {
+		m.add("/token", "required", "is missing: the value of the token to revoke")
+	} else if (value{r.body["token"], "/token", &m}).text(&token); token == "" && !m.at("/token") {
+		m.add("/token", "invalid", "must not be empty")
+	}
+	if err := m.err(); err != nil {
+		return nil, err
+	}
+	return a.change(r, func(ctx context.Context) (*answer, storage.AuditEvent, error) {
+		for kind, signature := range map[fosite.TokenType]string{
+			fosite.AccessToken: a.AccessTokenSignature(ctx, token), fosite.RefreshToken: a.RefreshTokenSignature(ctx, token),
+		} {
+			clientID, id, err := a.Store.RevokeSignature(ctx, kind, signature)
+			if errors.Is(err, fosite.ErrNotFound) {
+				continue
+			}
+			return noContent(), storage.AuditEvent{Action: "token.revoked", ClientID: clientID, TokenID: id}, err
+		}
+		return noContent(), storage.AuditEvent{}, nil
+	})
+}

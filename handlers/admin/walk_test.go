@@ -1,0 +1,204 @@
+package admin_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"fosite-mcp/handlers/admin"
+	"fosite-mcp/storage"
+)
+
+// requestFor is a good request for an operation of the document, on a client of its own.
+func (w *world) requestFor(method, template string) call {
+	w.t.Helper()
+	id, secret := w.client(`{"client_name":"walk"}`)
+	secretID := w.get("/clients/" + id + "/secrets").items()[0]["id"].(string)
+	c := call{method: method, path: strings.NewReplacer("{client_id}", id, "{secret_id}", secretID).Replace(template), header: map[string]string{}}
+	switch {
+	case method == http.MethodPatch:
+		c.body, c.header["If-Match"] = `{"owner":"walker"}`, "*"
+	case method != http.MethodPost:
+	case template == "/clients":
+		c.body = `{"client_name":"walk"}`
+	case template == "/tokens/revoke":
+		c.body = `{"token":"` + w.mustToken(id, secret) + `"}`
+	case strings.HasSuffix(template, "/tokens/revoke"):
+		c.body = `{"all":true}`
+	case strings.HasSuffix(template, "/secrets"):
+		c.body = `{}`
+	}
+	return c
+}
+
+// with changes a copy of a call.
+func (c call) with(change func(*call)) call {
+	header := map[string]string{}
+	for name, value := range c.header {
+		header[name] = value
+	}
+	c.header = header
+	change(&c)
+	return c
+}
+
+// spoil makes an operation give each answer that the document lists for it.
+func (w *world) spoil(good call, template string, answers []string) {
+	w.t.Helper()
+	reader := w.withKey(&storage.AdminKey{Name: fmt.Sprintf("reader-%d", w.count()), Role: storage.RoleRead})
+	gone := good
+	if strings.Contains(template, "{client_id}") {
+		parts := strings.SplitN(good.path, "/", 4)
+		parts[2] = "nobody"
+		gone.path = strings.Join(parts, "/")
+	}
+	for status, c := range map[int]call{
+		http.StatusBadRequest:            good.with(func(c *call) { c.path += "?unknown=1" }),
+		http.StatusUnauthorized:          good.with(func(c *call) { c.header["Authorization"] = "" }),
+		http.StatusForbidden:             good.with(func(c *call) { c.header["Authorization"] = reader["Authorization"] }),
+		http.StatusNotFound:              gone,
+		http.StatusNotAcceptable:         good.with(func(c *call) { c.header["Accept"] = "image/png" }),
+		http.StatusPreconditionFailed:    good.with(func(c *call) { c.header["If-Match"] = `"77"` }),
+		http.StatusRequestEntityTooLarge: good.with(func(c *call) { c.body = strings.Repeat(" ", 65<<10) }),
+		http.StatusUnsupportedMediaType:  good.with(func(c *call) { c.header["Content-Type"] = "text/plain"; c.body = "{}" }),
+		http.StatusPreconditionRequired:  good.with(func(c *call) { c.header["If-Match"] = "" }),
+	} {
+		if slices.Contains(answers, fmt.Sprint(status)) {
+			w.do(c).want(w.t, status)
+		}
+	}
+	if slices.Contains(answers, "422") {
+		once := good.with(func(c *call) { c.header["Idempotency-Key"] = "walk" + fmt.Sprint(w.count()) })
+		w.do(once).want(w.t, http.StatusCreated)
+		w.do(once.with(func(c *call) { c.body += " " })).want(w.t, http.StatusUnprocessableEntity)
+	}
+}
+
+// count is a number that was not there before.
+func (w *world) count() int {
+	w.counter++
+	return w.counter
+}
+
+func TestEveryDocumentedAnswerOccurs(t *testing.T) {
+	w := newWorld(t)
+	d := theDocument(t)
+	operations, answers := d.documented(t)
+	good := map[string]call{}
+	for _, operation := range operations {
+		method, template, _ := strings.Cut(operation, " ")
+		c := w.requestFor(method, template)
+		good[operation] = c
+		var statuses []string
+		for _, answer := range answers {
+			if status, ok := strings.CutPrefix(answer, operation+" "); ok {
+				statuses = append(statuses, status)
+			}
+		}
+		w.spoil(c, template, statuses)
+		w.do(c)
+		if method == http.MethodGet {
+			c.method = http.MethodHead
+			w.do(c).want(t, http.StatusOK)
+		}
+	}
+	w.client(`{"client_id":"taken","client_name":"walk"}`)
+	w.post("/clients", `{"client_id":"taken","client_name":"walk"}`).want(t, http.StatusConflict)
+	w.client(`{"client_id":"public","client_name":"walk","token_endpoint_auth_method":"none","redirect_uris":["https://a.example/cb"]}`)
+	w.post("/clients/public/secrets", `{}`).want(t, http.StatusConflict)
+
+	w.everyOperationFails(operations, good)
+	for _, answer := range answers {
+		if _, seen := w.seen.Load(answer); !seen {
+			t.Errorf("the document lists %s, which did not occur", answer)
+		}
+	}
+}
+
+// everyOperationFails slows down the caller, and then takes the database away.
+func (w *world) everyOperationFails(operations []string, good map[string]call) {
+	wrong := "Bearer " + admin.NewKey()
+	for range 20 {
+		w.do(call{method: "GET", path: "/clients", header: map[string]string{"Authorization": wrong}})
+	}
+	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+		if status == http.StatusServiceUnavailable {
+			closeDB(w.t, w.db)
+		}
+		for _, operation := range operations {
+			if strings.HasSuffix(operation, "/openapi.json") {
+				continue
+			}
+			w.do(good[operation].with(func(c *call) {
+				if status == http.StatusTooManyRequests {
+					c.header["Authorization"] = wrong
+				}
+			})).want(w.t, status)
+		}
+	}
+}
+
+func TestADatabaseThatIsGoneIs503AndNothingElse(t *testing.T) {
+	w := newWorld(t)
+	id, _ := w.client(`{"client_name":"ci"}`)
+	for _, table := range []string{"clients", "client_secrets", "access_tokens"} {
+		if err := w.db.Exec("ALTER TABLE " + table + " RENAME TO " + table + "_gone").Error; err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []call{
+		{method: "GET", path: "/clients"}, {method: "GET", path: "/clients/" + id}, {method: "GET", path: "/clients/" + id + "/tokens"},
+		{method: "POST", path: "/clients", body: `{"client_name":"x"}`}, {method: "POST", path: "/clients/" + id + "/disable"},
+		{method: "DELETE", path: "/clients/" + id}, {method: "POST", path: "/clients/" + id + "/tokens/revoke", body: `{"all":true}`},
+	} {
+		refused := w.do(c).want(t, http.StatusServiceUnavailable)
+		if strings.Contains(refused.text, "table") || !strings.Contains(w.log.String(), "no such table") {
+			t.Errorf("%s %s: the cause belongs into the log, not into the answer: %s", c.method, c.path, refused.text)
+		}
+	}
+}
+
+func TestPathsAndMethodsThatAreNotThere(t *testing.T) {
+	w := newWorld(t)
+	id, _ := w.client(`{"client_name":"ci"}`)
+	for path, status := range map[string]int{
+		"/": http.StatusNotFound, "/nothing": http.StatusNotFound, "/clients/": http.StatusNotFound, "/clients/" + id + "/": http.StatusNotFound,
+		"/clients/" + id + "/nothing": http.StatusNotFound, "/clients/a%00b": http.StatusNotFound, "/clients/%ff": http.StatusNotFound,
+		"/clients/" + strings.Repeat("x", 2000): http.StatusNotFound, "/tokens/revoke": http.StatusMethodNotAllowed,
+	} {
+		w.get(path).want(t, status)
+	}
+	for path, allow := range map[string]string{"/clients": "GET, POST, HEAD", "/clients/" + id: "DELETE, GET, PATCH, HEAD", "/tokens/revoke": "POST", "/audit": "GET, HEAD"} {
+		for _, method := range []string{"PUT", "OPTIONS", "TRACE", "FOO"} {
+			refused := w.do(call{method: method, path: path}).want(t, http.StatusMethodNotAllowed)
+			if got := refused.Header.Get("Allow"); got != allow {
+				t.Errorf("%s: Allow %q, want %q", path, got, allow)
+			}
+		}
+	}
+}
+
+func TestQueriesThatAreRefused(t *testing.T) {
+	w := newWorld(t)
+	id, _ := w.client(`{"client_name":"ci"}`)
+	w.client(`{"client_name":"cd"}`)
+	cursor := w.get("/clients?limit=1").str("next_cursor")
+	for path, parameter := range map[string]string{
+		"/clients?limit=0": "?limit", "/clients?limit=201": "?limit", "/clients?limit=x": "?limit", "/clients?limit=": "?limit", "/clients?limit=1&limit=2": "?limit",
+		"/clients?cursor=": "?cursor", "/clients?cursor=x": "?cursor", "/clients?cursor=e30": "?cursor", "/clients?cursor=" + cursor + "A": "?cursor",
+		"/clients?status=deleted": "?status", "/clients?state=active": "?state", "/clients?q=%00": "?q", "/clients?q=%ff": "?q", "/clients/" + id + "?x=1": "?x",
+		"/clients/" + id + "/tokens?active=1": "?active", "/clients/" + id + "/tokens?cursor=" + cursor: "?cursor", "/audit?since=yesterday": "?since",
+		"/audit?after=-1": "?after", "/audit?cursor=" + cursor: "?cursor", "/openapi.json?x=1": "?x",
+	} {
+		refused := w.get(path).want(t, http.StatusBadRequest)
+		if _, named := refused.problems()[parameter]; !named {
+			t.Errorf("%s: %v, want %s", path, refused.problems(), parameter)
+		}
+	}
+	w.delete("/clients/"+id+"?force=true").want(t, http.StatusBadRequest)
+	w.get("/clients/"+id).want(t, http.StatusOK)
+	w.get("/clients?q=%zz").want(t, http.StatusBadRequest)
+	w.get("/clients?limit=1;q=x").want(t, http.StatusBadRequest)
+}

@@ -1,0 +1,148 @@
+package handlers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"fosite-mcp/handlers"
+	"fosite-mcp/storage"
+
+	"github.com/gorilla/mux"
+	"github.com/ory/fosite"
+)
+
+func TestDecisions(t *testing.T) {
+	f := newFixture(t)
+	f.app("app")
+	for name, c := range map[string]struct {
+		decision *handlers.Decision
+		err      error
+		code     string
+	}{
+		"denied":                      {&handlers.Decision{Denied: true}, nil, "access_denied"},
+		"denied, with a subject":      {&handlers.Decision{Denied: true, Subject: "u1"}, nil, "access_denied"},
+		"no scope allowed":            {&handlers.Decision{Subject: "u1", Scopes: []string{}}, nil, "access_denied"},
+		"nobody logged in":            {&handlers.Decision{Err: fosite.ErrLoginRequired}, nil, "login_required"},
+		"nothing allowed before":      {&handlers.Decision{Err: fosite.ErrConsentRequired}, nil, "consent_required"},
+		"something to ask":            {&handlers.Decision{Err: fosite.ErrInteractionRequired}, nil, "interaction_required"},
+		"an error and a subject":      {&handlers.Decision{Subject: "u1", Err: fosite.ErrLoginRequired}, nil, "login_required"},
+		"allowed by nobody":           {&handlers.Decision{}, nil, "server_error"},
+		"more than was asked for":     {&handlers.Decision{Subject: "u1", Scopes: []string{"mcp:search", "root"}}, nil, "server_error"},
+		"an outage":                   {nil, errors.New("password=hunter2 rejected"), "temporarily_unavailable"},
+		"an outage, with a decision":  {&handlers.Decision{Subject: "u1"}, errors.New("disk full"), "temporarily_unavailable"},
+		"a secret in a debug message": {&handlers.Decision{Err: fosite.ErrLoginRequired.WithDebug("hunter2")}, nil, "login_required"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.decide = func(http.ResponseWriter) (*handlers.Decision, error) { return c.decision, c.err }
+			a := f.authorize()
+			values := a.sentBack(t, callback)
+			if values.Get("error") != c.code || values.Get("iss") != issuer || values.Get("state") != "s-1234567" || values.Has("code") {
+				t.Errorf("got %v, want %s with iss and state", values, c.code)
+			}
+			if strings.Contains(a.header.Get("Location"), "hunter2") {
+				t.Error("a secret in a URL")
+			}
+			if n := f.rows("authorize_sessions"); n != 0 {
+				t.Errorf("%d rows were stored", n)
+			}
+		})
+	}
+}
+
+// rows counts the rows of a table.
+func (f *fixture) rows(table string) (n int64) {
+	f.t.Helper()
+	if err := f.db.Table(table).Count(&n).Error; err != nil {
+		f.t.Fatal(err)
+	}
+	return n
+}
+
+func TestNothingIsStoredBeforeTheDecision(t *testing.T) {
+	f := newFixture(t)
+	f.app("app")
+	f.decide = func(w http.ResponseWriter) (*handlers.Decision, error) {
+		w.WriteHeader(http.StatusTeapot)
+		fmt.Fprint(w, "the login page")
+		return nil, nil
+	}
+	for range 3 {
+		if a := f.authorize(); a.status != http.StatusTeapot || a.text != "the login page" {
+			t.Errorf("got %d %s, want what Login answered", a.status, a.text)
+		}
+	}
+	if n := f.rows("authorize_sessions") + f.rows("grants"); n != 0 {
+		t.Errorf("%d rows were stored", n)
+	}
+}
+
+// A session that cannot say whose it is would make a machine's token of a person's.
+func TestASessionWithoutAPersonIsRefused(t *testing.T) {
+	f := newFixture(t)
+	f.app("app")
+	router := mux.NewRouter()
+	(&handlers.Server{Provider: f.oauth, NewSession: func() fosite.Session { return &fosite.DefaultSession{} }, Login: f}).
+		Mount(router.PathPrefix(basePath).Subrouter())
+	f.router = router
+	if values := f.authorize().sentBack(t, callback); values.Get("error") != "server_error" {
+		t.Errorf("got %v, want server_error", values)
+	}
+}
+
+// brokenAuthorize is a store of which one write of an authorization fails.
+type brokenAuthorize struct {
+	*storage.Store
+	clients, code, pkce bool
+}
+
+func (s *brokenAuthorize) GetClient(ctx context.Context, id string) (fosite.Client, error) {
+	if s.clients {
+		return nil, errDisk
+	}
+	return s.Store.GetClient(ctx, id)
+}
+
+func (s *brokenAuthorize) CreateAuthorizeCodeSession(ctx context.Context, code string, r fosite.Requester) error {
+	if s.code {
+		return errDisk
+	}
+	return s.Store.CreateAuthorizeCodeSession(ctx, code, r)
+}
+
+func (s *brokenAuthorize) CreatePKCERequestSession(ctx context.Context, code string, r fosite.Requester) error {
+	if s.pkce {
+		return errDisk
+	}
+	return s.Store.CreatePKCERequestSession(ctx, code, r)
+}
+
+func TestAnOutageAtTheAuthorizationEndpoint(t *testing.T) {
+	f := newFixture(t)
+	f.app("app")
+	t.Run("before the client is known: a page with 503", func(t *testing.T) {
+		f.serve(&brokenAuthorize{Store: f.store, clients: true})
+		a := f.authorize()
+		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.header.Get("Location") != "" {
+			t.Errorf("got %d %v", a.status, a.header)
+		}
+	})
+	for name, store := range map[string]*brokenAuthorize{
+		"the code cannot be stored":      {Store: f.store, code: true},
+		"the challenge cannot be stored": {Store: f.store, pkce: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.serve(store)
+			values := f.authorize().sentBack(t, callback)
+			if values.Get("error") != "temporarily_unavailable" || values.Get("iss") != issuer {
+				t.Errorf("got %v, want temporarily_unavailable", values)
+			}
+			if n := f.rows("authorize_sessions") + f.rows("grants"); n != 0 {
+				t.Errorf("%d orphan rows were left", n)
+			}
+		})
+	}
+}

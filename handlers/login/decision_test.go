@@ -1,0 +1,138 @@
+package login
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestNext(t *testing.T) {
+	in := question{loggedIn: true, covered: true}
+	tests := []struct {
+		name   string
+		change func(q *question)
+		want   step
+	}{
+		{"nobody is logged in", func(q *question) { *q = question{} }, askLogin},
+		{"nobody is logged in, silently", func(q *question) { *q = question{silent: true} }, refuseLogin},
+		{"everything was allowed before", func(q *question) {}, grant},
+		{"everything was allowed before, silently", func(q *question) { q.silent = true }, grant},
+		{"not all was allowed", func(q *question) { q.covered = false }, askConsent},
+		{"not all was allowed, silently", func(q *question) { q.covered, q.silent = false, true }, refuseConsent},
+		{"an answer without a remembered consent", func(q *question) { q.covered, q.answers.Allowed = false, true }, askConsent},
+		{"denied", func(q *question) { q.answers.Denied = true }, deny},
+		{"prompt=login", func(q *question) { q.wantsLogin = true }, askLogin},
+		{"prompt=login, done", func(q *question) { q.wantsLogin, q.answers.LoggedIn = true, true }, grant},
+		{"prompt=login, denied instead", func(q *question) { q.wantsLogin, q.answers = true, answers{LoggedIn: true, Denied: true} }, deny},
+		{"prompt=consent", func(q *question) { q.wantsConsent = true }, askConsent},
+		{"prompt=consent, allowed", func(q *question) { q.wantsConsent, q.answers.Allowed = true, true }, grant},
+		{"a login is no consent", func(q *question) { q.wantsConsent, q.answers.LoggedIn = true, true }, askConsent},
+		{"a consent is no login", func(q *question) { q.wantsLogin, q.answers.Allowed = true, true }, askLogin},
+		{"a client that cannot be told apart", func(q *question) { q.unproven = true }, askConsent},
+		{"a client that cannot be told apart, silently", func(q *question) { q.unproven, q.silent = true, true }, refuseConsent},
+		{"a client that cannot be told apart, allowed", func(q *question) { q.unproven, q.answers.Allowed = true, true }, grant},
+	}
+	for _, test := range tests {
+		q := in
+		test.change(&q)
+		if got := q.next(); got != test.want {
+			t.Errorf("%s: step %d, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+func TestFormSource(t *testing.T) {
+	for redirect, want := range map[string]string{
+		"https://app.example.com/cb?x=1":  "https://app.example.com",
+		"https://app.example.com:8443/cb": "https://app.example.com:8443",
+		"http://127.0.0.1:33418/":         "http://127.0.0.1:33418",
+		"http://localhost:1/":             "http://localhost:1",
+		"http://[::1]:33418/":             "http:",
+		"http://127.0.0.2:1/":             "http:",
+		"https://[2001:db8::1]/":          "https:",
+		"https://bücher.example/":         "https:",
+		"https://a;script-src%20*/":       "https:",
+		"https://a,b/":                    "https:",
+		"https://*/":                      "https:",
+		"cursor://anysphere/x":            "cursor:",
+		"com.example.app:/x":              "com.example.app:",
+	} {
+		u, err := url.Parse(redirect)
+		if err != nil {
+			t.Logf("%s cannot be a redirect URI: %v", redirect, err)
+			continue
+		}
+		if got := formSource(u); got != want {
+			t.Errorf("%s: %q, want %q", redirect, got, want)
+		}
+	}
+	if got := formSource(nil); got != "" {
+		t.Errorf("nil: %q", got)
+	}
+}
+
+func TestWhatWasSealedForOnePurposeIsNothingForAnother(t *testing.T) {
+	s, stranger := signer{[]byte(strings.Repeat("k", 32))}, signer{[]byte(strings.Repeat("x", 32))}
+	sealed := s.seal("offer", offer{ClientID: "app"})
+	var got offer
+	if !s.open("offer", sealed, &got) || got.ClientID != "app" {
+		t.Errorf("opened %+v", got)
+	}
+	for name, open := range map[string]bool{
+		"another purpose": s.open("step", sealed, &got), "another key": stranger.open("offer", sealed, &got),
+		"cut": s.open("offer", sealed[1:], &got), "empty": s.open("offer", "", &got), "a dot": s.open("offer", ".", &got),
+	} {
+		if open {
+			t.Errorf("opened with %s", name)
+		}
+	}
+	if s.mac("p", "ab", "c") == s.mac("p", "a", "bc") {
+		t.Error("two lists of parts look the same")
+	}
+}
+
+func TestTheThrottleForgets(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	throttle := newThrottle(func() time.Time { return now })
+	for range 6 {
+		throttle.try("k", accountPace)
+	}
+	if wait := throttle.try("k", accountPace); wait != time.Second {
+		t.Fatalf("wait %v, want 1s", wait)
+	}
+	now = now.Add(6 * time.Minute)
+	for i := range 6 {
+		if wait := throttle.try("k", accountPace); wait > 0 {
+			t.Fatalf("attempt %d after a pause: wait %v", i, wait)
+		}
+	}
+	throttle.forget("k")
+	if wait := throttle.try("k", accountPace); wait > 0 {
+		t.Fatalf("after a success: wait %v", wait)
+	}
+}
+
+func TestTheThrottleIsBounded(t *testing.T) {
+	throttle := newThrottle(time.Now)
+	for i := range throttled + 100 {
+		throttle.try(time.Duration(i).String(), accountPace)
+	}
+	if len(throttle.entries) != throttled || throttle.recent.Len() != throttled {
+		t.Errorf("%d entries and %d in the list, want %d", len(throttle.entries), throttle.recent.Len(), throttled)
+	}
+}
+
+func TestTheClockGoingBackLocksNobodyOut(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	throttle := newThrottle(func() time.Time { return now })
+	for range 6 {
+		throttle.try("k", accountPace)
+	}
+	now = now.Add(-24 * time.Hour)
+	wait := throttle.try("k", accountPace)
+	now = now.Add(wait)
+	if again := throttle.try("k", accountPace); wait > accountPace.ceiling || again > 0 {
+		t.Errorf("wait %v, then %v", wait, again)
+	}
+}

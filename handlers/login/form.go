@@ -1,0 +1,57 @@
+package login
+
+import (
+	"mime"
+	"net/http"
+)
+
+// maxForm bounds what a form may hold: an authorization request and a password.
+const maxForm = 64 << 10
+
+// form is an endpoint that takes a POST from one of our own pages: it must come from this origin, and carry the token
+// that was given to this browser with the page. One without is passed to outdated.
+func (s *Server) form(handle, outdated http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := s.origins.Check(r); err != nil {
+			s.Log.WarnContext(r.Context(), "refused a form from another site", "path", r.URL.Path, "origin", r.Header.Get("Origin"))
+			s.ErrorPage(w, r, http.StatusForbidden, errForeignForm)
+			return
+		}
+		mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		if err != nil || mediaType != "application/x-www-form-urlencoded" {
+			s.ErrorPage(w, r, http.StatusUnsupportedMediaType, errBadForm)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		if err := r.ParseForm(); err != nil {
+			s.ErrorPage(w, r, http.StatusBadRequest, errBadForm)
+			return
+		}
+		for _, values := range r.PostForm {
+			if len(values) > 1 {
+				s.ErrorPage(w, r, http.StatusBadRequest, errBadForm)
+				return
+			}
+		}
+		browser := s.cookies.get(r, browserCookie)
+		if browser == "" || !s.sign.valid(r.PostForm.Get("csrf"), "form", browser, s.cookies.get(r, sessionCookie)) {
+			outdated(w, r)
+			return
+		}
+		handle(w, r)
+	}
+}
+
+// formToken is what form wants to see again. token is the browser's session cookie as it will be after this response.
+func (s *Server) formToken(w http.ResponseWriter, r *http.Request, token string) string {
+	browser := s.cookies.get(r, browserCookie)
+	if browser == "" {
+		browser = newToken()
+		s.cookies.set(w, browserCookie, browser, 0)
+	}
+	return s.sign.mac("form", browser, token)
+}
+
+func (s *Server) outdated(w http.ResponseWriter, r *http.Request) {
+	s.ErrorPage(w, r, http.StatusForbidden, errOutdated)
+}

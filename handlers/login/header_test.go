@@ -1,0 +1,100 @@
+package login_test
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"fosite-mcp/handlers/login"
+)
+
+const proxy = "10.0.0.5:3000"
+
+func byHeader(o *login.Options) {
+	o.Header = &login.Header{Name: "X-Forwarded-User", Groups: "X-Forwarded-Groups", Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("2001:db8::/64")}}
+}
+
+func (b *browser) through(peer, name, groups string) *browser {
+	b.peer = peer
+	b.header = http.Header{"X-Forwarded-User": {name}, "X-Forwarded-Groups": {groups}}
+	return b
+}
+
+func TestTheProxyNamesThePerson(t *testing.T) {
+	for _, peer := range []string{proxy, "[::ffff:10.0.0.5]:3000", "[2001:db8::7]:3000"} {
+		s := newSite(t, byHeader)
+		b := s.browser().through(peer, "carol", "staff, docs,,staff, b\u202ead")
+		b.get(request()).wantPage(200, "Allow The app?").submit("/consent", "answer", "allow").wantClient(callback, "code", "the-code")
+		if s.decided.Subject != "header|carol" || s.decided.Username != "carol" || !slices.Equal(s.decided.Groups, []string{"staff", "docs"}) {
+			t.Errorf("%s: decided %+v", peer, s.decided)
+		}
+	}
+}
+
+func TestAHeaderFromAnybodyElseIsIgnored(t *testing.T) {
+	tests := []struct {
+		name, peer string
+		header     http.Header
+	}{
+		{"another address", stranger, nil},
+		{"an address beside the network", "10.0.1.5:3000", nil},
+		{"another address that says it is the proxy", stranger, http.Header{"X-Forwarded-For": {"10.0.0.5"}, "Forwarded": {"for=10.0.0.5"}, "X-Real-Ip": {"10.0.0.5"}}},
+		{"a peer that is no address", "@", nil},
+		{"the proxy, twice", proxy, http.Header{"X-Forwarded-User": {"carol", "admin"}}},
+		{"the proxy, empty", proxy, http.Header{"X-Forwarded-User": {" "}}},
+		{"the proxy, with a trick", proxy, http.Header{"X-Forwarded-User": {"carol\u202e"}}},
+		{"the proxy, too long", proxy, http.Header{"X-Forwarded-User": {strings.Repeat("x", 300)}}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSite(t, byHeader)
+			b := s.browser().through(test.peer, "carol", "staff")
+			for name, values := range test.header {
+				b.header[name] = values
+			}
+			b.get(request()).wantPage(200, "Log in")
+			if b.session() != "" || strings.Contains(b.body, "Continue as") {
+				t.Error("somebody was logged in")
+			}
+			b.submit("/login", "method", "header").wantPage(403, "Log in")
+			b.get(base+"/grants").wantPage(200, "Log in")
+			if test.header == nil && !strings.Contains(s.log.String(), "ignored the header") {
+				t.Error("the log says nothing")
+			}
+		})
+	}
+}
+
+func TestAHeaderMeansNothingWhereItIsNotConfigured(t *testing.T) {
+	s := newSite(t)
+	s.browser().through(proxy, "carol", "staff").get(request()).wantPage(200, "Log in")
+}
+
+func TestASessionOfTheProxyNeedsTheProxy(t *testing.T) {
+	s := newSite(t, byHeader)
+	b := s.browser().through(proxy, "carol", "staff").get(request()).wantPage(200, "Allow The app?")
+	b.peer = stranger
+	b.get(request()).wantPage(200, "Log in")
+	b.through(proxy, "dave", "").get(request()).submit("/consent", "answer", "allow").wantClient(callback, "code", "the-code")
+	if s.decided.Username != "dave" {
+		t.Errorf("the proxy says dave, decided by %q", s.decided.Username)
+	}
+}
+
+func TestNoAccountOfTheProxyIsALocalOne(t *testing.T) {
+	s := newSite(t, byHeader)
+	alice := s.user("alice")
+	s.browser().through(proxy, alice.ID, "").get(request()).submit("/consent", "answer", "allow")
+	if s.decided.Subject == alice.ID {
+		t.Error("the proxy logged somebody in to a local account")
+	}
+}
+
+func TestAFreshLoginThroughTheProxyIsAClick(t *testing.T) {
+	s := newSite(t, byHeader, func(o *login.Options) { o.Local = nil })
+	b := s.browser().through(proxy, "carol", "").get(request("prompt", "login")).wantPage(200, "Log in")
+	b.submit("/login").wantPage(200, "Allow The app?")
+	s.browser().get(request()).wantPage(200, "Log in")
+}

@@ -1,0 +1,191 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"fosite-mcp/handlers"
+
+	"github.com/gorilla/mux"
+)
+
+var _ handlers.Login = (*Server)(nil)
+
+// Sessions keeps which browsers are logged in, under a token that must be stored as a hash only. A session that is
+// not there, or has expired, is fosite.ErrNotFound.
+type Sessions interface {
+	CreateLoginSession(ctx context.Context, token, subject string, data []byte, expiresAt time.Time) error
+	FindLoginSession(ctx context.Context, token string) (data []byte, seenAt time.Time, err error)
+	TouchLoginSession(ctx context.Context, token string) error
+	DeleteLoginSession(ctx context.Context, token string) error
+}
+
+// Consents keeps what people allowed.
+type Consents interface {
+	// FindConsent returns the scopes that were allowed, by resource.
+	FindConsent(ctx context.Context, subject, clientID string) (map[string][]string, error)
+	// RememberConsent adds to what was allowed before. The names are those that the person saw.
+	RememberConsent(ctx context.Context, subject, username, clientID, clientName string, resources, scopes []string) error
+	// EachConsent calls show for every client that has access in the person's name.
+	EachConsent(ctx context.Context, subject string, show func(clientID, clientName string, scopes, resources []string, since, lastUsed time.Time)) error
+	// WithdrawConsent forgets the consent and revokes the grants that came of it, in one step.
+	WithdrawConsent(ctx context.Context, subject, clientID string) error
+}
+
+// Options is what [New] needs. Origin, BasePath, Key, Sessions, Consents and one of the three ways to log in are
+// required.
+type Options struct {
+	Origin   string // under which browsers reach the server; plain http only on loopback
+	BasePath string // where the pages are mounted, beside authorize; "/authed/mcp/oauth"
+	Key      []byte // 32 bytes or more; replicas share one
+	Sessions Sessions
+	Consents Consents
+
+	Local  *Local  // local accounts; nil: not offered
+	OIDC   *OIDC   // an upstream OpenID Connect provider; nil: not offered
+	Header *Header // an authenticating proxy; nil: headers are ignored
+
+	Scopes    map[string]string // what a scope allows, in words
+	Resources map[string]string // name of a resource by its identifier
+
+	// Templates replaces pages: a file named as one of those in templates/ (layout.html, login.html, consent.html,
+	// grants.html, withdraw.html, signedout.html, error.html, style.css) is taken from here, the others stay. The data
+	// of each page is the struct named after it; pages.go describes them. New fails if a page does not fit its data.
+	Templates fs.FS
+	// ClientAddr is the address whose failed logins count together; nil: the TCP peer. Behind a proxy it must be the
+	// browser's, or the zero Addr, which turns this limit off.
+	ClientAddr func(*http.Request) netip.Addr
+	Log        *slog.Logger     // nil: slog.Default
+	Now        func() time.Time // nil: time.Now
+}
+
+// Server is the pages. Make one with [New]; it is safe for concurrent use.
+type Server struct {
+	Options
+	sign    signer
+	cookies cookies
+	pages   *pages
+	origins *http.CrossOriginProtection
+	limits  *throttle
+	oidc    *upstream // nil: not offered
+	decoy   []byte    // password hash that belongs to nobody
+}
+
+// New checks the options and prepares the pages. It does not talk to the OpenID Connect provider, which may be down.
+func New(options Options) (*Server, error) {
+	if err := options.check(); err != nil {
+		return nil, fmt.Errorf("login: %w", err)
+	}
+	if options.Log == nil {
+		options.Log = slog.Default()
+	}
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.ClientAddr == nil {
+		options.ClientAddr = peer
+	}
+	s := &Server{
+		Options: options,
+		sign:    signer{key: options.Key},
+		cookies: cookies{secure: strings.HasPrefix(options.Origin, "https://"), path: options.BasePath},
+		origins: http.NewCrossOriginProtection(),
+		limits:  newThrottle(options.Now),
+	}
+	if err := s.origins.AddTrustedOrigin(options.Origin); err != nil {
+		return nil, fmt.Errorf("login: origin %q: %w", options.Origin, err)
+	}
+	var err error
+	if s.pages, err = parsePages(options.Templates); err != nil {
+		return nil, fmt.Errorf("login: %w", err)
+	}
+	if options.Local != nil {
+		if s.decoy, err = HashPassword(context.Background(), options.Local.Hasher, newToken()); err != nil {
+			return nil, fmt.Errorf("login: %w", err)
+		}
+	}
+	if options.OIDC != nil {
+		s.oidc = &upstream{OIDC: *options.OIDC, redirectURL: options.Origin + options.BasePath + "/login/callback", now: options.Now}
+	}
+	return s, nil
+}
+
+func (o Options) check() (err error) {
+	origin, parseErr := url.Parse(o.Origin)
+	for _, rule := range []struct {
+		bad     bool
+		message string
+	}{
+		{parseErr != nil || origin.Host == "" || origin.Scheme+"://"+origin.Host != o.Origin, "Origin must be scheme and host, such as https://docs.example.com"},
+		{parseErr == nil && origin.Scheme != "https" && !(origin.Scheme == "http" && isLoopback(origin.Hostname())), "Origin must be https, or http on loopback"},
+		{o.BasePath != "" && (!strings.HasPrefix(o.BasePath, "/") || strings.HasPrefix(o.BasePath, "//") || strings.HasSuffix(o.BasePath, "/")), "BasePath must begin with one slash and end without"},
+		{len(o.Key) < 32, "Key must have 32 bytes or more"},
+		{o.Sessions == nil, "Sessions is missing"},
+		{o.Consents == nil, "Consents is missing"},
+		{o.Local == nil && o.OIDC == nil && o.Header == nil, "set at least one of Local, OIDC and Header"},
+		{o.Local != nil && (o.Local.Accounts == nil || o.Local.Hasher == nil), "Local needs Accounts and Hasher"},
+		{o.OIDC != nil && (o.OIDC.Issuer == "" || o.OIDC.ClientID == ""), "OIDC needs Issuer and ClientID"},
+		{o.Header != nil && (o.Header.Name == "" || len(o.Header.Proxies) == 0), "Header needs Name and Proxies"},
+	} {
+		if rule.bad {
+			err = errors.Join(err, errors.New(rule.message))
+		}
+	}
+	return err
+}
+
+// Mount adds the pages to r, which must be a subrouter at BasePath.
+func (s *Server) Mount(r *mux.Router) {
+	r.HandleFunc("/login", s.methods(s.loginPage, s.form(s.login, s.loginOutdated)))
+	r.HandleFunc("/login/oidc", s.methods(s.startOIDC, nil))
+	r.HandleFunc("/login/callback", s.methods(s.finishOIDC, nil))
+	r.HandleFunc("/consent", s.methods(nil, s.form(s.consent, s.outdated)))
+	r.HandleFunc("/logout", s.methods(s.signedOutPage, s.form(s.logout, s.outdated)))
+	r.HandleFunc("/grants", s.methods(s.grantsPage, nil))
+	r.HandleFunc("/grants/withdraw", s.methods(s.withdrawPage, s.form(s.withdraw, s.outdated)))
+}
+
+// methods is a page that can be looked at, sent a form, or both.
+func (s *Server) methods(get, post http.HandlerFunc) http.HandlerFunc {
+	byMethod, allow := map[string]http.HandlerFunc{}, []string{}
+	if get != nil {
+		byMethod[http.MethodGet], byMethod[http.MethodHead] = get, get
+		allow = append(allow, http.MethodGet, http.MethodHead)
+	}
+	if post != nil {
+		byMethod[http.MethodPost] = post
+		allow = append(allow, http.MethodPost)
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		handle := byMethod[r.Method]
+		if handle == nil {
+			w.Header().Set("Allow", strings.Join(allow, ", "))
+			s.ErrorPage(w, r, http.StatusMethodNotAllowed, errNoPage)
+			return
+		}
+		handle(w, r)
+	}
+}
+
+// peer is the other end of the TCP connection. What a header says about it counts for nothing.
+func peer(r *http.Request) netip.Addr {
+	address, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return address.Addr().Unmap().WithZone("")
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}

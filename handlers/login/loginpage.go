@@ -1,0 +1,203 @@
+package login
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// loginPage offers the ways to log in.
+func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	if query.Get("continue") == "" {
+		if p, err := s.current(r); err != nil || p != nil {
+			if err != nil {
+				s.fail(w, r, err)
+				return
+			}
+			seeOther(w, r, s.grantsPath())
+			return
+		}
+	}
+	s.showLogin(w, r, http.StatusOK, query, "")
+}
+
+// loginOutdated shows the page again when its form has lost its browser: a new one is at hand.
+func (s *Server) loginOutdated(w http.ResponseWriter, r *http.Request) {
+	s.showLogin(w, r, http.StatusForbidden, r.PostForm, "This page was out of date, or your browser does not accept cookies. Try again.")
+}
+
+// showLogin shows the login page with what went wrong, if anything. values holds continue, target and username.
+func (s *Server) showLogin(w http.ResponseWriter, r *http.Request, status int, values url.Values, problem string) {
+	d := s.destination(values.Get("continue"))
+	source := s.target(values.Get("target"), d)
+	page := &LoginPage{
+		Page:     s.page(w, r, s.cookies.get(r, sessionCookie)),
+		Continue: d.String(),
+		Problem:  problem,
+		Again:    wantsLogin(strings.Fields(d.query.Get("prompt"))),
+		Local:    s.Local != nil,
+	}
+	if source != "" {
+		page.Target = values.Get("target")
+	}
+	if s.Local != nil {
+		page.EnteredUsername = clean(values.Get("username"), nameLimit)
+	}
+	if named := s.headerPerson(r); named != nil {
+		page.Header = clean(named.Username, nameLimit)
+	}
+	if s.oidc != nil {
+		page.OIDC = s.BasePath + "/login/oidc?" + url.Values{"continue": {d.String()}}.Encode()
+		page.OIDCName = s.oidc.name()
+	}
+	page.HeaderOnly = s.Header != nil && s.Local == nil && s.OIDC == nil && page.Header == ""
+	s.render(w, r, status, "login", page, source)
+}
+
+// login takes the login page's form: a password, or the proxy's word.
+func (s *Server) login(w http.ResponseWriter, r *http.Request) {
+	if r.PostForm.Get("method") == byHeader {
+		p := s.headerPerson(r)
+		if p == nil {
+			s.showLogin(w, r, http.StatusForbidden, r.PostForm, "The proxy in front of this page did not say who you are.")
+			return
+		}
+		s.enter(w, r, p, s.destination(r.PostForm.Get("continue")))
+		return
+	}
+	if s.Local == nil {
+		s.ErrorPage(w, r, http.StatusBadRequest, errBadForm)
+		return
+	}
+	username, password := strings.ToLower(strings.TrimSpace(r.PostForm.Get("username"))), r.PostForm.Get("password")
+	if username == "" || password == "" {
+		s.showLogin(w, r, http.StatusBadRequest, r.PostForm, "Enter your user name and your password.")
+		return
+	}
+	account, address := s.accountKey(r, username), s.addressKey(r)
+	if wait := s.holdBack(account, address); wait > 0 {
+		seconds := int(math.Ceil(wait.Seconds()))
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		s.showLogin(w, r, http.StatusTooManyRequests, r.PostForm, fmt.Sprintf("Too many attempts. Wait %d seconds, then try again.", seconds))
+		return
+	}
+	p, err := s.checkPassword(r.Context(), username, password)
+	switch {
+	case errors.Is(err, errWrong):
+		s.Log.WarnContext(r.Context(), "login failed", "peer", r.RemoteAddr)
+		s.showLogin(w, r, http.StatusForbidden, r.PostForm, "User name or password is wrong.")
+		return
+	case err != nil:
+		s.fail(w, r, err)
+		return
+	}
+	s.limits.forget(account)
+	if address != "" {
+		s.limits.forgive(address)
+	}
+	s.remember(w, r, username)
+	s.enter(w, r, p, s.destination(r.PostForm.Get("continue")))
+}
+
+// enter logs the browser in and sends it on to d.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request, p *person, d destination) {
+	if p.AuthenticatedAt.IsZero() {
+		p.AuthenticatedAt = s.Now()
+	}
+	p.AuthenticatedAt = p.AuthenticatedAt.UTC().Truncate(time.Second)
+	if err := s.begin(w, r, p); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if d.query != nil {
+		s.setAnswers(w, p, d, answers{LoggedIn: true})
+	}
+	seeOther(w, r, d.String())
+}
+
+func (s *Server) holdBack(account, address string) time.Duration {
+	if address != "" {
+		if wait := s.limits.try(address, addressPace); wait > 0 {
+			return wait
+		}
+	}
+	return s.limits.try(account, accountPace)
+}
+
+// addressKey counts the failures of one address together. A household or a machine has a whole IPv6 /64.
+func (s *Server) addressKey(r *http.Request) string {
+	address := s.ClientAddr(r)
+	if !address.IsValid() {
+		return ""
+	}
+	if address.Is6() {
+		if prefix, err := address.Prefix(64); err == nil {
+			address = prefix.Addr()
+		}
+	}
+	return "address " + address.String()
+}
+
+// knownBrowser is a browser in which somebody has logged in to an account before.
+type knownBrowser struct {
+	ID       string `json:"id"`
+	Username string `json:"username"`
+}
+
+// knownLife is how long a browser is remembered after a login.
+const knownLife = 90 * 24 * time.Hour
+
+// accountKey counts failures for one account together, but apart for a browser that has logged in to it before:
+// strangers who fail in a person's name cannot keep that person waiting.
+func (s *Server) accountKey(r *http.Request, username string) string {
+	var known knownBrowser
+	if s.sign.open("known", s.cookies.get(r, knownCookie), &known) && known.Username == username {
+		return "browser " + known.ID
+	}
+	return "account " + s.sign.mac("account", username) // of a fixed size, however long the name
+}
+
+func (s *Server) remember(w http.ResponseWriter, r *http.Request, username string) {
+	var known knownBrowser
+	if s.sign.open("known", s.cookies.get(r, knownCookie), &known) && known.Username == username {
+		return
+	}
+	s.cookies.set(w, knownCookie, s.sign.seal("known", knownBrowser{ID: newToken(), Username: username}), knownLife)
+}
+
+// logout ends the browser's session and goes on to another login, or to the page that says so.
+func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
+	if token := s.cookies.get(r, sessionCookie); token != "" {
+		if err := s.Sessions.DeleteLoginSession(r.Context(), token); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
+	s.cookies.clear(w, sessionCookie)
+	s.cookies.clear(w, stepCookie)
+	if d := s.destination(r.PostForm.Get("continue")); d.query != nil {
+		seeOther(w, r, s.loginURL(d, s.target(r.PostForm.Get("target"), d)))
+		return
+	}
+	seeOther(w, r, s.BasePath+"/logout")
+}
+
+// signedOutPage says that nobody is logged in, or offers to log out.
+func (s *Server) signedOutPage(w http.ResponseWriter, r *http.Request) {
+	p, err := s.current(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	page := &SignedOutPage{Page: s.page(w, r, s.cookies.get(r, sessionCookie))}
+	if p != nil {
+		page.Username = clean(p.Username, nameLimit)
+	}
+	s.render(w, r, http.StatusOK, "signedout", page, "")
+}

@@ -1,0 +1,232 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+// OIDC is an upstream OpenID Connect provider. This server is registered there with the redirect URI
+// <Origin><BasePath>/login/callback.
+type OIDC struct {
+	Issuer       string
+	ClientID     string
+	ClientSecret string
+	Scopes       []string     // openid among them; nil: openid, profile
+	GroupsClaim  string       // ID token claim that lists the person's groups; empty: groups
+	Name         string       // for the button; empty: the issuer's host
+	Client       *http.Client // nil: one with a time limit
+}
+
+// upstream is the provider as far as it is known. Its metadata is read at the first login, and again after a failure,
+// so that this server starts and runs while the provider does not.
+type upstream struct {
+	OIDC
+	redirectURL string
+	now         func() time.Time
+
+	mu       sync.Mutex
+	provider *oidc.Provider
+	failed   error
+	failedAt time.Time
+}
+
+const (
+	upstreamTimeout = 10 * time.Second
+	// upstreamPause is how long a failure is taken for granted, so that not every visitor waits for the next one.
+	upstreamPause = 5 * time.Second
+)
+
+// errUpstream is a provider that does not answer, or not as OpenID Connect wants it.
+var errUpstream = errors.New("login: the OpenID Connect provider does not answer")
+
+func (u *upstream) name() string {
+	if u.Name != "" {
+		return u.Name
+	}
+	issuer, err := url.Parse(u.Issuer)
+	if err != nil {
+		return u.Issuer
+	}
+	return issuer.Host
+}
+
+// subject keeps people of this provider apart from local accounts and from people of another provider, whose
+// identifiers are unique in themselves only (OpenID Connect Core §5.7).
+func (u *upstream) subject(sub string) string { return u.prefix() + sub }
+func (u *upstream) prefix() string            { return "oidc|" + u.Issuer + "|" }
+func (u *upstream) owns(subject string) bool  { return strings.HasPrefix(subject, u.prefix()) }
+
+// discover returns the provider. It fails with errUpstream.
+func (u *upstream) discover(ctx context.Context) (*oidc.Provider, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.provider != nil {
+		return u.provider, nil
+	}
+	if u.failed != nil && u.now().Sub(u.failedAt) < upstreamPause {
+		return nil, u.failed
+	}
+	ctx, cancel := context.WithTimeout(u.context(ctx), upstreamTimeout)
+	defer cancel()
+	provider, err := oidc.NewProvider(ctx, u.Issuer)
+	if err != nil {
+		u.failed, u.failedAt = fmt.Errorf("%w: %w", errUpstream, err), u.now()
+		return nil, u.failed
+	}
+	u.provider, u.failed = provider, nil
+	return provider, nil
+}
+
+// context carries the HTTP client that go-oidc and oauth2 are to use.
+func (u *upstream) context(ctx context.Context) context.Context {
+	client := u.Client
+	if client == nil {
+		client = &http.Client{Timeout: upstreamTimeout}
+	}
+	return oidc.ClientContext(ctx, client)
+}
+
+func (u *upstream) config(provider *oidc.Provider) *oauth2.Config {
+	scopes := u.Scopes
+	if len(scopes) == 0 {
+		scopes = []string{oidc.ScopeOpenID, "profile"}
+	}
+	endpoint := provider.Endpoint()
+	// OpenID Connect Discovery §3: Basic is the default. Left to itself, oauth2 would try both ways with the same code.
+	endpoint.AuthStyle = oauth2.AuthStyleInHeader
+	var metadata struct {
+		Methods []string `json:"token_endpoint_auth_methods_supported"`
+	}
+	if err := provider.Claims(&metadata); err == nil && slices.Contains(metadata.Methods, "client_secret_post") && !slices.Contains(metadata.Methods, "client_secret_basic") {
+		endpoint.AuthStyle = oauth2.AuthStyleInParams
+	}
+	return &oauth2.Config{ClientID: u.ClientID, ClientSecret: u.ClientSecret, Endpoint: endpoint, RedirectURL: u.redirectURL, Scopes: scopes}
+}
+
+// attempt is one login that is under way at the provider. It stays with the browser that began it.
+type attempt struct {
+	State    string    `json:"state"`
+	Nonce    string    `json:"nonce"`
+	Verifier string    `json:"verifier"` // RFC 7636
+	Continue string    `json:"continue"`
+	Again    bool      `json:"again,omitempty"` // the client asked for a fresh login
+	Began    time.Time `json:"began"`
+}
+
+// attemptLife is how long a person may take at the provider.
+const attemptLife = 10 * time.Minute
+
+// authorizeURL is where the browser goes to log in.
+func (u *upstream) authorizeURL(provider *oidc.Provider, a attempt) string {
+	options := []oauth2.AuthCodeOption{oidc.Nonce(a.Nonce), oauth2.S256ChallengeOption(a.Verifier)}
+	if a.Again {
+		options = append(options, oauth2.SetAuthURLParam("prompt", "login"), oauth2.SetAuthURLParam("max_age", "0"))
+	}
+	return u.config(provider).AuthCodeURL(a.State, options...)
+}
+
+// errRefused is an answer of the provider that does not prove who the person is.
+var errRefused = errors.New("login: the provider's answer is not valid")
+
+// redeem turns the provider's code into a person. It fails with errUpstream or errRefused.
+func (u *upstream) redeem(ctx context.Context, provider *oidc.Provider, a attempt, code string) (*person, error) {
+	ctx, cancel := context.WithTimeout(u.context(ctx), upstreamTimeout)
+	defer cancel()
+	token, err := u.config(provider).Exchange(ctx, code, oauth2.VerifierOption(a.Verifier))
+	if err != nil {
+		var refused *oauth2.RetrieveError
+		if errors.As(err, &refused) && refused.Response != nil && refused.Response.StatusCode < 500 {
+			return nil, fmt.Errorf("%w: %s", errRefused, clean(refused.ErrorCode, nameLimit))
+		}
+		return nil, fmt.Errorf("%w: %w", errUpstream, err)
+	}
+	raw, ok := token.Extra("id_token").(string)
+	if !ok {
+		return nil, fmt.Errorf("%w: there is no ID token in it", errRefused)
+	}
+	// Signature, issuer, audience and expiry (OpenID Connect Core §3.1.3.7).
+	idToken, err := provider.Verifier(&oidc.Config{ClientID: u.ClientID, Now: u.now}).Verify(ctx, raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errRefused, err)
+	}
+	return u.person(idToken, a)
+}
+
+// claims is what we read of an ID token.
+type claims struct {
+	AuthorizedParty   string `json:"azp"`
+	AuthTime          int64  `json:"auth_time"`
+	PreferredUsername string `json:"preferred_username"`
+	Email             string `json:"email"`
+	EmailVerified     any    `json:"email_verified"` // some providers send a string
+	Name              string `json:"name"`
+}
+
+func (u *upstream) person(idToken *oidc.IDToken, a attempt) (*person, error) {
+	var c claims
+	var all map[string]any
+	if err := errors.Join(idToken.Claims(&c), idToken.Claims(&all)); err != nil {
+		return nil, fmt.Errorf("%w: %w", errRefused, err)
+	}
+	authenticated := u.now()
+	if c.AuthTime > 0 {
+		authenticated = time.Unix(min(c.AuthTime, authenticated.Unix()), 0)
+	}
+	switch {
+	case a.Nonce == "" || idToken.Nonce != a.Nonce:
+		return nil, fmt.Errorf("%w: its nonce is not ours", errRefused)
+	case c.AuthorizedParty != "" && c.AuthorizedParty != u.ClientID, c.AuthorizedParty == "" && len(idToken.Audience) > 1:
+		return nil, fmt.Errorf("%w: it was issued to another client", errRefused)
+	case idToken.Subject == "" || len(idToken.Subject) > 255 || clean(idToken.Subject, 255) != idToken.Subject:
+		return nil, fmt.Errorf("%w: its subject cannot be used", errRefused)
+	case a.Again && authenticated.Before(a.Began.Add(-time.Minute)):
+		return nil, fmt.Errorf("%w: it did not ask for a fresh login", errRefused)
+	}
+	return &person{
+		Subject: u.subject(idToken.Subject), Username: c.username(idToken.Subject), Groups: u.groups(all),
+		Method: byProvider, AuthenticatedAt: authenticated,
+	}, nil
+}
+
+// username is the best name there is for people to read; the subject is who they are.
+func (c claims) username(subject string) string {
+	names := []string{c.PreferredUsername, c.Name, subject}
+	if c.EmailVerified == true || c.EmailVerified == "true" {
+		names = slices.Insert(names, 1, c.Email)
+	}
+	for _, name := range names {
+		if name = clean(name, nameLimit); name != "" {
+			return name
+		}
+	}
+	return subject
+}
+
+func (u *upstream) groups(all map[string]any) []string {
+	claim := u.GroupsClaim
+	if claim == "" {
+		claim = "groups"
+	}
+	var names []string
+	switch value := all[claim].(type) {
+	case string:
+		names = []string{value}
+	case []any:
+		for _, entry := range value {
+			if name, ok := entry.(string); ok {
+				names = append(names, name)
+			}
+		}
+	}
+	return cleanGroups(names)
+}

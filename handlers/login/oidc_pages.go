@@ -1,0 +1,105 @@
+package login
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"golang.org/x/oauth2"
+)
+
+// maxAttemptCookie is what browsers keep of a cookie, less its name and attributes.
+const maxAttemptCookie = 3800
+
+// startOIDC sends the browser to the provider. It is a link and not a form, because form-action would have to name
+// every host that the provider may pass the browser on to.
+func (s *Server) startOIDC(w http.ResponseWriter, r *http.Request) {
+	if s.oidc == nil {
+		s.ErrorPage(w, r, http.StatusNotFound, errNoPage)
+		return
+	}
+	d := s.destination(r.URL.Query().Get("continue"))
+	provider, err := s.oidc.discover(r.Context())
+	if err != nil {
+		s.upstreamDown(w, r, d, err)
+		return
+	}
+	a := attempt{
+		State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Continue: d.String(),
+		Again: wantsLogin(strings.Fields(d.query.Get("prompt"))), Began: s.Now(),
+	}
+	sealed := s.sign.seal("attempt", a)
+	if len(sealed) > maxAttemptCookie {
+		s.ErrorPage(w, r, http.StatusRequestURITooLong, errLongRequest)
+		return
+	}
+	s.cookies.set(w, attemptCookie(a.State), sealed, attemptLife)
+	seeOther(w, r, s.oidc.authorizeURL(provider, a))
+}
+
+// attemptCookie is a name of its own for each login, so that two tabs do not get in each other's way.
+func attemptCookie(state string) string { return oidcCookie + state[:8] }
+
+// finishOIDC is where the provider sends the browser back to.
+func (s *Server) finishOIDC(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	a, ok := s.attempt(r, query.Get("state"))
+	if !ok {
+		s.ErrorPage(w, r, http.StatusBadRequest, errNoAttempt)
+		return
+	}
+	s.cookies.clear(w, attemptCookie(a.State))
+	d := s.destination(a.Continue)
+	if iss := query.Get("iss"); iss != "" && iss != s.oidc.Issuer { // RFC 9207 §2.4
+		s.providerRefused(w, r, d, errors.New("login: the answer comes from another issuer"))
+		return
+	}
+	if code := query.Get("error"); code != "" {
+		s.Log.InfoContext(r.Context(), "the OpenID Connect provider refused a login", "error", clean(code, nameLimit))
+		s.showLogin(w, r, http.StatusForbidden, url.Values{"continue": {d.String()}}, s.oidc.name()+" did not log you in ("+clean(code, nameLimit)+").")
+		return
+	}
+	provider, err := s.oidc.discover(r.Context())
+	if err != nil {
+		s.upstreamDown(w, r, d, err)
+		return
+	}
+	p, err := s.oidc.redeem(r.Context(), provider, a, query.Get("code"))
+	switch {
+	case errors.Is(err, errRefused):
+		s.providerRefused(w, r, d, err)
+	case err != nil:
+		s.upstreamDown(w, r, d, err)
+	default:
+		s.enter(w, r, p, d)
+	}
+}
+
+// attempt is the login that this browser began with this state. A state of another browser is worth nothing: that is
+// what keeps strangers from logging people in as somebody else (RFC 6749 §10.12).
+func (s *Server) attempt(r *http.Request, state string) (a attempt, ok bool) {
+	if s.oidc == nil || len(state) < 26 || len(state) > 64 || strings.ContainsFunc(state, notBase32) {
+		return a, false
+	}
+	if !s.sign.open("attempt", s.cookies.get(r, attemptCookie(state)), &a) {
+		return a, false
+	}
+	same := subtle.ConstantTimeCompare([]byte(a.State), []byte(state)) == 1
+	return a, same && s.Now().Sub(a.Began) < attemptLife
+}
+
+func notBase32(r rune) bool { return (r < 'A' || r > 'Z') && (r < '2' || r > '7') }
+
+func (s *Server) upstreamDown(w http.ResponseWriter, r *http.Request, d destination, err error) {
+	s.Log.ErrorContext(r.Context(), "the OpenID Connect provider does not answer", "issuer", s.oidc.Issuer, "cause", err)
+	w.Header().Set("Retry-After", retryAfter)
+	s.showLogin(w, r, http.StatusServiceUnavailable, url.Values{"continue": {d.String()}}, s.oidc.name()+" does not answer at the moment. Try again in a few seconds.")
+}
+
+func (s *Server) providerRefused(w http.ResponseWriter, r *http.Request, d destination, err error) {
+	s.Log.WarnContext(r.Context(), "refused a login through the OpenID Connect provider", "issuer", s.oidc.Issuer, "cause", err)
+	s.showLogin(w, r, http.StatusForbidden, url.Values{"continue": {d.String()}}, "The answer of "+s.oidc.name()+" could not be verified. Try again.")
+}

@@ -1,0 +1,85 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/ory/fosite"
+	"golang.org/x/text/unicode/norm"
+)
+
+// Accounts is where local accounts are kept.
+type Accounts interface {
+	// LoginAccount reads the account with this name, in any case. One that does not exist or may not log in is
+	// fosite.ErrNotFound. subject never changes and is never given to another account.
+	LoginAccount(ctx context.Context, username string) (subject string, passwordHash []byte, groups []string, err error)
+}
+
+// Local is the login with a user name and a password.
+type Local struct {
+	Accounts Accounts
+	Hasher   fosite.Hasher // the one that HashPassword was called with; provider.SecretHasher
+}
+
+// Bounds of a password, in characters. NIST SP 800-63B §3.1.1: long rather than complicated.
+const (
+	MinPassword = 12
+	MaxPassword = 256
+)
+
+// CheckPassword tells what is wrong with a new password.
+func CheckPassword(username, password string) error {
+	switch length := utf8.RuneCountInString(password); {
+	case !utf8.ValidString(password):
+		return errors.New("the password is not valid UTF-8")
+	case length < MinPassword:
+		return fmt.Errorf("the password has %d characters and needs %d or more: a few unrelated words make a good one", length, MinPassword)
+	case length > MaxPassword:
+		return fmt.Errorf("the password has %d characters; up to %d are allowed", length, MaxPassword)
+	case password == username:
+		return errors.New("the password is the user name; choose another")
+	}
+	return nil
+}
+
+// HashPassword makes the hash that an account is stored with. The hasher must hash slowly, as provider.SecretHasher does.
+func HashPassword(ctx context.Context, hasher fosite.Hasher, password string) ([]byte, error) {
+	return hasher.Hash(ctx, spice(password))
+}
+
+// spice makes a password that is written in two ways (é as one character or as two) the same, and makes sure that it
+// never looks like a generated client secret, which the hasher would hash fast.
+func spice(password string) []byte { return []byte("password:" + norm.NFKC.String(password)) }
+
+// errWrong is all that a failed login tells: not whether there is such an account.
+var errWrong = errors.New("login: wrong user name or password")
+
+// checkPassword tells whose account it is. It works as long for an account that does not exist.
+func (s *Server) checkPassword(ctx context.Context, username, password string) (*person, error) {
+	subject, hash, groups, err := s.Local.Accounts.LoginAccount(ctx, username)
+	exists := err == nil
+	if errors.Is(err, fosite.ErrNotFound) {
+		hash, err = s.decoy, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len([]rune(password)) > MaxPassword {
+		return nil, errWrong
+	}
+	if err := s.Local.Hasher.Compare(ctx, hash, spice(password)); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err() // it was not compared
+		}
+		if exists { // an unknown name is not logged: it may be a password in the wrong field
+			s.Log.WarnContext(ctx, "wrong password", "username", username)
+		}
+		return nil, errWrong
+	}
+	if !exists {
+		return nil, errWrong
+	}
+	return &person{Subject: subject, Username: username, Groups: groups, Method: byPassword}, nil
+}

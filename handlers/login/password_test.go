@@ -1,0 +1,174 @@
+package login_test
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"fosite-mcp/handlers/login"
+	"fosite-mcp/provider"
+
+	"github.com/ory/fosite"
+)
+
+func TestAWrongLoginTellsNothing(t *testing.T) {
+	s := newSite(t)
+	s.user("alice")
+	s.user("gone")
+	if err := s.store.DisableUser(t.Context(), "gone"); err != nil {
+		t.Fatal(err)
+	}
+	var first string
+	for _, name := range []string{"alice", "nobody", "gone", "alice' OR 1=1 --", strings.Repeat("x", 5000)} {
+		b := s.browser().get(request())
+		b.submit("/login", "username", name, "password", "wrong password 1").wantPage(403, "Log in")
+		var problem string
+		for p := range elements(b.page, "p") {
+			if attribute(p, "role") == "alert" {
+				problem = text(p)
+			}
+		}
+		if first == "" {
+			first = problem
+		}
+		if problem != first || problem == "" {
+			t.Errorf("%.20s: %q, want %q", name, problem, first)
+		}
+	}
+	b := s.browser().get(request())
+	b.submit("/login", "username", "gone", "password", password).wantPage(403, "Log in")
+	b.submit("/login", "username", "alice", "password", password+"x").wantPage(403, "Log in")
+	b.submit("/login", "username", "alice", "password", strings.Repeat("x", 20_000)).wantPage(403, "Log in")
+	b.submit("/login", "username", "alice", "password", "").wantPage(400, "Log in")
+	if got := b.fields("/login").Get("password"); got != "" {
+		t.Errorf("the page repeats the password %q", got)
+	}
+}
+
+// countingHasher tells how much work a login makes.
+type countingHasher struct {
+	quickHasher
+	compared int
+}
+
+func (h *countingHasher) Compare(ctx context.Context, hash, data []byte) error {
+	h.compared++
+	return h.quickHasher.Compare(ctx, hash, data)
+}
+
+func TestAnUnknownAccountCostsAsMuchAsAKnownOne(t *testing.T) {
+	hasher := &countingHasher{}
+	s := newSite(t, func(o *login.Options) { o.Local.Hasher = hasher })
+	s.user("alice")
+	for i, name := range []string{"alice", "nobody"} {
+		s.browser().get(request()).submit("/login", "username", name, "password", "wrong password 1")
+		if hasher.compared != i+1 {
+			t.Errorf("%s: %d comparisons, want one", name, hasher.compared-i)
+		}
+	}
+}
+
+func TestPasswordsAreHashedSlowly(t *testing.T) {
+	hasher := provider.NewSecretHasher()
+	for _, secret := range []string{password, provider.NewSecret()} { // the hasher knows the second as one of its own
+		hash, err := login.HashPassword(t.Context(), hasher, secret)
+		if err != nil || !strings.HasPrefix(string(hash), "$argon2id$v=19$m=19456,t=2,p=1$") {
+			t.Errorf("hash %q, error %v", hash, err)
+		}
+	}
+}
+
+func TestAPasswordIsTheSameHoweverItIsTyped(t *testing.T) {
+	composed, _ := login.HashPassword(t.Context(), quickHasher{}, "caf\u00e9 au lait, please")
+	decomposed, _ := login.HashPassword(t.Context(), quickHasher{}, "cafe\u0301 au lait, please")
+	if string(composed) != string(decomposed) {
+		t.Errorf("%q and %q differ", composed, decomposed)
+	}
+}
+
+func TestCheckPassword(t *testing.T) {
+	tests := []struct{ password, want string }{
+		{"elevenchars", "has 11 characters and needs 12 or more"},
+		{"äöüäöüäöüäö", "has 11 characters"},
+		{"twelve chars", ""},
+		{"longusername", "is the user name"},
+		{strings.Repeat("x", 257), "up to 256 are allowed"},
+		{"not utf-8 at all \xff", "not valid UTF-8"},
+	}
+	for _, test := range tests {
+		err := login.CheckPassword("longusername", test.password)
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: %v, want %q", test.password, err, test.want)
+		}
+	}
+}
+
+func (b *browser) guess(name string) int {
+	b.submit("/login", "username", name, "password", "wrong password 1")
+	return b.answer.StatusCode
+}
+
+func TestGuessingGetsSlower(t *testing.T) {
+	s := newSite(t)
+	s.user("alice")
+	b := s.browser().get(request())
+	for range 6 {
+		if status := b.guess("alice"); status != 403 {
+			t.Fatalf("status %d, want 403", status)
+		}
+	}
+	if status := b.guess("alice"); status != 429 || b.answer.Header.Get("Retry-After") != "1" {
+		t.Fatalf("status %d, Retry-After %q; want 429 after 1 second", status, b.answer.Header.Get("Retry-After"))
+	}
+	b.logIn("alice").wantPage(429, "Log in") // even the right password has to wait
+	s.clock = s.clock.Add(time.Second)
+	if status := b.guess("alice"); status != 403 {
+		t.Fatalf("status %d after the wait, want 403", status)
+	}
+	if status := b.guess("alice"); status != 429 || b.answer.Header.Get("Retry-After") != "2" {
+		t.Fatalf("status %d, Retry-After %q; want 429 after 2 seconds", status, b.answer.Header.Get("Retry-After"))
+	}
+}
+
+func TestNobodyIsLockedOutForLong(t *testing.T) {
+	s := newSite(t)
+	s.user("alice")
+	known := s.browser().get(request()).logIn("alice")
+	attacker := s.browser().get(request())
+	attacker.peer = stranger
+	for range 300 {
+		attacker.guess("alice")
+		s.clock = s.clock.Add(time.Second)
+	}
+	known.submit("/logout").logIn("alice").wantPage(200, "Allow The app?") // a browser that she has used before
+	s.clock = s.clock.Add(15 * time.Second)
+	s.browser().get(request()).logIn("alice").wantPage(200, "Allow The app?") // any other, a moment later
+}
+
+func TestOneAddressCannotTryMany(t *testing.T) {
+	s := newSite(t)
+	attacker := s.browser().get(request())
+	attacker.peer = "[2001:db8::1]:999"
+	names := 0
+	for ; names < 100 && attacker.guess("user"+strings.Repeat("x", names)) == 403; names++ {
+		attacker.peer = "[2001:db8::" + string(rune('1'+names%9)) + "]:999" // one /64 is one address
+	}
+	if names != 21 {
+		t.Errorf("%d attempts were let through, want 21", names)
+	}
+}
+
+func TestAttemptsOfAnUnknownAddressCountByAccountOnly(t *testing.T) {
+	s := newSite(t, func(o *login.Options) { o.ClientAddr = func(*http.Request) netip.Addr { return netip.Addr{} } })
+	b := s.browser().get(request())
+	for i := range 40 {
+		if status := b.guess("user" + strings.Repeat("x", i)); status != 403 {
+			t.Fatalf("attempt %d: status %d, want 403", i, status)
+		}
+	}
+}
+
+var _ fosite.Hasher = quickHasher{}

@@ -1,0 +1,119 @@
+package login
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+// How long a browser stays logged in: in all, and without a sign of life.
+const (
+	sessionLife = 12 * time.Hour
+	sessionIdle = time.Hour
+	// touchEvery keeps page views from becoming writes.
+	touchEvery = 5 * time.Minute
+)
+
+// The ways to log in.
+const (
+	byPassword = "local"
+	byProvider = "oidc"
+	byHeader   = "header"
+)
+
+// person is somebody who is logged in, and the data of a stored session.
+type person struct {
+	Subject         string    `json:"sub"`
+	Username        string    `json:"username"`
+	Groups          []string  `json:"groups,omitempty"`
+	Method          string    `json:"method"`
+	AuthenticatedAt time.Time `json:"auth_time"`
+
+	token string // the browser's cookie
+}
+
+// id stands for the session in what we sign, without being the cookie.
+func (s *Server) id(p *person) string { return s.sign.mac("session", p.token) }
+
+// current is who the browser is logged in as, or nil. An error is an outage.
+func (s *Server) current(r *http.Request) (*person, error) {
+	token := s.cookies.get(r, sessionCookie)
+	if token == "" {
+		return nil, nil
+	}
+	data, seenAt, err := s.Sessions.FindLoginSession(r.Context(), token)
+	if errors.Is(err, fosite.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.Now().Sub(seenAt) >= sessionIdle {
+		return nil, s.Sessions.DeleteLoginSession(r.Context(), token)
+	}
+	p := &person{token: token}
+	if err := json.Unmarshal(data, p); err != nil {
+		return nil, fmt.Errorf("login: decode a session: %w", err)
+	}
+	if stands, err := s.stillStands(r, p); err != nil || !stands {
+		return nil, err
+	}
+	if s.Now().Sub(seenAt) >= touchEvery {
+		return p, s.Sessions.TouchLoginSession(r.Context(), token)
+	}
+	return p, nil
+}
+
+// stillStands asks again what may have changed since the login: whether the account is there and enabled, and with
+// which groups; whether the proxy still names the same person; whether this way to log in is still offered.
+func (s *Server) stillStands(r *http.Request, p *person) (bool, error) {
+	switch p.Method {
+	case byPassword:
+		if s.Local == nil {
+			return false, nil
+		}
+		subject, _, groups, err := s.Local.Accounts.LoginAccount(r.Context(), p.Username)
+		if errors.Is(err, fosite.ErrNotFound) {
+			return false, nil
+		}
+		p.Groups = groups
+		return subject == p.Subject, err
+	case byProvider:
+		return s.oidc != nil && s.oidc.owns(p.Subject), nil
+	case byHeader:
+		named := s.headerPerson(r)
+		if named == nil || named.Subject != p.Subject {
+			return false, nil
+		}
+		p.Groups = named.Groups
+		return true, nil
+	}
+	return false, nil
+}
+
+// begin logs the browser in as p. It always gets a new token: one that somebody had planted before the login is worth
+// nothing afterwards.
+func (s *Server) begin(w http.ResponseWriter, r *http.Request, p *person) error {
+	if previous := s.cookies.get(r, sessionCookie); previous != "" {
+		if err := s.Sessions.DeleteLoginSession(r.Context(), previous); err != nil {
+			return err
+		}
+	}
+	p.token = newToken()
+	p.Groups = slices.Clip(p.Groups)
+	data, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("login: encode a session: %w", err)
+	}
+	if err := s.Sessions.CreateLoginSession(r.Context(), p.token, p.Subject, data, s.Now().Add(sessionLife)); err != nil {
+		return err
+	}
+	s.cookies.set(w, sessionCookie, p.token, 0)
+	s.Log.InfoContext(r.Context(), "logged in", "subject", p.Subject, "method", p.Method)
+	return nil
+}

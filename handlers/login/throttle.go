@@ -1,0 +1,108 @@
+package login
+
+import (
+	"container/list"
+	"math"
+	"sync"
+	"time"
+)
+
+// pace says how fast attempts may follow each other: as many as free at once, then each waits twice as long as the one
+// before, up to ceiling. One attempt is forgotten after each forget. The ceilings are short: whoever wants to lock
+// somebody out by failing in their name only slows them down.
+type pace struct {
+	free            float64
+	ceiling, forget time.Duration
+}
+
+var (
+	accountPace = pace{free: 5, ceiling: 15 * time.Second, forget: time.Minute}
+	addressPace = pace{free: 20, ceiling: time.Minute, forget: 10 * time.Second}
+)
+
+// delay is how long to wait after the attempt that raised the level.
+func (p pace) delay(level float64) time.Duration {
+	if level <= p.free {
+		return 0
+	}
+	return time.Duration(min(math.Exp2(level-p.free-1)*float64(time.Second), float64(p.ceiling)))
+}
+
+// top is the level beyond which nothing gets slower.
+func (p pace) top() float64 { return p.free + math.Ceil(math.Log2(p.ceiling.Seconds())) + 1 }
+
+// throttled is how many keys are remembered. The one that was used least recently makes room.
+const throttled = 20_000
+
+// throttle slows down those who guess passwords. It lives in memory: replicas count each for itself.
+type throttle struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	entries map[string]*list.Element
+	recent  *list.List // of *attempts, the latest in front
+}
+
+type attempts struct {
+	key   string
+	level float64
+	at    time.Time // the last attempt that was let through
+}
+
+func newThrottle(now func() time.Time) *throttle {
+	return &throttle{now: now, entries: make(map[string]*list.Element), recent: list.New()}
+}
+
+// try counts an attempt before its outcome is known, so that many at once are no way around. One that comes too early
+// is not counted: wait is how long to hold back.
+func (t *throttle) try(key string, p pace) (wait time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	entry := t.entry(key, now)
+	elapsed := now.Sub(entry.at)
+	if elapsed < 0 { // the clock was set back
+		entry.at, elapsed = now, 0
+	}
+	if wait := p.delay(entry.level) - elapsed; wait > 0 {
+		return wait
+	}
+	entry.level = min(max(entry.level-elapsed.Seconds()/p.forget.Seconds(), 0)+1, p.top())
+	entry.at = now
+	return 0
+}
+
+func (t *throttle) entry(key string, now time.Time) *attempts {
+	if element, ok := t.entries[key]; ok {
+		t.recent.MoveToFront(element)
+		return element.Value.(*attempts)
+	}
+	if t.recent.Len() >= throttled {
+		oldest := t.recent.Back()
+		delete(t.entries, oldest.Value.(*attempts).key)
+		t.recent.Remove(oldest)
+	}
+	entry := &attempts{key: key, at: now}
+	t.entries[key] = t.recent.PushFront(entry)
+	return entry
+}
+
+// forgive takes one attempt back: it was a success.
+func (t *throttle) forgive(key string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if element, ok := t.entries[key]; ok {
+		entry := element.Value.(*attempts)
+		entry.level = max(entry.level-1, 0)
+	}
+}
+
+// forget takes all attempts back.
+func (t *throttle) forget(key string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if element, ok := t.entries[key]; ok {
+		t.recent.Remove(element)
+		delete(t.entries, key)
+	}
+}

@@ -1,0 +1,41 @@
+package handlers
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+// Login finds out who sits at the browser and what they allow. One method, so that a team can put in its own.
+type Login interface {
+	// Authorize is called with an authorization request that is valid in every respect. It returns a decision; or it has
+	// answered the browser itself (a login page, a consent page, a redirect to another identity provider) and returns
+	// nil, nil. The browser then comes back to the same URL: Authorize may be called many times for one request. An
+	// error is an outage: the client is told temporarily_unavailable.
+	Authorize(w http.ResponseWriter, r *http.Request, request AuthorizationRequest) (*Decision, error)
+}
+
+// AuthorizationRequest is what a person is asked to allow.
+type AuthorizationRequest struct {
+	Client      fosite.Client // GetID; optional GetName() string
+	RedirectURI *url.URL
+	Scopes      []string // requested and registered
+	Resources   []string // resolved RFC 8707 identifiers
+	Prompt      []string // OpenID Connect's prompt values, already validated: none, login, consent, select_account
+	Offline     bool     // a refresh token will be issued
+}
+
+// Decision is the person's answer.
+type Decision struct {
+	Denied          bool
+	Subject         string // required unless Denied
+	Username        string
+	Groups          []string
+	Scopes          []string // allowed: a subset of the requested ones; nil: all of them
+	AuthenticatedAt time.Time
+	// Err, when set, is the OAuth error to redirect with: login_required, consent_required or interaction_required
+	// for prompt=none.
+	Err *fosite.RFC6749Error
+}

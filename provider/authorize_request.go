@@ -1,0 +1,209 @@
+package provider
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/ory/fosite"
+)
+
+// maxState is more than any client packs into state; it has to fit into the Location header of an answer.
+const maxState = 4 << 10
+
+// AuthorizePolicy reads authorization requests (RFC 6749 §4.1.1), in place of fosite's own reader. It checks the
+// whole request, so that nobody is asked to log in for one that will fail: client, redirect URI, PKCE, scope and
+// resource. It allows what MCP clients need: a state of any length or none, loopback redirects to any port, and
+// scopes that the client does not have, which are dropped.
+type AuthorizePolicy struct {
+	Clients   fosite.ClientManager
+	Resources Resources
+	Now       func() time.Time // nil: time.Now
+}
+
+// authorizeRequest is one whose redirect URI, if it has one, is valid: fosite would check it again by rules that
+// know no localhost.
+type authorizeRequest struct{ *fosite.AuthorizeRequest }
+
+// IsRedirectURIValid implements [fosite.AuthorizeRequester].
+func (r *authorizeRequest) IsRedirectURIValid() bool { return r.RedirectURI != nil }
+
+// NewAuthorizeRequest returns a request that is valid in every respect; or an error together with as much of the
+// request as is known. Errors may be sent to the client when IsRedirectURIValid says so, and must be shown to the
+// person otherwise (RFC 6749 §4.1.2.1). The requested scopes and audience are what a person is to be asked for.
+func (p *AuthorizePolicy) NewAuthorizeRequest(ctx context.Context, r *http.Request) (fosite.AuthorizeRequester, error) {
+	request := &authorizeRequest{fosite.NewAuthorizeRequest()}
+	request.SetDefaultResponseMode(fosite.ResponseModeQuery)
+	if err := r.ParseForm(); err != nil {
+		return request, fosite.ErrInvalidRequest.WithHint("The parameters cannot be decoded.")
+	}
+	request.Form = maps.Clone(r.Form)
+	if len(request.Form["client_id"]) > 1 || len(request.Form["redirect_uri"]) > 1 {
+		return request, fosite.ErrInvalidRequest.WithHint("The parameters client_id and redirect_uri must not be given more than once.")
+	}
+	client, err := p.client(ctx, request.Form.Get("client_id"))
+	if err != nil {
+		return request, err
+	}
+	request.Client = client
+	redirectURI, exact, err := matchRedirectURI(request.Form.Get("redirect_uri"), client)
+	if err != nil {
+		return request, err
+	}
+	// From here on the client hears of its mistakes.
+	request.RedirectURI = redirectURI
+	request.Form.Set("redirect_uri", exact)
+	return request, p.check(request.AuthorizeRequest)
+}
+
+func (p *AuthorizePolicy) client(ctx context.Context, id string) (fosite.Client, error) {
+	// RFC 6749 appendix A.1: printable ASCII. Databases disagree about the rest.
+	if id == "" || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return nil, errUnknownClient
+	}
+	client, err := p.Clients.GetClient(ctx, id)
+	if errors.Is(err, fosite.ErrNotFound) {
+		return nil, errUnknownClient
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return client, nil
+}
+
+var errUnknownClient = fosite.ErrInvalidClient.WithHint("The application is not registered here, or has been disabled. Remove this server from the application and add it again, so that it registers anew.")
+
+// check fills in what follows from the parameters, and finds the first thing wrong with them.
+func (p *AuthorizePolicy) check(request *fosite.AuthorizeRequest) error {
+	form := request.Form
+	if len(form["state"]) == 1 && len(form.Get("state")) <= maxState {
+		request.State = form.Get("state")
+	}
+	for _, rule := range []func(url.Values) error{onceEach, bounded, inPlainSight, forCode, checkChallenge} {
+		if err := rule(form); err != nil {
+			return err
+		}
+	}
+	request.ResponseTypes = fosite.Arguments{"code"}
+	client := request.Client
+	types := client.GetResponseTypes()
+	// RFC 7591 §2: a client that names no response types has code.
+	if !client.GetGrantTypes().Has("authorization_code") || len(types) > 0 && !types.Has("code") {
+		return fosite.ErrUnauthorizedClient.WithHint("The client is not registered for the authorization_code grant.")
+	}
+	scopes, err := registeredScopes(client, form.Get("scope"))
+	if err != nil {
+		return err
+	}
+	audience, err := p.Resources.resolve(client, requestedResources(form))
+	if err != nil {
+		return err
+	}
+	request.SetRequestedScopes(scopes)
+	request.SetRequestedAudience(audience)
+	form.Set("scope", strings.Join(scopes, " ")) // what is stored with the code
+	if id, err := uuid.NewV7(); err == nil {     // ordered ids keep the database's index compact
+		request.SetID(id.String())
+	}
+	request.RequestedAt = clock(p.Now).UTC()
+	return nil
+}
+
+// onceEach is RFC 6749 §3.1: parameters must not be included more than once; RFC 8707 §2 excepts resource.
+func onceEach(form url.Values) error {
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		if len(form[name]) > 1 && name != "resource" && name != "audience" {
+			return fosite.ErrInvalidRequest.WithHintf("The parameter %q is given more than once.", name)
+		}
+	}
+	return nil
+}
+
+func bounded(form url.Values) error {
+	if len(form.Get("state")) > maxState {
+		return fosite.ErrInvalidRequest.WithHint("The state is longer than 4 KiB.")
+	}
+	return nil
+}
+
+// inPlainSight refuses requests that come by reference or as an object (RFC 9101 §7, OpenID Connect Core §6.1):
+// what counts is in the URL, where it was checked.
+func inPlainSight(form url.Values) error {
+	switch {
+	case form.Get("request") != "":
+		return fosite.ErrRequestNotSupported
+	case form.Get("request_uri") != "":
+		return fosite.ErrRequestURINotSupported
+	case form.Get("registration") != "":
+		return fosite.ErrRegistrationNotSupported
+	}
+	return nil
+}
+
+// forCode allows the authorization code in the query, and nothing else.
+func forCode(form url.Values) error {
+	switch form.Get("response_type") {
+	case "code":
+	case "":
+		return fosite.ErrInvalidRequest.WithHint("The parameter response_type is missing.")
+	default:
+		return fosite.ErrUnsupportedResponseType.WithHint("Only response_type=code is supported.")
+	}
+	if mode := form.Get("response_mode"); mode != "" && mode != "query" {
+		return fosite.ErrInvalidRequest.WithHint("Only response_mode=query is supported.")
+	}
+	return nil
+}
+
+// checkChallenge demands PKCE with S256 of every client (OAuth 2.1 §4.1.1, RFC 7636 §4.4.1): the challenge is the
+// base64url of a SHA-256, 43 characters.
+func checkChallenge(form url.Values) error {
+	challenge := form.Get("code_challenge")
+	switch {
+	case challenge == "":
+		return fosite.ErrInvalidRequest.WithHint("PKCE is required: send code_challenge and code_challenge_method=S256.")
+	case form.Get("code_challenge_method") != "S256":
+		return fosite.ErrInvalidRequest.WithHint("Only code_challenge_method=S256 is supported; without the parameter it would be plain.")
+	case !isSHA256(challenge):
+		return fosite.ErrInvalidRequest.WithHint("The code_challenge is not the base64url encoding of a SHA-256, which has 43 characters and no padding.")
+	}
+	return nil
+}
+
+func isSHA256(challenge string) bool {
+	decoded, err := base64.RawURLEncoding.Strict().DecodeString(challenge)
+	return err == nil && len(decoded) == 32 && len(challenge) == 43
+}
+
+// registeredScopes are the requested scopes that the client is registered for; all that it is registered for when
+// none is left. Clients ask for scopes that they cannot know to exist here (RFC 6749 §3.3 allows to ignore those).
+func registeredScopes(client fosite.Client, requested string) ([]string, error) {
+	registered := client.GetScopes()
+	var scopes []string
+	for _, scope := range strings.Fields(requested) {
+		if registered.Has(scope) && !slices.Contains(scopes, scope) {
+			scopes = append(scopes, scope)
+		}
+	}
+	if len(scopes) == 0 {
+		scopes = slices.Clone(registered)
+	}
+	if len(scopes) == 0 {
+		return nil, fosite.ErrInvalidScope.WithHint("The client is registered without any scope.")
+	}
+	return scopes, nil
+}
+
+func clock(now func() time.Time) time.Time {
+	if now == nil {
+		return time.Now()
+	}
+	return now()
+}

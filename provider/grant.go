@@ -1,0 +1,223 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+	"github.com/ory/fosite/handler/oauth2"
+	"github.com/ory/fosite/handler/pkce"
+	"github.com/ory/fosite/storage"
+)
+
+// Grants says what people's grants may be for and how long they last. [AuthorizeCodeFactory], [RefreshFactory] and
+// [MachineRefreshFactory] of one composition share it.
+type Grants struct {
+	Resources Resources
+	// AccessTokenLifespan is that of people's access tokens; 0: the fosite.Config's. A client's own goes before.
+	AccessTokenLifespan time.Duration
+	// AbsoluteLifespan ends a grant with all its tokens, counted from the login, however often it is refreshed;
+	// 0: a year.
+	AbsoluteLifespan time.Duration
+	// MachineRefresh lets every confidential client with the client_credentials grant use refresh tokens.
+	MachineRefresh bool
+	Now            func() time.Time // nil: time.Now
+}
+
+// grantStore is what a store must be for grants of people.
+type grantStore interface {
+	oauth2.CoreStorage
+	oauth2.TokenRevocationStorage
+	pkce.PKCERequestStorage
+}
+
+// grantConfig is the part of fosite.Configurator that grants need.
+type grantConfig interface {
+	fosite.AccessTokenLifespanProvider
+	fosite.RefreshTokenLifespanProvider
+	fosite.AuthorizeCodeLifespanProvider
+}
+
+// grantHandler is what the code grant and the refresh grant have in common.
+type grantHandler struct {
+	Grants
+	store    grantStore
+	strategy oauth2.CoreStrategy
+	config   grantConfig
+}
+
+func newGrantHandler(g Grants, config fosite.Configurator, store, strategy any) grantHandler {
+	return grantHandler{g, store.(grantStore), strategy.(oauth2.CoreStrategy), config}
+}
+
+// narrow grants to request what is left of grant: what the client may still have today, less what this request
+// leaves out. The whole grant stays what is requested, and goes on into the refresh token (RFC 6749 §6).
+func (h *grantHandler) narrow(request fosite.AccessRequester, grant fosite.Requester, scope string) error {
+	client := request.GetClient()
+	scopes := intersect(grant.GetGrantedScopes(), client.GetScopes())
+	if wanted := strings.Fields(scope); len(wanted) > 0 {
+		if !containsAll(scopes, wanted) {
+			return fosite.ErrInvalidScope.WithHint("The scope goes beyond what was granted.")
+		}
+		scopes = wanted
+	}
+	audience := slices.DeleteFunc(intersect(grant.GetGrantedAudience(), client.GetAudience()), h.Resources.unknown)
+	if wanted := requestedResources(request.GetRequestForm()); len(wanted) > 0 {
+		narrowed, err := h.Resources.resolve(client, wanted)
+		if err != nil {
+			return err
+		}
+		if !containsAll(audience, narrowed) { // RFC 8707 §2.2
+			return ErrInvalidTarget.WithHint("The resource goes beyond what was granted.")
+		}
+		audience = narrowed
+	}
+	lost := func(now, granted []string) bool { return len(now) == 0 && len(granted) > 0 }
+	if lost(scopes, grant.GetGrantedScopes()) || lost(audience, grant.GetGrantedAudience()) {
+		return fosite.ErrInvalidGrant.WithHint("The client has since lost everything that was granted.")
+	}
+	request.SetRequestedScopes(grant.GetGrantedScopes())
+	request.SetRequestedAudience(grant.GetGrantedAudience())
+	for _, s := range scopes {
+		request.GrantScope(s)
+	}
+	for _, a := range audience {
+		request.GrantAudience(a)
+	}
+	return nil
+}
+
+func intersect(list, with []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return !slices.Contains(with, s) })
+}
+
+func containsAll(list, wanted []string) bool {
+	return !slices.ContainsFunc(wanted, func(s string) bool { return !slices.Contains(list, s) })
+}
+
+// mortalSession is one whose grant has an end; [Session] is.
+type mortalSession interface {
+	GetGrantExpiresAt() time.Time
+	SetGrantExpiresAt(time.Time)
+}
+
+// schedule sets when the tokens of request end: after their lifespans, and never after the grant.
+func (h *grantHandler) schedule(ctx context.Context, request fosite.AccessRequester, grantType fosite.GrantType) {
+	now, client, session := clock(h.Now), request.GetClient(), request.GetSession()
+	var end time.Time
+	if mortal, ok := session.(mortalSession); ok {
+		if mortal.GetGrantExpiresAt().IsZero() {
+			mortal.SetGrantExpiresAt(now.Add(h.absoluteLifespan()))
+		}
+		end = mortal.GetGrantExpiresAt()
+	}
+	lifespan := h.config.GetAccessTokenLifespan(ctx)
+	if session.GetSubject() != "" && h.AccessTokenLifespan > 0 {
+		lifespan = h.AccessTokenLifespan
+	}
+	lifespan = fosite.GetEffectiveLifespan(client, grantType, fosite.AccessToken, lifespan)
+	session.SetExpiresAt(fosite.AccessToken, earlier(now.Add(lifespan), end))
+	lifespan = fosite.GetEffectiveLifespan(client, grantType, fosite.RefreshToken, h.config.GetRefreshTokenLifespan(ctx))
+	switch {
+	case lifespan >= 0:
+		session.SetExpiresAt(fosite.RefreshToken, earlier(now.Add(lifespan), end))
+	case !end.IsZero(): // fosite's -1: the token itself does not expire
+		session.SetExpiresAt(fosite.RefreshToken, end)
+	}
+}
+
+func (h *grantHandler) absoluteLifespan() time.Duration {
+	if h.AbsoluteLifespan == 0 {
+		return 365 * 24 * time.Hour
+	}
+	return h.AbsoluteLifespan
+}
+
+func earlier(t, end time.Time) time.Time {
+	if !end.IsZero() && end.Before(t) {
+		return end
+	}
+	return t
+}
+
+// issue makes an access token, and a refresh token if wanted, in one transaction with consume, which uses up what
+// they are issued for. The errors of consume come back as they are.
+func (h *grantHandler) issue(ctx context.Context, request fosite.AccessRequester, response fosite.AccessResponder, withRefresh bool, consume func(context.Context) error) error {
+	access, accessSignature, err := h.strategy.GenerateAccessToken(ctx, request)
+	if err != nil {
+		return fosite.ErrServerError.WithWrap(err)
+	}
+	var refresh, refreshSignature string
+	if withRefresh {
+		if refresh, refreshSignature, err = h.strategy.GenerateRefreshToken(ctx, request); err != nil {
+			return fosite.ErrServerError.WithWrap(err)
+		}
+	}
+	narrowed := request.Sanitize(nil)
+	err = inTransaction(ctx, h.store, func(ctx context.Context) error {
+		if err := consume(ctx); err != nil {
+			return err
+		}
+		if err := h.store.CreateAccessTokenSession(ctx, accessSignature, narrowed); err != nil || refresh == "" {
+			return err
+		}
+		return h.store.CreateRefreshTokenSession(ctx, refreshSignature, accessSignature, wholeGrant(narrowed))
+	})
+	if err != nil {
+		return err
+	}
+	response.SetAccessToken(access)
+	response.SetTokenType("bearer")
+	response.SetExpiresIn(request.GetSession().GetExpiresAt(fosite.AccessToken).Sub(clock(h.Now)))
+	response.SetScopes(request.GetGrantedScopes())
+	if refresh != "" {
+		response.SetExtra("refresh_token", refresh)
+	}
+	return nil
+}
+
+// wholeGrant is request with everything granted that the grant holds: a refresh token never gets narrower.
+func wholeGrant(request fosite.Requester) fosite.Requester {
+	return &fosite.Request{
+		ID: request.GetID(), RequestedAt: request.GetRequestedAt(), Client: request.GetClient(),
+		RequestedScope: request.GetRequestedScopes(), GrantedScope: request.GetRequestedScopes(),
+		RequestedAudience: request.GetRequestedAudience(), GrantedAudience: request.GetRequestedAudience(),
+		Form: request.GetRequestForm(), Session: request.GetSession(),
+	}
+}
+
+// punishReuse ends the grant whose code or refresh token was used twice (RFC 6749 §4.1.2, RFC 9700 §4.14.2): one of
+// the two users has stolen it. answer is returned once that is done, an outage otherwise.
+func (h *grantHandler) punishReuse(ctx context.Context, requestID string, answer error) error {
+	if err := (&revocationHandler{store: h.store, strategy: h.strategy}).revoke(ctx, requestID); err != nil {
+		return err
+	}
+	return answer
+}
+
+// inTransaction runs fn in a transaction of the store, if it has any. A store that can repeat a transaction which
+// lost against a concurrent one is asked to.
+func inTransaction(ctx context.Context, store any, fn func(context.Context) error) error {
+	if s, ok := store.(interface {
+		InTransaction(context.Context, func(context.Context) error) error
+	}); ok {
+		return s.InTransaction(ctx, fn)
+	}
+	ctx, err := storage.MaybeBeginTx(ctx, store)
+	if err != nil {
+		return err
+	}
+	if err = fn(ctx); err == nil {
+		err = storage.MaybeCommitTx(ctx, store)
+	}
+	if err == nil {
+		return nil
+	}
+	if rollbackErr := storage.MaybeRollbackTx(ctx, store); rollbackErr != nil {
+		return errors.Join(err, rollbackErr)
+	}
+	return err
+}

@@ -1,0 +1,160 @@
+package provider
+
+import (
+	"context"
+	"errors"
+
+	"github.com/ory/fosite"
+	"github.com/ory/fosite/compose"
+)
+
+const refreshToken = "refresh_token"
+
+var (
+	_ fosite.TokenEndpointHandler = (*refreshGrant)(nil)
+	_ fosite.TokenEndpointHandler = (*machineRefresh)(nil)
+)
+
+// RefreshFactory makes the handler of the refresh grant (RFC 6749 §6), in place of
+// compose.OAuth2RefreshTokenGrantFactory. Each refresh token is rotated at its use; a second use by its client, once
+// the store's grace is over, ends the grant.
+func RefreshFactory(g Grants) compose.Factory {
+	return func(config fosite.Configurator, store, strategy any) any {
+		return &refreshGrant{newGrantHandler(g, config, store, strategy)}
+	}
+}
+
+type refreshGrant struct{ grantHandler }
+
+// CanSkipClientAuth implements [fosite.TokenEndpointHandler]: the client is known before its token is looked at.
+func (h *refreshGrant) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool { return false }
+
+// CanHandleTokenEndpointRequest implements [fosite.TokenEndpointHandler].
+func (h *refreshGrant) CanHandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) bool {
+	return r.GetGrantTypes().ExactOne(refreshToken)
+}
+
+var (
+	errUnknownRefresh  = fosite.ErrInvalidGrant.WithHint("The refresh token is not known here as one of this client's; it may have expired or been revoked.")
+	errUsedRefresh     = fosite.ErrInvalidGrant.WithHint("The refresh token was used or revoked before. The whole grant is revoked now; log in again.")
+	errRefreshMissing  = fosite.ErrInvalidRequest.WithHint("The parameter refresh_token is missing.")
+	errNoRefreshClient = fosite.ErrUnauthorizedClient.WithHint("The client is not registered for the refresh_token grant.")
+)
+
+// mayRefresh tells whether the client may use the grant. A machine needs no registration for it where machines get
+// refresh tokens without one.
+func (g Grants) mayRefresh(client fosite.Client) bool {
+	return client.GetGrantTypes().Has(refreshToken) ||
+		g.MachineRefresh && !client.IsPublic() && client.GetGrantTypes().Has(clientCredentials)
+}
+
+// HandleTokenEndpointRequest implements [fosite.TokenEndpointHandler]. It changes nothing, but for the end that
+// reuse puts to a grant.
+func (h *refreshGrant) HandleTokenEndpointRequest(ctx context.Context, request fosite.AccessRequester) error {
+	if !h.CanHandleTokenEndpointRequest(ctx, request) {
+		return fosite.ErrUnknownRequest
+	}
+	client, form := request.GetClient(), request.GetRequestForm()
+	if !h.mayRefresh(client) {
+		return errNoRefreshClient
+	}
+	token := form.Get(refreshToken)
+	if token == "" {
+		return errRefreshMissing
+	}
+	signature := h.strategy.RefreshTokenSignature(ctx, token)
+	if signature == "" {
+		return errUnknownRefresh
+	}
+	grant, err := h.store.GetRefreshTokenSession(ctx, signature, request.GetSession())
+	used := errors.Is(err, fosite.ErrInactiveToken) && grant != nil
+	switch {
+	case errors.Is(err, fosite.ErrNotFound):
+		return errUnknownRefresh
+	case err != nil && !used:
+		return unavailable(err)
+	case grant.GetClient().GetID() != client.GetID(): // RFC 6749 §6; another client's misuse harms nobody
+		return errUnknownRefresh
+	case used:
+		return h.punishReuse(ctx, grant.GetID(), errUsedRefresh)
+	}
+	if err := h.strategy.ValidateRefreshToken(ctx, grant, token); err != nil {
+		return errUnknownRefresh.WithWrap(err)
+	}
+	if mortal, ok := grant.GetSession().(mortalSession); ok {
+		if end := mortal.GetGrantExpiresAt(); !end.IsZero() && !clock(h.Now).Before(end) {
+			return errUnknownRefresh.WithDebug("the grant is over")
+		}
+	}
+	if err := h.narrow(request, grant, form.Get("scope")); err != nil {
+		return err
+	}
+	request.SetID(grant.GetID())
+	request.SetSession(grant.GetSession().Clone())
+	h.schedule(ctx, request, fosite.GrantTypeRefreshToken)
+	return nil
+}
+
+// PopulateTokenEndpointResponse implements [fosite.TokenEndpointHandler].
+func (h *refreshGrant) PopulateTokenEndpointResponse(ctx context.Context, request fosite.AccessRequester, response fosite.AccessResponder) error {
+	if !h.CanHandleTokenEndpointRequest(ctx, request) {
+		return fosite.ErrUnknownRequest
+	}
+	signature := h.strategy.RefreshTokenSignature(ctx, request.GetRequestForm().Get(refreshToken))
+	err := h.issue(ctx, request, response, true, func(ctx context.Context) error {
+		return h.store.RotateRefreshToken(ctx, request.GetID(), signature)
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fosite.ErrInactiveToken): // lost a race without a grace, or against a revocation
+		return h.punishReuse(ctx, request.GetID(), errUsedRefresh)
+	case errors.Is(err, fosite.ErrNotFound):
+		return errUnknownRefresh
+	}
+	return unavailable(err)
+}
+
+// MachineRefreshFactory adds a refresh token to what compose.OAuth2ClientCredentialsGrantFactory issues; put it after
+// that one. RFC 6749 §4.4.3 advises against it: whoever can refresh can as well ask for a new token.
+func MachineRefreshFactory(g Grants) compose.Factory {
+	return func(config fosite.Configurator, store, strategy any) any {
+		return &machineRefresh{newGrantHandler(g, config, store, strategy)}
+	}
+}
+
+// machineRefresh never handles a request itself.
+type machineRefresh struct{ grantHandler }
+
+// CanSkipClientAuth implements [fosite.TokenEndpointHandler]: the grant's own handler insists on authentication.
+func (h *machineRefresh) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool { return true }
+
+// CanHandleTokenEndpointRequest implements [fosite.TokenEndpointHandler].
+func (h *machineRefresh) CanHandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) bool {
+	return r.GetGrantTypes().ExactOne(clientCredentials) && r.GetClient().GetID() != ""
+}
+
+// HandleTokenEndpointRequest implements [fosite.TokenEndpointHandler].
+func (h *machineRefresh) HandleTokenEndpointRequest(ctx context.Context, request fosite.AccessRequester) error {
+	if h.CanHandleTokenEndpointRequest(ctx, request) {
+		h.schedule(ctx, request, fosite.GrantTypeClientCredentials)
+	}
+	return fosite.ErrUnknownRequest
+}
+
+// PopulateTokenEndpointResponse implements [fosite.TokenEndpointHandler]: the access token is there already.
+func (h *machineRefresh) PopulateTokenEndpointResponse(ctx context.Context, request fosite.AccessRequester, response fosite.AccessResponder) error {
+	if !h.CanHandleTokenEndpointRequest(ctx, request) {
+		return fosite.ErrUnknownRequest
+	}
+	token, signature, err := h.strategy.GenerateRefreshToken(ctx, request)
+	if err != nil {
+		return fosite.ErrServerError.WithWrap(err)
+	}
+	accessSignature := h.strategy.AccessTokenSignature(ctx, response.GetAccessToken())
+	if err := h.store.CreateRefreshTokenSession(ctx, signature, accessSignature, request.Sanitize(nil)); err != nil {
+		return unavailable(err)
+	}
+	response.SetExtra(refreshToken, token)
+	return nil
+}

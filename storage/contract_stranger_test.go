@@ -1,0 +1,72 @@
+package storage
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+func TestClientsFromElsewhere(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		newStore := func(t *testing.T) (*Store, *testClock, *clientMap, func(name, clientID string)) {
+			clock := newTestClock()
+			clients := newClientMap(&fosite.DefaultClient{ID: "machine"}, &fosite.DefaultClient{ID: "person"})
+			s := e.store(t, WithClients(clients), WithClock(clock.now))
+			return s, clock, clients, func(name, clientID string) {
+				request := newTestRequest(clientID)
+				request.RequestedAt = clock.now()
+				s.issue(t, name, request)
+			}
+		}
+
+		t.Run("are asked for", func(t *testing.T) {
+			s, _, clients, issue := newStore(t)
+			issue("token", "machine")
+			got, err := s.GetAccessTokenSession(context.Background(), "token", nil)
+			if err != nil || got.GetClient() != clients.clients["machine"] {
+				t.Errorf("client = %v, error %v, want the stranger's own", got, err)
+			}
+		})
+		t.Run("whose tokens are revoked go on afterwards", func(t *testing.T) {
+			s, _, _, issue := newStore(t)
+			issue("bystander", "person")
+			for _, name := range []string{"first", "second", "third"} {
+				issue(name, "machine")
+				wantAlive(t, s, name, true)
+				if err := s.RevokeClient(context.Background(), "machine"); err != nil {
+					t.Fatal(err)
+				}
+				wantAlive(t, s, name, false)
+			}
+			wantAlive(t, s, "bystander", true)
+		})
+		t.Run("whose tokens are revoked up to a time go on afterwards", func(t *testing.T) {
+			s, clock, _, issue := newStore(t)
+			start := clock.now()
+			issue("first", "machine")
+			clock.forward(time.Minute)
+			issue("second", "machine")
+			for _, before := range []time.Time{start.Add(time.Second), start} { // an earlier time brings nothing back
+				if err := s.RevokeClientBefore(context.Background(), "machine", before); err != nil {
+					t.Fatal(err)
+				}
+				wantAlive(t, s, "first", false)
+				wantAlive(t, s, "second", true)
+			}
+			if err := s.RevokeClient(context.Background(), "machine"); err != nil {
+				t.Fatal(err)
+			}
+			wantAlive(t, s, "second", false)
+			issue("third", "machine")
+			wantAlive(t, s, "third", true)
+		})
+		t.Run("that are gone take their tokens with them", func(t *testing.T) {
+			s, _, clients, issue := newStore(t)
+			issue("token", "machine")
+			delete(clients.clients, "machine")
+			wantAccess(t, s, "token", false)
+		})
+	})
+}

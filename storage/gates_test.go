@@ -1,0 +1,316 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+// testClock is moved by hand.
+type testClock struct{ at time.Time }
+
+func newTestClock() *testClock { return &testClock{time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)} }
+
+func (c *testClock) now() time.Time          { return c.at }
+func (c *testClock) forward(d time.Duration) { c.at = c.at.Add(d) }
+
+// authenticated is a request of a client that has proved its identity with its secret, as provider leaves it.
+func (s *Store) authenticated(t *testing.T, clientID string) *fosite.Request {
+	t.Helper()
+	client, err := s.GetClient(context.Background(), clientID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own(client).AuthenticatedWith([]byte(fastHash + clientID))
+	request := newTestRequest(clientID)
+	request.Client, request.RequestedAt = client, s.now()
+	request.Session = &fosite.DefaultSession{Subject: "subject of " + clientID}
+	return request
+}
+
+// issue stores an access token, a refresh token and a code for request, under signatures that start with name.
+func (s *Store) issue(t *testing.T, name string, request *fosite.Request) {
+	t.Helper()
+	ctx := context.Background()
+	for _, err := range []error{
+		s.CreateAuthorizeCodeSession(ctx, name, request),
+		s.CreateAccessTokenSession(ctx, name, request),
+		s.CreateRefreshTokenSession(ctx, name, name, request),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// wantAlive checks that whatever was issued under name counts, or that none of it does.
+func wantAlive(t *testing.T, s *Store, name string, want bool) {
+	t.Helper()
+	ctx := context.Background()
+	_, accessErr := s.GetAccessTokenSession(ctx, name, nil)
+	_, refreshErr := s.GetRefreshTokenSession(ctx, name, nil)
+	_, codeErr := s.GetAuthorizeCodeSession(ctx, name, nil)
+	for _, kind := range []struct {
+		name      string
+		got, dead error
+	}{
+		{"access token", accessErr, fosite.ErrNotFound},
+		{"refresh token", refreshErr, fosite.ErrInactiveToken},
+		{"code", codeErr, fosite.ErrInvalidatedAuthorizeCode},
+	} {
+		wanted := kind.dead
+		if want {
+			wanted = nil
+		}
+		if kind.got != wanted {
+			t.Errorf("%s %q: error %v, want %v", kind.name, name, kind.got, wanted)
+		}
+	}
+}
+
+// gate is a way to end what was issued to the client machine.
+type gate struct {
+	name  string
+	close func(ctx context.Context, s *Store, clock *testClock, request *fosite.Request) error
+	// inFlight: it also ends what is stored afterwards for a request that had authenticated before.
+	inFlight bool
+}
+
+var gateTable = []gate{
+	{"the grant is revoked", func(ctx context.Context, s *Store, _ *testClock, r *fosite.Request) error {
+		return s.RevokeGrant(ctx, r.ID)
+	}, false},
+	{"a refresh token of the grant is revoked", func(ctx context.Context, s *Store, _ *testClock, r *fosite.Request) error {
+		return s.RevokeRefreshToken(ctx, r.ID)
+	}, false},
+	{"an access token is revoked by its public name", func(ctx context.Context, s *Store, _ *testClock, r *fosite.Request) error {
+		return s.RevokeTokenID(ctx, "machine", TokenID("before"))
+	}, false},
+	{"a refresh token is revoked by its signature", func(ctx context.Context, s *Store, _ *testClock, r *fosite.Request) error {
+		_, _, err := s.RevokeSignature(ctx, fosite.RefreshToken, "before")
+		return err
+	}, false},
+	{"everything of the subject is revoked", func(ctx context.Context, s *Store, _ *testClock, r *fosite.Request) error {
+		_, err := s.RevokeSubject(ctx, "subject of machine", "")
+		return err
+	}, false},
+	{"everything of the subject at the client is revoked", func(ctx context.Context, s *Store, _ *testClock, r *fosite.Request) error {
+		_, err := s.RevokeSubject(ctx, "subject of machine", "machine")
+		return err
+	}, false},
+	{"everything of the client is revoked", func(ctx context.Context, s *Store, _ *testClock, _ *fosite.Request) error {
+		return s.RevokeClient(ctx, "machine")
+	}, true},
+	{"everything issued before now is revoked", func(ctx context.Context, s *Store, clock *testClock, _ *fosite.Request) error {
+		return s.RevokeClientBefore(ctx, "machine", clock.now().Add(time.Nanosecond))
+	}, true},
+	{"everything of the secret is revoked", func(ctx context.Context, s *Store, _ *testClock, _ *fosite.Request) error {
+		return s.RevokeSecret(ctx, "machine", "secret-of-machine")
+	}, true},
+	{"the secret is deleted with its tokens", func(ctx context.Context, s *Store, _ *testClock, _ *fosite.Request) error {
+		return s.DeleteSecret(ctx, "machine", "secret-of-machine", true)
+	}, true},
+	{"the client is disabled", func(ctx context.Context, s *Store, _ *testClock, _ *fosite.Request) error {
+		_, err := s.SetClientStatus(ctx, "machine", StatusDisabled, 0)
+		return err
+	}, true},
+	{"the client has expired", func(ctx context.Context, s *Store, clock *testClock, _ *fosite.Request) error {
+		client, err := s.FindClient(ctx, "machine")
+		if err != nil {
+			return err
+		}
+		client.ExpiresAt = clock.now()
+		return s.UpdateClient(ctx, client)
+	}, true},
+	{"the client is deleted", func(ctx context.Context, s *Store, _ *testClock, _ *fosite.Request) error {
+		return s.DeleteClient(ctx, "machine")
+	}, true},
+}
+
+func TestGates(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		for _, g := range gateTable {
+			t.Run("when "+g.name, func(t *testing.T) {
+				t.Parallel()
+				ctx, clock := context.Background(), newTestClock()
+				s := e.storeWithClients(t, WithClock(clock.now))
+				before, bystander, inFlight := s.authenticated(t, "machine"), s.authenticated(t, "person"), s.authenticated(t, "machine")
+				s.issue(t, "before", before)
+				s.issue(t, "bystander", bystander)
+				wantAlive(t, s, "before", true)
+				if err := g.close(ctx, s, clock, before); err != nil {
+					t.Fatal(err)
+				}
+				wantAlive(t, s, "before", false)
+				wantAlive(t, s, "bystander", true)
+				s.issue(t, "the same grant", before) // by a code or a refresh that was under way
+				wantAlive(t, s, "the same grant", false)
+				s.issue(t, "in flight", inFlight)
+				wantAlive(t, s, "in flight", !g.inFlight)
+			})
+		}
+	})
+}
+
+func TestWhatIsIssuedAfterARevocationCounts(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		ctx, clock := context.Background(), newTestClock()
+		s := e.storeWithClients(t, WithClock(clock.now))
+		for i, revoke := range []func() error{
+			func() error { return s.RevokeClient(ctx, "machine") },
+			func() error { return s.RevokeSecret(ctx, "machine", "secret-of-machine") },
+			func() error { return s.RevokeClient(ctx, "machine") },
+			func() error { return s.RevokeClientBefore(ctx, "machine", clock.now()) },
+			func() error { _, err := s.RevokeSubject(ctx, "subject of machine", ""); return err },
+		} {
+			name := fmt.Sprint(i)
+			if err := revoke(); err != nil {
+				t.Fatal(err)
+			}
+			s.issue(t, name, s.authenticated(t, "machine"))
+			wantAlive(t, s, name, true)
+			clock.forward(time.Second)
+		}
+		for i := range 4 {
+			wantAlive(t, s, fmt.Sprint(i), false)
+		}
+	})
+}
+
+func TestTokensOfAnotherSecretSurvive(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		ctx, s := context.Background(), e.storeWithClients(t)
+		second := &ClientSecret{ID: "second", Hash: []byte(fastHash + "second")}
+		if err := s.AddSecret(ctx, "machine", second, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		s.issue(t, "first", s.authenticated(t, "machine"))
+		request := s.authenticated(t, "machine")
+		own(request.Client).AuthenticatedWith(second.Hash)
+		s.issue(t, "second", request)
+		if err := s.RevokeSecret(ctx, "machine", "secret-of-machine"); err != nil {
+			t.Fatal(err)
+		}
+		wantAlive(t, s, "first", false)
+		wantAlive(t, s, "second", true)
+		// Rotation ends a secret, not the tokens it has brought: 14 days of work would stop at once.
+		if err := s.DeleteSecret(ctx, "machine", "second", false); err != nil {
+			t.Fatal(err)
+		}
+		wantAlive(t, s, "second", true)
+	})
+}
+
+func TestDisabledClientComesBackWithItsTokens(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		ctx, s := context.Background(), e.storeWithClients(t)
+		s.issue(t, "token", s.authenticated(t, "machine"))
+		for _, status := range []Status{StatusDisabled, StatusActive} {
+			if _, err := s.SetClientStatus(ctx, "machine", status, 0); err != nil {
+				t.Fatal(err)
+			}
+			wantAlive(t, s, "token", status == StatusActive)
+		}
+	})
+}
+
+func TestRevocationBeforeATimeIsExact(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		ctx, clock := context.Background(), newTestClock()
+		s, start := e.storeWithClients(t, WithClock(clock.now)), clock.now()
+		for _, name := range []string{"first", "second", "third"} {
+			s.issue(t, name, s.authenticated(t, "machine"))
+			clock.forward(time.Minute)
+		}
+		for _, c := range []struct {
+			before time.Time
+			alive  [3]bool
+		}{
+			{start, [3]bool{true, true, true}},
+			{start.Add(time.Minute), [3]bool{false, true, true}},
+			{start, [3]bool{false, true, true}}, // an earlier time brings nothing back
+			{start.Add(time.Minute + time.Nanosecond), [3]bool{false, false, true}},
+		} {
+			if err := s.RevokeClientBefore(ctx, "machine", c.before); err != nil {
+				t.Fatal(err)
+			}
+			for i, name := range []string{"first", "second", "third"} {
+				wantAlive(t, s, name, c.alive[i])
+			}
+		}
+	})
+}
+
+func TestRevokingWhatDoesNotExistIsNotFound(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		ctx, s := context.Background(), e.storeWithClients(t)
+		if err := s.DeleteClient(ctx, "person"); err != nil {
+			t.Fatal(err)
+		}
+		for what, err := range map[string]error{
+			"an unknown client":                 s.RevokeClient(ctx, "nobody"),
+			"a deleted client":                  s.RevokeClient(ctx, "person"),
+			"an unknown client, before":         s.RevokeClientBefore(ctx, "nobody", time.Now()),
+			"a secret of another client":        s.RevokeSecret(ctx, "person", "secret-of-machine"),
+			"a token nobody has":                s.RevokeTokenID(ctx, "machine", TokenID("never issued")),
+			"a token name that is none":         s.RevokeTokenID(ctx, "machine", "%"),
+			"an unknown client that is deleted": s.DeleteClient(ctx, "nobody"),
+			"a client that was deleted before":  s.DeleteClient(ctx, "person"),
+		} {
+			if err != fosite.ErrNotFound {
+				t.Errorf("%s: error = %v, want ErrNotFound", what, err)
+			}
+		}
+	})
+}
+
+// countingWriter counts what reaches the database.
+type countingWriter struct {
+	writer
+	statements, rows int64
+}
+
+func (w *countingWriter) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	n, err := w.writer.exec(ctx, query, args...)
+	w.statements++
+	w.rows += n
+	return n, err
+}
+
+func (w *countingWriter) write(context.Context, func(context.Context, queryer) error) error {
+	return fmt.Errorf("more than one statement")
+}
+
+func TestRevokingAClientChangesOneRowHoweverManyTokensItHas(t *testing.T) {
+	const tokens = 10_000
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		ctx, s := context.Background(), e.storeWithClients(t)
+		request := s.authenticated(t, "machine")
+		request.Form.Set("grant_type", "client_credentials")
+		if err := s.InTransaction(ctx, func(ctx context.Context) error {
+			for i := range tokens {
+				if err := s.CreateAccessTokenSession(ctx, fmt.Sprint(i), request); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		counting := &countingWriter{writer: s.writer}
+		s.writer = counting
+		if err := s.RevokeClient(ctx, "machine"); err != nil {
+			t.Fatal(err)
+		}
+		if counting.statements != 1 || counting.rows != 1 {
+			t.Errorf("%d statements changed %d rows, want one and one", counting.statements, counting.rows)
+		}
+		for i := 0; i < tokens; i += tokens / 10 {
+			wantAccess(t, s, fmt.Sprint(i), false)
+		}
+		wantAccess(t, s, fmt.Sprint(tokens-1), false)
+	})
+}

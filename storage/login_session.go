@@ -1,0 +1,74 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+// CreateLoginSession keeps that a browser, which holds token, is logged in as subject until expiresAt. data is the
+// caller's. Only the hash of token is stored.
+func (s *Store) CreateLoginSession(ctx context.Context, token, subject string, data []byte, expiresAt time.Time) error {
+	if token == "" || subject == "" {
+		return errors.New("storage: refusing to store a login session without a token or a subject")
+	}
+	now := millis(s.now())
+	return s.write(ctx, func(ctx context.Context, q queryer) error {
+		if _, err := q.ExecContext(ctx, `DELETE FROM login_sessions WHERE expires_at <= ?`, now); err != nil {
+			return fmt.Errorf("storage: delete expired login sessions: %w", err)
+		}
+		_, err := q.ExecContext(ctx, `INSERT INTO login_sessions (token_hash, subject, data, created_at, seen_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
+			signatureHash(token), subject, string(data), now, now, millis(expiresAt))
+		if err != nil {
+			return fmt.Errorf("storage: store a login session: %w", err)
+		}
+		return nil
+	})
+}
+
+// FindLoginSession reads a browser's session, and when it was last seen ([Store.TouchLoginSession]). It answers
+// [fosite.ErrNotFound] when there is none or it has expired.
+func (s *Store) FindLoginSession(ctx context.Context, token string) (data []byte, seenAt time.Time, err error) {
+	if token == "" {
+		return nil, time.Time{}, fosite.ErrNotFound
+	}
+	var stored string
+	var seen int64
+	err = s.read(ctx).QueryRowContext(ctx, `SELECT data, seen_at FROM login_sessions WHERE token_hash = ? AND expires_at > ?`,
+		signatureHash(token), millis(s.now())).Scan(&stored, &seen)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, time.Time{}, fosite.ErrNotFound
+	}
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("storage: read a login session: %w", err)
+	}
+	return []byte(stored), fromMillis(seen), nil
+}
+
+// TouchLoginSession notes that a browser was seen now.
+func (s *Store) TouchLoginSession(ctx context.Context, token string) error {
+	if _, err := s.exec(ctx, `UPDATE login_sessions SET seen_at = ? WHERE token_hash = ?`, millis(s.now()), signatureHash(token)); err != nil {
+		return fmt.Errorf("storage: touch a login session: %w", err)
+	}
+	return nil
+}
+
+// DeleteLoginSession logs a browser out. One that is not logged in is no error.
+func (s *Store) DeleteLoginSession(ctx context.Context, token string) error {
+	if _, err := s.exec(ctx, `DELETE FROM login_sessions WHERE token_hash = ?`, signatureHash(token)); err != nil {
+		return fmt.Errorf("storage: delete a login session: %w", err)
+	}
+	return nil
+}
+
+// endSessions logs every browser of a person out.
+func (s *Store) endSessions(ctx context.Context, subject string) error {
+	if _, err := s.exec(ctx, `DELETE FROM login_sessions WHERE subject = ?`, subject); err != nil {
+		return fmt.Errorf("storage: delete the login sessions of a person: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"gorm.io/driver/sqlite"
+)
+
+func TestSchemaChecks(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		ctx, store := soon(t), New(openPool(t, e.dialector(t)()))
+		if err := store.CheckSchema(ctx); err == nil || !strings.Contains(err.Error(), "fosite-mcp migrate up") {
+			t.Errorf("an empty database: error = %v, want one that names the command", err)
+		}
+		for range 2 { // the second time there is nothing to do
+			if err := store.Migrate(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := store.CheckSchema(ctx); err != nil {
+			t.Errorf("a migrated database: %v", err)
+		}
+		list, err := store.Migrations(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, m := range list {
+			if m.Version != int64(i+1) || m.AppliedAt.IsZero() || m.Name == "" {
+				t.Errorf("migration %d: %+v, want it applied", i+1, m)
+			}
+		}
+	})
+}
+
+func TestNewerSchemaIsRefused(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		ctx, store := soon(t), e.store(t)
+		_, err := store.db.ExecContext(ctx, `INSERT INTO `+versionTable+` (version_id, is_applied) VALUES (?, ?)`, 999, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, err := range map[string]error{"Migrate": store.Migrate(ctx), "CheckSchema": store.CheckSchema(ctx)} {
+			if !errors.Is(err, errNewerSchema) || !strings.Contains(err.Error(), "999") {
+				t.Errorf("%s: error = %v, want that version 999 is newer", what, err)
+			}
+		}
+	})
+}
+
+func TestBothEnginesHaveTheSameMigrations(t *testing.T) {
+	var names [2][]string
+	for i, folder := range []string{"migrations/sqlite", "migrations/postgres"} {
+		entries, err := migrations.ReadDir(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			names[i] = append(names[i], entry.Name())
+		}
+	}
+	if strings.Join(names[0], " ") != strings.Join(names[1], " ") {
+		t.Errorf("SQLite has %v, PostgreSQL has %v", names[0], names[1])
+	}
+}
+
+func TestConcurrentMigrationsAllSucceed(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		open := e.dialector(t)
+		stores, errs := make([]*Store, 8), make([]error, 8)
+		for i := range stores {
+			stores[i] = New(openPool(t, open()))
+		}
+		var done sync.WaitGroup
+		for i, store := range stores {
+			done.Go(func() { errs[i] = store.Migrate(soon(t)) })
+		}
+		done.Wait()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		if err := stores[0].CheckSchema(soon(t)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// migrateFile makes this test program migrate a file and do nothing else.
+const migrateFile = "STORAGE_TEST_MIGRATE_FILE"
+
+func TestProcessesMigrateOneNewFileTogether(t *testing.T) {
+	if path := os.Getenv(migrateFile); path != "" {
+		if err := New(openPool(t, sqlite.Open("file:"+path+sqliteSettings))).Migrate(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	path := filepath.Join(t.TempDir(), "shared.db")
+	outputs, errs := make([][]byte, 4), make([]error, 4)
+	var done sync.WaitGroup
+	for i := range outputs {
+		done.Go(func() {
+			process := exec.CommandContext(soon(t), os.Args[0], "-test.run=^"+t.Name()+"$")
+			process.Env = append(os.Environ(), migrateFile+"="+path)
+			outputs[i], errs[i] = process.CombinedOutput()
+		})
+	}
+	done.Wait()
+	for i, err := range errs {
+		if err != nil {
+			t.Errorf("process %d: %v\n%s", i, err, outputs[i])
+		}
+	}
+	if err := New(openPool(t, sqlite.Open("file:"+path+sqliteSettings))).CheckSchema(soon(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMigrationThatFailsIsAnError(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		ctx, store := soon(t), New(openPool(t, e.dialector(t)()))
+		if _, err := store.db.pool.ExecContext(ctx, "CREATE TABLE clients (theirs TEXT)"); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Migrate(ctx); err == nil || !strings.Contains(err.Error(), "clients") {
+			t.Errorf("error = %v, want that the table clients exists", err)
+		}
+		if err := store.CheckSchema(ctx); err == nil {
+			t.Error("the schema passes for complete")
+		}
+	})
+}

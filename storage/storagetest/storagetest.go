@@ -1,0 +1,141 @@
+// Package storagetest checks that a store keeps fosite's storage contract, what fosite's interfaces do not say
+// included: what must come back with an error, what must outlive its own deletion, and who wins a race.
+//
+// Call [Run] from a test, with a function that makes an empty store; it works on any store:
+//
+//	func TestConformance(t *testing.T) {
+//		storagetest.Run(t, func(t *testing.T, setup storagetest.Setup) storagetest.Storage {
+//			store := mystore.New(…)
+//			for _, client := range setup.Clients {
+//				store.Put(client)
+//			}
+//			return store
+//		})
+//	}
+//
+// What a store can do beyond [Storage] (transactions, pushed authorization requests, OpenID Connect, RFC 7523 keys)
+// is found by type assertion, as fosite does it, and tested too. A store that lets a rotated refresh token work for
+// a while is also handed to [RunGrace].
+//
+// Races run hundreds of rounds; with go test -short a tenth of them. Use the race detector.
+package storagetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v3"
+	"github.com/ory/fosite"
+	"github.com/ory/fosite/handler/oauth2"
+	"github.com/ory/fosite/handler/openid"
+	"github.com/ory/fosite/handler/pkce"
+	"github.com/ory/fosite/handler/rfc7523"
+	fositestorage "github.com/ory/fosite/storage"
+)
+
+// Storage is what every store must implement.
+type Storage interface {
+	fosite.Storage
+	oauth2.CoreStorage
+	oauth2.TokenRevocationStorage
+	pkce.PKCERequestStorage
+}
+
+// Setup is what a test wants of the store it runs on.
+type Setup struct {
+	// Clients are registered, and no others.
+	Clients []*fosite.DefaultClient
+	// Sessions are the types of sessions that will be stored, as pointers to zero values; one of them is no type of
+	// fosite's. A store that knows only its own type cannot pass.
+	Sessions []fosite.Session
+	// RefreshGrace is how long a refresh token goes on working after it was rotated. Zero, always so in Run: it is
+	// inactive at once.
+	RefreshGrace time.Duration
+	// Keys are trusted for the RFC 7523 authorization grant. A store without rfc7523.RFC7523KeyStorage ignores them.
+	Keys []TrustedKey
+}
+
+// TrustedKey is a public key of an issuer, for assertions about a subject.
+type TrustedKey struct {
+	Issuer, Subject string
+	Key             jose.JSONWebKey
+	Scopes          []string
+}
+
+// NewStore makes an empty store, and has it closed by t.Cleanup. Several tests share it at the same time.
+type NewStore func(t *testing.T, setup Setup) Storage
+
+type testCase struct {
+	rule string
+	test func(t *testing.T, store Storage)
+}
+
+// Run tests the whole contract: RunRules and RunRaces.
+func Run(t *testing.T, newStore NewStore) {
+	RunRules(t, newStore)
+	RunRaces(t, newStore)
+}
+
+// RunRaces tests what only shows when many use one code, token or assertion at the same time. It takes seconds.
+func RunRaces(t *testing.T, newStore NewStore) {
+	runCases(t, "Races", newStore, standardSetup(), raceCases)
+}
+
+// RunRules tests one rule after the other, without races.
+func RunRules(t *testing.T, newStore NewStore) {
+	probe := newStore(t, standardSetup())
+	groups := []struct {
+		name  string
+		cases []testCase
+	}{
+		{"Clients", clientCases},
+		{"AccessTokens", accessTokenCases},
+		{"RefreshTokens", refreshTokenCases},
+		{"AuthorizeCodes", authorizeCodeCases},
+		{"PKCE", pkceCases},
+		{"RoundTrip", roundTripCases()},
+		{"Revocation", revocationCases},
+	}
+	for _, group := range groups {
+		runCases(t, group.name, newStore, standardSetup(), group.cases)
+	}
+	if _, ok := probe.(fositestorage.Transactional); ok {
+		runCases(t, "Transactions", newStore, standardSetup(), transactionCases)
+	}
+	if _, ok := probe.(fosite.PARStorage); ok {
+		runCases(t, "PushedAuthorization", newStore, standardSetup(), pushedCases)
+	}
+	if _, ok := probe.(openid.OpenIDConnectRequestStorage); ok {
+		runCases(t, "OpenIDConnect", newStore, standardSetup(), openIDCases)
+	}
+	if _, ok := probe.(rfc7523.RFC7523KeyStorage); ok {
+		runCases(t, "AssertionKeys", newStore, standardSetup(), assertionKeyCases)
+	}
+}
+
+// RunGrace tests, beside Run, a store that honours Setup.RefreshGrace.
+func RunGrace(t *testing.T, newStore NewStore) {
+	setup := standardSetup()
+	setup.RefreshGrace = time.Hour
+	runCases(t, "Grace", newStore, setup, graceCases)
+}
+
+func runCases(t *testing.T, name string, newStore NewStore, setup Setup, cases []testCase) {
+	t.Run(name, func(t *testing.T) {
+		store := newStore(t, setup)
+		for _, c := range cases {
+			t.Run(c.rule, func(t *testing.T) {
+				t.Parallel()
+				c.test(t, store)
+			})
+		}
+	})
+}
+
+// rounds is how often a race is run.
+func rounds(n int) int {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}

@@ -1,0 +1,183 @@
+package storage
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+// TokenStatus is what a token list says about a token. A token of a client that is disabled keeps its status: it is
+// what the token will be when the client is enabled again.
+type TokenStatus string
+
+const (
+	TokenActive  TokenStatus = "active"
+	TokenRevoked TokenStatus = "revoked"
+	TokenExpired TokenStatus = "expired"
+)
+
+// TokenInfo is what is known about an issued access token; the token itself is not stored.
+type TokenInfo struct {
+	ID         string // see [TokenID]
+	Scope      []string
+	Audience   []string
+	Subject    string
+	SecretID   string // the secret it was issued with, if any
+	IssuedAt   time.Time
+	ExpiresAt  time.Time // zero: after the server's lifespan
+	LastUsedAt time.Time // coarse; zero: not yet
+	Status     TokenStatus
+}
+
+// TokenFilter says which tokens [Store.ListTokens] returns. The zero value means the first page of all.
+type TokenFilter struct {
+	Active *bool // nil: both
+	After  TokenCursor
+	Limit  int // default 50
+}
+
+// TokenCursor is the place after a token, newest first. Its zero value is the start.
+type TokenCursor struct {
+	IssuedAt int64  `json:"t"`
+	ID       string `json:"id"`
+}
+
+// dead is true for a token that was revoked by whatever means; see gates.
+const deadToken = `(t.revoked_at IS NOT NULL OR g.revoked_at IS NOT NULL
+	OR t.epoch <> COALESCE(c.epoch, 0) + COALESCE(x.epoch, 0) OR t.issued_at < COALESCE(c.revoked_before, 0))`
+
+const selectTokens = `SELECT t.signature, t.scope, t.audience, t.subject, t.secret_id, t.issued_at, t.expires_at, t.last_used_at,
+	CASE WHEN ` + deadToken + ` THEN 1 ELSE 0 END
+	FROM access_tokens t
+	LEFT JOIN clients c ON c.id = t.client_id
+	LEFT JOIN client_secrets x ON x.id = t.secret_id
+	LEFT JOIN grants g ON g.id = t.request_id
+	WHERE `
+
+// ListTokens returns access tokens of a client, newest first, and whether there are more.
+func (s *Store) ListTokens(ctx context.Context, clientID string, filter TokenFilter) (tokens []TokenInfo, more bool, err error) {
+	if filter.Limit <= 0 {
+		filter.Limit = 50
+	}
+	now := millis(s.now())
+	where, args := []string{"t.client_id = ?"}, []any{clientID}
+	if filter.After.ID != "" {
+		hash, err := tokenHash(filter.After.ID)
+		if err != nil {
+			return nil, false, fmt.Errorf("storage: the cursor names no token: %w", err)
+		}
+		where, args = append(where, "(t.issued_at, t.signature) < (?, ?)"), append(args, filter.After.IssuedAt, hash)
+	}
+	if filter.Active != nil {
+		condition := `NOT ` + deadToken + ` AND (t.expires_at IS NULL OR t.expires_at > ?)`
+		if !*filter.Active {
+			condition = `NOT (` + condition + `)`
+		}
+		where, args = append(where, condition), append(args, now)
+	}
+	query := selectTokens + strings.Join(where, " AND ") + ` ORDER BY t.issued_at DESC, t.signature DESC LIMIT ?`
+	rows, err := s.read(ctx).QueryContext(ctx, query, append(args, filter.Limit+1)...)
+	if err != nil {
+		return nil, false, fmt.Errorf("storage: list tokens: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		token, err := scanToken(rows, now)
+		if err != nil {
+			return nil, false, fmt.Errorf("storage: list tokens: %w", err)
+		}
+		tokens = append(tokens, token)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, false, fmt.Errorf("storage: list tokens: %w", err)
+	}
+	if len(tokens) > filter.Limit {
+		return tokens[:filter.Limit], true, nil
+	}
+	return tokens, false, nil
+}
+
+func scanToken(rows *sql.Rows, now int64) (token TokenInfo, err error) {
+	var hash []byte
+	var scope, audience string
+	var subject, secretID sql.NullString
+	var issuedAt, revoked int64
+	var expiresAt, lastUsedAt sql.NullInt64
+	if err := rows.Scan(&hash, &scope, &audience, &subject, &secretID, &issuedAt, &expiresAt, &lastUsedAt, &revoked); err != nil {
+		return token, err
+	}
+	token = TokenInfo{
+		ID: tokenID(hash), Scope: unpackList(scope), Audience: unpackList(audience), Subject: subject.String, SecretID: secretID.String,
+		IssuedAt: fromMillis(issuedAt), ExpiresAt: fromNullMillis(expiresAt), LastUsedAt: fromNullMillis(lastUsedAt), Status: TokenActive,
+	}
+	switch {
+	case revoked == 1:
+		token.Status = TokenRevoked
+	case expiresAt.Valid && expiresAt.Int64 <= now:
+		token.Status = TokenExpired
+	}
+	return token, nil
+}
+
+// RevokeTokenID ends an access token of a client by its public name ([TokenID]) together with the grant it was issued
+// under: a refresh token of the same grant would only bring it back. It answers [fosite.ErrNotFound] when the client
+// has no such token.
+func (s *Store) RevokeTokenID(ctx context.Context, clientID, id string) error {
+	hash, err := tokenHash(id)
+	if err != nil || len(hash) != sha256.Size {
+		return fosite.ErrNotFound
+	}
+	return s.InTransaction(ctx, func(ctx context.Context) error {
+		requestID, owner, err := s.findToken(ctx, "access_tokens", hash)
+		if err != nil {
+			return err
+		}
+		if owner != clientID {
+			return fosite.ErrNotFound
+		}
+		return s.RevokeGrant(ctx, requestID)
+	})
+}
+
+// RevokeSignature ends the token with this signature, access or refresh token, and everything issued under the same
+// grant, whatever state the token or its client is in. It returns the client and the [TokenID] of the token, and
+// [fosite.ErrNotFound] when there is no such token.
+func (s *Store) RevokeSignature(ctx context.Context, kind fosite.TokenType, signature string) (clientID, id string, err error) {
+	table := "access_tokens"
+	if kind == fosite.RefreshToken {
+		table = "refresh_tokens"
+	}
+	if signature == "" {
+		return "", "", fosite.ErrNotFound
+	}
+	hash := signatureHash(signature)
+	err = s.InTransaction(ctx, func(ctx context.Context) error {
+		requestID, owner, err := s.findToken(ctx, table, hash)
+		if err != nil {
+			return err
+		}
+		clientID = owner
+		return s.RevokeGrant(ctx, requestID)
+	})
+	if err != nil {
+		return "", "", err
+	}
+	return clientID, tokenID(hash), nil
+}
+
+func (s *Store) findToken(ctx context.Context, table string, hash []byte) (requestID, clientID string, err error) {
+	err = s.read(ctx).QueryRowContext(ctx, `SELECT request_id, client_id FROM `+table+` WHERE signature = ?`, hash).Scan(&requestID, &clientID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", "", fosite.ErrNotFound
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("storage: read a token: %w", err)
+	}
+	return requestID, clientID, nil
+}

@@ -1,0 +1,103 @@
+package storage
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// usage remembers in memory what was used since the last [Store.FlushUsage], so that a token request or an
+// introspection costs no write. The zero value is ready.
+type usage struct {
+	mu   sync.Mutex
+	seen [usedKinds]map[string]int64 // key → Unix milliseconds
+}
+
+type usedKind int
+
+const (
+	usedClients usedKind = iota
+	usedSecrets
+	usedTokens // by signature hash
+	usedAdminKeys
+	usedKinds
+)
+
+// usageLimit bounds each map. What does not fit is noted the next time it is used.
+const usageLimit = 100_000
+
+// usageResolution is how coarse the times of last use are: a newer one is not written before this has passed.
+const usageResolution = 5 * time.Minute
+
+func (u *usage) note(kind usedKind, key string, now int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.seen[kind] == nil {
+		u.seen[kind] = make(map[string]int64)
+	}
+	if _, known := u.seen[kind][key]; known || len(u.seen[kind]) < usageLimit {
+		u.seen[kind][key] = now
+	}
+}
+
+func (u *usage) take() (seen [usedKinds]map[string]int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	seen, u.seen = u.seen, [usedKinds]map[string]int64{}
+	return seen
+}
+
+// TokenUsed notes that the access token of this [TokenID] was used just now. It costs no database access.
+func (s *Store) TokenUsed(id string) {
+	if hash, err := tokenHash(id); err == nil && len(hash) == sha256.Size {
+		s.usage.note(usedTokens, string(hash), millis(s.now()))
+	}
+}
+
+var usageStatements = [usedKinds]string{
+	usedClients:   `UPDATE clients SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at <= ?)`,
+	usedSecrets:   `UPDATE client_secrets SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at <= ?)`,
+	usedTokens:    `UPDATE access_tokens SET last_used_at = ? WHERE signature = ? AND (last_used_at IS NULL OR last_used_at <= ?)`,
+	usedAdminKeys: `UPDATE admin_keys SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at <= ?)`,
+}
+
+// FlushUsage writes the times of last use that were noted since the last call. Call it every minute or so, and before
+// the program ends. What cannot be written is lost, and only that.
+func (s *Store) FlushUsage(ctx context.Context) error {
+	var errs []error
+	for kind, seen := range s.usage.take() {
+		errs = append(errs, s.writeUsage(ctx, usedKind(kind), seen))
+	}
+	return errors.Join(errs...)
+}
+
+// usageBatch keeps each transaction short: on SQLite all other writes wait for it.
+const usageBatch = 500
+
+func (s *Store) writeUsage(ctx context.Context, kind usedKind, seen map[string]int64) error {
+	// In order, so that two replicas that write the same rows do not lock each other out.
+	keys := slices.Sorted(maps.Keys(seen))
+	for batch := range slices.Chunk(keys, usageBatch) {
+		err := s.write(ctx, func(ctx context.Context, q queryer) error {
+			for _, key := range batch {
+				var id any = key
+				if kind == usedTokens {
+					id = []byte(key)
+				}
+				if _, err := q.ExecContext(ctx, usageStatements[kind], seen[key], id, seen[key]-usageResolution.Milliseconds()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("storage: write times of last use: %w", err)
+		}
+	}
+	return nil
+}
