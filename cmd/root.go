@@ -91,7 +91,7 @@ token, people log in through a browser, and every token can be taken back.`,
 // commands is every command of the program.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{a.serveCommand(), a.demoCommand(), a.migrateCommand(), a.cleanUpCommand(), a.clientCommand(), a.tokenCommand(),
-		a.auditCommand(), a.adminKeyCommand()}
+		a.userCommand(), a.consentCommand(), a.auditCommand(), a.adminKeyCommand()}
 }
 
 // wrapArgs makes wrong arguments, and commands that exist only as a group, a usage error throughout.

@@ -5,23 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
 	"fosite-mcp/config"
-	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/admin"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
-
-	"github.com/gorilla/mux"
-	"github.com/ory/fosite"
 )
 
 // Server is the whole program: database, provider, endpoints and listeners. Fill in Config and call Run.
@@ -77,67 +71,28 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 
-	oauth, err := provider.New(store, provider.Options{
-		SystemSecret:          secret,
-		PreviousSystemSecrets: previous,
-		Issuer:                cfg.Issuer,
-		TokenURL:              cfg.Endpoint("token"),
-		AccessTokenLifespan:   cfg.Tokens.AccessLifespan,
-		RefreshTokenLifespan:  cfg.Tokens.RefreshLifespan,
-		AuthorizeCodeLifespan: cfg.Tokens.CodeLifespan,
-		Scopes:                scopes(cfg),
-		Resources:             provider.Resources{Known: resourceIdentifiers(cfg), Default: cfg.DefaultResource},
-	})
+	oauth, err := newProvider(cfg, store, secret, previous)
 	if err != nil {
 		return err
 	}
-
 	pool, err := db.DB()
 	if err != nil {
 		return err
 	}
 	observer := newObserver(s.Log, pool)
+	publicRouter, err := s.publicRouter(cfg, store, oauth, observer, secret)
+	if err != nil {
+		return err
+	}
+	adminRouter := s.adminRouter(cfg, store, oauth, observer, secret)
+
 	background, stopBackground := context.WithCancel(ctx)
 	var maintenance sync.WaitGroup
 	maintenance.Go(func() { observer.maintain(background, store) })
 	defer maintenance.Wait()
 	defer stopBackground()
-
-	publicRouter := mux.NewRouter()
-	publicRouter.Use(observer.watch)
-	endpoints := &handlers.Server{
-		Provider:     oauth,
-		NewSession:   func() fosite.Session { return provider.NewSession() },
-		Issuer:       cfg.Issuer,
-		Authenticate: oauth.Authenticator.Authenticate,
-		TokenID: func(ctx context.Context, token string) string {
-			return storage.TokenID(oauth.Strategy.AccessTokenSignature(ctx, token))
-		},
-		Log: s.Log,
-	}
-	endpoints.Mount(publicRouter.PathPrefix(cfg.BasePath).Subrouter())
-	handlers.MountWellKnown(publicRouter, metadata(cfg))
-	handlers.MountHealth(publicRouter, store.Ping)
-
-	adminRouter := mux.NewRouter()
-	adminRouter.Use(observer.watch)
-	adminRouter.Handle("/metrics", observer.metrics()).Methods(http.MethodGet)
-	handlers.MountHealth(adminRouter, store.Ping)
-	(&admin.Server{
-		Store:                 store,
-		NewSecret:             provider.NewSecret,
-		Hasher:                oauth.Config.ClientSecretsHasher,
-		AccessTokenSignature:  oauth.Strategy.AccessTokenSignature,
-		RefreshTokenSignature: oauth.Strategy.RefreshTokenSignature,
-		Scopes:                slices.Sorted(maps.Keys(cfg.Scopes)),
-		Resources:             resourceIdentifiers(cfg),
-		DefaultResource:       cfg.DefaultResource,
-		ReplayKey:             deriveKey(secret, "idempotency replay"),
-		Log:                   s.Log,
-	}).Mount(adminRouter.PathPrefix("/admin/v1").Subrouter())
-
 	if s.Ready != nil {
-		s.Ready(Addresses{PublicURL: cfg.PublicURL, Issuer: cfg.Issuer, AdminURL: "http://" + adminListener.Addr().String(), AdminKey: keyFile})
+		s.Ready(Addresses{PublicURL: cfg.PublicURL, Issuer: cfg.Issuer, AdminURL: adminScheme(cfg) + adminListener.Addr().String(), AdminKey: keyFile})
 	}
 	return s.serve(ctx,
 		service{public, publicRouter, cfg.TLS.Enabled()},
@@ -243,28 +198,9 @@ func withDeadline(next http.Handler) http.Handler {
 	})
 }
 
-func scopes(cfg config.Config) provider.Scopes {
-	all := provider.Scopes{}
-	for name, scope := range cfg.Scopes {
-		all[name] = provider.Scope{Description: scope.Description, Tools: scope.Tools}
+func adminScheme(cfg config.Config) string {
+	if cfg.AdminTLS() {
+		return "https://"
 	}
-	return all
-}
-
-func resourceIdentifiers(cfg config.Config) []string {
-	return slices.Sorted(maps.Keys(cfg.Resources))
-}
-
-func metadata(cfg config.Config) handlers.Metadata {
-	m := handlers.Metadata{
-		Issuer:     cfg.Issuer,
-		Endpoints:  cfg.PublicURL + cfg.BasePath,
-		Scopes:     slices.Sorted(maps.Keys(cfg.Scopes)),
-		GrantTypes: []string{"client_credentials"},
-	}
-	for _, identifier := range resourceIdentifiers(cfg) {
-		resource := cfg.Resources[identifier]
-		m.Resources = append(m.Resources, handlers.ProtectedResource{Resource: identifier, Name: resource.Name, Scopes: resource.Scopes})
-	}
-	return m
+	return "http://"
 }

@@ -120,7 +120,6 @@ func (c Config) notYetRules() []check {
 	const notYet = "is not supported by this version; "
 	return []check{
 		{c.Tokens.Format == "jwt", "tokens.format", notYet + "use opaque"},
-		{c.Tokens.ClientCredentialsRefresh, "tokens.client_credentials_refresh", notYet + "leave it out: machines ask for a new access token with their secret"},
 		{c.Registration.Enabled, "registration.enabled", notYet + "register clients through the admin API"},
 		{c.RateLimits.ClientPerHour > 0, "rate_limits.client_per_hour", notYet + "limit requests in the reverse proxy"},
 		{c.RateLimits.AddressPerHour > 0, "rate_limits.address_per_hour", notYet + "limit requests in the reverse proxy"},

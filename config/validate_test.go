@@ -192,7 +192,6 @@ func TestEveryRule(t *testing.T) {
 		{func(c *Config) { c.RateLimits.AddressPerHour = -1 }, "rate_limits.address_per_hour: must not be negative; 0 means no limit"},
 
 		{func(c *Config) { c.Tokens.Format = "jwt" }, "tokens.format: " + notYet + "use opaque"},
-		{func(c *Config) { c.Tokens.ClientCredentialsRefresh = true }, "tokens.client_credentials_refresh: " + notYet + "leave it out: machines ask for a new access token with their secret"},
 		{func(c *Config) { c.Registration.Enabled = true }, "registration.enabled: " + notYet + "register clients through the admin API"},
 		{func(c *Config) { c.RateLimits.ClientPerHour = 5000 }, "rate_limits.client_per_hour: " + notYet + "limit requests in the reverse proxy"},
 		{func(c *Config) { c.RateLimits.AddressPerHour = 60 }, "rate_limits.address_per_hour: " + notYet + "limit requests in the reverse proxy"},

@@ -78,13 +78,9 @@ func (h *refreshGrant) HandleTokenEndpointRequest(ctx context.Context, request f
 	case used:
 		return h.punishReuse(ctx, grant.GetID(), errUsedRefresh)
 	}
+	// The token ends with its grant at the latest, see schedule.
 	if err := h.strategy.ValidateRefreshToken(ctx, grant, token); err != nil {
 		return errUnknownRefresh.WithWrap(err)
-	}
-	if mortal, ok := grant.GetSession().(mortalSession); ok {
-		if end := mortal.GetGrantExpiresAt(); !end.IsZero() && !clock(h.Now).Before(end) {
-			return errUnknownRefresh.WithDebug("the grant is over")
-		}
 	}
 	if err := h.narrow(request, grant, form.Get("scope")); err != nil {
 		return err

@@ -16,10 +16,15 @@ var (
 // Session is what a token knows beyond its request: who logged in, and when its parts expire. A machine's session
 // is almost empty, which keeps its row small.
 type Session struct {
-	Subject   string                         `json:"sub,omitempty"` // empty for client_credentials: the client speaks for itself
-	Username  string                         `json:"username,omitempty"`
-	Groups    []string                       `json:"groups,omitempty"`
-	ExpiresAt map[fosite.TokenType]time.Time `json:"exp,omitempty"`
+	Subject  string   `json:"sub,omitempty"` // empty for client_credentials: the client speaks for itself
+	Username string   `json:"username,omitempty"`
+	Groups   []string `json:"groups,omitempty"`
+	// Unix milliseconds of the expiries that every token has, which are read with every introspection; the others
+	// (pushed authorization requests, ID tokens) in a map. Use SetExpiresAt and GetExpiresAt.
+	AccessTokenExpiry   int64                      `json:"at,omitempty"`
+	RefreshTokenExpiry  int64                      `json:"rt,omitempty"`
+	AuthorizeCodeExpiry int64                      `json:"ac,omitempty"`
+	OtherExpiries       map[fosite.TokenType]int64 `json:"exp,omitempty"`
 	// GrantExpiresAt ends the whole grant, however often it is refreshed; zero: no such end.
 	GrantExpiresAt  time.Time `json:"grant_exp,omitzero"`
 	AuthenticatedAt time.Time `json:"auth_time,omitzero"` // when the person proved who they are
@@ -30,16 +35,46 @@ type Session struct {
 // NewSession makes an empty session.
 func NewSession() *Session { return &Session{} }
 
-// SetExpiresAt implements [fosite.Session].
+// SetExpiresAt implements [fosite.Session]. The zero time means that there is no expiry.
 func (s *Session) SetExpiresAt(key fosite.TokenType, exp time.Time) {
-	if s.ExpiresAt == nil {
-		s.ExpiresAt = make(map[fosite.TokenType]time.Time, 1)
+	var ms int64
+	if !exp.IsZero() {
+		ms = exp.UnixMilli()
 	}
-	s.ExpiresAt[key] = exp.UTC().Truncate(time.Millisecond)
+	if field := s.expiry(key); field != nil {
+		*field = ms
+		return
+	}
+	if s.OtherExpiries == nil {
+		s.OtherExpiries = make(map[fosite.TokenType]int64, 1)
+	}
+	s.OtherExpiries[key] = ms
 }
 
 // GetExpiresAt implements [fosite.Session].
-func (s *Session) GetExpiresAt(key fosite.TokenType) time.Time { return s.ExpiresAt[key] }
+func (s *Session) GetExpiresAt(key fosite.TokenType) time.Time {
+	ms := s.OtherExpiries[key]
+	if field := s.expiry(key); field != nil {
+		ms = *field
+	}
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// expiry is the field for key, or nil when it is one of the others.
+func (s *Session) expiry(key fosite.TokenType) *int64 {
+	switch key {
+	case fosite.AccessToken:
+		return &s.AccessTokenExpiry
+	case fosite.RefreshToken:
+		return &s.RefreshTokenExpiry
+	case fosite.AuthorizeCode:
+		return &s.AuthorizeCodeExpiry
+	}
+	return nil
+}
 
 // GetUsername implements [fosite.Session].
 func (s *Session) GetUsername() string { return s.Username }
@@ -74,7 +109,7 @@ func (s *Session) Clone() fosite.Session {
 	}
 	c := *s
 	c.Groups = slices.Clone(s.Groups)
-	c.ExpiresAt = maps.Clone(s.ExpiresAt)
+	c.OtherExpiries = maps.Clone(s.OtherExpiries)
 	c.claims = maps.Clone(s.claims)
 	return &c
 }

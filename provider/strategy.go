@@ -9,7 +9,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ory/fosite"
@@ -67,10 +69,11 @@ func NewTokenStrategy(config lifespans, secret []byte, previous ...[]byte) (*Tok
 	return s, nil
 }
 
-// tokenKind is one prefix with its keys, the newest first.
+// tokenKind is one prefix with its keys, the newest first. A key is a pool of HMACs under it, which are set up once
+// and used again: every request computes a few.
 type tokenKind struct {
 	prefix string
-	keys   [][]byte
+	keys   []*sync.Pool
 }
 
 const (
@@ -87,7 +90,7 @@ func newTokenKind(prefix string, secrets [][]byte) (tokenKind, error) {
 		if err != nil {
 			return k, fmt.Errorf("provider: derive a key: %w", err)
 		}
-		k.keys = append(k.keys, key)
+		k.keys = append(k.keys, &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }})
 	}
 	return k, nil
 }
@@ -123,8 +126,10 @@ func (k *tokenKind) signature(token string) string {
 	return ""
 }
 
-func sum(key, message, into []byte) []byte {
-	mac := hmac.New(sha256.New, key)
+func sum(key *sync.Pool, message, into []byte) []byte {
+	mac := key.Get().(hash.Hash)
+	defer key.Put(mac)
+	mac.Reset()
 	mac.Write(message)
 	return mac.Sum(into)
 }

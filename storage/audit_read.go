@@ -138,7 +138,7 @@ func (s *Store) verifyChain(ctx context.Context, ends chainEnds, progress func(n
 		return 0, 0, fmt.Errorf("storage: read audit events: %w", err)
 	}
 	if stray.Valid {
-		return 0, stray.Int64, nil
+		return 0, max(stray.Int64, 1), nil // 0 would mean that there is none
 	}
 	id, previous := ends.prunedID, ends.prunedHash
 	for id < ends.lastID {

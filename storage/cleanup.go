@@ -15,6 +15,7 @@ var expiring = []struct{ table, key, condition string }{
 	{"refresh_tokens", "signature", ""},
 	{"authorize_sessions", "kind, signature", ""},
 	{"used_assertions", "jti_hash", ""},
+	{"login_sessions", "token_hash", ""},
 	{"grants", "id", "AND NOT EXISTS (SELECT 1 FROM access_tokens t WHERE t.request_id = grants.id)"},
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ory/fosite"
@@ -41,8 +42,7 @@ func newSQLiteFile(t *testing.T) func() gorm.Dialector {
 
 // newPostgresSchema keeps tests that run at the same time apart.
 func newPostgresSchema(t *testing.T) func() gorm.Dialector {
-	server := os.Getenv("FOSITE_MCP_TEST_POSTGRES")
-	outer := openPool(t, postgres.Open(server))
+	server, outer := os.Getenv("FOSITE_MCP_TEST_POSTGRES"), postgresServer(t)
 	schema := "storage_test_" + strings.ToLower(rand.Text())
 	if err := outer.Exec("CREATE SCHEMA " + schema).Error; err != nil {
 		t.Fatal(err)
@@ -60,6 +60,24 @@ func newPostgresSchema(t *testing.T) func() gorm.Dialector {
 	query.Set("search_path", schema)
 	inner.RawQuery = query.Encode()
 	return func() gorm.Dialector { return postgres.Open(inner.String()) }
+}
+
+var (
+	postgresOnce sync.Once
+	postgresPool *gorm.DB
+	postgresErr  error
+)
+
+// postgresServer is one pool for all tests to make and drop their schemas with; it lives as long as the test program.
+func postgresServer(t *testing.T) *gorm.DB {
+	t.Helper()
+	postgresOnce.Do(func() {
+		postgresPool, postgresErr = gorm.Open(postgres.Open(os.Getenv("FOSITE_MCP_TEST_POSTGRES")), &gorm.Config{Logger: logger.Discard})
+	})
+	if postgresErr != nil {
+		t.Fatal(postgresErr)
+	}
+	return postgresPool
 }
 
 // openPool opens a database and closes it with the test.

@@ -61,8 +61,8 @@ type server struct {
 	stderr        *lockedBuffer
 }
 
-// startServer runs the real program with its data in a folder of the test's. Environment entries override.
-func startServer(t *testing.T, folder func() (string, error), environment ...string) *server {
+// newServer prepares the real program with its data in a folder of the test's. Environment entries override.
+func newServer(t *testing.T, folder func() (string, error), environment ...string) *server {
 	t.Helper()
 	binaries, err := folder()
 	if err != nil {
@@ -72,16 +72,30 @@ func startServer(t *testing.T, folder func() (string, error), environment ...str
 	s.endpoints = "http://" + s.public + "/authed/mcp/oauth"
 	s.environment = append(append(os.Environ(), "FOSITE_MCP_LISTEN="+s.public, "FOSITE_MCP_ADMIN_LISTEN="+s.admin,
 		"FOSITE_MCP_DATA_DIR="+s.data), environment...)
-	s.start()
 	t.Cleanup(func() {
-		if s.command.ProcessState == nil {
+		if s.command != nil && s.command.ProcessState == nil {
 			s.kill()
 		}
 	})
 	return s
 }
 
+// startServer runs the program and waits until it serves.
+func startServer(t *testing.T, folder func() (string, error), environment ...string) *server {
+	t.Helper()
+	s := newServer(t, folder, environment...)
+	s.start()
+	return s
+}
+
 func (s *server) start() {
+	s.t.Helper()
+	s.launch()
+	s.awaitReady()
+}
+
+// launch starts the program and does not wait.
+func (s *server) launch() {
 	s.t.Helper()
 	s.stderr = new(lockedBuffer)
 	s.command = exec.Command(s.binary, "serve")
@@ -89,6 +103,10 @@ func (s *server) start() {
 	if err := s.command.Start(); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+func (s *server) awaitReady() {
+	s.t.Helper()
 	waitFor(s.t, "http://"+s.public+"/readyz", s.stderr)
 	waitFor(s.t, "http://"+s.admin+"/readyz", s.stderr)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -30,12 +31,12 @@ func TestALargeListAnswersQuicklyFromEndToEnd(t *testing.T) {
 	lastPage := "/clients?limit=50&cursor=" + cursorBefore(t, w, 50)
 	for name, path := range map[string]string{"first": "/clients", "last": lastPage} {
 		best := time.Hour
-		var page *reply
 		for range 5 { // the best of a few: other work on the machine is not what is measured
 			start := time.Now()
-			page = w.get(path).want(t, http.StatusOK)
+			w.serve(path)
 			best = min(best, time.Since(start))
 		}
+		page := w.get(path).want(t, http.StatusOK)
 		if len(page.items()) != 50 || (page.str("next_cursor") == "") != (name == "last") {
 			t.Errorf("%s page: %d clients, next_cursor %q", name, len(page.items()), page.str("next_cursor"))
 		}
@@ -63,6 +64,13 @@ func cursorBefore(t testing.TB, w *world, n int) string {
 	return base64.RawURLEncoding.EncodeToString(encoded)
 }
 
+// serve answers a GET, and looks at nothing.
+func (w *world) serve(path string) {
+	r := httptest.NewRequest(http.MethodGet, "/admin/v1"+path, nil)
+	r.Header.Set("Authorization", "Bearer "+w.key)
+	w.handler.ServeHTTP(httptest.NewRecorder(), r)
+}
+
 func BenchmarkListClients(b *testing.B) {
 	w := newWorld(b)
 	manyClients(b, w)
@@ -70,7 +78,7 @@ func BenchmarkListClients(b *testing.B) {
 	for name, path := range map[string]string{"first": "/clients", "last": lastPage, "search": "/clients?q=nowhere"} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				w.get(path)
+				w.serve(path)
 			}
 		})
 	}

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"time"
 
 	"fosite-mcp/storage"
 )
@@ -49,16 +47,4 @@ func eachMistake(err error) error {
 		all = append(all, fmt.Errorf("%s %s", m.Pointer, m.Detail)) // details never quote keys
 	}
 	return errors.Join(all...)
-}
-
-// withDefaults is the server with what Mount fills in for the rules.
-func (s *Server) withDefaults() *api {
-	a := &api{Server: *s}
-	if a.Now == nil {
-		a.Now = time.Now
-	}
-	if a.DefaultScope == "" && slices.Contains(a.Scopes, "mcp:search") {
-		a.DefaultScope = "mcp:search"
-	}
-	return a
 }

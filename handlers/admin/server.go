@@ -53,6 +53,15 @@ type api struct {
 
 // Mount adds the API to r, which is usually a subrouter at /admin/v1. r answers every path below it.
 func (s *Server) Mount(r *mux.Router) {
+	a := s.withDefaults()
+	for path, operations := range routes {
+		r.Path(path).Handler(a.resource(operations))
+	}
+	r.PathPrefix("/").Handler(a.resource(nil))
+}
+
+// withDefaults is the server with what was left out filled in.
+func (s *Server) withDefaults() *api {
 	a := &api{Server: *s, failures: newFailures()}
 	if a.Log == nil {
 		a.Log = slog.Default()
@@ -66,10 +75,7 @@ func (s *Server) Mount(r *mux.Router) {
 	if a.DefaultScope == "" && slices.Contains(a.Scopes, "mcp:search") {
 		a.DefaultScope = "mcp:search"
 	}
-	for path, operations := range routes {
-		r.Path(path).Handler(a.resource(operations))
-	}
-	r.PathPrefix("/").Handler(a.resource(nil))
+	return a
 }
 
 func connectionIP(r *http.Request) string {

@@ -149,16 +149,16 @@ func TestCookiesAreKeptFromScriptsAndOtherOrigins(t *testing.T) {
 }
 
 func TestContinueLeadsNowhereElse(t *testing.T) {
+	s := newSite(t)
+	s.user("alice")
 	for _, target := range []string{
 		"https://evil.example/", "//evil.example/", `/\evil.example`, `\\evil.example`, "javascript:alert(1)", "data:text/html,x",
 		"https://auth.example.com.evil.example" + base + "/authorize?client_id=app", "//evil.example" + base + "/authorize?client_id=app",
 		base + "/authorize/../../../../evil?x=1", base + "/authorize%2f..%2fevil?x=1", base + "/authorize@evil.example?x=1",
 		base + "/authorizeevil?x=1", base + "/token?x=1", base + "/logout", "/" + base + "/authorize?x=1", base + "/authorize;x?y=1",
 		" " + base + "/authorize?x=1", "\t//evil.example", "%2f%2fevil.example", base + "/authorize", "authorize?x=1",
-		base + "/authorize?%zz=1", base + "/authorize?x=" + strings.Repeat("x", 9000),
+		base + "/authorize?%zz=1", base + "/authorize?x=" + strings.Repeat("x", 18<<10),
 	} {
-		s := newSite(t)
-		s.user("alice")
 		b := s.browser().get(base + "/login?continue=" + url.QueryEscape(target))
 		b.once(http.MethodPost, base+"/login", with(b.fields("/login"), "username", "alice", "password", password, "continue", target), nil)
 		if location := b.answer.Header.Get("Location"); b.answer.StatusCode != http.StatusSeeOther || location != base+"/grants" {

@@ -53,8 +53,8 @@ func (s *Server) Authorize(w http.ResponseWriter, r *http.Request, request handl
 	if q.answers != (answers{}) {
 		s.cookies.clear(w, stepCookie)
 	}
-	return &handlers.Decision{
-		Subject: p.Subject, Username: p.Username, Groups: p.Groups, Scopes: request.Scopes, AuthenticatedAt: p.AuthenticatedAt,
+	return &handlers.Decision{ // no Scopes: all that were requested, which is what the person has allowed
+		Subject: p.Subject, Username: p.Username, Groups: p.Groups, AuthenticatedAt: p.AuthenticatedAt,
 	}, nil
 }
 

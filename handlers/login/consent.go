@@ -78,7 +78,7 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
 	case "deny":
 		given.Denied = true
 	default:
-		s.ErrorPage(w, r, http.StatusBadRequest, errBadForm)
+		s.tell(w, r, http.StatusBadRequest, sayBadForm)
 		return
 	}
 	s.setAnswers(w, p, back, given)

@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// maxContinue bounds an authorization request that is carried through the login.
-const maxContinue = 8 << 10
+// maxContinue bounds an authorization request that is carried through the login. The authorize endpoint takes no
+// longer ones.
+const maxContinue = 17 << 10
 
 // destination is where a person goes on after logging in: the authorize endpoint with its request, or the page of
 // connected applications. There is no other, so that no link can lead people through our login to a strange place.

@@ -23,7 +23,7 @@ func TestAPersonLogsInConsentsAndWithdraws(t *testing.T) {
 		b.logIn("Alice ").wantPage(200, "Allow The app?")
 		b.submit("/consent", "answer", "allow").wantClient(callback, "code", "the-code")
 		want := &handlers.Decision{
-			Subject: alice.ID, Username: "alice", Groups: []string{"docs", "staff"}, Scopes: []string{"mcp:search"}, AuthenticatedAt: s.clock,
+			Subject: alice.ID, Username: "alice", Groups: []string{"docs", "staff"}, AuthenticatedAt: s.clock,
 		}
 		if diff := cmp.Diff(want, s.decided); diff != "" {
 			t.Errorf("decision (-want +got):\n%s", diff)
@@ -205,6 +205,15 @@ func TestASessionThatIsUsedStaysUntilTwelveHours(t *testing.T) {
 	}
 	s.clock = s.clock.Add(50 * time.Minute)
 	b.get(request()).wantPage(200, "Log in")
+}
+
+func TestLoggingInTwiceDoesNoHarm(t *testing.T) {
+	s := newSite(t)
+	s.user("alice")
+	b := s.browser().get(request("prompt", "login"))
+	form := with(b.fields("/login"), "username", "alice", "password", password)
+	b.once(http.MethodPost, base+"/login", form, nil)
+	b.send(http.MethodPost, base+"/login", form, nil).wantPage(200, "Allow The app?")
 }
 
 func TestAllowingTwiceDoesNoHarm(t *testing.T) {

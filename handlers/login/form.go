@@ -14,22 +14,22 @@ func (s *Server) form(handle, outdated http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := s.origins.Check(r); err != nil {
 			s.Log.WarnContext(r.Context(), "refused a form from another site", "path", r.URL.Path, "origin", r.Header.Get("Origin"))
-			s.ErrorPage(w, r, http.StatusForbidden, errForeignForm)
+			s.tell(w, r, http.StatusForbidden, sayForeignForm)
 			return
 		}
 		mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 		if err != nil || mediaType != "application/x-www-form-urlencoded" {
-			s.ErrorPage(w, r, http.StatusUnsupportedMediaType, errBadForm)
+			s.tell(w, r, http.StatusUnsupportedMediaType, sayBadForm)
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		if err := r.ParseForm(); err != nil {
-			s.ErrorPage(w, r, http.StatusBadRequest, errBadForm)
+			s.tell(w, r, http.StatusBadRequest, sayBadForm)
 			return
 		}
 		for _, values := range r.PostForm {
 			if len(values) > 1 {
-				s.ErrorPage(w, r, http.StatusBadRequest, errBadForm)
+				s.tell(w, r, http.StatusBadRequest, sayBadForm)
 				return
 			}
 		}
@@ -53,5 +53,5 @@ func (s *Server) formToken(w http.ResponseWriter, r *http.Request, token string)
 }
 
 func (s *Server) outdated(w http.ResponseWriter, r *http.Request) {
-	s.ErrorPage(w, r, http.StatusForbidden, errOutdated)
+	s.tell(w, r, http.StatusForbidden, sayOutdated)
 }

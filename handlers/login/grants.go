@@ -38,7 +38,7 @@ func (s *Server) withdrawPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if view == nil {
-		s.ErrorPage(w, r, http.StatusNotFound, errNoGrant)
+		s.tell(w, r, http.StatusNotFound, sayNoGrant)
 		return
 	}
 	page := &WithdrawPage{Page: s.page(w, r, p.token), Grant: *view}
@@ -54,7 +54,7 @@ func (s *Server) withdraw(w http.ResponseWriter, r *http.Request) {
 	}
 	clientID := r.PostForm.Get("client_id")
 	if clientID == "" {
-		s.ErrorPage(w, r, http.StatusBadRequest, errBadForm)
+		s.tell(w, r, http.StatusBadRequest, sayBadForm)
 		return
 	}
 	view, err := s.findGrant(r, p, clientID)

@@ -169,7 +169,7 @@ func (s *Server) methods(get, post http.HandlerFunc) http.HandlerFunc {
 		handle := byMethod[r.Method]
 		if handle == nil {
 			w.Header().Set("Allow", strings.Join(allow, ", "))
-			s.ErrorPage(w, r, http.StatusMethodNotAllowed, errNoPage)
+			s.tell(w, r, http.StatusMethodNotAllowed, sayNoPage)
 			return
 		}
 		handle(w, r)

@@ -27,8 +27,18 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) {
 	s.showLogin(w, r, http.StatusOK, query, "")
 }
 
-// loginOutdated shows the page again when its form has lost its browser: a new one is at hand.
+// loginOutdated takes a login form that has lost its browser. The second click of a double click comes here, when the
+// first has logged the person in: it goes the same way. Everybody else gets a new form.
 func (s *Server) loginOutdated(w http.ResponseWriter, r *http.Request) {
+	p, err := s.current(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if p != nil {
+		seeOther(w, r, s.destination(r.PostForm.Get("continue")).String())
+		return
+	}
 	s.showLogin(w, r, http.StatusForbidden, r.PostForm, "This page was out of date, or your browser does not accept cookies. Try again.")
 }
 
@@ -72,7 +82,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.Local == nil {
-		s.ErrorPage(w, r, http.StatusBadRequest, errBadForm)
+		s.tell(w, r, http.StatusBadRequest, sayBadForm)
 		return
 	}
 	username, password := strings.ToLower(strings.TrimSpace(r.PostForm.Get("username"))), r.PostForm.Get("password")

@@ -76,7 +76,8 @@ func (u *upstream) discover(ctx context.Context) (*oidc.Provider, error) {
 	if u.failed != nil && u.now().Sub(u.failedAt) < upstreamPause {
 		return nil, u.failed
 	}
-	ctx, cancel := context.WithTimeout(u.context(ctx), upstreamTimeout)
+	// Not cancelled with its first visitor: what is found out holds for the others as well.
+	ctx, cancel := context.WithTimeout(u.context(context.WithoutCancel(ctx)), upstreamTimeout)
 	defer cancel()
 	provider, err := oidc.NewProvider(ctx, u.Issuer)
 	if err != nil {

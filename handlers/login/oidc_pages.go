@@ -18,7 +18,7 @@ const maxAttemptCookie = 3800
 // every host that the provider may pass the browser on to.
 func (s *Server) startOIDC(w http.ResponseWriter, r *http.Request) {
 	if s.oidc == nil {
-		s.ErrorPage(w, r, http.StatusNotFound, errNoPage)
+		s.tell(w, r, http.StatusNotFound, sayNoPage)
 		return
 	}
 	d := s.destination(r.URL.Query().Get("continue"))
@@ -33,9 +33,10 @@ func (s *Server) startOIDC(w http.ResponseWriter, r *http.Request) {
 	}
 	sealed := s.sign.seal("attempt", a)
 	if len(sealed) > maxAttemptCookie {
-		s.ErrorPage(w, r, http.StatusRequestURITooLong, errLongRequest)
+		s.tell(w, r, http.StatusRequestURITooLong, sayLongRequest)
 		return
 	}
+	s.forgetAttempts(w, r)
 	s.cookies.set(w, attemptCookie(a.State), sealed, attemptLife)
 	seeOther(w, r, s.oidc.authorizeURL(provider, a))
 }
@@ -43,12 +44,30 @@ func (s *Server) startOIDC(w http.ResponseWriter, r *http.Request) {
 // attemptCookie is a name of its own for each login, so that two tabs do not get in each other's way.
 func attemptCookie(state string) string { return oidcCookie + state[:8] }
 
+// maxAttempts is how many logins at the provider one browser may have under way.
+const maxAttempts = 4
+
+// forgetAttempts makes room: too many cookies, and servers refuse the browser's every request.
+func (s *Server) forgetAttempts(w http.ResponseWriter, r *http.Request) {
+	var names []string
+	for _, cookie := range r.Cookies() {
+		if name := strings.TrimPrefix(cookie.Name, s.cookies.name("")); strings.HasPrefix(name, oidcCookie) {
+			names = append(names, name)
+		}
+	}
+	if len(names) >= maxAttempts {
+		for _, name := range names {
+			s.cookies.clear(w, name)
+		}
+	}
+}
+
 // finishOIDC is where the provider sends the browser back to.
 func (s *Server) finishOIDC(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	a, ok := s.attempt(r, query.Get("state"))
 	if !ok {
-		s.ErrorPage(w, r, http.StatusBadRequest, errNoAttempt)
+		s.tell(w, r, http.StatusBadRequest, sayNoAttempt)
 		return
 	}
 	s.cookies.clear(w, attemptCookie(a.State))

@@ -256,6 +256,20 @@ func TestTwoLoginsAtOnce(t *testing.T) {
 	b.comeBack("state", first).wantPage(200, "Allow The app?")
 }
 
+func TestLoginsThatWereGivenUpDoNotPileUp(t *testing.T) {
+	u := newUpstream(t)
+	s := newSite(t, u.option)
+	u.now = func() time.Time { return s.clock }
+	b := s.browser()
+	for range 20 {
+		b.get(request()).goTo(u)
+		if len(b.cookies) > 6 {
+			t.Fatalf("%d cookies", len(b.cookies))
+		}
+	}
+	b.comeBack("state", b.get(request()).goTo(u).Get("state")).wantPage(200, "Allow The app?")
+}
+
 func TestTheProviderMayBeDown(t *testing.T) {
 	u := newUpstream(t)
 	s := newSite(t, u.option)

@@ -264,13 +264,13 @@ func TestErrorPageTellsNothingThatIsNotForPeople(t *testing.T) {
 	s := newSite(t)
 	tests := []struct {
 		status int
-		err    error
+		err    *fosite.RFC6749Error
 		says   []string
 		not    string
 	}{
 		{400, fosite.ErrInvalidRequest.WithHint("The <b>redirect_uri</b> is not registered.").WithDebug("internal detail"), []string{"invalid_request", "The <b>redirect_uri</b> is not registered."}, "internal detail"},
-		{400, http.ErrBodyNotAllowed, []string{"Start again"}, http.ErrBodyNotAllowed.Error()},
-		{503, fosite.ErrServerError, []string{"Try again in a few seconds"}, "pq:"},
+		{400, nil, []string{"Start again"}, "nil"},
+		{503, fosite.ErrServerError, []string{"Try again in a few seconds", "server_error"}, "developers"},
 		{500, nil, []string{"The server made a mistake"}, "nil"},
 		{418, nil, []string{"That did not work"}, "nil"},
 	}

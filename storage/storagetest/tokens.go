@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -20,7 +21,7 @@ var clientCases = []testCase{
 		// Ids come from strangers: any bytes at all.
 		for _, id := range []string{"nobody", "", strings.ToUpper(clientID), clientID + " ", "a\x00b", "\xff\xfe", "' OR 1=1 --", "%"} {
 			_, err := store.GetClient(context.Background(), id)
-			wantError(t, "GetClient("+id+")", err, fosite.ErrNotFound)
+			wantError(t, fmt.Sprintf("GetClient(%q)", id), err, fosite.ErrNotFound)
 		}
 	}},
 	{"an assertion is single use until it expires", assertionIsSingleUse(jtiOfClient)},

@@ -1,0 +1,145 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"fosite-mcp/storage"
+
+	"github.com/spf13/cobra"
+)
+
+// consentCommand is the group of commands on what people have allowed applications to do in their name.
+func (a *app) consentCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "consent",
+		Short: "See and revoke what people have allowed",
+		Long: `See and revoke what people have allowed applications to do in their name. People do this themselves on the page
+"Connected applications" (…/grants). These commands work on the database directly, with the settings of the server; the server
+may be running.`,
+		Example: "  fosite-mcp consent list --username ada\n  fosite-mcp consent revoke --username ada --client-id mcp_4xw7",
+	}
+	c.AddCommand(a.consentListCommand(), a.consentRevokeCommand())
+	return c
+}
+
+// consentFlags say whose consents, and to whom.
+type consentFlags struct{ storage.ConsentFilter }
+
+func (f *consentFlags) register(c *cobra.Command) {
+	c.Flags().StringVar(&f.Username, "username", "", "only what the person with this `name` has allowed")
+	c.Flags().StringVar(&f.Subject, "subject", "", "only what the person with this `subject` (sub) has allowed")
+	c.Flags().StringVar(&f.ClientID, "client-id", "", "only what was allowed to the client with this `id`")
+}
+
+func (a *app) consentListCommand() *cobra.Command {
+	var flags consentFlags
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List what people have allowed",
+		Long: `List what people have allowed. A client that holds tokens of a person is listed even where the consent itself is not
+remembered; only --subject finds such a one, because tokens know the person by subject.`,
+		Example: "  fosite-mcp consent list\n  fosite-mcp consent list --client-id mcp_4xw7 --json",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
+				consents, err := store.ListConsents(ctx, flags.ConsentFilter)
+				if err != nil {
+					return err
+				}
+				return a.printConsents(consents)
+			})
+		},
+	}
+	flags.register(c)
+	return c
+}
+
+// consentView is a consent as --json shows it.
+type consentView struct {
+	Subject    string     `json:"subject"`
+	Username   string     `json:"username,omitempty"`
+	ClientID   string     `json:"client_id"`
+	ClientName string     `json:"client_name,omitempty"`
+	Scope      string     `json:"scope"`
+	Resources  []string   `json:"resources"`
+	CreatedAt  time.Time  `json:"created_at"`
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+}
+
+func viewOfConsent(c storage.Consent) consentView {
+	v := consentView{
+		Subject: c.Subject, Username: c.Username, ClientID: c.ClientID, ClientName: c.ClientName,
+		Scope: strings.Join(c.Scopes, " "), Resources: append([]string{}, c.Resources...), CreatedAt: c.CreatedAt,
+	}
+	if !c.LastUsedAt.IsZero() {
+		v.LastUsedAt = &c.LastUsedAt
+	}
+	return v
+}
+
+func (a *app) printConsents(consents []storage.Consent) error {
+	views := make([]consentView, len(consents))
+	for i, consent := range consents {
+		views[i] = viewOfConsent(consent)
+	}
+	if a.json {
+		return json.NewEncoder(a.stdout).Encode(map[string]any{"items": views})
+	}
+	t := newTable(a.stdout, "USERNAME", "CLIENT ID", "CLIENT NAME", "SCOPE", "RESOURCES", "SINCE", "LAST USED", "SUBJECT")
+	for _, v := range views {
+		t.row(v.Username, v.ClientID, v.ClientName, v.Scope, strings.Join(v.Resources, " "), shownTime(&v.CreatedAt), shownTime(v.LastUsedAt), v.Subject)
+	}
+	return t.close()
+}
+
+func (a *app) consentRevokeCommand() *cobra.Command {
+	var flags consentFlags
+	var yes bool
+	c := &cobra.Command{
+		Use:   "revoke",
+		Short: "Take back what people have allowed",
+		Long: `Take back what people have allowed: the consent is forgotten and every token that came of it stops working at once. With
+--username or --subject alone it is all that the person has allowed, with --client-id alone all that the client was allowed.`,
+		Example: `  fosite-mcp consent revoke --username ada --client-id mcp_4xw7
+  fosite-mcp consent revoke --client-id mcp_4xw7 --yes`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if flags.ConsentFilter == (storage.ConsentFilter{}) {
+				return usageError{errors.New("say whose: --username, --subject or --client-id")}
+			}
+			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
+				return a.revokeConsents(ctx, store, flags.ConsentFilter, yes)
+			})
+		},
+	}
+	flags.register(c)
+	c.Flags().BoolVar(&yes, "yes", false, "do it without asking")
+	return c
+}
+
+func (a *app) revokeConsents(ctx context.Context, store *storage.Store, filter storage.ConsentFilter, yes bool) error {
+	consents, err := store.ListConsents(ctx, filter)
+	if err != nil {
+		return err
+	}
+	if len(consents) == 0 {
+		return errors.New("nothing like that was allowed; see fosite-mcp consent list")
+	}
+	if !yes && !a.json && a.terminal() {
+		if err := a.printConsents(consents); err != nil {
+			return err
+		}
+	}
+	consequence := fmt.Sprintf("%d consents are forgotten, and every token that came of them stops working at once", len(consents))
+	if err := a.confirm(yes, consequence, "revoke"); err != nil {
+		return err
+	}
+	n, err := store.WithdrawConsents(ctx, filter)
+	if err != nil {
+		return err
+	}
+	return a.done(map[string]any{"revoked": n}, "revoked %d consents and the tokens that came of them", n)
+}

@@ -1,0 +1,122 @@
+package cmd
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+
+	"fosite-mcp/config"
+	"fosite-mcp/handlers"
+	"fosite-mcp/handlers/admin"
+	"fosite-mcp/provider"
+	"fosite-mcp/storage"
+
+	"github.com/gorilla/mux"
+	"github.com/ory/fosite"
+)
+
+// newProvider is the authorization server as configured.
+func newProvider(cfg config.Config, store fosite.Storage, secret []byte, previous [][]byte) (*provider.Provider, error) {
+	return provider.New(store, provider.Options{
+		SystemSecret:             secret,
+		PreviousSystemSecrets:    previous,
+		Issuer:                   cfg.Issuer,
+		TokenURL:                 cfg.Endpoint("token"),
+		AccessTokenLifespan:      cfg.Tokens.AccessLifespan,
+		RefreshTokenLifespan:     cfg.Tokens.RefreshLifespan,
+		RefreshAbsoluteLifespan:  cfg.Tokens.RefreshAbsoluteLifespan,
+		AuthorizeCodeLifespan:    cfg.Tokens.CodeLifespan,
+		ClientCredentialsRefresh: cfg.Tokens.ClientCredentialsRefresh,
+		Scopes:                   scopes(cfg),
+		Resources:                provider.Resources{Known: resourceIdentifiers(cfg), Default: cfg.DefaultResource},
+	})
+}
+
+// publicRouter serves the OAuth endpoints, login and consent, metadata and health.
+func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, secret []byte) (http.Handler, error) {
+	root := mux.NewRouter()
+	root.Use(observer.watch)
+	handlers.MountWellKnown(root, metadata(cfg))
+	handlers.MountHealth(root, store.Ping)
+
+	below := root.PathPrefix(cfg.BasePath).Subrouter()
+	endpoints := &handlers.Server{
+		Provider:     oauth,
+		NewSession:   func() fosite.Session { return provider.NewSession() },
+		Issuer:       cfg.Issuer,
+		Authenticate: oauth.Authenticator.Authenticate,
+		TokenID: func(ctx context.Context, token string) string { // asked for exactly when a token was found active
+			id := storage.TokenID(oauth.Strategy.AccessTokenSignature(ctx, token))
+			store.TokenUsed(id)
+			return id
+		},
+		Log: s.Log,
+	}
+	people, err := s.people(cfg, store, oauth.Config.ClientSecretsHasher, secret)
+	if err != nil {
+		return nil, err
+	}
+	if people != nil {
+		people.Mount(below)
+		endpoints.Login = people
+		endpoints.ErrorPage = func(w http.ResponseWriter, r *http.Request, status int, err *fosite.RFC6749Error) {
+			people.ErrorPage(w, r, status, err)
+		}
+	}
+	endpoints.Mount(below)
+	return root, nil
+}
+
+// adminRouter serves the admin API, metrics and health.
+func (s *Server) adminRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, secret []byte) http.Handler {
+	root := mux.NewRouter()
+	root.Use(observer.watch)
+	root.Handle("/metrics", observer.metrics()).Methods(http.MethodGet)
+	handlers.MountHealth(root, store.Ping)
+	(&admin.Server{
+		Store:                 store,
+		NewSecret:             provider.NewSecret,
+		Hasher:                oauth.Config.ClientSecretsHasher,
+		AccessTokenSignature:  oauth.Strategy.AccessTokenSignature,
+		RefreshTokenSignature: oauth.Strategy.RefreshTokenSignature,
+		Scopes:                slices.Sorted(maps.Keys(cfg.Scopes)),
+		Resources:             resourceIdentifiers(cfg),
+		DefaultResource:       cfg.DefaultResource,
+		ReplayKey:             deriveKey(secret, "idempotency replay"),
+		Log:                   s.Log,
+	}).Mount(root.PathPrefix("/admin/v1").Subrouter())
+	return root
+}
+
+func scopes(cfg config.Config) provider.Scopes {
+	all := provider.Scopes{}
+	for name, scope := range cfg.Scopes {
+		all[name] = provider.Scope{Description: scope.Description, Tools: scope.Tools}
+	}
+	return all
+}
+
+func resourceIdentifiers(cfg config.Config) []string {
+	return slices.Sorted(maps.Keys(cfg.Resources))
+}
+
+func metadata(cfg config.Config) handlers.Metadata {
+	m := handlers.Metadata{
+		Issuer:     cfg.Issuer,
+		Endpoints:  cfg.PublicURL + cfg.BasePath,
+		Scopes:     slices.Sorted(maps.Keys(cfg.Scopes)),
+		GrantTypes: []string{"client_credentials"},
+	}
+	if len(cfg.Login.Methods) > 0 {
+		m.GrantTypes = append(m.GrantTypes, "authorization_code")
+	}
+	if len(cfg.Login.Methods) > 0 || cfg.Tokens.ClientCredentialsRefresh {
+		m.GrantTypes = append(m.GrantTypes, "refresh_token")
+	}
+	for _, identifier := range resourceIdentifiers(cfg) {
+		resource := cfg.Resources[identifier]
+		m.Resources = append(m.Resources, handlers.ProtectedResource{Resource: identifier, Name: resource.Name, Scopes: resource.Scopes})
+	}
+	return m
+}

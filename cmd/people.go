@@ -1,0 +1,67 @@
+package cmd
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"slices"
+
+	"fosite-mcp/config"
+	"fosite-mcp/handlers/login"
+	"fosite-mcp/storage"
+
+	"github.com/ory/fosite"
+)
+
+// people is the built-in login and consent, as configured; nil when only machines get tokens.
+func (s *Server) people(cfg config.Config, store *storage.Store, hasher fosite.Hasher, secret []byte) (*login.Server, error) {
+	methods := cfg.Login.Methods
+	if len(methods) == 0 {
+		return nil, nil
+	}
+	options := login.Options{
+		Origin:    cfg.PublicURL,
+		BasePath:  cfg.BasePath,
+		Key:       deriveKey(secret, "login"),
+		Sessions:  store,
+		Consents:  store,
+		Scopes:    map[string]string{},
+		Resources: map[string]string{},
+		Log:       s.Log,
+	}
+	for name, scope := range cfg.Scopes {
+		options.Scopes[name] = scope.Description
+	}
+	for identifier, resource := range cfg.Resources {
+		options.Resources[identifier] = resource.Name
+	}
+	if cfg.BehindProxy {
+		// Every browser has the proxy's address here: counting failed logins by it would lock everybody out at once.
+		options.ClientAddr = func(*http.Request) netip.Addr { return netip.Addr{} }
+	}
+	if slices.Contains(methods, config.LoginLocal) {
+		options.Local = &login.Local{Accounts: store, Hasher: hasher}
+	}
+	if slices.Contains(methods, config.LoginOIDC) {
+		upstream := cfg.Login.OIDC
+		options.OIDC = &login.OIDC{Issuer: upstream.Issuer, ClientID: upstream.ClientID, ClientSecret: upstream.ClientSecret.Reveal(),
+			Scopes: upstream.Scopes, GroupsClaim: upstream.GroupsClaim}
+	}
+	if slices.Contains(methods, config.LoginHeader) {
+		proxies, err := prefixes(cfg.Login.Header.Proxies)
+		if err != nil {
+			return nil, err
+		}
+		options.Header = &login.Header{Name: cfg.Login.Header.Name, Groups: cfg.Login.Header.Groups, Proxies: proxies}
+	}
+	return login.New(options)
+}
+
+func prefixes(texts []string) (list []netip.Prefix, err error) {
+	for _, text := range texts {
+		prefix, parseErr := netip.ParsePrefix(text)
+		err = errors.Join(err, parseErr)
+		list = append(list, prefix)
+	}
+	return list, err
+}

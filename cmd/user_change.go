@@ -1,0 +1,122 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"fosite-mcp/storage"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) userPasswordCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "password USERNAME",
+		Short: "Give an account a new password",
+		Long: `Give an account a new password. It ends the person's browser sessions. Applications that the person has connected keep
+their access; to take it away as well: fosite-mcp consent revoke --username USERNAME.`,
+		Example: "  fosite-mcp user password ada\n  fosite-mcp user password ada --password-file ada.password",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			username := strings.ToLower(args[0])
+			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
+				if _, err := store.FindUser(ctx, username); err != nil {
+					return errNoUser(err, username)
+				}
+				hash, err := a.newPassword(ctx, username, file)
+				if err != nil {
+					return err
+				}
+				if err := store.SetUserPassword(ctx, username, hash); err != nil {
+					return errNoUser(err, username)
+				}
+				return a.done(map[string]any{"username": username, "password_changed": true}, "changed the password of %s", printable(username))
+			})
+		},
+	}
+	passwordFlag(c, &file)
+	return c
+}
+
+func (a *app) userGroupsCommand() *cobra.Command {
+	var groups []string
+	c := &cobra.Command{
+		Use:   "groups USERNAME",
+		Short: "Replace the groups of an account",
+		Long: `Replace the groups of an account: those that are given are the ones it has from now on, none without --group. Tokens that
+were issued before keep the groups they were issued with.`,
+		Example: "  fosite-mcp user groups ada --group staff --group docs\n  fosite-mcp user groups ada",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			username := strings.ToLower(args[0])
+			if err := checkGroups(groups); err != nil {
+				return usageError{fromStorage(err)}
+			}
+			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
+				if err := store.SetUserGroups(ctx, username, groups); err != nil {
+					return errNoUser(err, username)
+				}
+				return a.done(map[string]any{"username": username, "groups": append([]string{}, groups...)}, "changed the groups of %s", printable(username))
+			})
+		},
+	}
+	c.Flags().StringArrayVar(&groups, "group", nil, "a `group` of the person; may be given several times")
+	return c
+}
+
+func (a *app) userDisableCommand() *cobra.Command {
+	return a.userEndCommand(&cobra.Command{
+		Use:   "disable USERNAME",
+		Short: "Keep a person out, for now",
+		Long: `Keep a person out until the account is enabled again. Browser sessions end, and every token that was issued in the person's
+name is revoked for good: after enabling, applications have to be connected again.`,
+		Example: "  fosite-mcp user disable ada\n  fosite-mcp user disable ada --yes",
+	}, "disabled", "Account %s cannot log in any more, and every application it has connected loses its access at once", (*storage.Store).DisableUser)
+}
+
+func (a *app) userDeleteCommand() *cobra.Command {
+	return a.userEndCommand(&cobra.Command{
+		Use:     "delete USERNAME",
+		Short:   "Delete an account for good",
+		Long:    "Delete an account for good, with its sessions, consents and tokens. A new account of the same name is somebody else.",
+		Example: "  fosite-mcp user delete ada\n  fosite-mcp user delete ada --yes",
+	}, "deleted", "Account %s and every access it has granted end at once and for good", (*storage.Store).DeleteUser)
+}
+
+// userEndCommand completes a command that takes something away from a person.
+func (a *app) userEndCommand(c *cobra.Command, done, consequence string, change func(s *storage.Store, ctx context.Context, username string) error) *cobra.Command {
+	var yes bool
+	c.Args = cobra.ExactArgs(1)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		username := strings.ToLower(args[0])
+		if err := a.confirm(yes, fmt.Sprintf(consequence, username), username); err != nil {
+			return err
+		}
+		return a.changeUser(c.Context(), username, done, change)
+	}
+	c.Flags().BoolVar(&yes, "yes", false, "do it without asking")
+	return c
+}
+
+func (a *app) userEnableCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "enable USERNAME",
+		Short:   "Let a disabled account log in again",
+		Example: "  fosite-mcp user enable ada",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.changeUser(c.Context(), strings.ToLower(args[0]), "enabled", (*storage.Store).EnableUser)
+		},
+	}
+}
+
+func (a *app) changeUser(ctx context.Context, username, done string, change func(s *storage.Store, ctx context.Context, username string) error) error {
+	return a.withActor(ctx, func(ctx context.Context, store *storage.Store) error {
+		if err := change(store, ctx, username); err != nil {
+			return errNoUser(err, username)
+		}
+		return a.done(map[string]any{"username": username, done: true}, "%s the account %s", done, printable(username))
+	})
+}

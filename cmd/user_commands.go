@@ -1,0 +1,195 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"fosite-mcp/handlers/login"
+	"fosite-mcp/provider"
+	"fosite-mcp/storage"
+
+	"github.com/ory/fosite"
+	"github.com/spf13/cobra"
+)
+
+// userCommand is the group of commands on local accounts. They work on the database, because whoever may change who
+// can log in is whoever runs the server.
+func (a *app) userCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "user",
+		Short: "Manage the local accounts of the login page",
+		Long: `Manage the local accounts of the login page. These commands work on the database directly, with the settings of the
+server; the server may be running.`,
+		Example: "  fosite-mcp user create --username ada --group staff\n  fosite-mcp user list",
+	}
+	c.AddCommand(a.userCreateCommand(), a.userListCommand(), a.userPasswordCommand(), a.userGroupsCommand(),
+		a.userDisableCommand(), a.userEnableCommand(), a.userDeleteCommand())
+	return c
+}
+
+func (a *app) userCreateCommand() *cobra.Command {
+	var username, file string
+	var groups []string
+	c := &cobra.Command{
+		Use:   "create",
+		Short: "Make an account",
+		Long: `Make an account. The password is asked for twice, or read from --password-file. It has 12 characters or more. Groups are
+passed on to the services that check tokens (introspection), which may restrict what they show.`,
+		Example: `  fosite-mcp user create --username ada
+  fosite-mcp user create --username ada --password-file ada.password --group staff --group docs`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			user := &storage.User{Username: strings.ToLower(username), Groups: groups}
+			if username == "" {
+				return usageError{errors.New("--username is missing: it is what the person types on the login page")}
+			}
+			if err := checkUser(user); err != nil {
+				return usageError{fromStorage(err)}
+			}
+			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
+				return a.createUser(ctx, store, user, file)
+			})
+		},
+	}
+	c.Flags().StringVar(&username, "username", "", "`name` to log in with: letters, digits and . _ @ + -")
+	c.Flags().StringArrayVar(&groups, "group", nil, "a `group` of the person; may be given several times")
+	passwordFlag(c, &file)
+	return c
+}
+
+func checkUser(user *storage.User) error {
+	if err := storage.CheckUsername(user.Username); err != nil {
+		return err
+	}
+	return checkGroups(user.Groups)
+}
+
+func checkGroups(groups []string) error {
+	for _, group := range groups {
+		if err := storage.CheckGroup(group); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func passwordFlag(c *cobra.Command, file *string) {
+	c.Flags().StringVar(file, "password-file", "", "`file` with the password (- reads stdin; default: ask for it)")
+}
+
+func (a *app) createUser(ctx context.Context, store *storage.Store, user *storage.User, file string) error {
+	hash, err := a.newPassword(ctx, user.Username, file)
+	if err != nil {
+		return err
+	}
+	user.PasswordHash = hash
+	err = store.CreateUser(ctx, user)
+	if errors.Is(err, storage.ErrUserExists) {
+		return fmt.Errorf("there is an account %s already; to change its password: fosite-mcp user password %s", user.Username, user.Username)
+	}
+	if err != nil {
+		return fromStorage(err)
+	}
+	if a.json {
+		return json.NewEncoder(a.stdout).Encode(viewOfUser(user))
+	}
+	a.notice("made the account %s", user.Username)
+	return nil
+}
+
+// newPassword gets a password, checks it and returns its hash.
+func (a *app) newPassword(ctx context.Context, username, file string) ([]byte, error) {
+	password, err := a.passwordInput(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := login.CheckPassword(username, password); err != nil {
+		return nil, err
+	}
+	return login.HashPassword(ctx, provider.NewSecretHasher(), password)
+}
+
+// passwordInput reads a new password: from the file, or from the terminal, where it is typed twice unseen.
+func (a *app) passwordInput(file string) (string, error) {
+	switch {
+	case file != "":
+		return a.secretInput("password", "--password-file", file, "")
+	case !a.terminal():
+		return "", usageError{errors.New("the password is missing, and there is no terminal to ask on: use --password-file FILE (- reads stdin)")}
+	}
+	first, err := a.readInput("password", "-")
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	second, err := a.readInput("password again", "-")
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	if string(first) != string(second) {
+		return "", errors.New("the two passwords differ; nothing was changed")
+	}
+	return string(first), nil
+}
+
+// userView is an account as --json shows it.
+type userView struct {
+	Username   string     `json:"username"`
+	Subject    string     `json:"subject"`
+	Groups     []string   `json:"groups"`
+	Status     string     `json:"status"`
+	CreatedAt  time.Time  `json:"created_at"`
+	DisabledAt *time.Time `json:"disabled_at,omitempty"`
+}
+
+func viewOfUser(u *storage.User) userView {
+	v := userView{Username: u.Username, Subject: u.ID, Groups: append([]string{}, u.Groups...), Status: "active", CreatedAt: u.CreatedAt}
+	slices.Sort(v.Groups)
+	if !u.DisabledAt.IsZero() {
+		v.Status, v.DisabledAt = "disabled", &u.DisabledAt
+	}
+	return v
+}
+
+func (a *app) userListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List the accounts",
+		Example: "  fosite-mcp user list\n  fosite-mcp user list --json",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
+				users, err := store.ListUsers(ctx)
+				if err != nil {
+					return err
+				}
+				return a.printUsers(users)
+			})
+		},
+	}
+}
+
+func (a *app) printUsers(users []*storage.User) error {
+	views := make([]userView, len(users))
+	for i, user := range users {
+		views[i] = viewOfUser(user)
+	}
+	if a.json {
+		return json.NewEncoder(a.stdout).Encode(map[string]any{"items": views})
+	}
+	t := newTable(a.stdout, "USERNAME", "STATUS", "GROUPS", "SUBJECT", "CREATED")
+	for _, v := range views {
+		t.row(v.Username, v.Status, strings.Join(v.Groups, ", "), v.Subject, shownTime(&v.CreatedAt))
+	}
+	return t.close()
+}
+
+// errNoUser replaces the store's not found.
+func errNoUser(err error, username string) error {
+	if errors.Is(err, fosite.ErrNotFound) {
+		return fmt.Errorf("there is no account %s; see fosite-mcp user list", printable(username))
+	}
+	return err
+}

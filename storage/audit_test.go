@@ -1,0 +1,207 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/ory/fosite"
+	"gorm.io/driver/sqlite"
+)
+
+// appendAudit appends n events in transactions of their own.
+func appendAudit(t *testing.T, s *Store, n int) {
+	t.Helper()
+	for i := range n {
+		event := AuditEvent{Actor: "alice", Action: "client.changed", ClientID: fmt.Sprintf("c%d", i), Changes: []byte(`{"a":{"after":1}}`)}
+		if err := s.AppendAudit(t.Context(), event); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// execSQL changes the database behind the store's back.
+func execSQL(t *testing.T, s *Store, statement string, args ...any) {
+	t.Helper()
+	if _, err := s.db.ExecContext(t.Context(), statement, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantChain(t *testing.T, s *Store, wantCount, wantBad int64) {
+	t.Helper()
+	count, bad, err := s.VerifyAudit(t.Context(), nil)
+	if count != wantCount || bad != wantBad || err != nil {
+		t.Errorf("%d events verified, first bad %d (%v); want %d and %d", count, bad, err, wantCount, wantBad)
+	}
+}
+
+func TestAnAlteredAuditLogShows(t *testing.T) {
+	alterations := map[string]struct {
+		statement string
+		bad       int64
+	}{
+		"nothing":                      {`UPDATE settings SET value = ''`, 0},
+		"one byte of the actor":        {`UPDATE audit_events SET actor = 'alicf' WHERE id = 3`, 3},
+		"a byte moved between fields":  {`UPDATE audit_events SET actor = 'alic', action = 'eclient.changed' WHERE id = 3`, 3},
+		"the time":                     {`UPDATE audit_events SET time = time + 1 WHERE id = 3`, 3},
+		"a space in the changes":       {`UPDATE audit_events SET changes = '{"a": {"after":1}}' WHERE id = 3`, 3},
+		"the IP":                       {`UPDATE audit_events SET ip = '192.0.2.7' WHERE id = 5`, 5},
+		"the outcome":                  {`UPDATE audit_events SET outcome = 'failure' WHERE id = 1`, 1},
+		"an event removed":             {`DELETE FROM audit_events WHERE id = 3`, 3},
+		"the first removed":            {`DELETE FROM audit_events WHERE id = 1`, 1},
+		"the last removed":             {`DELETE FROM audit_events WHERE id = 5`, 5},
+		"all removed":                  {`DELETE FROM audit_events`, 1},
+		"two swapped":                  {`UPDATE audit_events SET id = CASE id WHEN 2 THEN 103 ELSE 102 END WHERE id IN (2, 3)`, 102},
+		"an event put in front":        {`INSERT INTO audit_events SELECT 0, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash FROM audit_events WHERE id = 1`, 1},
+		"an event put at the end":      {`INSERT INTO audit_events SELECT 9, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash FROM audit_events WHERE id = 1`, 9},
+		"the end of the chain altered": {`UPDATE audit_chain SET last_hash = prev.hash FROM audit_events prev WHERE prev.id = 2`, 5},
+	}
+	errUndo := errors.New("undo the alteration")
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.store(t)
+		appendAudit(t, s, 5)
+		for name, alteration := range alterations {
+			err := s.InTransaction(t.Context(), func(ctx context.Context) error {
+				if _, err := s.exec(ctx, alteration.statement); err != nil {
+					return err
+				}
+				if _, bad, err := s.VerifyAudit(ctx, nil); err != nil || bad != alteration.bad {
+					t.Errorf("%s: first bad event %d (%v), want %d", name, bad, err, alteration.bad)
+				}
+				return errUndo
+			})
+			if !errors.Is(err, errUndo) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		wantChain(t, s, 5, 0)
+	})
+}
+
+func TestOneByteOfTheDatabaseFileShowsInTheAuditLog(t *testing.T) {
+	s := testEngine{"sqlite", newSQLiteFile}.store(t)
+	appendAudit(t, s, 3)
+	execSQL(t, s, "PRAGMA wal_checkpoint(TRUNCATE)")
+	var path string
+	if err := s.db.QueryRowContext(t.Context(), "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&path); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	altered := strings.Replace(string(content), "alice", "alicE", 1)
+	if altered == string(content) {
+		t.Fatal("the file does not hold what this test wants to alter")
+	}
+	copied := path + ".altered"
+	if err := os.WriteFile(copied, []byte(altered), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other := New(openPool(t, sqlite.Open("file:"+copied+sqliteSettings)))
+	if _, bad, err := other.VerifyAudit(t.Context(), nil); bad == 0 || err != nil {
+		t.Errorf("first bad event %d (%v), want one", bad, err)
+	}
+}
+
+func TestTheAuditChainIsLinearUnderFire(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.store(t)
+		var wg sync.WaitGroup
+		for i := range 40 {
+			wg.Go(func() {
+				err := s.InTransaction(t.Context(), func(ctx context.Context) error {
+					if err := s.AppendAudit(ctx, AuditEvent{Action: "x"}); err != nil {
+						return err
+					}
+					if i%4 == 0 {
+						return errors.New("changed my mind")
+					}
+					return nil
+				})
+				if (err == nil) == (i%4 == 0) {
+					t.Errorf("event %d: %v", i, err)
+				}
+			})
+		}
+		wg.Wait()
+		wantChain(t, s, 30, 0)
+	})
+}
+
+func TestAPrunedAuditLogStaysVerifiable(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		clock := newTestClock()
+		s := e.store(t, WithClock(clock.now))
+		appendAudit(t, s, 3)
+		clock.forward(time.Hour)
+		cut := clock.now()
+		appendAudit(t, s, 2)
+		if n, err := s.PruneAudit(t.Context(), cut); n != 3 || err != nil {
+			t.Fatalf("%d removed: %v", n, err)
+		}
+		wantChain(t, s, 3, 0) // two, and the event of the removal
+		if n, err := s.PruneAudit(t.Context(), cut); n != 0 || err != nil {
+			t.Errorf("%d removed the second time: %v", n, err)
+		}
+		events, _, err := s.ListAudit(t.Context(), AuditFilter{})
+		if err != nil || events[0].ID != 4 || events[2].Action != "audit.pruned" || events[2].Actor != "system" {
+			t.Errorf("%v %v", events, err)
+		}
+		execSQL(t, s, `DELETE FROM audit_events WHERE id = 4`)
+		if _, bad, err := s.VerifyAudit(t.Context(), nil); bad != 4 || err != nil {
+			t.Errorf("first bad event %d (%v), want 4: the first one left was removed by hand", bad, err)
+		}
+		clock.forward(time.Hour)
+		if n, err := s.PruneAudit(t.Context(), clock.now().Add(24*time.Hour)); n != 2 || err != nil {
+			t.Errorf("%d removed: %v; a time in the future means everything until now", n, err)
+		}
+	})
+}
+
+func TestAuditEventsHoldNothingThatCannotBeStoredOrPrinted(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.store(t)
+		ctx := WithAuditOrigin(t.Context(), AuditOrigin{Actor: "bob", RequestID: "r1", IP: "192.0.2.1"})
+		event := AuditEvent{Action: "client.login_failed", ClientID: "a\x00b\xff\n\u202e" + strings.Repeat("x", 1000)}
+		if err := s.AppendAudit(ctx, event); err != nil {
+			t.Fatal(err)
+		}
+		events, more, err := s.ListAudit(ctx, AuditFilter{})
+		if err != nil || more || len(events) != 1 {
+			t.Fatal(events, more, err)
+		}
+		got := events[0]
+		if !strings.HasPrefix(got.ClientID, "a?b???x") || len(got.ClientID) > maxAuditText {
+			t.Errorf("client id %q", got.ClientID)
+		}
+		if diff := cmp.Diff([]string{"bob", "r1", "192.0.2.1", OutcomeSuccess}, []string{got.Actor, got.RequestID, got.IP, got.Outcome}); diff != "" {
+			t.Error(diff)
+		}
+		wantChain(t, s, 1, 0)
+	})
+}
+
+func TestIssuedTokensCanBeAudited(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		request := s.authenticated(t, "machine")
+		if err := (AuditedTokens{s}).CreateAccessTokenSession(t.Context(), "signature", request); err != nil {
+			t.Fatal(err)
+		}
+		events, _, err := s.ListAudit(t.Context(), AuditFilter{Action: "token.issued"})
+		if err != nil || len(events) != 1 || events[0].TokenID != TokenID("signature") || events[0].ClientID != "machine" {
+			t.Errorf("%v %v", events, err)
+		}
+		if _, err := s.GetAccessTokenSession(t.Context(), "signature", &fosite.DefaultSession{}); err != nil {
+			t.Error(err)
+		}
+	})
+}

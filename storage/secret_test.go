@@ -1,0 +1,205 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/ory/fosite"
+)
+
+// working are the ids of the client's secrets that work now, newest first.
+func working(t *testing.T, s *Store, clientID string) []string {
+	t.Helper()
+	client, err := s.GetClient(t.Context(), clientID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := []string{}
+	for _, secret := range own(client).Secrets {
+		ids = append(ids, secret.ID)
+	}
+	return ids
+}
+
+func addSecret(t *testing.T, s *Store, id string, endPrevious time.Time, onFirstUse bool) {
+	t.Helper()
+	secret := &ClientSecret{ID: id, Hash: []byte(fastHash + id), EndsOthers: onFirstUse}
+	if err := s.AddSecret(t.Context(), "machine", secret, endPrevious); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestANewSecretEndsTheOthersWhenItIsToldTo(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		clock := newTestClock()
+		s := e.storeWithClients(t, WithClock(clock.now))
+		want := func(step string, ids ...string) {
+			t.Helper()
+			if diff := cmp.Diff(ids, working(t, s, "machine")); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", step, diff)
+			}
+		}
+		clock.forward(time.Second)
+		addSecret(t, s, "second", time.Time{}, false)
+		want("beside the first", "second", "secret-of-machine")
+		clock.forward(time.Second)
+		addSecret(t, s, "third", clock.now().Add(time.Minute), false)
+		clock.forward(time.Minute - time.Millisecond)
+		want("before the end", "third", "second", "secret-of-machine")
+		clock.forward(time.Millisecond)
+		want("at the end", "third")
+		addSecret(t, s, "fourth", clock.now(), false)
+		want("at once", "fourth")
+		// An end that is set already is not put off.
+		clock.forward(time.Second)
+		addSecret(t, s, "fifth", clock.now().Add(time.Second), false)
+		addSecret(t, s, "sixth", clock.now().Add(time.Hour), false)
+		clock.forward(time.Second)
+		want("not put off", "fifth", "sixth")
+	})
+}
+
+// use authenticates the machine with a secret, as provider does.
+func use(ctx context.Context, s *Store, id string) error {
+	client, err := s.GetClient(ctx, "machine")
+	if err != nil {
+		return err
+	}
+	hash := []byte(fastHash + id)
+	own(client).AuthenticatedWith(hash)
+	return s.SecretUsed(ctx, client, hash)
+}
+
+func TestTheFirstUseOfASecretEndsThoseBeforeIt(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		clock := newTestClock()
+		s := e.storeWithClients(t, WithClock(clock.now))
+		clock.forward(time.Second)
+		addSecret(t, s, "second", time.Time{}, true)
+		clock.forward(time.Second)
+		addSecret(t, s, "third", time.Time{}, true)
+		if err := use(t.Context(), s, "secret-of-machine"); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"third", "second", "secret-of-machine"}, working(t, s, "machine")); diff != "" {
+			t.Errorf("the use of an old secret ends none (-want +got):\n%s", diff)
+		}
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				if err := use(t.Context(), s, "second"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if diff := cmp.Diff([]string{"third", "second"}, working(t, s, "machine")); diff != "" {
+			t.Errorf("after the first use (-want +got):\n%s", diff)
+		}
+		wantChain(t, s, 1, 0)
+	})
+}
+
+func TestTheUseOfASecretCostsNoWrite(t *testing.T) {
+	s := testEngine{"sqlite", newSQLiteFile}.storeWithClients(t)
+	client, err := s.GetClient(t.Context(), "machine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counting := &countingWriter{writer: s.writer}
+	s.writer = counting
+	for _, hash := range [][]byte{[]byte(fastHash + "machine"), []byte("unknown"), nil} {
+		if err := s.SecretUsed(t.Context(), client, hash); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.SecretUsed(t.Context(), &fosite.DefaultClient{ID: "stranger"}, nil); err != nil {
+		t.Error(err)
+	}
+	if counting.statements != 0 {
+		t.Errorf("%d writes", counting.statements)
+	}
+}
+
+func TestADeletedSecretIsErased(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		if err := s.DeleteSecret(t.Context(), "person", "secret-of-machine", false); !errors.Is(err, fosite.ErrNotFound) {
+			t.Errorf("a secret was deleted through another client: %v", err)
+		}
+		if err := s.DeleteSecret(t.Context(), "machine", "secret-of-machine", false); err != nil {
+			t.Fatal(err)
+		}
+		var hash string
+		if err := s.db.QueryRowContext(t.Context(), `SELECT hash FROM client_secrets WHERE id = 'secret-of-machine'`).Scan(&hash); err != nil || hash != "" {
+			t.Errorf("hash %q (%v), want none", hash, err)
+		}
+		if diff := cmp.Diff([]string{}, working(t, s, "machine")); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestAClientHasABoundedNumberOfSecrets(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		refused := 0
+		for i := range MaxSecrets + 5 {
+			wg.Go(func() {
+				err := s.AddSecret(t.Context(), "machine", &ClientSecret{Hash: []byte(fmt.Sprint(i))}, time.Time{})
+				if err != nil && !errors.Is(err, ErrTooManySecrets) {
+					t.Error(err)
+				}
+				if err != nil {
+					mu.Lock()
+					refused++
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+		if n := len(working(t, s, "machine")); n != MaxSecrets || refused != 6 {
+			t.Errorf("%d secrets, %d refused; want %d and 6", n, refused, MaxSecrets)
+		}
+		if err := s.AddSecret(t.Context(), "nobody", &ClientSecret{}, time.Time{}); !errors.Is(err, fosite.ErrNotFound) {
+			t.Errorf("unknown client: %v", err)
+		}
+	})
+}
+
+func TestTheDecoyIsASlowHashOfALiveClient(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		want := func(step, want string) {
+			t.Helper()
+			hash, err := s.DecoySecretHash(t.Context())
+			if err != nil || string(hash) != want {
+				t.Errorf("%s: %q (%v), want %q", step, hash, err, want)
+			}
+		}
+		want("generated secrets only", "")
+		imported := &Client{ID: "imported", Secrets: []ClientSecret{{Hash: []byte("$2a$12$abc")}}}
+		if err := s.CreateClient(t.Context(), imported); err != nil {
+			t.Fatal(err)
+		}
+		want("one imported", "$2a$12$abc")
+		if _, err := s.SetClientStatus(t.Context(), "imported", StatusDisabled, 0); err != nil {
+			t.Fatal(err)
+		}
+		want("disabled", "")
+		if _, err := s.SetClientStatus(t.Context(), "imported", StatusActive, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.DeleteSecret(t.Context(), "imported", imported.Secrets[0].ID, false); err != nil {
+			t.Fatal(err)
+		}
+		want("deleted", "")
+	})
+}
