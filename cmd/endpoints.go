@@ -4,7 +4,9 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
+	"strings"
 
 	"fosite-mcp/config"
 	"fosite-mcp/handlers"
@@ -17,8 +19,12 @@ import (
 )
 
 // newProvider is the authorization server as configured.
-func newProvider(cfg config.Config, store fosite.Storage, secret []byte, previous [][]byte) (*provider.Provider, error) {
-	return provider.New(store, provider.Options{
+func newProvider(cfg config.Config, store *storage.Store, secret []byte, previous [][]byte) (*provider.Provider, error) {
+	var tokens fosite.Storage = store
+	if cfg.Audit.IssuedTokens {
+		tokens = storage.AuditedTokens{Store: store}
+	}
+	return provider.New(tokens, provider.Options{
 		SystemSecret:             secret,
 		PreviousSystemSecrets:    previous,
 		Issuer:                   cfg.Issuer,
@@ -41,11 +47,14 @@ func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *pr
 	handlers.MountHealth(root, store.Ping)
 
 	below := root.PathPrefix(cfg.BasePath).Subrouter()
+	// Failed client authentications go to the audit log, at whichever endpoint.
+	authenticate := admin.NewRecorder(store, s.Log, nil).Watch(oauth.Authenticator.Authenticate, clientIP(cfg))
+	oauth.Config.ClientAuthenticationStrategy = authenticate
 	endpoints := &handlers.Server{
 		Provider:     oauth,
 		NewSession:   func() fosite.Session { return provider.NewSession() },
 		Issuer:       cfg.Issuer,
-		Authenticate: oauth.Authenticator.Authenticate,
+		Authenticate: authenticate,
 		TokenID: func(ctx context.Context, token string) string { // asked for exactly when a token was found active
 			id := storage.TokenID(oauth.Strategy.AccessTokenSignature(ctx, token))
 			store.TokenUsed(id)
@@ -84,6 +93,7 @@ func (s *Server) adminRouter(cfg config.Config, store *storage.Store, oauth *pro
 		Resources:             resourceIdentifiers(cfg),
 		DefaultResource:       cfg.DefaultResource,
 		ReplayKey:             deriveKey(secret, "idempotency replay"),
+		ClientIP:              clientIP(cfg),
 		Log:                   s.Log,
 	}).Mount(root.PathPrefix("/admin/v1").Subrouter())
 	return root
@@ -119,4 +129,28 @@ func metadata(cfg config.Config) handlers.Metadata {
 		m.Resources = append(m.Resources, handlers.ProtectedResource{Resource: identifier, Name: resource.Name, Scopes: resource.Scopes})
 	}
 	return m
+}
+
+// clientIP tells where a request came from, for the audit log: the other end of the connection, or what the proxy in
+// front says.
+func clientIP(cfg config.Config) func(*http.Request) string {
+	if cfg.ClientIPHeader == "" {
+		return nil
+	}
+	return func(r *http.Request) string { return clientAddr(r, cfg.ClientIPHeader).String() }
+}
+
+// clientAddr is the last address in a header: the one that the nearest proxy has added. What stands before it may be
+// anybody's invention.
+func clientAddr(r *http.Request, header string) netip.Addr {
+	values := r.Header.Values(header)
+	if len(values) == 0 {
+		return netip.Addr{}
+	}
+	list := strings.Split(values[len(values)-1], ",")
+	address, err := netip.ParseAddr(strings.TrimSpace(list[len(list)-1]))
+	if err != nil {
+		return netip.Addr{}
+	}
+	return address.Unmap().WithZone("")
 }

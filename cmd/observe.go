@@ -123,11 +123,11 @@ const (
 )
 
 // maintain does the housekeeping in the background until ctx ends.
-func (o *observer) maintain(ctx context.Context, store *storage.Store) {
+func (o *observer) maintain(ctx context.Context, store *storage.Store, auditRetention time.Duration) {
 	cleanUp, usage := time.NewTicker(cleanUpInterval), time.NewTicker(usageInterval)
 	defer cleanUp.Stop()
 	defer usage.Stop()
-	o.cleanUp(ctx, store)
+	o.cleanUp(ctx, store, auditRetention)
 	for {
 		select {
 		case <-ctx.Done():
@@ -136,7 +136,7 @@ func (o *observer) maintain(ctx context.Context, store *storage.Store) {
 		case <-usage.C:
 			o.flushUsage(ctx, store)
 		case <-cleanUp.C:
-			o.cleanUp(ctx, store)
+			o.cleanUp(ctx, store, auditRetention)
 		}
 	}
 }
@@ -149,7 +149,7 @@ func (o *observer) flushUsage(ctx context.Context, store *storage.Store) {
 	}
 }
 
-func (o *observer) cleanUp(ctx context.Context, store *storage.Store) {
+func (o *observer) cleanUp(ctx context.Context, store *storage.Store, auditRetention time.Duration) {
 	deleted, err := store.CleanUp(ctx, storage.CleanUp{Progress: func(table string, n int64) {
 		o.cleaned.WithLabelValues(table).Add(float64(n))
 	}})
@@ -157,6 +157,11 @@ func (o *observer) cleanUp(ctx context.Context, store *storage.Store) {
 	case err == nil:
 		if err := store.PruneIdempotencyKeys(ctx); err != nil {
 			o.log.ErrorContext(ctx, "clean-up of idempotency keys failed; it will be tried again", "cause", err)
+		}
+		if auditRetention > 0 {
+			if _, err := store.PruneAudit(ctx, time.Now().Add(-auditRetention)); err != nil {
+				o.log.ErrorContext(ctx, "clean-up of audit events failed; it will be tried again", "cause", err)
+			}
 		}
 		o.cleaning.WithLabelValues("done").Inc()
 		if deleted > 0 {

@@ -36,8 +36,13 @@ func (s *Server) people(cfg config.Config, store *storage.Store, hasher fosite.H
 		options.Resources[identifier] = resource.Name
 	}
 	if cfg.BehindProxy {
-		// Every browser has the proxy's address here: counting failed logins by it would lock everybody out at once.
-		options.ClientAddr = func(*http.Request) netip.Addr { return netip.Addr{} }
+		options.ClientAddr = func(r *http.Request) netip.Addr {
+			if cfg.ClientIPHeader == "" {
+				// Every browser has the proxy's address: counting failed logins by it would lock out everybody at once.
+				return netip.Addr{}
+			}
+			return clientAddr(r, cfg.ClientIPHeader)
+		}
 	}
 	if slices.Contains(methods, config.LoginLocal) {
 		options.Local = &login.Local{Accounts: store, Hasher: hasher}

@@ -88,7 +88,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 	background, stopBackground := context.WithCancel(ctx)
 	var maintenance sync.WaitGroup
-	maintenance.Go(func() { observer.maintain(background, store) })
+	maintenance.Go(func() { observer.maintain(background, store, cfg.Audit.Retention) })
 	defer maintenance.Wait()
 	defer stopBackground()
 	if s.Ready != nil {

@@ -7,16 +7,17 @@ import (
 
 // Config is the complete configuration. Its zero value is not usable: start from [Default] or [Load].
 type Config struct {
-	PublicURL    string // origin under which clients reach the server; empty only while the port of Listen is 0
-	Issuer       string // RFC 8414 issuer identifier, immutable once the server has started with it
-	BasePath     string // path prefix of the OAuth endpoints
-	Listen       string // host:port of the public listener
-	BehindProxy  bool   // a reverse proxy ends TLS in front of the listeners
-	TLS          TLS
-	Admin        Admin
-	Database     Database
-	DataDir      string // holds the SQLite file and the generated keys
-	SystemSecret Secret // signing keys are derived from it; empty: the server generates and keeps one in DataDir
+	PublicURL      string // origin under which clients reach the server; empty only while the port of Listen is 0
+	Issuer         string // RFC 8414 issuer identifier, immutable once the server has started with it
+	BasePath       string // path prefix of the OAuth endpoints
+	Listen         string // host:port of the public listener
+	BehindProxy    bool   // a reverse proxy ends TLS in front of the listeners
+	ClientIPHeader string // header in which that proxy names the client's address; empty: addresses are the proxy's
+	TLS            TLS
+	Admin          Admin
+	Database       Database
+	DataDir        string // holds the SQLite file and the generated keys
+	SystemSecret   Secret // signing keys are derived from it; empty: the server generates and keeps one in DataDir
 	// SystemSecretsPrevious still verify tokens after SystemSecret was replaced.
 	SystemSecretsPrevious []Secret
 	Tokens                Tokens
@@ -26,6 +27,7 @@ type Config struct {
 	Registration          Registration
 	Login                 Login
 	RateLimits            RateLimits
+	Audit                 Audit
 	Log                   Log
 	Tracing               Tracing
 }
@@ -111,6 +113,12 @@ type LoginTrustedHeader struct {
 type RateLimits struct {
 	ClientPerHour  int // requests of one authenticated client
 	AddressPerHour int // requests of one address that failed to authenticate
+}
+
+// Audit says what the audit log holds.
+type Audit struct {
+	IssuedTokens bool          // also an event for each token that is issued; costs throughput
+	Retention    time.Duration // how long events are kept; 0: forever
 }
 
 // Log says how much is logged, and how.

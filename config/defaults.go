@@ -36,6 +36,7 @@ func Default() Config {
 			Methods: []string{LoginLocal},
 			OIDC:    LoginOIDCProvider{Scopes: []string{"openid", "profile"}, GroupsClaim: "groups"},
 		},
+		Audit:   Audit{Retention: 365 * 24 * time.Hour},
 		Log:     Log{Level: "info", Format: "text"},
 		Tracing: Tracing{SampleRatio: 1},
 	}

@@ -107,6 +107,9 @@ func (c Config) operationRules() []check {
 	}
 	return []check{
 		{!slices.Contains(levels, c.Log.Level), "log.level", "must be debug, info, warn or error"},
+		{c.Audit.Retention < 0, "audit.retention", "must not be negative; 0s keeps events forever"},
+		{c.ClientIPHeader != "" && !c.BehindProxy, "client_ip_header", "needs behind_proxy: true; without a proxy anybody can send the header"},
+		{c.ClientIPHeader != "" && (!headerToken.MatchString(c.ClientIPHeader) || slices.Contains(ownedHeaders, textproto.CanonicalMIMEHeaderKey(c.ClientIPHeader))), "client_ip_header", "must be the name of a header that the proxy sets, such as X-Forwarded-For"},
 		{c.Log.Format != "text" && c.Log.Format != "json", "log.format", "must be text or json"},
 		{tracing != "", "tracing.endpoint", tracing},
 		{!(c.Tracing.SampleRatio >= 0 && c.Tracing.SampleRatio <= 1), "tracing.sample_ratio", "must be between 0 and 1"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,8 +37,8 @@ type secretUser interface {
 	SecretUsed(ctx context.Context, client fosite.Client, hash []byte) error
 }
 
-// decoySource is implemented by stores that hold imported hashes, which take long to compare: an unknown client is
-// then compared against one of them, so that its answer takes as long.
+// decoySource is implemented by stores that may hold imported hashes, which take long to compare. It returns one of
+// them, or nil when there is none.
 type decoySource interface {
 	DecoySecretHash(ctx context.Context) ([]byte, error)
 }
@@ -70,7 +71,7 @@ func (a *ClientAuthenticator) Authenticate(ctx context.Context, r *http.Request,
 	}
 	client, err := a.Store.GetClient(ctx, sent.id)
 	if errors.Is(err, fosite.ErrNotFound) {
-		return nil, a.refuseUnknown(ctx, sent)
+		return nil, a.refuse(ctx, sent, false, "unknown client")
 	}
 	if err != nil {
 		return nil, unavailable(err)
@@ -116,7 +117,7 @@ func credentialsFrom(r *http.Request, form url.Values) (credentials, error) {
 			c.secrets = append(c.secrets, rawSecret)
 		}
 	}
-	if id != "" && id != c.id || secret != "" && !contains(c.secrets, secret) {
+	if id != "" && id != c.id || secret != "" && !slices.Contains(c.secrets, secret) {
 		return credentials{}, fosite.ErrInvalidRequest.WithHint("The credentials in the Authorization header and in the form contradict each other; send one of them.")
 	}
 	return c, nil
@@ -127,15 +128,6 @@ func decoded(raw string) string {
 		return s
 	}
 	return raw
-}
-
-func contains(list []string, s string) bool {
-	for _, item := range list {
-		if item == s {
-			return true
-		}
-	}
-	return false
 }
 
 func (a *ClientAuthenticator) checkSecret(ctx context.Context, client fosite.Client, sent credentials) (fosite.Client, error) {
@@ -157,7 +149,7 @@ func (a *ClientAuthenticator) checkSecret(ctx context.Context, client fosite.Cli
 			}
 		}
 	}
-	return nil, errInvalidClient.WithDebug("wrong secret")
+	return nil, a.refuse(ctx, sent, slices.ContainsFunc(hashes, isSlow), "wrong secret")
 }
 
 // used tells the store about a successful authentication, before anything is issued.
@@ -170,9 +162,10 @@ func (a *ClientAuthenticator) used(ctx context.Context, client fosite.Client, ha
 	return nil
 }
 
-// refuseUnknown takes as long as a wrong secret would.
-func (a *ClientAuthenticator) refuseUnknown(ctx context.Context, sent credentials) error {
-	if source, ok := a.Store.(decoySource); ok {
+// refuse answers invalid_client after the same time whatever was wrong. Where the store holds imported hashes, which
+// take long to compare, each failure costs one such comparison: slow tells that it has been made already.
+func (a *ClientAuthenticator) refuse(ctx context.Context, sent credentials, slow bool, reason string) error {
+	if source, ok := a.Store.(decoySource); ok && !slow {
 		hash, err := source.DecoySecretHash(ctx)
 		if err != nil {
 			return unavailable(err)
@@ -181,7 +174,7 @@ func (a *ClientAuthenticator) refuseUnknown(ctx context.Context, sent credential
 			_ = a.hasher().Compare(ctx, hash, []byte(secret))
 		}
 	}
-	return errInvalidClient.WithDebug("unknown client")
+	return errInvalidClient.WithDebug(reason)
 }
 
 // unavailable is what a failure of the store is told as, never as invalid_client.

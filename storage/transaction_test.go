@@ -15,7 +15,7 @@ import (
 
 // soon bounds what must not block for ever.
 func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -23,7 +23,7 @@ func soon(t *testing.T) context.Context {
 // eventually waits for what another goroutine is about to do.
 func eventually(t *testing.T, what string, happened func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !happened(); runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); !happened(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("it never happened that %s", what)
 		}

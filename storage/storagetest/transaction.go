@@ -53,7 +53,7 @@ var transactionCases = []testCase{
 		ctx, cancel := context.WithCancel(context.Background())
 		inner, _, p := openWithPair(t, ctx, store)
 		cancel()
-		later, stop := context.WithTimeout(context.Background(), 20*time.Second)
+		later, stop := context.WithTimeout(context.Background(), time.Minute)
 		defer stop()
 		must(t, store.CreateAccessTokenSession(later, newSignature(), newRequest()))
 		if transactional(store).Commit(inner) == nil {

@@ -13,7 +13,6 @@ after(() => browser.close());
 /** A browser window of its own, with nobody logged in. What its pages violate fails the test. */
 async function open(t, options) {
   const context = await browser.newContext({ javaScriptEnabled: false, ...options });
-  context.setDefaultTimeout(15_000);
   const page = await context.newPage();
   const violations = [];
   page.on('console', (message) => message.type() === 'error' && /policy|csp/i.test(message.text()) && violations.push(message.text()));
@@ -215,6 +214,43 @@ test('impatient clicks change nothing', async (t) => {
   const { access_token } = await tokens(request, app.answers.at(-1));
   assert.ok(await isActive(access_token));
 });
+
+// The second click of a slow double click: the browser has the answer to the first one, and still shows the page.
+for (const [label, reach] of [
+  ['Log in', async () => {}],
+  ['Allow', (page) => logIn(page)],
+  ['Do not allow', (page) => logIn(page)],
+  [
+    'Log out',
+    async (page) => {
+      await logIn(page);
+      await page.goto(`${pages}/grants`);
+    },
+  ],
+]) {
+  test(`"${label}" sent twice is as good as once`, async (t) => {
+    const page = await open(t, { javaScriptEnabled: true });
+    const app = await connect(t);
+    await page.goto(app.request().url);
+    await reach(page);
+    await button(page, label).waitFor();
+    if (label === 'Log in') {
+      await page.getByLabel('User name').fill(account.username);
+      await page.getByLabel('Password').fill(account.password);
+    }
+    const { action, form } = await button(page, label).evaluate((pressed) => ({
+      action: pressed.form.action,
+      form: Object.fromEntries(new FormData(pressed.form, pressed)),
+    }));
+    const answers = [];
+    for (let i = 0; i < 2; i++) {
+      const response = await page.context().request.post(action, { form, maxRedirects: 0 });
+      answers.push([response.status(), response.headers().location]);
+    }
+    assert.equal(answers[0][0], 303);
+    assert.deepEqual(answers[1], answers[0]);
+  });
+}
 
 test('a consent page that is sent again from the history asks anew or answers anew, and breaks nothing', async (t) => {
   const page = await open(t);
