@@ -5,17 +5,13 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the commands into bin/
-	go build -trimpath -o bin/ ./cmd/...
+	go build -o bin/ ./cmd/...
 
 test: ## every check and test; installs and starts what it needs
 	@scripts/test
 
-test-clients: ## the npm-based client tests in test/clients
-	@if [ -f test/clients/package.json ]; then \
-		npm --prefix test/clients ci && npm --prefix test/clients test; \
-	else \
-		echo "test/clients has no package.json: no npm-based tests to run"; \
-	fi
+test-clients: ## the tests with published clients and a browser alone
+	@scripts/with-clients go test -count=1 -v -run 'TestPublishedClients|TestBrowser' ./test
 
 fosite-suite: ## fosite's own integration tests on our store, on both engines
 	@scripts/with-postgres scripts/fosite-suite

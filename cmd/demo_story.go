@@ -90,7 +90,7 @@ func (d *demo) register(ctx context.Context, title, body string) (credentials, e
 	}
 	r.Header.Set("Authorization", "Bearer "+d.adminKey)
 	r.Header.Set("Content-Type", "application/json")
-	curl := fmt.Sprintf(`curl -H "Authorization: Bearer $ADMIN_KEY" -H 'Content-Type: application/json' -d '%s' %s`, body, r.URL)
+	curl := fmt.Sprintf(`curl --oauth2-bearer "$ADMIN_KEY" -H 'Content-Type: application/json' -d '%s' %s`, body, r.URL)
 	answer, err := d.do(title, curl, r, http.StatusCreated)
 	if err != nil {
 		return created, err
@@ -107,7 +107,7 @@ func (d *demo) fetch(ctx context.Context, title string, c credentials, basic boo
 	if !basic {
 		form.Set("client_id", c.ID)
 		form.Set("client_secret", c.Secret)
-		curl = `curl -d grant_type=client_credentials -d client_id="$CLIENT_ID" -d client_secret="$CLIENT_SECRET" `
+		curl = `printf "client_id=$CLIENT_ID&client_secret=$CLIENT_SECRET" | curl -d grant_type=client_credentials -d @- `
 	}
 	r, err := d.form(ctx, "/token", form)
 	if err != nil {
@@ -146,7 +146,7 @@ func (d *demo) use(ctx context.Context, title, token string, want int) error {
 	r.Header.Set("Authorization", "Bearer "+token)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json, text/event-stream")
-	curl := fmt.Sprintf(`curl -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -d '%s' %s`, searchCall, d.resource)
+	curl := fmt.Sprintf(`curl --oauth2-bearer "$TOKEN" -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -d '%s' %s`, searchCall, d.resource)
 	answer, err := d.do(title, curl, r, want)
 	if err != nil {
 		return err
@@ -163,7 +163,7 @@ func (d *demo) introspect(ctx context.Context, title string, as credentials, tok
 		return err
 	}
 	r.SetBasicAuth(as.ID, as.Secret)
-	answer, err := d.do(title, `curl -u "$DOCS_ID:$DOCS_SECRET" -d token="$TOKEN" `+r.URL.String(), r, http.StatusOK)
+	answer, err := d.do(title, `printf "token=$TOKEN" | curl -u "$DOCS_ID:$DOCS_SECRET" -d @- `+r.URL.String(), r, http.StatusOK)
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (d *demo) revoke(ctx context.Context, c credentials, token string) error {
 		return err
 	}
 	r.SetBasicAuth(c.ID, c.Secret)
-	_, err = d.do("Revoke it", `curl -u "$CLIENT_ID:$CLIENT_SECRET" -d token="$TOKEN" `+r.URL.String(), r, http.StatusOK)
+	_, err = d.do("Revoke it", `printf "token=$TOKEN" | curl -u "$CLIENT_ID:$CLIENT_SECRET" -d @- `+r.URL.String(), r, http.StatusOK)
 	return err
 }
 
@@ -192,7 +192,7 @@ func (d *demo) deleteClient(ctx context.Context, c credentials) error {
 		return err
 	}
 	r.Header.Set("Authorization", "Bearer "+d.adminKey)
-	_, err = d.do("Delete the machine's client", `curl -X DELETE -H "Authorization: Bearer $ADMIN_KEY" `+r.URL.String(), r, http.StatusNoContent)
+	_, err = d.do("Delete the machine's client", `curl -X DELETE --oauth2-bearer "$ADMIN_KEY" `+r.URL.String(), r, http.StatusNoContent)
 	return err
 }
 

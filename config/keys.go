@@ -44,7 +44,7 @@ func serverKeys() []Key {
 		{"audit.retention", "How long audit events are kept; `0s` keeps them forever.", "", func(c *Config) any { return &c.Audit.Retention }},
 		{"log.level", "`debug`, `info`, `warn` or `error`.", "", func(c *Config) any { return &c.Log.Level }},
 		{"log.format", "`text` or `json`.", "", func(c *Config) any { return &c.Log.Format }},
-		{"tracing.endpoint", "OTLP/HTTP URL that receives spans.", "none", func(c *Config) any { return &c.Tracing.Endpoint }},
+		{"tracing.endpoint", "OTLP/HTTP URL that receives spans; not in this version.", "none", func(c *Config) any { return &c.Tracing.Endpoint }},
 		{"tracing.sample_ratio", "Share of requests that are traced, 0 to 1.", "", func(c *Config) any { return &c.Tracing.SampleRatio }},
 	}
 }
@@ -56,12 +56,12 @@ func policyKeys() []Key {
 		{"tokens.refresh_absolute_lifespan", "Life of a grant from its login on, however often its refresh token rotates. Up to 43800h.", "", func(c *Config) any { return &c.Tokens.RefreshAbsoluteLifespan }},
 		{"tokens.refresh_grace", "How long a rotated refresh token still works for its own client, up to 5m. 0s turns it off.", "", func(c *Config) any { return &c.Tokens.RefreshGrace }},
 		{"tokens.code_lifespan", "Life of an authorization code, 10s to 10m.", "", func(c *Config) any { return &c.Tokens.CodeLifespan }},
-		{"tokens.format", "`opaque` or `jwt`.", "", func(c *Config) any { return &c.Tokens.Format }},
+		{"tokens.format", "`opaque`; `jwt` is not in this version.", "", func(c *Config) any { return &c.Tokens.Format }},
 		{"tokens.client_credentials_refresh", "Issue refresh tokens to machines as well.", "", func(c *Config) any { return &c.Tokens.ClientCredentialsRefresh }},
 		{"scopes", "Scope name → `description` (shown on the consent page) and `tools` (MCP tools it allows).", "", func(c *Config) any { return &c.Scopes }},
 		{"resources", "Resource identifier (RFC 8707, the URL of an MCP server) → `name` and `scopes`.", "`public_url` and `/authed/mcp`, with every scope", func(c *Config) any { return &c.Resources }},
 		{"default_resource", "Resource of requests that name none.", "the only resource; must be given when there are several", func(c *Config) any { return &c.DefaultResource }},
-		{"registration.enabled", "Dynamic client registration (RFC 7591).", "", func(c *Config) any { return &c.Registration.Enabled }},
+		{"registration.enabled", "Dynamic client registration (RFC 7591); not in this version.", "", func(c *Config) any { return &c.Registration.Enabled }},
 		{"login.methods", "How people log in: any of `local`, `oidc`, `header`; `[]` leaves only machines.", "", func(c *Config) any { return &c.Login.Methods }},
 		{"login.oidc.issuer", "Issuer of the upstream OpenID Connect provider.", "none", func(c *Config) any { return &c.Login.OIDC.Issuer }},
 		{"login.oidc.client_id", "Client id of this server at that provider.", "none", func(c *Config) any { return &c.Login.OIDC.ClientID }},
@@ -71,8 +71,8 @@ func policyKeys() []Key {
 		{"login.header.name", "Request header in which an authenticating proxy sends the user name.", "none", func(c *Config) any { return &c.Login.Header.Name }},
 		{"login.header.groups", "Request header with the person's groups, separated by commas.", "none", func(c *Config) any { return &c.Login.Header.Groups }},
 		{"login.header.proxies", "CIDRs of the proxies whose headers are believed.", "none", func(c *Config) any { return &c.Login.Header.Proxies }},
-		{"rate_limits.client_per_hour", "Requests an hour for each authenticated client; 0 means no limit.", "", func(c *Config) any { return &c.RateLimits.ClientPerHour }},
-		{"rate_limits.address_per_hour", "Failed authentications an hour for each address; 0 means no limit.", "", func(c *Config) any { return &c.RateLimits.AddressPerHour }},
+		{"rate_limits.client_per_hour", "Requests an hour for each authenticated client; not in this version, 0 means no limit.", "", func(c *Config) any { return &c.RateLimits.ClientPerHour }},
+		{"rate_limits.address_per_hour", "Failed authentications an hour for each address; not in this version, 0 means no limit.", "", func(c *Config) any { return &c.RateLimits.AddressPerHour }},
 	}
 }
 

@@ -60,7 +60,11 @@ func isBareOrigin(identifier string) bool {
 // the client. None requested means the default resource, or the client's first one where it may not use that.
 func (r Resources) resolve(client fosite.Client, requested []string) ([]string, error) {
 	if len(requested) == 0 {
-		return r.defaultFor(client), nil
+		audience := r.defaultFor(client)
+		if len(audience) == 0 && len(r.Known) > 0 { // a token for nothing would be dead from the start
+			return nil, ErrInvalidTarget.WithHint("None of the resources that the client is registered for exists here; change its audience.")
+		}
+		return audience, nil
 	}
 	var audience []string
 	for _, identifier := range requested {

@@ -18,6 +18,10 @@ func TestConformance(t *testing.T) {
 		}
 		storagetest.Run(t, newStore)
 		storagetest.RunGrace(t, newStore)
+		storagetest.RunCleanUp(t, newStore, func(ctx context.Context, store storagetest.Storage) error {
+			_, err := store.(*Store).CleanUp(ctx, CleanUp{Batch: 50, Share: 1})
+			return err
+		})
 	})
 }
 
@@ -32,7 +36,11 @@ func TestConformanceWithClientsFromElsewhere(t *testing.T) {
 // contractStore is a store as the conformance suite wants it.
 func (e testEngine) contractStore(t *testing.T, setup storagetest.Setup, options ...Option) *Store {
 	ctx := context.Background()
-	store := e.store(t, append(options, WithSessions(setup.Sessions...), WithRefreshGrace(setup.RefreshGrace))...)
+	options = append(options, WithSessions(setup.Sessions...), WithRefreshGrace(setup.RefreshGrace))
+	if setup.Now != nil {
+		options = append(options, WithClock(setup.Now))
+	}
+	store := e.store(t, options...)
 	for _, client := range setup.Clients {
 		if store.clients != nil {
 			break

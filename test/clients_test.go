@@ -6,9 +6,20 @@ import "testing"
 func TestPublishedClients(t *testing.T) {
 	needClients(t)
 	s := startSite(t)
-	for name, file := range map[string]string{
-		"the TypeScript MCP client": "typescript.test.mjs",
+	for _, client := range []struct{ name, file string }{
+		{"TypeScript MCP client", "typescript.test.mjs"},
+		{"openid-client", "openid-client.test.mjs"},
+		{"oauth4webapi", "oauth4webapi.test.mjs"},
+		{"MCP conformance suite", "conformance.test.mjs"},
 	} {
-		t.Run(name, func(t *testing.T) { s.runNode(t, file) })
+		t.Run(client.name, func(t *testing.T) { s.runNode(t, client.file) })
 	}
+}
+
+// A person at Chromium logs in, consents, denies, withdraws, and makes the mistakes that people make.
+func TestBrowser(t *testing.T) {
+	needClients(t)
+	s := startSite(t)
+	t.Run("what a person does", func(t *testing.T) { s.runNode(t, "browser.test.mjs") })
+	t.Run("how the pages look", func(t *testing.T) { s.runNode(t, "pages.test.mjs") })
 }

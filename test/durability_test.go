@@ -12,18 +12,22 @@ import (
 	_ "modernc.org/sqlite" // the driver named "sqlite", to look at a file without the server
 )
 
-// killRounds is how often a server is killed in the middle of a write load.
-const killRounds = 20
+// How often a server, and a server with its database, is killed in the middle of a write load.
+// FOSITE_MCP_TEST_POSTGRES_KILLS changes the latter.
+const (
+	kills         = 20
+	postgresKills = 8
+)
 
 // What was acknowledged is true after the death of the server, whatever it was doing.
 func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, binaries)
 	w := newTraffic(t, s, s.adminKey(), nil)
-	for range killRounds {
+	for range kills {
 		tokens, tenants := len(w.tokens), len(w.tenants)
 		w.run()
-		w.awaitPromises(t, 20+rand.IntN(300))
+		w.awaitPromises(t, 10+rand.IntN(150))
 		s.kill()
 		w.stop()
 		checkIntegrity(t, s)
@@ -45,10 +49,10 @@ func TestNothingAcknowledgedIsLostWhenServerAndPostgresAreKilled(t *testing.T) {
 	database := startCluster(t, "synchronous_commit=off", "wal_writer_delay=10s")
 	s := startServer(t, binaries, "FOSITE_MCP_DATABASE_URL="+database.url)
 	w := newTraffic(t, s, s.adminKey(), nil)
-	for range rounds(t, "FOSITE_MCP_TEST_POSTGRES_KILLS", killRounds) {
+	for range rounds(t, "FOSITE_MCP_TEST_POSTGRES_KILLS", postgresKills) {
 		tokens, tenants := len(w.tokens), len(w.tenants)
 		w.run()
-		w.awaitPromises(t, 20+rand.IntN(300))
+		w.awaitPromises(t, 10+rand.IntN(150))
 		if rand.IntN(2) == 0 {
 			s.kill()
 			database.kill()

@@ -1,10 +1,12 @@
 package test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -20,15 +22,17 @@ func TestPartsWorkInAnotherModule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	name := regexp.MustCompile(`(?m)^module (.*)$`).FindSubmatch(gomod)[1] // not always fosite-mcp: see the README
 	// The same versions, under another module name, and without the tools.
 	gomod = regexp.MustCompile(`(?m)^module .*$`).ReplaceAll(gomod, []byte("module example.com/team"))
 	gomod = regexp.MustCompile(`(?m)^tool .*$`).ReplaceAll(gomod, nil)
-	gomod = append(gomod, "\nrequire fosite-mcp v0.0.0\nreplace fosite-mcp => "+root+"\n"...)
+	gomod = append(gomod, fmt.Sprintf("\nrequire %[1]s v0.0.0\nreplace %[1]s => %[2]s\n", name, root)...)
 	write(t, filepath.Join(folder, "go.mod"), gomod)
 	for name, from := range map[string]string{
 		"go.sum":          filepath.Join(root, "go.sum"),
 		"storage_test.go": "testdata/library/storage_test.go",
 		"hook_test.go":    "testdata/library/hook_test.go",
+		"readme_test.go":  "testdata/library/readme_test.go",
 	} {
 		content, err := os.ReadFile(from)
 		if err != nil {
@@ -41,6 +45,27 @@ func TestPartsWorkInAnotherModule(t *testing.T) {
 	command.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
+	}
+}
+
+// The Go lines of the README are those that the programs above compile and run, but for example values.
+func TestTheGoOfTheREADMEIsCompiled(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile("testdata/library/readme_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile(`^(Endpoint|ClientID|ClientSecret): |^http\.Handle|^}\)$`)
+	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1) {
+		for line := range strings.Lines(block[1]) {
+			line = strings.TrimSpace(line)
+			if !examples.MatchString(line) && !strings.Contains(string(program), line) {
+				t.Errorf("not in testdata/library/readme_test.go: %s", line)
+			}
+		}
 	}
 }
 

@@ -27,8 +27,10 @@ var node = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = os.Stat(program)
-	return program, err
+	if _, err := os.Stat(program); err != nil {
+		return "", fmt.Errorf("the npm packages hold no Node.js for %s: %w", runtime.GOARCH, err)
+	}
+	return program, nil
 })
 
 // installPackages installs exactly what package-lock.json names, unless that has been done. Packages run no scripts of
@@ -70,7 +72,7 @@ func startSite(t *testing.T) *site {
 	return &site{s, resource, "ada", password}
 }
 
-// runNode runs one file of tests/clients against the site.
+// runNode runs one file of clientsFolder against the site.
 func (s *site) runNode(t *testing.T, file string) {
 	t.Helper()
 	program, browser := needClients(t)

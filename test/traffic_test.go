@@ -23,6 +23,8 @@ const (
 	dead
 )
 
+func (s standing) String() string { return [...]string{"unsettled", "alive", "dead"}[s] }
+
 // tenant is a client as its owner remembers it.
 type tenant struct {
 	id, secret string
@@ -57,17 +59,19 @@ type exchange struct {
 	err            error // no HTTP answer
 }
 
+// String leaves out what an answer may hold that is secret.
 func (e *exchange) String() string {
-	return fmt.Sprintf("%s: %d %v %v (Retry-After %q)", e.what, e.status, e.body, e.err, e.header.Get("Retry-After"))
+	return fmt.Sprintf("%s answered %d, active %v, error %v %v, Retry-After %q; %v", e.what, e.status, e.body["active"],
+		e.body["error"], e.body["error_description"], e.header.Get("Retry-After"), e.err)
 }
 
 // traffic is what a few machines and an administrator do to a server, and the ledger of what they were promised.
 type traffic struct {
 	s        *server
-	http     *http.Client
-	key      string  // of the admin API
-	machine  *tenant // whose tokens come and go
-	checker  *tenant // resource server of every token
+	http     *http.Client // keeps connections open, as busy clients do
+	key      string       // of the admin API
+	machine  *tenant      // whose tokens come and go
+	checker  *tenant      // resource server of every token
 	observe  func(exchange)
 	mu       sync.Mutex
 	promises int // acknowledged by the server
@@ -234,8 +238,7 @@ func (w *traffic) issue(client *tenant) (*issued, exchange) {
 }
 
 func (w *traffic) introspect(token *issued) exchange {
-	e := w.post("introspect", w.checker, "/introspect", "token", token.token)
-	return e
+	return w.post("introspect", w.checker, "/introspect", "token", token.token)
 }
 
 // post sends a form to an OAuth endpoint.
@@ -298,13 +301,13 @@ func (w *traffic) verify(t *testing.T, fromToken, fromTenant int) {
 		}
 		e := w.introspect(token)
 		if active, ok := e.body["active"].(bool); e.status != http.StatusOK || !ok || active != (want == alive) {
-			t.Errorf("token with standing %d of a client with standing %d: %v", token.standing, token.owner.standing, &e)
+			t.Errorf("a token that is %v, of a client that is %v: %v", token.standing, token.owner.standing, &e)
 		}
 	})
 	inParallel(w.tenants[fromTenant:], func(client *tenant) {
 		e := w.post("token", client, "/token", "grant_type", "client_credentials")
 		if client.standing == alive && e.status != http.StatusOK || client.standing == dead && e.status != http.StatusUnauthorized {
-			t.Errorf("client with standing %d: %v", client.standing, &e)
+			t.Errorf("a client that is %v: %v", client.standing, &e)
 		}
 	})
 }

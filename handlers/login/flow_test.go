@@ -216,6 +216,33 @@ func TestLoggingInTwiceDoesNoHarm(t *testing.T) {
 	b.send(http.MethodPost, base+"/login", form, nil).wantPage(200, "Allow The app?")
 }
 
+// A form of a page that is older than the login is not taken for a double click when it names somebody else.
+func TestAnOldLoginFormDoesNotGoOnAsSomebodyElse(t *testing.T) {
+	s := newSite(t)
+	s.user("alice")
+	s.user("bob")
+	b := s.browser().get(request())
+	form := with(b.fields("/login"), "username", "bob", "password", password)
+	b.logIn("alice").wantPage(200, "Allow The app?")
+	b.send(http.MethodPost, base+"/login", form, nil).wantPage(403, "Log in")
+	b.logIn("bob").wantPage(200, "Allow The app?").submit("/consent", "answer", "allow")
+	if s.decided.Username != "bob" {
+		t.Errorf("granted by %q, want bob", s.decided.Username)
+	}
+}
+
+func TestLoggingOutTwiceDoesNoHarm(t *testing.T) {
+	s := newSite(t)
+	s.user("alice")
+	b := s.browser().get(request()).logIn("alice").get(base + "/grants")
+	form := b.fields("/logout")
+	for range 2 {
+		b.send(http.MethodPost, base+"/logout", form, nil).wantPage(200, "You are logged out")
+	}
+	b.get(request()).logIn("alice")
+	b.send(http.MethodPost, base+"/logout", form, nil).wantPage(403, "That was not accepted")
+}
+
 func TestAllowingTwiceDoesNoHarm(t *testing.T) {
 	s := newSite(t)
 	s.user("alice")

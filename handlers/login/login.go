@@ -149,7 +149,7 @@ func (s *Server) Mount(r *mux.Router) {
 	r.HandleFunc("/login/oidc", s.methods(s.startOIDC, nil))
 	r.HandleFunc("/login/callback", s.methods(s.finishOIDC, nil))
 	r.HandleFunc("/consent", s.methods(nil, s.form(s.consent, s.outdated)))
-	r.HandleFunc("/logout", s.methods(s.signedOutPage, s.form(s.logout, s.outdated)))
+	r.HandleFunc("/logout", s.methods(s.signedOutPage, s.form(s.logout, s.logoutOutdated)))
 	r.HandleFunc("/grants", s.methods(s.grantsPage, nil))
 	r.HandleFunc("/grants/withdraw", s.methods(s.withdrawPage, s.form(s.withdraw, s.outdated)))
 }

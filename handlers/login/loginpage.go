@@ -28,18 +28,31 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) {
 }
 
 // loginOutdated takes a login form that has lost its browser. The second click of a double click comes here, when the
-// first has logged the person in: it goes the same way. Everybody else gets a new form.
+// first has logged the person in: it goes the same way. Everybody else gets a new form, and so does who wants to log in
+// as somebody else.
 func (s *Server) loginOutdated(w http.ResponseWriter, r *http.Request) {
 	p, err := s.current(r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	if p != nil {
+	if p != nil && asks(r, p) {
 		seeOther(w, r, s.destination(r.PostForm.Get("continue")).String())
 		return
 	}
 	s.showLogin(w, r, http.StatusForbidden, r.PostForm, "This page was out of date, or your browser does not accept cookies. Try again.")
+}
+
+// asks tells whether the login form in r is for p.
+func asks(r *http.Request, p *person) bool {
+	if r.PostForm.Get("method") == byHeader {
+		return p.Method == byHeader
+	}
+	return p.Method == byPassword && p.Username == enteredUsername(r)
+}
+
+func enteredUsername(r *http.Request) string {
+	return strings.ToLower(strings.TrimSpace(r.PostForm.Get("username")))
 }
 
 // showLogin shows the login page with what went wrong, if anything. values holds continue, target and username.
@@ -85,7 +98,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		s.tell(w, r, http.StatusBadRequest, sayBadForm)
 		return
 	}
-	username, password := strings.ToLower(strings.TrimSpace(r.PostForm.Get("username"))), r.PostForm.Get("password")
+	username, password := enteredUsername(r), r.PostForm.Get("password")
 	if username == "" || password == "" {
 		s.showLogin(w, r, http.StatusBadRequest, r.PostForm, "Enter your user name and your password.")
 		return
@@ -191,6 +204,24 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	}
 	s.cookies.clear(w, sessionCookie)
 	s.cookies.clear(w, stepCookie)
+	s.afterLogout(w, r)
+}
+
+// logoutOutdated takes a logout form that has lost its session. The second click of a double click comes here, when
+// the first has done what it asks for.
+func (s *Server) logoutOutdated(w http.ResponseWriter, r *http.Request) {
+	p, err := s.current(r)
+	switch {
+	case err != nil:
+		s.fail(w, r, err)
+	case p != nil:
+		s.outdated(w, r)
+	default:
+		s.afterLogout(w, r)
+	}
+}
+
+func (s *Server) afterLogout(w http.ResponseWriter, r *http.Request) {
 	if d := s.destination(r.PostForm.Get("continue")); d.query != nil {
 		seeOther(w, r, s.loginURL(d, s.target(r.PostForm.Get("target"), d)))
 		return

@@ -15,7 +15,7 @@
 //
 // What a store can do beyond [Storage] (transactions, pushed authorization requests, OpenID Connect, RFC 7523 keys)
 // is found by type assertion, as fosite does it, and tested too. A store that lets a rotated refresh token work for
-// a while is also handed to [RunGrace].
+// a while is also handed to [RunGrace], one that removes what has expired to [RunCleanUp].
 //
 // Races run hundreds of rounds; with go test -short a tenth of them. Use the race detector.
 package storagetest
@@ -51,6 +51,8 @@ type Setup struct {
 	// RefreshGrace is how long a refresh token goes on working after it was rotated. Zero, always so in Run: it is
 	// inactive at once.
 	RefreshGrace time.Duration
+	// Now is the store's clock; nil, always so except in RunCleanUp: time.Now.
+	Now func() time.Time
 	// Keys are trusted for the RFC 7523 authorization grant. A store without rfc7523.RFC7523KeyStorage ignores them.
 	Keys []TrustedKey
 }

@@ -1,0 +1,102 @@
+package test
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// reader is somebody who pastes the shell blocks of a document, with both programs on the PATH and ports of the
+// test's own.
+type reader struct {
+	t           *testing.T
+	folder      string
+	environment []string
+	ports       *strings.Replacer
+	log         *lockedBuffer
+	public, mcp string
+}
+
+func newReader(t *testing.T) *reader {
+	t.Helper()
+	programs, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &reader{t: t, folder: t.TempDir(), log: new(lockedBuffer), public: freeAddress(t), mcp: freeAddress(t)}
+	admin := freeAddress(t)
+	r.ports = strings.NewReplacer("127.0.0.1:8080", r.public, "127.0.0.1:8081", admin, "127.0.0.1:9000", r.mcp)
+	r.environment = append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"), "FOSITE_MCP_LISTEN="+r.public,
+		"FOSITE_MCP_ADMIN_LISTEN="+admin, "MCP_SEARCH_LISTEN="+r.mcp, "MCP_SEARCH_ISSUER=http://"+r.public)
+	docs, err := filepath.Abs("../docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(docs, filepath.Join(r.folder, "docs")); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (r *reader) command(snippet string) *exec.Cmd {
+	command := exec.Command("bash", "-euo", "pipefail", "-c", r.ports.Replace(snippet))
+	command.Dir, command.Env = r.folder, r.environment
+	return command
+}
+
+// paste runs lines to their end and returns what they print.
+func (r *reader) paste(snippet string) string {
+	r.t.Helper()
+	output, err := r.command(snippet).CombinedOutput()
+	if err != nil {
+		r.t.Fatalf("%v\n%s\n%s\n%s", err, snippet, output, r.log)
+	}
+	return string(output)
+}
+
+// leave starts a line that goes on running, and waits until it serves.
+func (r *reader) leave(line, address string) {
+	r.t.Helper()
+	command := r.command("exec " + line)
+	command.Stderr = r.log
+	if err := command.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
+	waitFor(r.t, "http://"+address+"/livez", r.log)
+}
+
+func TestTheSearchServersDocumentWorksAsPasted(t *testing.T) {
+	r := newReader(t)
+	blocks := shellBlocks(t, "docs/mcp-search.md")
+	r.paste(blocks[0])
+	r.leave(blocks[1], r.public)
+	register, start, _ := strings.Cut(blocks[2], "\nmcp-search ")
+	r.paste(register)
+	r.leave("mcp-search "+start, r.mcp)
+	if output := r.paste(blocks[3]); !strings.Contains(output, "mcp-search.md") && !strings.Contains(output, "operations.md") {
+		t.Errorf("the search found nothing: %s", output)
+	}
+	call := blocks[3][strings.Index(blocks[3], "curl"):]
+	token := blocks[3][strings.Index(blocks[3], "TOKEN="):strings.Index(blocks[3], "curl")]
+	if output := r.paste(token + blocks[4] + call); !strings.Contains(output, "revoked") {
+		t.Errorf("after the revocation: %s", output)
+	}
+}
+
+func TestThePeoplesDocumentWorksAsPasted(t *testing.T) {
+	r := newReader(t)
+	r.leave("fosite-mcp serve", r.public)
+	r.paste(shellBlocks(t, "docs/people.md")[0])
+	response, err := http.Get("http://" + r.public + "/authed/mcp/oauth/authorize?client_id=my_mcp_client&response_type=code&redirect_uri=http://127.0.0.1:3000/callback&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK || !strings.HasSuffix(response.Request.URL.Path, "/login") {
+		t.Errorf("the browser ends at %s with status %d, want the login page", response.Request.URL.Path, response.StatusCode)
+	}
+}

@@ -1,0 +1,137 @@
+package test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+	"golang.org/x/oauth2"
+)
+
+// The Go SDK's client for people is registered before, and starts from nothing but the MCP URL. Its refresh sends
+// neither resource nor scope.
+func TestTheGoSDKsClientForPeopleUsesTheSearchServer(t *testing.T) {
+	for _, client := range []struct{ name, method string }{{"public", "none"}, {"confidential", "client_secret_post"}} {
+		t.Run(client.name, func(t *testing.T) {
+			s := startSite(t)
+			const redirect = "http://127.0.0.1:53682/callback" // nobody listens there: the answer is read from the redirect
+			id, secret := s.register(map[string]any{
+				"client_name": "desktop app", "redirect_uris": []string{"http://127.0.0.1/callback"},
+				"grant_types": []string{"authorization_code", "refresh_token"}, "token_endpoint_auth_method": client.method,
+			})
+			credentials := &oauthex.ClientCredentials{ClientID: id, Issuer: "http://" + s.public}
+			if secret != "" {
+				credentials.ClientSecretAuth = &oauthex.ClientSecretAuth{ClientSecret: secret}
+			}
+			ada, logins := newPerson(t, s.username, s.password), 0
+			source := new(expiringSource)
+			handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
+				PreregisteredClient: credentials,
+				RedirectURL:         redirect,
+				RequestRefreshToken: true,
+				AuthorizationCodeFetcher: func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
+					logins++
+					answer, err := ada.allow(ctx, args.URL, redirect)
+					return &auth.AuthorizationResult{Code: answer.Get("code"), State: answer.Get("state"), Iss: answer.Get("iss")}, err
+				},
+				NewTokenSource: source.start,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			session, err := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil).Connect(t.Context(), &mcp.StreamableClientTransport{
+				Endpoint: s.resource, OAuthHandler: handler, MaxRetries: -1, DisableStandaloneSSE: true,
+			}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer session.Close()
+			search := func() error {
+				_, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "search", Arguments: map[string]any{"query": "fosite"}})
+				return err
+			}
+			if err := search(); err != nil {
+				t.Fatal(err)
+			}
+
+			first := source.mustToken(t)
+			source.expire(t)
+			if err := search(); err != nil {
+				t.Fatalf("after a refresh: %v", err)
+			}
+			second := source.mustToken(t)
+			if second.AccessToken == first.AccessToken || logins != 1 {
+				t.Errorf("%d logins; the same access token: %t", logins, second.AccessToken == first.AccessToken)
+			}
+
+			// What the person withdraws is dead at once. The client has to ask again.
+			s.run("", "consent", "revoke", "--username", s.username, "--client-id", id, "--yes")
+			if err := search(); err != nil || logins != 2 {
+				t.Errorf("after the withdrawal: %d logins, %v", logins, err)
+			}
+			if status := s.mcpStatus(second.AccessToken); status != http.StatusUnauthorized {
+				t.Errorf("the withdrawn token: status %d, want 401", status)
+			}
+		})
+	}
+}
+
+// expiringSource is the token source of x/oauth2, whose access token can be made to look expired.
+type expiringSource struct {
+	mu      sync.Mutex
+	from    func(*oauth2.Token) oauth2.TokenSource
+	current oauth2.TokenSource
+}
+
+func (s *expiringSource) start(ctx context.Context, config *oauth2.Config, token *oauth2.Token) (oauth2.TokenSource, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.from = func(token *oauth2.Token) oauth2.TokenSource { return config.TokenSource(ctx, token) }
+	s.current = s.from(token)
+	return s, nil
+}
+
+// Token implements oauth2.TokenSource.
+func (s *expiringSource) Token() (*oauth2.Token, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current.Token()
+}
+
+func (s *expiringSource) expire(t *testing.T) {
+	t.Helper()
+	token := *s.mustToken(t)
+	token.Expiry = time.Now().Add(-time.Minute)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current = s.from(&token)
+}
+
+func (s *expiringSource) mustToken(t *testing.T) *oauth2.Token {
+	t.Helper()
+	token, err := s.Token()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// mcpStatus is the status that the MCP server answers to a bearer of token.
+func (s *site) mcpStatus(token string) int {
+	s.t.Helper()
+	r, err := http.NewRequest(http.MethodPost, s.resource, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/json, text/event-stream")
+	status, _ := send(s.t, r)
+	return status
+}

@@ -1,0 +1,126 @@
+package team
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fosite-mcp/handlers"
+	"fosite-mcp/handlers/resource"
+	"fosite-mcp/provider"
+	"fosite-mcp/storage"
+
+	"github.com/gorilla/mux"
+	"github.com/ory/fosite"
+	"github.com/ory/fosite/compose"
+	"gorm.io/driver/sqlite"
+	"gorm.io/gorm"
+)
+
+// The parts as the README shows them, used over HTTP: their composition and router, our storage, policy, hook,
+// endpoints and middleware.
+func TestTheREADMEsPartsFitTogether(t *testing.T) {
+	ctx := t.Context()
+	db, err := gorm.Open(sqlite.Open("file:" + filepath.Join(t.TempDir(), "team.db") + "?_journal_mode=WAL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const docs = "https://docs.example.com/authed/mcp"
+	resources := provider.Resources{Known: []string{docs}, Default: docs}
+	config := &fosite.Config{GlobalSecret: []byte(strings.Repeat("s", 32)), HashCost: 4}
+	config.ClientSecretsHasher = &fosite.BCrypt{Config: config}
+	if err := provider.Harden(config); err != nil {
+		t.Fatal(err)
+	}
+	strategy := compose.NewOAuth2HMACStrategy(config)
+
+	oauth, store, err := composition(ctx, db, config, strategy, resources)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := config.ClientSecretsHasher.Hash(ctx, []byte("sesame"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = store.CreateClient(ctx, &storage.Client{
+		ID: "machine", GrantTypes: []string{"client_credentials"}, Scope: []string{"mcp:search"}, Audience: []string{docs},
+		Introspects: []string{docs}, Secrets: []storage.ClientSecret{{Hash: hash}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := mux.NewRouter()
+	metadata := handlers.Metadata{Issuer: "https://auth.example.com", Endpoints: "https://auth.example.com/oauth2"}
+	newSession := func() fosite.Session { return &fosite.DefaultSession{} }
+	endpoints(router, oauth, newSession, metadata)
+	server := httptest.NewServer(router)
+	defer server.Close()
+
+	protected := http.NewServeMux()
+	if err := protect(protected, server.URL+"/oauth2/introspect", "machine", "sesame"); err != nil {
+		t.Fatal(err)
+	}
+	call := func(token string) int {
+		r := httptest.NewRequest(http.MethodPost, "/authed/mcp", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		protected.ServeHTTP(w, r)
+		return w.Code
+	}
+	answer := post(t, server.URL+"/oauth2/token", url.Values{"grant_type": {"client_credentials"}})
+	token, _ := answer["access_token"].(string)
+	if answer["scope"] != "mcp:search" || answer["expires_in"] != float64(1209600) {
+		t.Errorf("token answer: %v", answer)
+	}
+	if status := call(token); status != http.StatusNoContent {
+		t.Errorf("with the token: status %d", status)
+	}
+	post(t, server.URL+"/oauth2/revoke", url.Values{"token": {token}})
+	if status := call(token); status != http.StatusUnauthorized {
+		t.Errorf("after its revocation: status %d", status)
+	}
+	response, err := http.Get(server.URL + "/.well-known/oauth-authorization-server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("metadata: status %d", response.StatusCode)
+	}
+}
+
+func composition(ctx context.Context, db *gorm.DB, config *fosite.Config, strategy any, resources provider.Resources) (fosite.OAuth2Provider, *storage.Store, error) {
+	store := storage.New(db) // any *gorm.DB; storage.WithClients(yours) keeps your clients
+	err := store.Migrate(ctx)
+	oauth := compose.Compose(config, store, strategy,
+		provider.PolicyFactory(resources), // first: resource becomes audience, scopes are granted
+		compose.OAuth2ClientCredentialsGrantFactory,
+		compose.OAuth2TokenIntrospectionFactory,
+		provider.MCPSearchFactory(provider.DefaultScopes()), // after the core validator
+		provider.RevocationFactory)
+	return oauth, store, err
+}
+
+func endpoints(router *mux.Router, oauth fosite.OAuth2Provider, newSession func() fosite.Session, metadata handlers.Metadata) {
+	(&handlers.Server{Provider: oauth, NewSession: newSession}).Mount(router.PathPrefix("/oauth2").Subrouter())
+	handlers.MountWellKnown(router, metadata) // well-known paths belong to the root router
+}
+
+func protect(mux *http.ServeMux, endpoint, id, secret string) error {
+	mcpHandler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	verifier, err := resource.NewIntrospector(resource.Config{
+		Endpoint:     endpoint,
+		ClientID:     id,
+		ClientSecret: secret,
+		Resource:     "https://docs.example.com/authed/mcp", // what tokens must be for
+	})
+	if err != nil {
+		return err
+	}
+	mux.Handle("/authed/mcp", resource.RequireBearer(verifier, "mcp:search")(mcpHandler))
+	return nil
+}
