@@ -99,7 +99,7 @@ func TestErrorsOfTheAPIAreToldToPeople(t *testing.T) {
 		{
 			"every mistake with its pointer", "application/problem+json",
 			`{"title":"The request is not valid","detail":"Nothing was changed.","errors":[{"pointer":"/scope","detail":"is unknown"},{"pointer":"/owner","detail":"is too long"}]}`,
-			400, "The request is not valid: Nothing was changed.\n  /scope: is unknown\n  /owner: is too long",
+			400, "--scope: is unknown\n  --owner: is too long",
 		},
 		{"an outage with the request id", "application/problem+json", `{"title":"Service unavailable","request_id":"r1"}`, 503, "Service unavailable\n  (request id r1; the server's log says more)"},
 		{"no control sequences", "application/problem+json", `{"title":"a\u001b[31mb"}`, 400, `a\u001b[31mb`},

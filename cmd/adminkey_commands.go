@@ -51,6 +51,9 @@ changes clients and revokes tokens; admin may do everything.`,
 			if name == "" || role == "" {
 				return usageError{errors.New("--name and --role are needed: the name is what audit events call the holder")}
 			}
+			if !storage.Role(role).Allows(storage.RoleRead) { // what every role does
+				return usageError{fmt.Errorf("--role is read, clients or admin, not %q", role)}
+			}
 			key := storage.AdminKey{Name: name, Role: storage.Role(role)}
 			if expiresIn > 0 {
 				key.ExpiresAt = time.Now().Add(time.Duration(expiresIn)).UTC().Truncate(time.Second)
@@ -181,7 +184,6 @@ func (a *app) adminKeyRevokeCommand() *cobra.Command {
 		Short:   "End an admin key at once and for good",
 		Long:    "End an admin key at once and for good. A server that is configured with the key (admin.key) refuses it from then on as well.",
 		Example: "  fosite-mcp admin-key revoke deploy",
-		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			consequence := fmt.Sprintf("Admin key %s stops working at once and for good; its name can never be used again", args[0])
 			if err := a.confirm(yes, consequence, args[0]); err != nil {

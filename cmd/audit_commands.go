@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"fosite-mcp/config"
@@ -38,12 +36,16 @@ func (a *app) auditCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "audit",
 		Short: "Show who did what: registrations, changes, revocations, failed logins",
-		Long: `Show audit events through the admin API, oldest first. With --json each event is a line of its own (NDJSON). The events
-form a chain of hashes: fosite-mcp audit verify tells whether one was changed or removed.`,
+		Long: `Show the newest audit events of the time that --since and --until span, in the order they happened, through the admin
+API. With --json each event is a line of its own (NDJSON). The events form a chain of hashes: fosite-mcp audit verify tells
+whether one was changed or removed.`,
 		Example: `  fosite-mcp audit
   fosite-mcp audit --since 7d --client-id mcp_4xw7 --all
   fosite-mcp audit --follow --json`,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := checkAction(f.action); err != nil {
+				return err
+			}
 			query, err := f.query(time.Now())
 			if err != nil {
 				return err
@@ -96,43 +98,12 @@ func (f *auditFlags) query(now time.Time) (url.Values, error) {
 	return query, nil
 }
 
-// auditView is what is shown of an event.
-type auditView struct {
-	ID       int64                      `json:"id"`
-	Time     *time.Time                 `json:"time"`
-	Actor    string                     `json:"actor"`
-	Action   string                     `json:"action"`
-	ClientID string                     `json:"client_id"`
-	IP       string                     `json:"ip"`
-	Outcome  string                     `json:"outcome"`
-	Changes  map[string]json.RawMessage `json:"changes"`
-}
-
-var auditHead = []string{"TIME", "ACTOR", "ACTION", "CLIENT ID", "OUTCOME", "IP", "CHANGED"}
-
-func (v *auditView) cells() []string {
-	return []string{shownTime(v.Time), v.Actor, v.Action, v.ClientID, v.Outcome, v.IP, strings.Join(slices.Sorted(maps.Keys(v.Changes)), " ")}
-}
-
-// audit shows the events there are and, with --follow, those that come.
+// audit shows the newest events there are and, with --follow, all there are and those that come.
 func (a *app) audit(ctx context.Context, api *adminAPI, f *auditFlags, query url.Values) error {
 	last := int64(0)
-	head := auditHead
-	show := func(items []json.RawMessage) error {
-		if a.json {
-			return a.auditLines(items, &last)
-		}
-		t := newTable(a.stdout, head...)
-		head = nil // once
-		for _, item := range items {
-			var event auditView
-			if err := json.Unmarshal(item, &event); err != nil {
-				return fmt.Errorf("%s does not answer like fosite-mcp: %w", api.origin, err)
-			}
-			last = event.ID
-			t.row(event.cells()...)
-		}
-		return t.close()
+	show := a.auditPrinter(api, &last)
+	if !f.list.all && f.list.cursor == "" {
+		return a.newestEvents(ctx, api, f.list.limit, query, show)
 	}
 	next, err := f.list.pages(ctx, api, "/audit", query, show)
 	if err != nil {
@@ -153,6 +124,52 @@ func (a *app) audit(ctx context.Context, api *adminAPI, f *auditFlags, query url
 		_, err := f.list.pages(ctx, api, "/audit", query, show)
 		return err
 	})
+}
+
+// auditPrinter returns what prints events, and keeps the id of the last one.
+func (a *app) auditPrinter(api *adminAPI, last *int64) func(items []json.RawMessage) error {
+	head := auditHead
+	return func(items []json.RawMessage) error {
+		if a.json {
+			return a.auditLines(items, last)
+		}
+		t := newTable(a.stdout, head...)
+		head = nil // once
+		for _, item := range items {
+			var event auditView
+			if err := json.Unmarshal(item, &event); err != nil {
+				return fmt.Errorf("%s does not answer like fosite-mcp: %w", api.origin, err)
+			}
+			*last = event.ID
+			t.row(event.cells()...)
+		}
+		return t.close()
+	}
+}
+
+// newestEvents shows the last events of the window, in the order of time. The API lists them oldest first, so it reads
+// all and holds only as many as it shows.
+func (a *app) newestEvents(ctx context.Context, api *adminAPI, limit int, query url.Values, show func(items []json.RawMessage) error) error {
+	var newest []json.RawMessage
+	total := 0
+	everything := listFlags{all: true}
+	query.Set("limit", strconv.Itoa(largestPage))
+	_, err := everything.pages(ctx, api, "/audit", query, func(items []json.RawMessage) error {
+		total += len(items)
+		newest = append(newest, items...)
+		newest = slices.Clone(newest[max(0, len(newest)-limit):])
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := show(newest); err != nil {
+		return err
+	}
+	if total > limit {
+		a.notice("these are the newest %d of %d events; there are more with --limit, or --all", limit, total)
+	}
+	return nil
 }
 
 // auditLines prints events as NDJSON.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"fosite-mcp/config"
 	"fosite-mcp/storage"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,7 @@ minutes; the command is for catching up after a long pause. Interrupted, it lose
 			if batch < 1 || batch > 100_000 {
 				return usageError{errors.New("--batch must be between 1 and 100000")}
 			}
-			return a.withStore(c.Context(), func(ctx context.Context, store *storage.Store) error {
+			return a.withData(c.Context(), func(ctx context.Context, _ config.Config, store *storage.Store) error {
 				return a.cleanUp(ctx, store, batch)
 			})
 		},
@@ -44,10 +45,12 @@ func (a *app) cleanUp(ctx context.Context, store *storage.Store, batch int) erro
 	if errors.Is(err, storage.ErrCleaningElsewhere) {
 		return errors.New("another process, the server perhaps, is cleaning up right now; there is nothing to do")
 	}
-	if a.json {
-		err = errors.Join(err, json.NewEncoder(a.stdout).Encode(map[string]any{"deleted": deleted, "total": total}))
-	} else {
-		fmt.Fprintf(a.stdout, "%d expired rows deleted\n", total)
+	if err != nil {
+		return fmt.Errorf("the clean-up failed after %d rows; run it again to go on: %w", total, fromStorage(err))
 	}
+	if a.json {
+		return json.NewEncoder(a.stdout).Encode(map[string]any{"deleted": deleted, "total": total})
+	}
+	_, err = fmt.Fprintf(a.stdout, "%d expired rows deleted\n", total)
 	return err
 }

@@ -2,10 +2,8 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +18,6 @@ func (a *app) clientUpdateCommand(admin *adminFlags) *cobra.Command {
 value ("") empties it; metadata is merged member by member, null taking one out (RFC 7396). When somebody else changes the client at the same moment nothing happens.`,
 		Example: `  fosite-mcp client update mcp_4xw7 --name "ci (main branch)"
   fosite-mcp client update mcp_4xw7 --expires-at never --access-token-lifespan 24h`,
-		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			fields, err := flags.fields(c, time.Now())
 			if err != nil {
@@ -48,7 +45,7 @@ func (a *app) updateClient(ctx context.Context, admin *adminFlags, clientID stri
 	}
 	before, err := api.call(ctx, apiCall{method: http.MethodGet, path: "/clients/" + id})
 	if err != nil {
-		return err
+		return errNoClient(err, clientID)
 	}
 	var client clientView
 	after, err := api.decode(ctx, apiCall{
@@ -83,7 +80,6 @@ func (a *app) clientSwitchCommand(admin *adminFlags, verb, short, long, told str
 	return &cobra.Command{
 		Use: verb + " CLIENT_ID", Short: short, Long: long,
 		Example: "  fosite-mcp client " + verb + " mcp_4xw7",
-		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			api, err := a.adminAPI(admin)
 			if err != nil {
@@ -95,7 +91,7 @@ func (a *app) clientSwitchCommand(admin *adminFlags, verb, short, long, told str
 			}
 			answer, err := api.call(c.Context(), apiCall{method: http.MethodPost, path: "/clients/" + id + "/" + verb})
 			if err != nil {
-				return err
+				return errNoClient(err, args[0])
 			}
 			if a.json && len(answer.body) > 0 {
 				return a.printJSON(answer.body)
@@ -103,165 +99,4 @@ func (a *app) clientSwitchCommand(admin *adminFlags, verb, short, long, told str
 			return a.done(map[string]any{"client_id": args[0], "status": map[string]string{"enable": "active", "disable": "disabled"}[verb]}, told, printable(args[0]))
 		},
 	}
-}
-
-// rotation says what becomes of a client's other secrets when it gets a new one.
-type rotation struct {
-	previousIn span
-	onFirstUse bool
-	expiresAt  string
-	expiresIn  span
-	secretFile string
-}
-
-func (a *app) clientRotateCommand(admin *adminFlags) *cobra.Command {
-	var r rotation
-	c := &cobra.Command{
-		Use:   "rotate CLIENT_ID",
-		Short: "Give a client a new secret",
-		Long: `Give a client a new secret, shown once. Without further flags the earlier secrets go on working: roll the new one
-out, then end the others with --expires-previous-in, or let its first use do so. Tokens stay as they are.`,
-		Example: `  fosite-mcp client rotate mcp_4xw7 --expires-previous-in 24h --secret-file ci.secret
-  fosite-mcp client rotate mcp_4xw7 --end-previous-on-first-use
-  fosite-mcp client rotate mcp_4xw7 --expires-previous-in 0s`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			body, err := r.body(c, time.Now())
-			if err != nil {
-				return err
-			}
-			return a.rotateSecret(c.Context(), admin, args[0], body, r.secretFile)
-		},
-	}
-	c.Flags().Var(&r.previousIn, "expires-previous-in", "end the other secrets after this time; 0s: at once")
-	c.Flags().BoolVar(&r.onFirstUse, "end-previous-on-first-use", false, "end the other secrets when the new one is first used")
-	c.Flags().StringVar(&r.expiresAt, "expires-at", "", "`time` at which the new secret ends (default: never)")
-	c.Flags().Var(&r.expiresIn, "expires-in", "the same counted from now, such as 90d")
-	c.Flags().StringVar(&r.secretFile, "secret-file", "", "new `file` (0600) for the secret, which is then not printed")
-	c.MarkFlagsMutuallyExclusive("expires-previous-in", "end-previous-on-first-use")
-	c.MarkFlagsMutuallyExclusive("expires-at", "expires-in")
-	return c
-}
-
-func (r *rotation) body(c *cobra.Command, now time.Time) (map[string]any, error) {
-	body := map[string]any{}
-	if c.Flags().Changed("expires-previous-in") {
-		body["expires_previous_in"] = r.previousIn.seconds()
-	}
-	if r.onFirstUse {
-		body["end_previous_on_first_use"] = true
-	}
-	if r.expiresIn > 0 {
-		body["expires_at"] = now.Add(time.Duration(r.expiresIn)).UTC().Truncate(time.Second)
-	}
-	if r.expiresAt != "" {
-		t, err := parseTime(r.expiresAt)
-		if err != nil {
-			return nil, usageError{fmt.Errorf("--expires-at: %w", err)}
-		}
-		body["expires_at"] = t
-	}
-	return body, nil
-}
-
-func (a *app) rotateSecret(ctx context.Context, admin *adminFlags, clientID string, body map[string]any, secretFile string) error {
-	api, err := a.adminAPI(admin)
-	if err != nil {
-		return err
-	}
-	id, err := segment(clientID)
-	if err != nil {
-		return err
-	}
-	output, err := reserveSecretFile(secretFile)
-	if err != nil {
-		return err
-	}
-	var made struct {
-		secretView
-		Secret string `json:"client_secret"`
-	}
-	answer, err := api.decode(ctx, apiCall{method: http.MethodPost, path: "/clients/" + id + "/secrets", body: body}, &made)
-	if err == nil && made.Secret == "" {
-		err = errors.New("the server answered without a secret")
-	}
-	if err != nil {
-		output.discard()
-		return err
-	}
-	shown, err := a.storeSecret(output, clientID, made.Secret, answer.body)
-	if err != nil {
-		return err
-	}
-	if a.json {
-		return a.printJSON(shown)
-	}
-	if output != nil {
-		made.Secret = ""
-	}
-	err = a.block("client_id", clientID, "secret_id", made.ID, "client_secret", made.Secret,
-		"created_at", shownTime(made.CreatedAt), "expires_at", shownTime(made.ExpiresAt))
-	if err != nil {
-		return err
-	}
-	a.tellSecret(clientID, made.Secret, secretFile)
-	a.notice("%s", previousSecrets(body))
-	return nil
-}
-
-func previousSecrets(body map[string]any) string {
-	seconds, timed := body["expires_previous_in"].(int64)
-	switch {
-	case timed && seconds == 0:
-		return "the other secrets have ended"
-	case timed:
-		return "the other secrets end in " + shownSeconds(seconds)
-	case body["end_previous_on_first_use"] != nil:
-		return "the other secrets end when the new one is first used"
-	}
-	return "the other secrets go on working; end them with: fosite-mcp client delete-secret"
-}
-
-func (a *app) clientDeleteSecretCommand(admin *adminFlags) *cobra.Command {
-	var yes, revoke bool
-	c := &cobra.Command{
-		Use:   "delete-secret CLIENT_ID SECRET_ID",
-		Short: "End one secret of a client",
-		Long: `End one secret of a client, at once and for good. The ids of a client's secrets are listed by client show. Tokens that were
-issued with it live on, unless --revoke-tokens is given.`,
-		Example: "  fosite-mcp client delete-secret mcp_4xw7 cs_abcdef --revoke-tokens",
-		Args:    cobra.ExactArgs(2),
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := segment(args[0])
-			if err != nil {
-				return err
-			}
-			secretID, err := segment(args[1])
-			if err != nil {
-				return err
-			}
-			api, err := a.adminAPI(admin)
-			if err != nil {
-				return err
-			}
-			consequence := fmt.Sprintf("Secret %s of client %s stops working at once and for good", args[1], args[0])
-			if revoke {
-				consequence += ", and so does every token issued with it"
-			}
-			if err := a.confirm(yes, consequence, args[1]); err != nil {
-				return err
-			}
-			call := apiCall{method: http.MethodDelete, path: "/clients/" + id + "/secrets/" + secretID}
-			if revoke {
-				call.query = url.Values{"revoke_tokens": {"true"}}
-			}
-			if _, err := api.call(c.Context(), call); err != nil {
-				return err
-			}
-			return a.done(map[string]any{"client_id": args[0], "secret_id": args[1], "deleted": true}, "deleted secret %s of client %s", printable(args[1]), printable(args[0]))
-		},
-	}
-	c.Flags().BoolVar(&revoke, "revoke-tokens", false, "also revoke the tokens that were issued with it")
-	c.Flags().BoolVar(&yes, "yes", false, "do it without asking")
-	return c
 }

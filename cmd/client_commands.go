@@ -88,7 +88,7 @@ func (a *app) createClient(ctx context.Context, admin *adminFlags, fields map[st
 	if err := a.block(client.particulars()...); err != nil {
 		return err
 	}
-	a.tellSecret(client.ID, client.Secret, secretFile)
+	a.tellSecret(client.ID, client.Secret, secretFile, len(client.Introspects) > 0)
 	return nil
 }
 
@@ -113,16 +113,22 @@ func (a *app) storeSecret(output *secretOutput, clientID, secret string, body []
 	return json.Marshal(members)
 }
 
-// tellSecret says what becomes of a new secret, and how to use it.
-func (a *app) tellSecret(clientID, secret, file string) {
+// tellSecret says what becomes of a new secret, and which command takes it.
+func (a *app) tellSecret(clientID, secret, file string, introspects bool) {
+	use, source := "get a token with: fosite-mcp token mint", "-"
+	if introspects {
+		use, source = "start the MCP server as this client, such as: mcp-search", "FILE"
+	}
 	switch {
 	case secret != "":
 		a.notice("client_secret is shown only now; keep it somewhere safe")
-		a.notice("get a token with: fosite-mcp token mint --client-id %s --client-secret-file -", printable(clientID))
 	case file != "":
 		a.notice("wrote the client secret to %s", file)
-		a.notice("get a token with: fosite-mcp token mint --client-id %s --client-secret-file %s", printable(clientID), file)
+		source = file
+	default:
+		return
 	}
+	a.notice("%s --client-id %s --client-secret-file %s", use, printable(clientID), source)
 }
 
 func (a *app) clientShowCommand(admin *adminFlags) *cobra.Command {
@@ -130,7 +136,6 @@ func (a *app) clientShowCommand(admin *adminFlags) *cobra.Command {
 		Use:     "show CLIENT_ID",
 		Short:   "Show a client and what is known about its secrets",
 		Example: "  fosite-mcp client show mcp_4xw7\n  fosite-mcp client show mcp_4xw7 --json",
-		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			api, err := a.adminAPI(admin)
 			if err != nil {
@@ -143,7 +148,7 @@ func (a *app) clientShowCommand(admin *adminFlags) *cobra.Command {
 			var client clientView
 			answer, err := api.decode(c.Context(), apiCall{method: http.MethodGet, path: "/clients/" + id}, &client)
 			if err != nil {
-				return err
+				return errNoClient(err, args[0])
 			}
 			var secrets page[secretView]
 			listed, err := api.decode(c.Context(), apiCall{method: http.MethodGet, path: "/clients/" + id + "/secrets"}, &secrets)
@@ -189,7 +194,6 @@ func (a *app) clientDeleteCommand(admin *adminFlags) *cobra.Command {
 		Long: `Delete a client for good: its tokens stop working at once, and its id is never given out again. To be able to
 bring it back, disable it instead.`,
 		Example: "  fosite-mcp client delete mcp_4xw7\n  fosite-mcp client delete mcp_4xw7 --yes",
-		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			api, err := a.adminAPI(admin)
 			if err != nil {
@@ -199,12 +203,15 @@ bring it back, disable it instead.`,
 			if err != nil {
 				return err
 			}
+			if _, err := api.call(c.Context(), apiCall{method: http.MethodGet, path: "/clients/" + id}); err != nil {
+				return errNoClient(err, args[0])
+			}
 			consequence := fmt.Sprintf("Client %s and every token of it end at once and for good; its id can never be used again", args[0])
 			if err := a.confirm(yes, consequence, args[0]); err != nil {
 				return err
 			}
 			if _, err := api.call(c.Context(), apiCall{method: http.MethodDelete, path: "/clients/" + id}); err != nil {
-				return err
+				return errNoClient(err, args[0])
 			}
 			return a.done(map[string]any{"client_id": args[0], "deleted": true}, "deleted client %s; its tokens are dead", printable(args[0]))
 		},

@@ -138,6 +138,9 @@ func (a *app) clientListCommand(admin *adminFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if status != "" && status != "active" && status != "disabled" {
+				return usageError{fmt.Errorf("--status is active or disabled, not %q", status)}
+			}
 			if status != "" {
 				query.Set("status", status)
 			}

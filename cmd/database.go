@@ -1,14 +1,21 @@
 package cmd
 
 import (
+	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 
 	"fosite-mcp/config"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
@@ -47,6 +54,11 @@ func openDatabase(url config.DatabaseURL) (db *gorm.DB, closeDB func() error, er
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the database %s: %w", url, err)
 	}
+	if !isSQLite {
+		if err := reach(pool, url); err != nil {
+			return nil, nil, errors.Join(err, pool.Close())
+		}
+	}
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
 	pool.SetConnMaxIdleTime(10 * time.Minute)
@@ -64,6 +76,33 @@ func postgresDialector(url string) (gorm.Dialector, error) {
 		settings.ConnectTimeout = 5 * time.Second
 	}
 	return postgres.New(postgres.Config{Conn: stdlib.OpenDB(*settings)}), nil
+}
+
+// reachLimit bounds the wait for PostgreSQL at start, over all addresses of its host.
+const reachLimit = 15 * time.Second
+
+// reach tells in one line, and without the password, why a database server does not answer.
+func reach(pool *sql.DB, url config.DatabaseURL) error {
+	ctx, cancel := context.WithTimeout(context.Background(), reachLimit)
+	defer cancel()
+	err := pool.PingContext(ctx)
+	if err == nil {
+		return nil
+	}
+	cause := strings.Join(strings.Fields(err.Error()), " ")
+	var refusal *pgconn.PgError
+	var name *net.DNSError
+	switch {
+	case errors.As(err, &refusal):
+		cause = refusal.Message
+	case errors.Is(err, syscall.ECONNREFUSED):
+		cause = "the connection is refused"
+	case errors.As(err, &name):
+		cause = "there is no host " + name.Name
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		cause = "no answer in time"
+	}
+	return fmt.Errorf("cannot reach the database %s: %s. Is it running, and is database.url right?", url, cause)
 }
 
 // createPrivateFile makes sure that path exists; SQLite gives its log files the same permissions.

@@ -127,11 +127,11 @@ type step struct {
 }
 
 func (d *demo) print(s step) {
+	d.steps++
 	if d.app.json {
 		_ = json.NewEncoder(d.app.stdout).Encode(s)
 		return
 	}
-	d.steps++
 	fmt.Fprintf(d.app.stdout, "\n%d. %s\n   $ %s\n   %d", d.steps, s.Title, s.Curl, s.Status)
 	if len(s.Answer) > 0 {
 		fmt.Fprintf(d.app.stdout, " %s", s.Answer)

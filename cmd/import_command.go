@@ -2,10 +2,7 @@ package cmd
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -34,7 +31,6 @@ This command works on the database directly, with the settings of the server; th
 		Example: `  hydra list oauth2-clients --format json > clients.json
   fosite-mcp client import clients.json
   fosite-mcp client import clients.json --apply`,
-		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			input, err := a.openInput(args[0])
 			if err != nil {
@@ -61,24 +57,4 @@ func (a *app) openInput(file string) (io.ReadCloser, error) {
 		return io.NopCloser(a.stdin), nil
 	}
 	return os.Open(file)
-}
-
-// withData runs fn on the database of a server that has been started before: a wrong data_dir must not quietly make
-// an empty one.
-func (a *app) withData(ctx context.Context, fn func(context.Context, config.Config, *storage.Store) error) error {
-	cfg, err := a.config()
-	if err != nil {
-		return err
-	}
-	if path, ok := cfg.Database.URL.SQLitePath(); ok {
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("there is no database at %s; start the server first (fosite-mcp serve), or check data_dir and database.url", path)
-		}
-	}
-	return a.withStore(ctx, func(ctx context.Context, store *storage.Store) error {
-		if err := store.CheckSchema(ctx); err != nil {
-			return err
-		}
-		return fn(ctx, cfg, store)
-	})
 }

@@ -58,15 +58,21 @@ func (i *importer) run(ctx context.Context, input io.Reader) error {
 		i.count[line.Result]++
 		return i.print(line)
 	})
+	all := i.count[verdictRefused] + i.count[verdictCreate] + i.count[verdictUpdate] + i.count[verdictUnchanged]
+	if err != nil {
+		if all > 0 {
+			err = fmt.Errorf("%w. What became of the entries before (%d) is shown above", err, all)
+		}
+		return err
+	}
 	i.summary()
 	if partial {
 		i.app.notice("the file is one page of a longer list; export the other pages too")
 	}
-	if refused := i.count[verdictRefused]; err == nil && refused > 0 {
-		all := refused + i.count[verdictCreate] + i.count[verdictUpdate] + i.count[verdictUnchanged]
-		err = fmt.Errorf("%d of %d clients refused", refused, all)
+	if refused := i.count[verdictRefused]; refused > 0 {
+		return fmt.Errorf("%d of %d clients refused", refused, all)
 	}
-	return err
+	return nil
 }
 
 // take decides on one client and, with --apply, acts. The error is a failure of the database.
@@ -120,7 +126,7 @@ func (i *importer) put(ctx context.Context, line importLine, in *importedClient)
 	}
 	after, diff, err := i.rules.merge(before, patch)
 	if err != nil {
-		return line.refused(err), nil
+		return line.refused(ofThisShell(err)), nil
 	}
 	line, err = i.write(ctx, line, client, before, after, memberNames(diff))
 	if err != nil || line.Result == verdictRefused {
@@ -132,6 +138,12 @@ func (i *importer) put(ctx context.Context, line importLine, in *importedClient)
 	}
 	action := map[verdict]string{verdictCreate: "client.registered", verdictUpdate: "client.changed"}[line.Result]
 	return line, i.store.AppendAudit(ctx, storage.AuditEvent{Action: action, ClientID: client.id, Changes: diff})
+}
+
+// ofThisShell says where the resources come from: the running server may have other settings.
+func ofThisShell(err error) error {
+	return errors.New(strings.ReplaceAll(err.Error(), "is no resource of this server",
+		"is no resource in the settings of this shell (give --config FILE or the server's FOSITE_MCP_… variables)"))
 }
 
 // write stores a client whose changed members are named.

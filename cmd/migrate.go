@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"fosite-mcp/config"
 	"fosite-mcp/storage"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,7 @@ func (a *app) migrateCommand() *cobra.Command {
 		&cobra.Command{
 			Use: "up", Short: "Apply what is missing", Example: "  fosite-mcp migrate up",
 			RunE: func(c *cobra.Command, _ []string) error {
-				return a.withStore(c.Context(), func(ctx context.Context, store *storage.Store) error {
+				return a.withNewDatabase(c.Context(), func(ctx context.Context, store *storage.Store) error {
 					if err := store.Migrate(ctx); err != nil {
 						return err
 					}
@@ -34,25 +35,13 @@ func (a *app) migrateCommand() *cobra.Command {
 		&cobra.Command{
 			Use: "status", Short: "Show which migrations have been applied", Example: "  fosite-mcp migrate status --json",
 			RunE: func(c *cobra.Command, _ []string) error {
-				return a.withStore(c.Context(), a.printMigrations)
+				return a.withDatabase(c.Context(), func(ctx context.Context, _ config.Config, store *storage.Store) error {
+					return a.printMigrations(ctx, store)
+				})
 			},
 		},
 	)
 	return c
-}
-
-// withStore opens the configured database for a command that works on it directly.
-func (a *app) withStore(ctx context.Context, fn func(context.Context, *storage.Store) error) error {
-	cfg, err := a.config()
-	if err != nil {
-		return err
-	}
-	db, closeDB, err := openDatabase(cfg.Database.URL)
-	if err != nil {
-		return err
-	}
-	defer closeDB()
-	return fn(ctx, storage.New(db))
 }
 
 func (a *app) printMigrations(ctx context.Context, store *storage.Store) error {
@@ -74,7 +63,7 @@ func (a *app) printMigrations(ctx context.Context, store *storage.Store) error {
 			}
 			items = append(items, i)
 		}
-		return json.NewEncoder(a.stdout).Encode(items)
+		return json.NewEncoder(a.stdout).Encode(map[string]any{"items": items})
 	}
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "VERSION\tNAME\tAPPLIED")

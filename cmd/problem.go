@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -21,20 +22,46 @@ type apiProblem struct {
 	} `json:"errors"`
 }
 
-// Error is the problem for people: title and detail, then a line for each mistake.
+// Error is the problem for people: title and detail, then a line for each mistake. Where the request itself had mistakes
+// they are all there is to say.
 func (p *apiProblem) Error() string {
-	var text strings.Builder
-	text.WriteString(printable(p.Title))
-	if p.Detail != "" {
-		text.WriteString(": " + printable(p.Detail))
+	var lines []string
+	if p.Status != http.StatusBadRequest || len(p.Errors) == 0 {
+		text := printable(p.Title)
+		if p.Detail != "" {
+			text += ": " + printable(p.Detail)
+		}
+		lines = append(lines, text)
 	}
 	for _, mistake := range p.Errors {
-		fmt.Fprintf(&text, "\n  %s: %s", printable(mistake.Pointer), printable(mistake.Detail))
+		lines = append(lines, strings.TrimPrefix(flagOf(printable(mistake.Pointer))+": "+printable(mistake.Detail), ": "))
 	}
-	if p.Status >= 500 && p.RequestID != "" {
-		fmt.Fprintf(&text, "\n  (request id %s; the server's log says more)", printable(p.RequestID))
+	if p.Status >= http.StatusInternalServerError && p.RequestID != "" {
+		lines = append(lines, fmt.Sprintf("(request id %s; the server's log says more)", printable(p.RequestID)))
 	}
-	return text.String()
+	return strings.Join(lines, "\n  ")
+}
+
+// flagNames are the flags that are not called like the member of the API that they set.
+var flagNames = map[string]string{
+	"client_name": "name", "token_endpoint_auth_method": "auth-method", "grant_types": "grant-type", "response_types": "response-type",
+	"redirect_uris": "redirect-uri", "jwks": "jwks-file", "token": "token-file",
+}
+
+// flagOf is the flag that sets what pointer points to: a member of the body (RFC 6901), or ?name for a parameter.
+func flagOf(pointer string) string {
+	member, place, _ := strings.Cut(strings.TrimLeft(pointer, "/?"), "/")
+	if member == "" {
+		return ""
+	}
+	flag, ok := flagNames[member]
+	if !ok {
+		flag = strings.ReplaceAll(member, "_", "-")
+	}
+	if index, err := strconv.Atoi(place); err == nil {
+		place = fmt.Sprintf("(number %d)", index+1)
+	}
+	return strings.TrimSpace("--" + flag + " " + place)
 }
 
 // refused turns an answer that is not a success into an error.
@@ -55,4 +82,12 @@ func (api *adminAPI) refused(response *http.Response, body []byte) error {
 func isStatus(err error, status int) bool {
 	var problem *apiProblem
 	return errors.As(err, &problem) && problem.Status == status
+}
+
+// errNoClient replaces the admin API's "not found".
+func errNoClient(err error, clientID string) error {
+	if isStatus(err, http.StatusNotFound) {
+		return fmt.Errorf("there is no client %s; see: fosite-mcp client list", printable(clientID))
+	}
+	return err
 }

@@ -34,15 +34,14 @@ type app struct {
 func (a *app) config() (config.Config, error) {
 	cfg, err := config.Load(a.configFile, a.environ)
 	if err != nil {
-		return cfg, usageError{fmt.Errorf("the configuration has mistakes:\n%w", err)}
+		source := "FOSITE_MCP_… variables"
+		if a.configFile != "" {
+			source = a.configFile + ", " + source
+		}
+		return cfg, usageError{fmt.Errorf("the configuration (%s) has mistakes:\n%w", source, err)}
 	}
 	return cfg, nil
 }
-
-// usageError makes the program exit with 2: the command itself was wrong, not what it did.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
 
 // Main runs the program and returns its exit code: 0, 1 when the command failed, 2 when it was used wrongly.
 func Main(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -64,6 +63,7 @@ func Main(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int
 }
 
 func (a *app) rootCommand() *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:   "fosite-mcp",
 		Short: "OAuth 2.1 for MCP servers",
@@ -74,49 +74,27 @@ token, people log in through a browser, and every token can be taken back.`,
   fosite-mcp client create --name ci`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if version {
+				return a.printVersion()
+			}
+			return needsCommand(c)
+		},
 	}
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.PersistentFlags().StringVar(&a.configFile, "config", "", "YAML `file` with settings (see docs/configuration.md)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "answer in JSON")
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w\nSee: %s --help", err, c.CommandPath())}
-	})
+	root.Flags().BoolVar(&version, "version", false, "tell which version this is")
+	root.SetFlagErrorFunc(wrongFlag)
 	root.AddCommand(a.commands()...)
-	wrapArgs(root)
+	strict(root)
 	return root
 }
 
 // commands is every command of the program.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{a.serveCommand(), a.demoCommand(), a.migrateCommand(), a.cleanUpCommand(), a.clientCommand(), a.tokenCommand(),
-		a.userCommand(), a.consentCommand(), a.auditCommand(), a.adminKeyCommand()}
-}
-
-// wrapArgs makes wrong arguments, and commands that exist only as a group, a usage error throughout.
-func wrapArgs(c *cobra.Command) {
-	check := c.Args
-	if check == nil {
-		check = cobra.NoArgs
-	}
-	c.Args = func(c *cobra.Command, args []string) error {
-		err := check(c, args)
-		if err == nil {
-			err = c.ValidateFlagGroups() // cobra itself would only fail, with 1
-		}
-		if err != nil {
-			return usageError{fmt.Errorf("%w\nSee: %s --help", err, c.CommandPath())}
-		}
-		return nil
-	}
-	if c.RunE == nil && c.Run == nil {
-		c.RunE = func(c *cobra.Command, args []string) error {
-			_ = c.Help()
-			return usageError{fmt.Errorf("%s needs a command", c.CommandPath())}
-		}
-	}
-	for _, sub := range c.Commands() {
-		wrapArgs(sub)
-	}
+		a.userCommand(), a.consentCommand(), a.auditCommand(), a.adminKeyCommand(), a.versionCommand()}
 }

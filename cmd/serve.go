@@ -1,6 +1,9 @@
 package cmd
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +14,7 @@ import (
 	"fosite-mcp/config"
 
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
 )
 
 func (a *app) serveCommand() *cobra.Command {
@@ -29,15 +33,52 @@ keeps everything in ./fosite-mcp-data. The first start writes an admin key there
 				return err
 			}
 			if printConfig {
-				return cfg.Print(a.stdout)
+				return a.printConfig(cfg)
 			}
 			tuneGarbageCollector(a.environ)
-			server := &Server{Config: cfg, Log: newLogger(cfg.Log, a.stderr), Notice: a.notice, Ready: a.announce}
-			return server.Run(c.Context())
+			return a.serve(c.Context(), cfg)
 		},
 	}
 	c.Flags().BoolVar(&printConfig, "print-config", false, "print the settings, secrets masked, and exit")
 	return c
+}
+
+// printConfig prints the settings as a YAML file, or the same as JSON. Secrets are masked in both.
+func (a *app) printConfig(cfg config.Config) error {
+	if !a.json {
+		return cfg.Print(a.stdout)
+	}
+	var file bytes.Buffer
+	if err := cfg.Print(&file); err != nil {
+		return err
+	}
+	var settings map[string]any
+	if err := yaml.Unmarshal(file.Bytes(), &settings); err != nil {
+		return err
+	}
+	return json.NewEncoder(a.stdout).Encode(settings)
+}
+
+// serve runs the server until ctx ends. Where logs are JSON, what people are told is a log line as well.
+func (a *app) serve(ctx context.Context, cfg config.Config) error {
+	log := newLogger(cfg.Log, a.stderr)
+	server := &Server{Config: cfg, Log: log, Notice: a.notice, Ready: func(at Addresses) {
+		a.notice("serving %s (admin API: %s)", at.PublicURL, at.AdminURL)
+	}}
+	if cfg.Log.Format == logJSON {
+		server.Notice = func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) }
+		server.Ready = func(at Addresses) { log.Info("serving", "public_url", at.PublicURL, "admin_url", at.AdminURL) }
+	}
+	told := make(chan struct{})
+	quiet := context.AfterFunc(ctx, func() {
+		defer close(told)
+		log.Info("stopping")
+	})
+	err := server.Run(ctx)
+	if !quiet() {
+		<-told
+	}
+	return err
 }
 
 // tuneGarbageCollector spends a few megabytes on collecting half as often, unless the operator has decided otherwise.
@@ -53,13 +94,12 @@ func (a *app) notice(format string, args ...any) {
 	fmt.Fprintf(a.stderr, "fosite-mcp: "+format+"\n", args...)
 }
 
-func (a *app) announce(at Addresses) {
-	a.notice("serving %s (admin API: %s)", at.PublicURL, at.AdminURL)
-}
+// logJSON is the value of log.format for one JSON object on each line.
+const logJSON = "json"
 
 func newLogger(settings config.Log, w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: settings.SlogLevel()}
-	if settings.Format == "json" {
+	if settings.Format == logJSON {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))

@@ -103,12 +103,12 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) listen() (public, adminListener net.Listener, err error) {
 	public, err = net.Listen("tcp", s.Config.Listen)
 	if err != nil {
-		return nil, nil, fmt.Errorf("listen on %s (setting listen): %w", s.Config.Listen, err)
+		return nil, nil, errListen(s.Config.Listen, "listen", err)
 	}
 	adminListener, err = net.Listen("tcp", s.Config.Admin.Listen)
 	if err != nil {
 		public.Close()
-		return nil, nil, fmt.Errorf("listen on %s (setting admin.listen): %w", s.Config.Admin.Listen, err)
+		return nil, nil, errListen(s.Config.Admin.Listen, "admin.listen", err)
 	}
 	return public, adminListener, nil
 }

@@ -89,6 +89,18 @@ func shownSeconds(seconds int64) string {
 	return text
 }
 
+// shownLife writes seconds in days where they are whole days.
+func shownLife(seconds int64) string {
+	const day = 24 * 60 * 60
+	switch {
+	case seconds == day:
+		return "1 day"
+	case seconds > 0 && seconds%day == 0:
+		return fmt.Sprintf("%d days", seconds/day)
+	}
+	return shownSeconds(seconds)
+}
+
 // printJSON writes the server's JSON on stdout, on one line.
 func (a *app) printJSON(body []byte) error {
 	var line bytes.Buffer

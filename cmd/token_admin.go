@@ -19,7 +19,6 @@ func (a *app) tokenListCommand() *cobra.Command {
 		Use:     "list CLIENT_ID",
 		Short:   "List a client's access tokens: what they are for, never the tokens themselves",
 		Example: "  fosite-mcp token list mcp_4xw7\n  fosite-mcp token list mcp_4xw7 --all-status --all --json",
-		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			query, err := list.query()
 			if err != nil {
@@ -37,7 +36,7 @@ func (a *app) tokenListCommand() *cobra.Command {
 				return err
 			}
 			head := []string{"TOKEN ID", "STATUS", "SCOPE", "SUBJECT", "SECRET", "ISSUED", "EXPIRES", "LAST USED"}
-			return a.list(c.Context(), api, &list, "/clients/"+id+"/tokens", query, head, tokenRow)
+			return errNoClient(a.list(c.Context(), api, &list, "/clients/"+id+"/tokens", query, head, tokenRow), args[0])
 		},
 	}
 	admin.register(c)
@@ -115,7 +114,7 @@ func (a *app) revokeValue(ctx context.Context, admin *adminFlags, file string) e
 	if err != nil {
 		return err
 	}
-	return a.revoked(answer, "revoked the token")
+	return a.revoked(answer, "the token is revoked")
 }
 
 // selection is the body of the request, and what it does in words.
@@ -151,11 +150,17 @@ func (a *app) revokeOfClient(ctx context.Context, admin *adminFlags, r *revocati
 		return err
 	}
 	if r.tokenID == "" { // more than one token
+		if _, err := api.call(ctx, apiCall{method: http.MethodGet, path: "/clients/" + id}); err != nil {
+			return errNoClient(err, r.clientID)
+		}
 		if err := a.confirm(r.yes, "This ends "+what+", at once and for good", r.clientID); err != nil {
 			return err
 		}
 	}
 	answer, err := api.call(ctx, apiCall{method: http.MethodPost, path: "/clients/" + id + "/tokens/revoke", body: body})
+	if isStatus(err, http.StatusNotFound) {
+		return fmt.Errorf("there is no client %s, or it has nothing with this id: nothing was revoked; see: fosite-mcp token list, client show", printable(r.clientID))
+	}
 	if err != nil {
 		return err
 	}

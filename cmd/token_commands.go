@@ -81,7 +81,12 @@ func (a *app) mint(ctx context.Context, endpoint *oauthEndpoint, form map[string
 	if _, err := fmt.Fprintln(a.stdout, printable(token.AccessToken)); err != nil {
 		return err
 	}
-	a.notice("a token for scope %q, valid for %s", token.Scope, shownSeconds(token.ExpiresIn))
+	validity := ""
+	if token.ExpiresIn > 0 {
+		end := time.Now().Add(time.Duration(token.ExpiresIn) * time.Second)
+		validity = fmt.Sprintf(", valid for %s, until %s", shownLife(token.ExpiresIn), shownTime(&end))
+	}
+	a.notice("a token for scope %q%s", token.Scope, validity)
 	return nil
 }
 

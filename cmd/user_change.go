@@ -18,7 +18,6 @@ func (a *app) userPasswordCommand() *cobra.Command {
 		Long: `Give an account a new password. It ends the person's browser sessions. Applications that the person has connected keep
 their access; to take it away as well: fosite-mcp consent revoke --username USERNAME.`,
 		Example: "  fosite-mcp user password ada\n  fosite-mcp user password ada --password-file ada.password",
-		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			username := strings.ToLower(args[0])
 			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
@@ -48,7 +47,6 @@ func (a *app) userGroupsCommand() *cobra.Command {
 		Long: `Replace the groups of an account: those that are given are the ones it has from now on, none without --group. Tokens that
 were issued before keep the groups they were issued with.`,
 		Example: "  fosite-mcp user groups ada --group staff --group docs\n  fosite-mcp user groups ada",
-		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			username := strings.ToLower(args[0])
 			if err := checkGroups(groups); err != nil {
@@ -88,9 +86,15 @@ func (a *app) userDeleteCommand() *cobra.Command {
 // userEndCommand completes a command that takes something away from a person.
 func (a *app) userEndCommand(c *cobra.Command, done, consequence string, change func(s *storage.Store, ctx context.Context, username string) error) *cobra.Command {
 	var yes bool
-	c.Args = cobra.ExactArgs(1)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		username := strings.ToLower(args[0])
+		err := a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
+			_, err := store.FindUser(ctx, username)
+			return errNoUser(err, username)
+		})
+		if err != nil {
+			return err
+		}
 		if err := a.confirm(yes, fmt.Sprintf(consequence, username), username); err != nil {
 			return err
 		}
@@ -105,7 +109,6 @@ func (a *app) userEnableCommand() *cobra.Command {
 		Use:     "enable USERNAME",
 		Short:   "Let a disabled account log in again",
 		Example: "  fosite-mcp user enable ada",
-		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.changeUser(c.Context(), strings.ToLower(args[0]), "enabled", (*storage.Store).EnableUser)
 		},

@@ -20,6 +20,6 @@ func TestPublishedClients(t *testing.T) {
 func TestBrowser(t *testing.T) {
 	needClients(t)
 	s := startSite(t)
-	t.Run("what a person does", func(t *testing.T) { s.runNode(t, "browser.test.mjs") })
 	t.Run("how the pages look", func(t *testing.T) { s.runNode(t, "pages.test.mjs") })
+	t.Run("what a person does", func(t *testing.T) { s.runNode(t, "browser.test.mjs") })
 }

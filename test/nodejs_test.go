@@ -76,8 +76,10 @@ func startSite(t *testing.T) *site {
 func (s *site) runNode(t *testing.T, file string) {
 	t.Helper()
 	program, browser := needClients(t)
-	if _, err := os.Stat(filepath.Join(clientsFolder, file)); err != nil {
-		t.Fatal(err)
+	for _, folder := range []string{clientsFolder, filepath.Join(clientsFolder, "lib")} {
+		if _, err := os.ReadDir(folder); err != nil { // so that go test notices when a file there has changed since the last run
+			t.Fatal(err)
+		}
 	}
 	command := exec.CommandContext(t.Context(), program, "--test", "--test-reporter=spec", "--test-timeout=120000", file)
 	command.Dir = clientsFolder

@@ -137,8 +137,9 @@ func (a *api) revokeTokens(r *request) (*answer, error) {
 	})
 }
 
-// revokeToken is POST /tokens/revoke: a leaked token, access or refresh token, by its value. A token that is unknown
-// here is as dead as one that was revoked (RFC 7009 §2.2).
+// revokeToken is POST /tokens/revoke: a leaked token, access or refresh token, by its value. Unlike a client's own
+// revocation (RFC 7009 §2.2), which never says so, an unknown value is an error: whoever revokes a leaked token must
+// know when nothing was revoked.
 func (a *api) revokeToken(r *request) (*answer, error) {
 	var m mistakes
 	var token string
@@ -161,6 +162,7 @@ func (a *api) revokeToken(r *request) (*answer, error) {
 			}
 			return noContent(), storage.AuditEvent{Action: "token.revoked", ClientID: clientID, TokenID: id}, err
 		}
-		return noContent(), storage.AuditEvent{}, nil
+		return nil, storage.AuditEvent{}, notFound("This is no token of this server, or it expired and was cleaned up: nothing was revoked. " +
+			"Check that the value is whole: mcp_at_… or mcp_rt_….")
 	})
 }

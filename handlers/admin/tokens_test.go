@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -167,8 +168,12 @@ func TestALeakedTokenIsRevokedByItsValue(t *testing.T) {
 			t.Errorf("active: leaked %v, other %v", w.active(leaked), w.active(other))
 		}
 		// Its signature alone, which is what a database or log might leak, opens nothing and closes nothing.
-		w.post("/tokens/revoke", `{"token":"mcp_at_`+other[len(other)-43:]+`"}`).want(t, http.StatusNoContent)
-		w.post("/tokens/revoke", `{"token":"garbage"}`).want(t, http.StatusNoContent)
+		w.post("/tokens/revoke", `{"token":"mcp_at_`+other[len(other)-43:]+`"}`).want(t, http.StatusNotFound)
+		// Nobody must believe that a leak is closed when it is not.
+		refused := w.post("/tokens/revoke", `{"token":"garbage"}`).want(t, http.StatusNotFound)
+		if !strings.Contains(refused.str("detail"), "nothing was revoked") || strings.Contains(refused.text, "garbage") {
+			t.Errorf("an unknown token is answered %s", refused.text)
+		}
 		if !w.active(other) {
 			t.Error("a token was ended by its signature")
 		}

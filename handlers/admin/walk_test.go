@@ -54,6 +54,9 @@ func (w *world) spoil(good call, template string, answers []string) {
 		parts[2] = "nobody"
 		gone.path = strings.Join(parts, "/")
 	}
+	if template == "/tokens/revoke" {
+		gone.body = `{"token":"mcp_at_unknown"}`
+	}
 	for status, c := range map[int]call{
 		http.StatusBadRequest:            good.with(func(c *call) { c.path += "?unknown=1" }),
 		http.StatusUnauthorized:          good.with(func(c *call) { c.header["Authorization"] = "" }),

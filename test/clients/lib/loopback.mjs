@@ -17,6 +17,7 @@ export async function listen(t, { host = '127.0.0.1', name = host } = {}) {
     waiting.splice(0).forEach((resolve) => resolve(url));
   });
   await new Promise((resolve, reject) => server.once('error', reject).listen(0, host, resolve));
+  server.unref(); // a test that fails before it has closed the server does not keep the process
   const redirect = `http://${name}:${server.address().port}/callback`;
   t.after(() => {
     server.closeAllConnections();

@@ -1,0 +1,37 @@
+package cmd
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// --action refuses what it does not know, so it has to know everything that the program writes down.
+func TestEveryActionOnRecordCanBeAskedFor(t *testing.T) {
+	action := regexp.MustCompile(`"((?:admin|admin_key|audit|client|consent|grant|login|secret|session|token|tokens|user)\.[a-z]+(?:_[a-z]+)*)"`)
+	files := map[string]bool{"admin.key": true, "admin.listen": true} // names of a file and a setting, not actions
+	for _, folder := range []string{"storage", "handlers", "provider", "cmd"} {
+		err := filepath.WalkDir(filepath.Join("..", folder), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || entry.Name() == "audit_view.go" {
+				return err
+			}
+			source, err := os.ReadFile(path)
+			for _, found := range action.FindAllStringSubmatch(string(source), -1) {
+				if name := found[1]; !files[name] && !slices.Contains(auditActions, name) && !strings.HasSuffix(name, ".md") && !strings.HasSuffix(name, ".html") {
+					t.Errorf("%s: %s is missing in auditActions", path, name)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.IsSorted(auditActions) {
+		t.Error("auditActions is not in order")
+	}
+}

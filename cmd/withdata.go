@@ -1,0 +1,63 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"fosite-mcp/config"
+	"fosite-mcp/storage"
+)
+
+// Commands that work on the database directly open it with one of these: withData for everything that needs the
+// tables, withDatabase where an older schema is the subject, and withNewDatabase to make one.
+
+// withNewDatabase runs fn on the configured database, which is made if it is not there.
+func (a *app) withNewDatabase(ctx context.Context, fn func(context.Context, *storage.Store) error) error {
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	return withStore(ctx, cfg, fn)
+}
+
+// withDatabase runs fn on a database that is there, whatever its schema. A wrong folder must not quietly get an empty
+// one.
+func (a *app) withDatabase(ctx context.Context, fn func(context.Context, config.Config, *storage.Store) error) error {
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	if path, ok := cfg.Database.URL.SQLitePath(); ok {
+		switch info, err := os.Stat(path); {
+		case errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("there is no database at %s: run this in the server's folder, or give --config", path)
+		case err != nil:
+			return fmt.Errorf("look for the database: %w", err)
+		case info.IsDir():
+			return fmt.Errorf("there is no database at %s: it is a folder; check database.url", path)
+		}
+	}
+	return withStore(ctx, cfg, func(ctx context.Context, store *storage.Store) error { return fn(ctx, cfg, store) })
+}
+
+// withData is withDatabase for a schema that is exactly this program's.
+func (a *app) withData(ctx context.Context, fn func(context.Context, config.Config, *storage.Store) error) error {
+	return a.withDatabase(ctx, func(ctx context.Context, cfg config.Config, store *storage.Store) error {
+		if err := store.CheckSchema(ctx); err != nil {
+			return fromStorage(err)
+		}
+		return fn(ctx, cfg, store)
+	})
+}
+
+func withStore(ctx context.Context, cfg config.Config, fn func(context.Context, *storage.Store) error) error {
+	db, closeDB, err := openDatabase(cfg.Database.URL)
+	if err != nil {
+		return err
+	}
+	defer closeDB()
+	return fn(ctx, storage.New(db))
+}
