@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"maps"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -93,7 +94,6 @@ func (s *Server) adminRouter(cfg config.Config, store *storage.Store, oauth *pro
 		Resources:             resourceIdentifiers(cfg),
 		DefaultResource:       cfg.DefaultResource,
 		ReplayKey:             deriveKey(secret, "idempotency replay"),
-		ClientIP:              clientIP(cfg),
 		Log:                   s.Log,
 	}).Mount(root.PathPrefix("/admin/v1").Subrouter())
 	return root
@@ -131,13 +131,19 @@ func metadata(cfg config.Config) handlers.Metadata {
 	return m
 }
 
-// clientIP tells where a request came from, for the audit log: the other end of the connection, or what the proxy in
-// front says.
+// clientIP tells where a request to the public listener came from, for the audit log: what the proxy in front says, or
+// the other end of the connection. The admin listener believes nobody.
 func clientIP(cfg config.Config) func(*http.Request) string {
 	if cfg.ClientIPHeader == "" {
 		return nil
 	}
-	return func(r *http.Request) string { return clientAddr(r, cfg.ClientIPHeader).String() }
+	return func(r *http.Request) string {
+		if address := clientAddr(r, cfg.ClientIPHeader); address.IsValid() {
+			return address.String()
+		}
+		host, _, _ := net.SplitHostPort(r.RemoteAddr)
+		return host
+	}
 }
 
 // clientAddr is the last address in a header: the one that the nearest proxy has added. What stands before it may be

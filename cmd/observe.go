@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -65,7 +66,7 @@ func (o *observer) watch(next http.Handler) http.Handler {
 		}
 		w.Header().Set("X-Request-Id", id)
 		recorded := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
-		next.ServeHTTP(recorded, r)
+		o.guard(recorded, r, next)
 		took := time.Since(start)
 		o.requests.WithLabelValues(routeOf(r), methodOf(r), strconv.Itoa(recorded.status)).Observe(took.Seconds())
 		level := slog.LevelDebug
@@ -77,6 +78,22 @@ func (o *observer) watch(next http.Handler) http.Handler {
 				slog.Int("status", recorded.status), slog.Duration("took", took), slog.String("request_id", id))
 		}
 	})
+}
+
+// guard answers 500 where a handler panics, and says in the log where.
+func (o *observer) guard(w *statusRecorder, r *http.Request, next http.Handler) {
+	defer func() {
+		cause := recover()
+		if cause == nil {
+			return
+		}
+		if cause == http.ErrAbortHandler {
+			panic(cause) // the server's own way to end a connection
+		}
+		o.log.ErrorContext(r.Context(), "a handler panicked", "path", r.URL.Path, "cause", cause, "stack", string(debug.Stack()))
+		w.WriteHeader(http.StatusInternalServerError)
+	}()
+	next.ServeHTTP(w, r)
 }
 
 // saneRequestID keeps what a caller sends out of logs unless it is harmless.

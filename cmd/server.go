@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -134,14 +136,31 @@ func (s *Server) ensureAdminKey(ctx context.Context, store *storage.Store, cfg c
 		return "", admin.EnsureKey(ctx, store, cfg.Admin.Key.Reveal())
 	}
 	path := filepath.Join(cfg.DataDir, "admin.key")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		// A database that has its key already belongs to another data directory: a key made here would replace it.
+		known, err := store.HasAdminKey(ctx)
+		if err != nil {
+			return "", err
+		}
+		if known {
+			s.notify("the admin key of this database is not in %s; copy it there, or create another: fosite-mcp admin-key create", path)
+			return "", nil
+		}
+	}
 	key, created, err := secretFile(path, admin.NewKey)
 	if err != nil {
 		return "", fmt.Errorf("admin key: %w", err)
 	}
-	if created && s.Notice != nil {
-		s.Notice("wrote the admin key to %s", path)
+	if created {
+		s.notify("wrote the admin key to %s", path)
 	}
 	return path, admin.EnsureKey(ctx, store, key)
+}
+
+func (s *Server) notify(format string, args ...any) {
+	if s.Notice != nil {
+		s.Notice(format, args...)
+	}
 }
 
 // service is one listener with what it serves.

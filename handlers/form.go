@@ -13,6 +13,9 @@ import (
 // maxForm bounds what an endpoint reads. The largest honest request is an assertion of a few kilobytes.
 const maxForm = 64 << 10
 
+// maxStored bounds each parameter that ends up in the database.
+const maxStored = 2 << 10
+
 // browsers lets pages of any origin call an endpoint. Nothing here trusts cookies, so there is nothing to forge.
 var browsers = cors.New(cors.Options{
 	AllowedOrigins: []string{"*"},
@@ -62,6 +65,12 @@ func parseForm(w http.ResponseWriter, r *http.Request) *fosite.RFC6749Error {
 	for name, values := range r.PostForm {
 		if len(values) > 1 && name != "resource" && name != "audience" {
 			return fosite.ErrInvalidRequest.WithHintf("The parameter %q is given more than once.", name)
+		}
+	}
+	// These are stored with the token, as fosite keeps them.
+	for _, name := range []string{"grant_type", "response_type", "scope", "client_id"} {
+		if len(r.PostForm.Get(name)) > maxStored {
+			return fosite.ErrInvalidRequest.WithHintf("The parameter %q is longer than 2 KiB.", name)
 		}
 	}
 	// RFC 6749 §2.3.1: credentials must not be in the URL.

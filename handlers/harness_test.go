@@ -49,7 +49,8 @@ type fixture struct {
 	// decide stands in for the login page; asked is what it was asked last.
 	decide         func(w http.ResponseWriter) (*handlers.Decision, error)
 	asked          handlers.AuthorizationRequest
-	resourceServer string // secret of the client that inspect asks as
+	resourceServer string                       // secret of the client that inspect asks as
+	hooks          []provider.IntrospectionHook // set before serve
 }
 
 // newFixture makes a fixture on SQLite. Edits change it before it is built.
@@ -104,6 +105,7 @@ func (f *fixture) serve(store fosite.Storage) {
 		SystemSecret: []byte(strings.Repeat("s", 32)),
 		Issuer:       issuer,
 		TokenURL:     issuer + basePath + "/token",
+		Hooks:        f.hooks,
 		Resources:    provider.Resources{Known: []string{docs, other, origin}, Default: docs},
 		Now:          func() time.Time { return f.clock },
 	}

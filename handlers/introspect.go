@@ -147,7 +147,8 @@ func (s *Server) describe(r *http.Request, token string, request fosite.AccessRe
 // addClaims adds members to a JSON object that has some already.
 func addClaims(object []byte, claims map[string]any) ([]byte, error) {
 	for _, name := range slices.Sorted(maps.Keys(claims)) {
-		if slices.Contains(reserved, name) {
+		// JSON readers differ in whether they tell Scope from scope.
+		if slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, name) }) {
 			continue
 		}
 		member, err := json.Marshal(map[string]any{name: claims[name]})

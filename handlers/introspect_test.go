@@ -1,14 +1,17 @@
 package handlers_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"fosite-mcp/provider"
 	"fosite-mcp/storage"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/ory/fosite"
 )
 
 func TestIntrospectionOfAnActiveToken(t *testing.T) {
@@ -192,5 +195,48 @@ func TestWhoMayNotIntrospect(t *testing.T) {
 				t.Errorf("got %d %s, want %d %s", a.status, a.text, c.status, c.code)
 			}
 		})
+	}
+}
+
+// JSON readers differ in whether they tell Scope from scope, so a claim may not come close to a reserved one.
+func TestNoExtraClaimTouchesAReservedMember(t *testing.T) {
+	f := newFixture(t)
+	secret := f.client("ci")
+	token := f.token("ci", secret)
+	f.hooks = []provider.IntrospectionHook{func(_ context.Context, token fosite.AccessRequester) error {
+		claims := token.GetSession().(fosite.ExtraClaimsSession).GetExtraClaims()
+		claims["active"], claims["Scope"], claims["SUB"], claims["team"] = false, "admin", "root", "docs"
+		return nil
+	}}
+	f.serve(f.store)
+	a := f.introspect("ci", secret, token)
+	for _, name := range []string{"Scope", "SUB"} {
+		if _, ok := a.json[name]; ok {
+			t.Errorf("the answer has a member %s: %s", name, a.text)
+		}
+	}
+	if a.json["active"] != true || a.json["scope"] != "mcp:search" || a.json["team"] != "docs" {
+		t.Errorf("answer %s", a.text)
+	}
+}
+
+// A hook that cannot tell is an outage, not an inactive token.
+func TestAHookThatFailsIsAnOutage(t *testing.T) {
+	f := newFixture(t)
+	secret := f.client("ci")
+	token := f.token("ci", secret)
+	for name, c := range map[string]struct {
+		err    error
+		status int
+	}{
+		"a foreign error": {errDisk, http.StatusServiceUnavailable},
+		"a server error":  {fosite.ErrServerError, http.StatusInternalServerError},
+		"a veto":          {fosite.ErrInactiveToken, http.StatusOK},
+	} {
+		f.hooks = []provider.IntrospectionHook{func(context.Context, fosite.AccessRequester) error { return c.err }}
+		f.serve(f.store)
+		if a := f.introspect("ci", secret, token); a.status != c.status || a.status == http.StatusOK && a.text != inactive {
+			t.Errorf("%s: %d %s, want %d", name, a.status, a.text, c.status)
+		}
 	}
 }

@@ -101,6 +101,7 @@ func TestTokenRefusals(t *testing.T) {
 		"multipart":                      {raw("POST", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"grant_type\"\r\n\r\nclient_credentials\r\n--b--\r\n"), 400, "invalid_request"},
 		"no content type":                {raw("POST", "", "grant_type=client_credentials"), 400, "invalid_request"},
 		"over 64 KiB":                    {good("scope", strings.Repeat("a", 65<<10)), 413, "invalid_request"},
+		"long scope":                     {good("scope", strings.Repeat("mcp:search ", 500)), 400, "invalid_request"},
 		"broken escape":                  {raw("POST", contentForm, "grant_type=%zz"), 400, "invalid_request"},
 		"empty body":                     {raw("POST", contentForm, ""), 400, "invalid_request"},
 		"secret in the URL": {func() *request {

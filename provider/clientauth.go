@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ory/fosite"
@@ -26,6 +27,19 @@ type ClientAuthenticator struct {
 	Keys fosite.JWKSFetcherStrategy
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
+
+	decoys decoys
+}
+
+// decoys makes the comparisons whose only purpose is the time they take, one at a time.
+type decoys struct {
+	once   sync.Once
+	hasher *SecretHasher
+}
+
+func (d *decoys) Compare(ctx context.Context, hash, secret []byte) error {
+	d.once.Do(func() { d.hasher = newSecretHasher(1) })
+	return d.hasher.Compare(ctx, hash, secret)
 }
 
 // usedSecret is implemented by clients that want to know which of their secrets authenticated a request.
@@ -78,7 +92,7 @@ func (a *ClientAuthenticator) Authenticate(ctx context.Context, r *http.Request,
 	}
 	if client.IsPublic() {
 		if len(sent.secrets) > 0 {
-			return nil, errInvalidClient.WithDebug("a public client sent a secret")
+			return nil, a.refuse(ctx, sent, false, "a public client sent a secret")
 		}
 		return client, nil
 	}
@@ -144,7 +158,7 @@ func (a *ClientAuthenticator) checkSecret(ctx context.Context, client fosite.Cli
 				}
 				return client, a.used(ctx, client, hash)
 			}
-			if ctx.Err() != nil {
+			if ctx.Err() != nil || errors.Is(err, ErrTooBusy) {
 				return nil, unavailable(err)
 			}
 		}
@@ -171,7 +185,10 @@ func (a *ClientAuthenticator) refuse(ctx context.Context, sent credentials, slow
 			return unavailable(err)
 		}
 		for _, secret := range sent.secrets {
-			_ = a.hasher().Compare(ctx, hash, []byte(secret))
+			// In a queue of its own: whoever floods the server with unknown ids keeps no known client waiting.
+			if err := a.decoys.Compare(ctx, hash, []byte(secret)); errors.Is(err, ErrTooBusy) {
+				return unavailable(err)
+			}
 		}
 	}
 	return errInvalidClient.WithDebug(reason)

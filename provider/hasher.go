@@ -13,6 +13,7 @@ import (
 	"hash"
 	"runtime"
 	"strings"
+	"sync/atomic"
 
 	"github.com/ory/fosite"
 	"golang.org/x/crypto/argon2"
@@ -28,12 +29,21 @@ var errMismatch = errors.New("provider: the secret does not match")
 // is as good as it gets and costs a microsecond; any other secret is hashed with argon2id. Imported hashes
 // (bcrypt, PBKDF2, argon2id) are recognised by their prefix. The zero value is ready.
 type SecretHasher struct {
-	slow chan struct{} // bounds the comparisons that burn CPU and memory
+	slow    chan struct{} // bounds the comparisons that burn CPU and memory
+	waiting atomic.Int32
 }
 
+// ErrTooBusy says that too many slow comparisons are waiting already. It says nothing about the secret.
+var ErrTooBusy = errors.New("provider: too many secret comparisons are waiting; try again")
+
+// maxWaiting bounds the queue of slow comparisons, so that a flood of them is turned away rather than piled up.
+const maxWaiting = 64
+
 // NewSecretHasher makes a hasher that runs at most one slow comparison per processor at a time.
-func NewSecretHasher() *SecretHasher {
-	return &SecretHasher{slow: make(chan struct{}, runtime.GOMAXPROCS(0))}
+func NewSecretHasher() *SecretHasher { return newSecretHasher(runtime.GOMAXPROCS(0)) }
+
+func newSecretHasher(atOnce int) *SecretHasher {
+	return &SecretHasher{slow: make(chan struct{}, atOnce)}
 }
 
 const sha256Prefix = "$sha256$"
@@ -131,11 +141,16 @@ func (h *SecretHasher) acquire(ctx context.Context) (release func(), err error) 
 	if h.slow == nil {
 		return func() {}, nil
 	}
+	if h.waiting.Add(1) > maxWaiting {
+		h.waiting.Add(-1)
+		return nil, ErrTooBusy
+	}
+	defer h.waiting.Add(-1)
 	select {
 	case h.slow <- struct{}{}:
 		return func() { <-h.slow }, nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("provider: too many secret comparisons at once: %w", ctx.Err())
+		return nil, fmt.Errorf("%w (%w)", ErrTooBusy, ctx.Err())
 	}
 }
 

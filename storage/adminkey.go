@@ -47,9 +47,11 @@ type AdminKey struct {
 var (
 	// ErrAdminKeyExists says that the name is taken, by a key that may have been revoked since.
 	ErrAdminKeyExists = errors.New("storage: an admin key with this name (or this value) exists or has existed; choose another name")
-	errAdminKeyName   = errors.New("storage: the name of an admin key needs 1 to 64 letters, digits and . _ - @, starting with a letter or digit")
-	errAdminKeyRole   = errors.New("storage: the role of an admin key is read, clients or admin")
-	errAdminKeyShort  = errors.New("storage: an admin key needs at least 16 characters of randomness")
+	// ErrAdminKeyRetired says that a key was replaced or revoked before, and may not come back.
+	ErrAdminKeyRetired = errors.New("storage: this admin key was replaced or revoked before and stays so; set another one, the same on all replicas")
+	errAdminKeyName    = errors.New("storage: the name of an admin key needs 1 to 64 letters, digits and . _ - @, starting with a letter or digit")
+	errAdminKeyRole    = errors.New("storage: the role of an admin key is read, clients or admin")
+	errAdminKeyShort   = errors.New("storage: an admin key needs at least 16 characters of randomness")
 )
 
 var adminKeyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
@@ -97,7 +99,8 @@ func (s *Store) CreateAdminKey(ctx context.Context, k *AdminKey, key string) err
 }
 
 // EnsureAdminKey makes key the admin key called name: it creates it, or replaces the one of that name when the
-// configuration holds another key than last time. One that was revoked stays revoked until it is replaced.
+// configuration holds another key than last time. A key that was revoked stays revoked, and one that was replaced is
+// refused with [ErrAdminKeyRetired].
 func (s *Store) EnsureAdminKey(ctx context.Context, name, key string, role Role) error {
 	wanted := AdminKey{Name: name, Role: role}
 	if err := wanted.check(key); err != nil {
@@ -120,10 +123,18 @@ func (s *Store) EnsureAdminKey(ctx context.Context, name, key string, role Role)
 		if subtle.ConstantTimeCompare(stored, adminKeyHash(key)) == 1 {
 			return nil
 		}
-		_, err = s.exec(ctx, `UPDATE admin_keys SET hash = ?, hint = ?, role = ?, created_at = ?, expires_at = NULL, revoked_at = NULL WHERE name = ?`,
-			adminKeyHash(key), key[len(key)-4:], role, millis(s.now()), name)
+		// The old key keeps its row, so that it can never come back: neither by a replica that still has it in its
+		// configuration, nor after a revocation.
+		_, err = s.exec(ctx, `UPDATE admin_keys SET name = name || '-' || id, revoked_at = COALESCE(revoked_at, ?) WHERE name = ?`, millis(s.now()), name)
 		if err != nil {
 			return fmt.Errorf("storage: replace an admin key: %w", err)
+		}
+		fresh := wanted
+		if err := s.CreateAdminKey(ctx, &fresh, key); err != nil {
+			if errors.Is(err, ErrAdminKeyExists) {
+				return ErrAdminKeyRetired
+			}
+			return err
 		}
 		return s.AppendAudit(ctx, AuditEvent{Action: "admin_key.replaced", Changes: adminKeyChange(name, "role", nil, role)})
 	})
@@ -168,6 +179,12 @@ func (s *Store) FindAdminKey(ctx context.Context, key string) (*AdminKey, error)
 	}
 	s.usage.note(usedAdminKeys, keys[0].ID, millis(s.now()))
 	return &keys[0].AdminKey, nil
+}
+
+// HasAdminKey tells whether any key was ever created.
+func (s *Store) HasAdminKey(ctx context.Context) (bool, error) {
+	keys, err := s.ListAdminKeys(ctx)
+	return len(keys) > 0, err
 }
 
 // ListAdminKeys returns every key there was, the oldest first.

@@ -136,6 +136,15 @@ func TestTheFirstAdminKeyFollowsTheConfiguration(t *testing.T) {
 		if !works(someKey + "3") {
 			t.Error("a new key in the configuration does not work after the old one was revoked")
 		}
-		wantChain(t, s, 4, 0) // created, replaced, revoked, replaced
+		// A replica that still has an old key in its configuration must not bring it back.
+		for _, old := range []string{"1", "2"} {
+			if err := s.EnsureAdminKey(ctx, "admin", someKey+old, RoleAdmin); !errors.Is(err, ErrAdminKeyRetired) || works(someKey+old) {
+				t.Errorf("key %s came back (%v)", old, err)
+			}
+		}
+		if !works(someKey + "3") {
+			t.Error("the attempt has ended the key in force")
+		}
+		wantChain(t, s, 6, 0) // created; created, replaced; revoked; created, replaced
 	})
 }

@@ -56,6 +56,9 @@ func (s *Store) createAuthorizeSession(ctx context.Context, kind, key string, re
 	}
 	return s.write(ctx, func(ctx context.Context, q queryer) error {
 		if kind == kindCode {
+			if err := accountAllows(ctx, q, r.subject.String); err != nil {
+				return err
+			}
 			if err := openGrant(ctx, q, r, millis(s.now())); err != nil {
 				return err
 			}

@@ -56,7 +56,7 @@ func (r *clientRow) client() (*Client, error) {
 	if r.jwks.String != "" {
 		c.JWKS = new(jose.JSONWebKeySet)
 		if err := json.Unmarshal([]byte(r.jwks.String), c.JWKS); err != nil {
-			return nil, fmt.Errorf("storage: decode the jwks of client %s: %w", c.ID, err)
+			return nil, fmt.Errorf("storage: decode the jwks of client %s: %v", c.ID, err) // %v: a corrupt row is an outage, not a malformed token
 		}
 	}
 	return c, nil

@@ -160,9 +160,10 @@ func (s *Store) RevokeClient(ctx context.Context, id string) error {
 	if s.clients != nil {
 		// A stranger's client gets a row that holds nothing but its epoch.
 		now := millis(s.now())
-		query = `INSERT INTO clients (id, status, epoch, created_at, updated_at) VALUES (?, 'external', 1, ?, ?)
-			ON CONFLICT (id) DO UPDATE SET epoch = clients.epoch + 1`
-		args = append(args, now, now)
+		// Its epoch is read when a token is stored, so requests that authenticated before are reached by their time.
+		query = `INSERT INTO clients (id, status, epoch, revoked_before, created_at, updated_at) VALUES (?, 'external', 1, ?, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET epoch = clients.epoch + 1, revoked_before = excluded.revoked_before`
+		args = append(args, now, now, now)
 	}
 	n, err := s.exec(ctx, query, args...)
 	if err != nil {

@@ -111,16 +111,20 @@ func (e testEngine) store(t *testing.T, options ...Option) *Store {
 func (e testEngine) storeWithClients(t *testing.T, options ...Option) *Store {
 	t.Helper()
 	store := e.store(t, options...)
-	for _, id := range []string{"machine", "person"} {
-		err := store.CreateClient(context.Background(), &Client{
-			ID: id, Scope: []string{"mcp:search"}, TokenEndpointAuthMethod: "client_secret_basic",
-			Secrets: []ClientSecret{{ID: "secret-of-" + id, Hash: []byte(fastHash + id)}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	store.addClient(t, "machine")
+	store.addClient(t, "person")
 	return store
+}
+
+func (s *Store) addClient(t *testing.T, id string) {
+	t.Helper()
+	err := s.CreateClient(context.Background(), &Client{
+		ID: id, Scope: []string{"mcp:search"}, TokenEndpointAuthMethod: "client_secret_basic",
+		Secrets: []ClientSecret{{ID: "secret-of-" + id, Hash: []byte(fastHash + id)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // newTestRequest is a request of a client that the store knows only by its id.

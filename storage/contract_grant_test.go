@@ -44,11 +44,10 @@ var grantKinds = []grantKind{
 
 func TestCleaningUpNeverBringsARevokedTokenBack(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
+		ctx, clock := context.Background(), newTestClock()
+		s := e.storeWithClients(t, WithClock(clock.now))
 		for _, kind := range grantKinds {
 			t.Run(kind.name, func(t *testing.T) {
-				t.Parallel()
-				ctx, clock := context.Background(), newTestClock()
-				s := e.storeWithClients(t, WithClock(clock.now))
 				request := s.authenticated(t, "machine")
 				request.Form.Set("grant_type", kind.grantType)
 				for token, lifespan := range map[fosite.TokenType]time.Duration{

@@ -71,85 +71,85 @@ func wantAlive(t *testing.T, s *Store, name string, want bool) {
 	}
 }
 
-// gate is a way to end what was issued to the client machine.
+// gate is a way to end what was issued to the client id for request, under the signature id.
 type gate struct {
 	name  string
-	close func(ctx context.Context, s *Store, clock *testClock, request *fosite.Request) error
+	close func(ctx context.Context, s *Store, id string, request *fosite.Request) error
 	// inFlight: it also ends what is stored afterwards for a request that had authenticated before.
 	inFlight bool
 }
 
 var gateTable = []gate{
-	{"the grant is revoked", func(ctx context.Context, s *Store, _ *testClock, r *fosite.Request) error {
+	{"the grant is revoked", func(ctx context.Context, s *Store, id string, r *fosite.Request) error {
 		return s.RevokeGrant(ctx, r.ID)
 	}, false},
-	{"a refresh token of the grant is revoked", func(ctx context.Context, s *Store, _ *testClock, r *fosite.Request) error {
+	{"a refresh token of the grant is revoked", func(ctx context.Context, s *Store, id string, r *fosite.Request) error {
 		return s.RevokeRefreshToken(ctx, r.ID)
 	}, false},
-	{"an access token is revoked by its public name", func(ctx context.Context, s *Store, _ *testClock, r *fosite.Request) error {
-		return s.RevokeTokenID(ctx, "machine", TokenID("before"))
+	{"an access token is revoked by its public name", func(ctx context.Context, s *Store, id string, r *fosite.Request) error {
+		return s.RevokeTokenID(ctx, id, TokenID(id))
 	}, false},
-	{"a refresh token is revoked by its signature", func(ctx context.Context, s *Store, _ *testClock, r *fosite.Request) error {
-		_, _, err := s.RevokeSignature(ctx, fosite.RefreshToken, "before")
+	{"a refresh token is revoked by its signature", func(ctx context.Context, s *Store, id string, r *fosite.Request) error {
+		_, _, err := s.RevokeSignature(ctx, fosite.RefreshToken, id)
 		return err
 	}, false},
-	{"everything of the subject is revoked", func(ctx context.Context, s *Store, _ *testClock, r *fosite.Request) error {
-		_, err := s.RevokeSubject(ctx, "subject of machine", "")
+	{"everything of the subject is revoked", func(ctx context.Context, s *Store, id string, r *fosite.Request) error {
+		_, err := s.RevokeSubject(ctx, "subject of "+id, "")
 		return err
 	}, false},
-	{"everything of the subject at the client is revoked", func(ctx context.Context, s *Store, _ *testClock, r *fosite.Request) error {
-		_, err := s.RevokeSubject(ctx, "subject of machine", "machine")
+	{"everything of the subject at the client is revoked", func(ctx context.Context, s *Store, id string, r *fosite.Request) error {
+		_, err := s.RevokeSubject(ctx, "subject of "+id, id)
 		return err
 	}, false},
-	{"everything of the client is revoked", func(ctx context.Context, s *Store, _ *testClock, _ *fosite.Request) error {
-		return s.RevokeClient(ctx, "machine")
+	{"everything of the client is revoked", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
+		return s.RevokeClient(ctx, id)
 	}, true},
-	{"everything issued before now is revoked", func(ctx context.Context, s *Store, clock *testClock, _ *fosite.Request) error {
-		return s.RevokeClientBefore(ctx, "machine", clock.now().Add(time.Nanosecond))
+	{"everything issued before now is revoked", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
+		return s.RevokeClientBefore(ctx, id, s.now().Add(time.Nanosecond))
 	}, true},
-	{"everything of the secret is revoked", func(ctx context.Context, s *Store, _ *testClock, _ *fosite.Request) error {
-		return s.RevokeSecret(ctx, "machine", "secret-of-machine")
+	{"everything of the secret is revoked", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
+		return s.RevokeSecret(ctx, id, "secret-of-"+id)
 	}, true},
-	{"the secret is deleted with its tokens", func(ctx context.Context, s *Store, _ *testClock, _ *fosite.Request) error {
-		return s.DeleteSecret(ctx, "machine", "secret-of-machine", true)
+	{"the secret is deleted with its tokens", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
+		return s.DeleteSecret(ctx, id, "secret-of-"+id, true)
 	}, true},
-	{"the client is disabled", func(ctx context.Context, s *Store, _ *testClock, _ *fosite.Request) error {
-		_, err := s.SetClientStatus(ctx, "machine", StatusDisabled, 0)
+	{"the client is disabled", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
+		_, err := s.SetClientStatus(ctx, id, StatusDisabled, 0)
 		return err
 	}, true},
-	{"the client has expired", func(ctx context.Context, s *Store, clock *testClock, _ *fosite.Request) error {
-		client, err := s.FindClient(ctx, "machine")
+	{"the client has expired", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
+		client, err := s.FindClient(ctx, id)
 		if err != nil {
 			return err
 		}
-		client.ExpiresAt = clock.now()
+		client.ExpiresAt = s.now()
 		return s.UpdateClient(ctx, client)
 	}, true},
-	{"the client is deleted", func(ctx context.Context, s *Store, _ *testClock, _ *fosite.Request) error {
-		return s.DeleteClient(ctx, "machine")
+	{"the client is deleted", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
+		return s.DeleteClient(ctx, id)
 	}, true},
 }
 
 func TestGates(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
-		for _, g := range gateTable {
+		ctx, s := context.Background(), e.storeWithClients(t, WithClock(newTestClock().now))
+		for i, g := range gateTable {
 			t.Run("when "+g.name, func(t *testing.T) {
-				t.Parallel()
-				ctx, clock := context.Background(), newTestClock()
-				s := e.storeWithClients(t, WithClock(clock.now))
-				before, bystander, inFlight := s.authenticated(t, "machine"), s.authenticated(t, "person"), s.authenticated(t, "machine")
-				s.issue(t, "before", before)
-				s.issue(t, "bystander", bystander)
-				wantAlive(t, s, "before", true)
-				if err := g.close(ctx, s, clock, before); err != nil {
+				id, bystander := fmt.Sprintf("client-%d", i), fmt.Sprintf("bystander-%d", i)
+				s.addClient(t, id)
+				before, inFlight := s.authenticated(t, id), s.authenticated(t, id)
+				s.issue(t, id, before)
+				s.issue(t, bystander, s.authenticated(t, "person"))
+				wantAlive(t, s, id, true)
+				if err := g.close(ctx, s, id, before); err != nil {
 					t.Fatal(err)
 				}
-				wantAlive(t, s, "before", false)
-				wantAlive(t, s, "bystander", true)
-				s.issue(t, "the same grant", before) // by a code or a refresh that was under way
-				wantAlive(t, s, "the same grant", false)
-				s.issue(t, "in flight", inFlight)
-				wantAlive(t, s, "in flight", !g.inFlight)
+				wantAlive(t, s, id, false)
+				wantAlive(t, s, bystander, true)
+				s.issue(t, "same grant as "+id, before) // by a code or a refresh that was under way
+				wantAlive(t, s, "same grant as "+id, false)
+				s.issue(t, "in flight beside "+id, inFlight)
+				wantAlive(t, s, "in flight beside "+id, !g.inFlight)
 			})
 		}
 	})

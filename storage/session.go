@@ -89,7 +89,7 @@ func (t sessionTypes) unpack(name, data sql.NullString, into fosite.Session) (fo
 		session = reflect.New(typ.Elem()).Interface().(fosite.Session)
 	}
 	if err := json.Unmarshal([]byte(data.String), session); err != nil {
-		return nil, fmt.Errorf("storage: decode a %s: %w", typ, err)
+		return nil, fmt.Errorf("storage: decode a %s: %v", typ, err) // %v: a corrupt row is an outage, not a malformed token
 	}
 	return session, nil
 }

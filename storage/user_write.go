@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -124,4 +125,25 @@ func auditAfter(fields map[string]any) (json.RawMessage, error) {
 		return nil, fmt.Errorf("storage: encode an audit event: %w", err)
 	}
 	return encoded, nil
+}
+
+// accountAllows refuses what is about to be granted in the name of a local account that was disabled since its login
+// was looked at. The update locks the row: whoever disables the account comes before, and is seen, or after, and ends
+// the new grant with the others. A subject that is no local account is somebody else's to judge.
+func accountAllows(ctx context.Context, q queryer, subject string) error {
+	n, err := execCount(ctx, q, `UPDATE users SET updated_at = updated_at WHERE id = ?`, subject)
+	if err != nil {
+		return fmt.Errorf("storage: look at an account: %w", err)
+	}
+	if n == 0 {
+		return nil
+	}
+	var disabledAt sql.NullInt64
+	if err := q.QueryRowContext(ctx, `SELECT disabled_at FROM users WHERE id = ?`, subject).Scan(&disabledAt); err != nil {
+		return fmt.Errorf("storage: look at an account: %w", err)
+	}
+	if disabledAt.Valid {
+		return fosite.ErrAccessDenied.WithHint("The account was disabled.")
+	}
+	return nil
 }

@@ -81,7 +81,7 @@ func (s *site) runNode(t *testing.T, file string) {
 			t.Fatal(err)
 		}
 	}
-	command := exec.CommandContext(t.Context(), program, "--test", "--test-reporter=spec", "--test-timeout=120000", file)
+	command := exec.CommandContext(t.Context(), program, "--test", "--test-reporter=spec", "--test-timeout=240000", file)
 	command.Dir = clientsFolder
 	command.Env = append(os.Environ(), "MCP_URL="+s.resource, "ISSUER=http://"+s.public, "ADMIN_URL=http://"+s.admin, "ADMIN_KEY="+s.adminKey(),
 		"LOGIN_USERNAME="+s.username, "LOGIN_PASSWORD="+s.password, "CHROMIUM="+browser, "NO_COLOR=1", "NO_PROXY=127.0.0.1,localhost,[::1]")

@@ -31,29 +31,30 @@ func (c *Clock) forward(d time.Duration) {
 // RunCleanUp tests, beside Run, how a store removes what has expired. cleanUp removes it all; the store must honour
 // Setup.Now.
 func RunCleanUp(t *testing.T, newStore NewStore, cleanUp func(ctx context.Context, store Storage) error) {
-	for _, c := range []struct {
-		rule string
-		test func(t *testing.T, store Storage, clock *Clock, clean func())
-	}{
-		{"what lives stays, and so does what has no end", cleanUpKeepsTheLiving},
-		{"reuse is noticed for as long as the token or code would have lived", cleanUpKeepsTheUsed},
-		{"what has expired is gone", cleanUpRemovesTheExpired},
-		{"a revoked token never comes back", cleanUpKeepsRevocations},
-		{"writers go on meanwhile", cleanUpBesideWriters},
-	} {
-		t.Run("CleanUp/"+c.rule, func(t *testing.T) {
-			t.Parallel()
-			clock, setup := &Clock{at: time.Now().UTC().Truncate(time.Second)}, standardSetup()
-			setup.Now = clock.Now
-			store := newStore(t, setup)
-			c.test(t, store, clock, func() {
-				t.Helper()
-				if err := cleanUp(context.Background(), store); err != nil {
-					t.Error(err)
-				}
+	t.Run("CleanUp", func(t *testing.T) {
+		clock, setup := &Clock{at: time.Now().UTC().Truncate(time.Second)}, standardSetup()
+		setup.Now = clock.Now
+		store := newStore(t, setup)
+		for _, c := range []struct {
+			rule string
+			test func(t *testing.T, store Storage, clock *Clock, clean func())
+		}{
+			{"what lives stays, and so does what has no end", cleanUpKeepsTheLiving},
+			{"reuse is noticed for as long as the token or code would have lived", cleanUpKeepsTheUsed},
+			{"what has expired is gone", cleanUpRemovesTheExpired},
+			{"a revoked token never comes back", cleanUpKeepsRevocations},
+			{"writers go on meanwhile", cleanUpBesideWriters},
+		} {
+			t.Run(c.rule, func(t *testing.T) { // one after the other: they share a clock
+				c.test(t, store, clock, func() {
+					t.Helper()
+					if err := cleanUp(context.Background(), store); err != nil {
+						t.Error(err)
+					}
+				})
 			})
-		})
-	}
+		}
+	})
 }
 
 // newRequestUntil is a request whose access token, refresh token and code end after the given times; zero: never.

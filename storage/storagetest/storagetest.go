@@ -80,38 +80,36 @@ func Run(t *testing.T, newStore NewStore) {
 
 // RunRaces tests what only shows when many use one code, token or assertion at the same time. It takes seconds.
 func RunRaces(t *testing.T, newStore NewStore) {
-	runCases(t, "Races", newStore, standardSetup(), raceCases)
+	t.Run("Races", func(t *testing.T) { runCases(t, newStore(t, standardSetup()), raceCases) })
 }
 
 // RunRules tests one rule after the other, without races.
 func RunRules(t *testing.T, newStore NewStore) {
-	probe := newStore(t, standardSetup())
-	groups := []struct {
-		name  string
-		cases []testCase
+	store := newStore(t, standardSetup())
+	_, transactional := store.(fositestorage.Transactional)
+	_, pushed := store.(fosite.PARStorage)
+	_, openID := store.(openid.OpenIDConnectRequestStorage)
+	_, keys := store.(rfc7523.RFC7523KeyStorage)
+	for _, group := range []struct {
+		name    string
+		applies bool
+		cases   []testCase
 	}{
-		{"Clients", clientCases},
-		{"AccessTokens", accessTokenCases},
-		{"RefreshTokens", refreshTokenCases},
-		{"AuthorizeCodes", authorizeCodeCases},
-		{"PKCE", pkceCases},
-		{"RoundTrip", roundTripCases()},
-		{"Revocation", revocationCases},
-	}
-	for _, group := range groups {
-		runCases(t, group.name, newStore, standardSetup(), group.cases)
-	}
-	if _, ok := probe.(fositestorage.Transactional); ok {
-		runCases(t, "Transactions", newStore, standardSetup(), transactionCases)
-	}
-	if _, ok := probe.(fosite.PARStorage); ok {
-		runCases(t, "PushedAuthorization", newStore, standardSetup(), pushedCases)
-	}
-	if _, ok := probe.(openid.OpenIDConnectRequestStorage); ok {
-		runCases(t, "OpenIDConnect", newStore, standardSetup(), openIDCases)
-	}
-	if _, ok := probe.(rfc7523.RFC7523KeyStorage); ok {
-		runCases(t, "AssertionKeys", newStore, standardSetup(), assertionKeyCases)
+		{"Clients", true, clientCases},
+		{"AccessTokens", true, accessTokenCases},
+		{"RefreshTokens", true, refreshTokenCases},
+		{"AuthorizeCodes", true, authorizeCodeCases},
+		{"PKCE", true, pkceCases},
+		{"RoundTrip", true, roundTripCases()},
+		{"Revocation", true, revocationCases},
+		{"Transactions", transactional, transactionCases},
+		{"PushedAuthorization", pushed, pushedCases},
+		{"OpenIDConnect", openID, openIDCases},
+		{"AssertionKeys", keys, assertionKeyCases},
+	} {
+		if group.applies {
+			t.Run(group.name, func(t *testing.T) { runCases(t, store, group.cases) })
+		}
 	}
 }
 
@@ -119,19 +117,16 @@ func RunRules(t *testing.T, newStore NewStore) {
 func RunGrace(t *testing.T, newStore NewStore) {
 	setup := standardSetup()
 	setup.RefreshGrace = time.Hour
-	runCases(t, "Grace", newStore, setup, graceCases)
+	t.Run("Grace", func(t *testing.T) { runCases(t, newStore(t, setup), graceCases) })
 }
 
-func runCases(t *testing.T, name string, newStore NewStore, setup Setup, cases []testCase) {
-	t.Run(name, func(t *testing.T) {
-		store := newStore(t, setup)
-		for _, c := range cases {
-			t.Run(c.rule, func(t *testing.T) {
-				t.Parallel()
-				c.test(t, store)
-			})
-		}
-	})
+func runCases(t *testing.T, store Storage, cases []testCase) {
+	for _, c := range cases {
+		t.Run(c.rule, func(t *testing.T) {
+			t.Parallel()
+			c.test(t, store)
+		})
+	}
 }
 
 // rounds is how often a race is run.

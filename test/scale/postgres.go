@@ -82,7 +82,8 @@ func withDB(url string, do func(*sql.DB) error) error {
 
 // A request id is a UUID of version 7, which begins with the time.
 const fillPostgres = `
-WITH template AS MATERIALIZED (SELECT DISTINCT ON (client_id) (dense_rank() OVER (ORDER BY client_id) - 1) AS nr, * FROM access_tokens),
+WITH template AS MATERIALIZED (SELECT row_number() OVER () - 1 AS nr, * FROM access_tokens WHERE signature IN
+		(SELECT (SELECT signature FROM access_tokens WHERE client_id = clients.id LIMIT 1) FROM clients)),
 	moment AS (SELECT i, ends, lpad(to_hex(ends - $6::bigint), 12, '0') AS issued, gen_random_uuid()::text AS random
 		FROM (SELECT i, $3::bigint + i * $4::bigint / $5::bigint AS ends FROM generate_series($1::bigint, $2::bigint - 1) i) n)
 INSERT INTO access_tokens (signature, request_id, client_id, secret_id, epoch, subject, scope, audience, requested_scope,

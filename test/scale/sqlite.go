@@ -68,7 +68,8 @@ const fillSQLite = `
 WITH RECURSIVE
 	n(i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2),
 	moment AS (SELECT i, ?3 + i * ?4 / ?5 AS ends, printf('%012x', ?3 + i * ?4 / ?5 - ?6) AS issued, lower(hex(randomblob(9))) AS random FROM n),
-	template AS MATERIALIZED (SELECT row_number() OVER () - 1 AS nr, * FROM (SELECT min(rowid), * FROM access_tokens GROUP BY client_id))
+	template AS MATERIALIZED (SELECT row_number() OVER () - 1 AS nr, * FROM access_tokens WHERE signature IN
+		(SELECT (SELECT signature FROM access_tokens WHERE client_id = clients.id LIMIT 1) FROM clients))
 INSERT INTO access_tokens (signature, request_id, client_id, secret_id, epoch, subject, scope, audience, requested_scope,
 	requested_audience, form, session_type, session, issued_at, expires_at, revoked_at, last_used_at)
 SELECT randomblob(32), substr(issued, 1, 8) || '-' || substr(issued, 9) || '-7' || substr(random, 1, 3) || '-a' || substr(random, 4, 3) || '-' ||
