@@ -253,6 +253,6 @@ func (a *app) auditVerdict(out io.Writer, count, firstBad int64) error {
 	if a.json {
 		return nil
 	}
-	_, err := fmt.Fprintf(out, "intact: %d events, each as it was written\n", count)
+	_, err := fmt.Fprintf(out, "intact: %d events, an unbroken chain\n", count)
 	return err
 }
