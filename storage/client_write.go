@@ -162,7 +162,8 @@ func (s *Store) RevokeClient(ctx context.Context, id string) error {
 		now := millis(s.now())
 		// Its epoch is read when a token is stored, so requests that authenticated before are reached by their time.
 		query = `INSERT INTO clients (id, status, epoch, revoked_before, created_at, updated_at) VALUES (?, 'external', 1, ?, ?, ?)
-			ON CONFLICT (id) DO UPDATE SET epoch = clients.epoch + 1, revoked_before = excluded.revoked_before`
+			ON CONFLICT (id) DO UPDATE SET epoch = clients.epoch + 1, revoked_before =
+			CASE WHEN clients.revoked_before > excluded.revoked_before THEN clients.revoked_before ELSE excluded.revoked_before END`
 		args = append(args, now, now, now)
 	}
 	n, err := s.exec(ctx, query, args...)
