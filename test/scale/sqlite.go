@@ -92,10 +92,19 @@ func (e *sqliteEngine) fill(ctx context.Context, name string, rows int, first, l
 }
 
 func (e *sqliteEngine) settle(ctx context.Context, name string) error {
-	return e.with(name, func(db *sql.DB) error {
+	err := e.with(name, func(db *sql.DB) error {
 		_, err := db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	// What the filling left to the operating system would otherwise be written while the server is measured.
+	file, err := os.OpenFile(e.path(name), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Sync(), file.Close())
 }
 
 func (e *sqliteEngine) sizes(ctx context.Context, name string) (*size, error) {
