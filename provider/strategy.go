@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -30,9 +32,12 @@ const (
 // MinimumSecret is the shortest system secret, in bytes.
 const MinimumSecret = 32
 
-// TokenStrategy makes and checks opaque tokens: prefix, 256 random bits, a dot, and their HMAC-SHA-256. Each kind of
-// token has a key of its own, derived from the system secret (RFC 5869), so that one kind never passes for
+// TokenStrategy makes and checks opaque tokens: prefix, time and 256 random bits, a dot, and the HMAC-SHA-256 of these.
+// Each kind of token has a key of its own, derived from the system secret (RFC 5869), so that one kind never passes for
 // another.
+//
+// A signature is the time (twelve hexadecimal digits and "~") and the HMAC. The storage package files tokens in the order
+// of such times, so that a new one goes to the end of its table and not to some page in the middle.
 //
 // The Signature methods check the HMAC and return "" for anything that was not made here. So whoever knows only
 // the half of a token that serves as its key in the database cannot make the server act on it.
@@ -77,8 +82,11 @@ type tokenKind struct {
 }
 
 const (
-	tokenBytes  = 32
-	encodedHalf = 43 // 32 bytes in unpadded base64
+	timeBytes   = 6 // milliseconds since 1970, as in a UUID of version 7
+	randomBytes = 32
+	bodyBytes   = timeBytes + randomBytes
+	encodedBody = 51 // in unpadded base64
+	encodedMAC  = 43
 )
 
 var tokenEncoding = base64.RawURLEncoding.Strict()
@@ -95,35 +103,44 @@ func newTokenKind(prefix string, secrets [][]byte) (tokenKind, error) {
 	return k, nil
 }
 
-func (k *tokenKind) generate() (token, signature string, err error) {
-	var random [tokenBytes]byte
-	if _, err := rand.Read(random[:]); err != nil {
+func (k *tokenKind) generate(now time.Time) (token, signature string, err error) {
+	var body [bodyBytes]byte
+	var milliseconds [8]byte
+	binary.BigEndian.PutUint64(milliseconds[:], uint64(now.UnixMilli()))
+	copy(body[:timeBytes], milliseconds[len(milliseconds)-timeBytes:])
+	if _, err := rand.Read(body[timeBytes:]); err != nil {
 		return "", "", err
 	}
 	var mac [sha256.Size]byte
-	signature = tokenEncoding.EncodeToString(sum(k.keys[0], random[:], mac[:0]))
-	return k.prefix + tokenEncoding.EncodeToString(random[:]) + "." + signature, signature, nil
+	encoded := tokenEncoding.EncodeToString(sum(k.keys[0], body[:], mac[:0]))
+	return k.prefix + tokenEncoding.EncodeToString(body[:]) + "." + encoded, signatureOf(body[:], encoded), nil
 }
 
-// signature is the second half of token, or "" when token was not made with one of our keys.
+// signature is that of token, or "" when token was not made with one of our keys.
 func (k *tokenKind) signature(token string) string {
-	body, ok := strings.CutPrefix(token, k.prefix)
-	if !ok || len(body) != 2*encodedHalf+1 || body[encodedHalf] != '.' {
+	halves, ok := strings.CutPrefix(token, k.prefix)
+	if !ok || len(halves) != encodedBody+1+encodedMAC || halves[encodedBody] != '.' {
 		return ""
 	}
-	var random, given, want [tokenBytes]byte
-	if _, err := tokenEncoding.Decode(random[:], []byte(body[:encodedHalf])); err != nil {
+	var body [bodyBytes]byte
+	var given, want [sha256.Size]byte
+	if _, err := tokenEncoding.Decode(body[:], []byte(halves[:encodedBody])); err != nil {
 		return ""
 	}
-	if _, err := tokenEncoding.Decode(given[:], []byte(body[encodedHalf+1:])); err != nil {
+	encoded := halves[encodedBody+1:]
+	if _, err := tokenEncoding.Decode(given[:], []byte(encoded)); err != nil {
 		return ""
 	}
 	for _, key := range k.keys {
-		if hmac.Equal(sum(key, random[:], want[:0]), given[:]) {
-			return body[encodedHalf+1:]
+		if hmac.Equal(sum(key, body[:], want[:0]), given[:]) {
+			return signatureOf(body[:], encoded)
 		}
 	}
 	return ""
+}
+
+func signatureOf(body []byte, encodedMAC string) string {
+	return hex.EncodeToString(body[:timeBytes]) + "~" + encodedMAC
 }
 
 func sum(key *sync.Pool, message, into []byte) []byte {
@@ -158,7 +175,7 @@ func (s *TokenStrategy) AccessTokenSignature(_ context.Context, token string) st
 }
 
 func (s *TokenStrategy) GenerateAccessToken(context.Context, fosite.Requester) (token, signature string, err error) {
-	return s.access.generate()
+	return s.access.generate(s.now())
 }
 
 func (s *TokenStrategy) ValidateAccessToken(ctx context.Context, r fosite.Requester, token string) error {
@@ -171,7 +188,7 @@ func (s *TokenStrategy) RefreshTokenSignature(_ context.Context, token string) s
 }
 
 func (s *TokenStrategy) GenerateRefreshToken(context.Context, fosite.Requester) (token, signature string, err error) {
-	return s.refresh.generate()
+	return s.refresh.generate(s.now())
 }
 
 func (s *TokenStrategy) ValidateRefreshToken(_ context.Context, r fosite.Requester, token string) error {
@@ -184,7 +201,7 @@ func (s *TokenStrategy) AuthorizeCodeSignature(_ context.Context, token string) 
 }
 
 func (s *TokenStrategy) GenerateAuthorizeCode(context.Context, fosite.Requester) (token, signature string, err error) {
-	return s.code.generate()
+	return s.code.generate(s.now())
 }
 
 func (s *TokenStrategy) ValidateAuthorizeCode(ctx context.Context, r fosite.Requester, token string) error {

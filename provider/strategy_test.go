@@ -45,12 +45,13 @@ func TestSignatureIsEmptyForWhatWasNotMadeHere(t *testing.T) {
 		"read as a code":                    s.AuthorizeCodeSignature(ctx, token),
 		"relabelled as a refresh token":     s.RefreshTokenSignature(ctx, RefreshTokenPrefix+body),
 		"relabelled as a code":              s.AuthorizeCodeSignature(ctx, AuthorizeCodePrefix+body),
-		"the signature alone":               s.AccessTokenSignature(ctx, AccessTokenPrefix+strings.Repeat("A", 43)+"."+signature),
+		"the signature alone":               s.AccessTokenSignature(ctx, AccessTokenPrefix+strings.Repeat("A", 51)+"."+signature[13:]),
 		"without prefix":                    s.AccessTokenSignature(ctx, body),
 		"the empty string":                  s.AccessTokenSignature(ctx, ""),
 		"the prefix alone":                  s.AccessTokenSignature(ctx, AccessTokenPrefix),
 		"a newline inside":                  s.AccessTokenSignature(ctx, token[:20]+"\n"+token[21:]),
-		"three parts":                       s.AccessTokenSignature(ctx, token+"."+signature),
+		"three parts":                       s.AccessTokenSignature(ctx, token+"."+signature[13:]),
+		"another time":                      s.AccessTokenSignature(ctx, AccessTokenPrefix+strings.Repeat("A", 8)+body[8:]),
 		"another encoding of the same bits": s.AccessTokenSignature(ctx, sameBits(token)),
 	} {
 		if got != "" {
@@ -64,6 +65,22 @@ func sameBits(token string) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	last := strings.IndexByte(alphabet, token[len(token)-1])
 	return token[:len(token)-1] + string(alphabet[last^1])
+}
+
+func TestSignaturesAreInTheOrderOfTime(t *testing.T) {
+	ctx := context.Background()
+	s := newStrategy(t, secretA)
+	now := time.UnixMilli(0x018bcfe56800)
+	s.now = func() time.Time { return now }
+	for _, c := range []struct {
+		later time.Duration
+		want  string
+	}{{0, "018bcfe56800~"}, {time.Millisecond, "018bcfe56801~"}, {255 * time.Millisecond, "018bcfe56900~"}} {
+		now = now.Add(c.later)
+		if _, signature, _ := s.GenerateAccessToken(ctx, nil); !strings.HasPrefix(signature, c.want) || len(signature) != 13+43 {
+			t.Errorf("signature %q, want %s and 43 characters", signature, c.want)
+		}
+	}
 }
 
 func TestTokensOfThePreviousSystemSecretStillWork(t *testing.T) {

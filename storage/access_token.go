@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -13,8 +14,24 @@ import (
 
 // signatureHash is the key under which a signature is stored: of fixed size whatever the token's format (43
 // characters for HMAC, hundreds for a JWT), and of no use to whoever reads the database.
+//
+// A signature may begin with a time, as those of provider.TokenStrategy do: twelve hexadecimal digits and "~", which
+// occurs in no other format. The key then begins with these six bytes, which puts a new row at the end of the index:
+// inserts and the deletion of what has expired touch few pages however many rows there are.
 func signatureHash(signature string) []byte {
-	sum := sha256.Sum256([]byte(signature))
+	sum := hashOf(signature)
+	if len(signature) > timeDigits && signature[timeDigits] == '~' {
+		if at, err := hex.DecodeString(signature[:timeDigits]); err == nil {
+			return append(at, sum[:len(sum)-len(at)]...)
+		}
+	}
+	return sum
+}
+
+const timeDigits = 12
+
+func hashOf(text string) []byte {
+	sum := sha256.Sum256([]byte(text))
 	return sum[:]
 }
 

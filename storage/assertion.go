@@ -41,7 +41,7 @@ func (s *Store) SetClientAssertionJWT(ctx context.Context, jti string, exp time.
 // IsJWTUsed implements [rfc7523.RFC7523KeyStorage].
 func (s *Store) IsJWTUsed(ctx context.Context, jti string) (bool, error) {
 	var expiresAt int64
-	err := s.read(ctx).QueryRowContext(ctx, `SELECT expires_at FROM used_assertions WHERE jti_hash = ?`, signatureHash(jti)).Scan(&expiresAt)
+	err := s.read(ctx).QueryRowContext(ctx, `SELECT expires_at FROM used_assertions WHERE jti_hash = ?`, hashOf(jti)).Scan(&expiresAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -55,7 +55,7 @@ func (s *Store) IsJWTUsed(ctx context.Context, jti string) (bool, error) {
 func (s *Store) MarkJWTUsedForTime(ctx context.Context, jti string, exp time.Time) error {
 	n, err := s.exec(ctx, `INSERT INTO used_assertions (jti_hash, expires_at) VALUES (?, ?)
 		ON CONFLICT (jti_hash) DO UPDATE SET expires_at = excluded.expires_at WHERE used_assertions.expires_at <= ?`,
-		signatureHash(jti), millis(exp), millis(s.now()))
+		hashOf(jti), millis(exp), millis(s.now()))
 	if err != nil {
 		return fmt.Errorf("storage: mark an assertion as used: %w", err)
 	}

@@ -21,7 +21,7 @@ var expiring = []struct{ table, key, condition string }{
 
 // CleanUp says how [Store.CleanUp] works. The zero value is useful.
 type CleanUp struct {
-	// Batch is how many rows one statement deletes; default 200. Small batches keep writers from waiting.
+	// Batch is how many rows one statement deletes; default 50. Small batches keep writers from waiting.
 	Batch int
 	// Share is the part of the time that may be spent deleting, between 0 and 1; default 0.5.
 	Share float64
@@ -42,7 +42,7 @@ const cleanUpLease = time.Minute
 // Used codes and rotated refresh tokens stay until they expire: until then their reuse must be noticed.
 func (s *Store) CleanUp(ctx context.Context, o CleanUp) (total int64, err error) {
 	if o.Batch <= 0 {
-		o.Batch = 200
+		o.Batch = 50
 	}
 	if o.Share <= 0 || o.Share > 1 {
 		o.Share = 0.5

@@ -22,7 +22,7 @@ func (s *Store) CreateLoginSession(ctx context.Context, token, subject string, d
 			return fmt.Errorf("storage: delete expired login sessions: %w", err)
 		}
 		_, err := q.ExecContext(ctx, `INSERT INTO login_sessions (token_hash, subject, data, created_at, seen_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
-			signatureHash(token), subject, string(data), now, now, millis(expiresAt))
+			hashOf(token), subject, string(data), now, now, millis(expiresAt))
 		if err != nil {
 			return fmt.Errorf("storage: store a login session: %w", err)
 		}
@@ -39,7 +39,7 @@ func (s *Store) FindLoginSession(ctx context.Context, token string) (data []byte
 	var stored string
 	var seen int64
 	err = s.read(ctx).QueryRowContext(ctx, `SELECT data, seen_at FROM login_sessions WHERE token_hash = ? AND expires_at > ?`,
-		signatureHash(token), millis(s.now())).Scan(&stored, &seen)
+		hashOf(token), millis(s.now())).Scan(&stored, &seen)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, time.Time{}, fosite.ErrNotFound
 	}
@@ -51,7 +51,7 @@ func (s *Store) FindLoginSession(ctx context.Context, token string) (data []byte
 
 // TouchLoginSession notes that a browser was seen now.
 func (s *Store) TouchLoginSession(ctx context.Context, token string) error {
-	if _, err := s.exec(ctx, `UPDATE login_sessions SET seen_at = ? WHERE token_hash = ?`, millis(s.now()), signatureHash(token)); err != nil {
+	if _, err := s.exec(ctx, `UPDATE login_sessions SET seen_at = ? WHERE token_hash = ?`, millis(s.now()), hashOf(token)); err != nil {
 		return fmt.Errorf("storage: touch a login session: %w", err)
 	}
 	return nil
@@ -59,7 +59,7 @@ func (s *Store) TouchLoginSession(ctx context.Context, token string) error {
 
 // DeleteLoginSession logs a browser out. One that is not logged in is no error.
 func (s *Store) DeleteLoginSession(ctx context.Context, token string) error {
-	if _, err := s.exec(ctx, `DELETE FROM login_sessions WHERE token_hash = ?`, signatureHash(token)); err != nil {
+	if _, err := s.exec(ctx, `DELETE FROM login_sessions WHERE token_hash = ?`, hashOf(token)); err != nil {
 		return fmt.Errorf("storage: delete a login session: %w", err)
 	}
 	return nil

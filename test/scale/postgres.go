@@ -88,7 +88,7 @@ WITH template AS MATERIALIZED (SELECT row_number() OVER () - 1 AS nr, * FROM acc
 		FROM (SELECT i, $3::bigint + i * $4::bigint / $5::bigint AS ends FROM generate_series($1::bigint, $2::bigint - 1) i) n)
 INSERT INTO access_tokens (signature, request_id, client_id, secret_id, epoch, subject, scope, audience, requested_scope,
 	requested_audience, form, session_type, session, issued_at, expires_at, revoked_at, last_used_at)
-SELECT decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex'),
+SELECT decode(issued || substr(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 13), 'hex'),
 	substr(issued, 1, 8) || '-' || substr(issued, 9) || '-7' || substr(random, 16), client_id, secret_id, epoch, subject, scope, audience,
 	requested_scope, requested_audience, form, session_type, session, ends - $6::bigint, ends, NULL, last_used_at
 FROM moment JOIN template ON nr = i % (SELECT count(*) FROM template)

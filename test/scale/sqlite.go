@@ -63,7 +63,7 @@ func (e *sqliteEngine) with(name string, do func(*sql.DB) error) error {
 	return do(db)
 }
 
-// A request id is a UUID of version 7, which begins with the time.
+// Signatures and request ids (UUIDs of version 7) begin with the time.
 const fillSQLite = `
 WITH RECURSIVE
 	n(i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2),
@@ -72,7 +72,7 @@ WITH RECURSIVE
 		(SELECT (SELECT signature FROM access_tokens WHERE client_id = clients.id LIMIT 1) FROM clients))
 INSERT INTO access_tokens (signature, request_id, client_id, secret_id, epoch, subject, scope, audience, requested_scope,
 	requested_audience, form, session_type, session, issued_at, expires_at, revoked_at, last_used_at)
-SELECT randomblob(32), substr(issued, 1, 8) || '-' || substr(issued, 9) || '-7' || substr(random, 1, 3) || '-a' || substr(random, 4, 3) || '-' ||
+SELECT CAST(unhex(issued) || randomblob(26) AS BLOB), substr(issued, 1, 8) || '-' || substr(issued, 9) || '-7' || substr(random, 1, 3) || '-a' || substr(random, 4, 3) || '-' ||
 	substr(random, 7), client_id, secret_id, epoch, subject, scope, audience, requested_scope,
 	requested_audience, form, session_type, session, ends - ?6, ends, NULL, last_used_at
 FROM moment JOIN template ON nr = i % (SELECT count(*) FROM template)`
