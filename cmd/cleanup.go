@@ -21,15 +21,15 @@ func (a *app) cleanUpCommand() *cobra.Command {
 minutes; the command is for catching up after a long pause. Interrupted, it loses nothing.`,
 		Example: "  fosite-mcp cleanup\n  fosite-mcp cleanup --batch 1000 --json",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if batch < 1 || batch > 100_000 {
-				return usageError{errors.New("--batch must be between 1 and 100000")}
+			if batch < 0 || batch > 100_000 {
+				return usageError{errors.New("--batch must be between 0 and 100000; 0 leaves it to the database")}
 			}
 			return a.withData(c.Context(), func(ctx context.Context, _ config.Config, store *storage.Store) error {
 				return a.cleanUp(ctx, store, batch)
 			})
 		},
 	}
-	c.Flags().IntVar(&batch, "batch", 500, "rows per statement; smaller batches keep a running server smoother")
+	c.Flags().IntVar(&batch, "batch", 0, "rows per statement; small batches keep a running server smooth; 0: 50 on SQLite, 500 on PostgreSQL")
 	return c
 }
 

@@ -21,7 +21,8 @@ var expiring = []struct{ table, key, condition string }{
 
 // CleanUp says how [Store.CleanUp] works. The zero value is useful.
 type CleanUp struct {
-	// Batch is how many rows one statement deletes; default 50. Small batches keep writers from waiting.
+	// Batch is how many rows one statement deletes; default 50 on SQLite, where other writes wait for it, and 500 on
+	// PostgreSQL, where they do not.
 	Batch int
 	// Share is the part of the time that may be spent deleting, between 0 and 1; default 0.5.
 	Share float64
@@ -43,6 +44,9 @@ const cleanUpLease = time.Minute
 func (s *Store) CleanUp(ctx context.Context, o CleanUp) (total int64, err error) {
 	if o.Batch <= 0 {
 		o.Batch = 50
+		if s.db.postgres {
+			o.Batch = 500
+		}
 	}
 	if o.Share <= 0 || o.Share > 1 {
 		o.Share = 0.5
@@ -64,18 +68,22 @@ func (s *Store) CleanUp(ctx context.Context, o CleanUp) (total int64, err error)
 
 func (s *Store) cleanTable(ctx context.Context, table, key, condition string, o CleanUp, lease *lease) (total int64, err error) {
 	// A row is kept for a minute after its end, so that a clock that is a little behind never misses one that it
-	// still counts as alive.
+	// still counts as alive. Each batch begins where the last one ended: to begin anew, PostgreSQL would have to pass by
+	// everything that was deleted before, until it vacuums.
 	query := fmt.Sprintf(`DELETE FROM %[1]s WHERE (%[2]s) IN
-		(SELECT %[2]s FROM %[1]s WHERE expires_at < ? %[3]s ORDER BY expires_at LIMIT ?)`, table, key, condition)
+		(SELECT %[2]s FROM %[1]s WHERE expires_at >= ? AND expires_at < ? %[3]s ORDER BY expires_at LIMIT ?)
+		RETURNING expires_at`, table, key, condition)
+	var from int64
 	for {
 		if err := lease.renew(ctx); err != nil {
 			return total, err
 		}
 		start := time.Now()
-		n, err := s.exec(ctx, query, millis(s.now().Add(-time.Minute)), o.Batch)
+		n, last, err := s.deleteBatch(ctx, query, from, millis(s.now().Add(-time.Minute)), o.Batch)
 		if err != nil {
 			return total, fmt.Errorf("storage: clean up %s: %w", table, err)
 		}
+		from = max(from, last)
 		total += n
 		if o.Progress != nil && n > 0 {
 			o.Progress(table, n)
@@ -90,6 +98,27 @@ func (s *Store) cleanTable(ctx context.Context, table, key, condition string, o 
 		case <-time.After(pause):
 		}
 	}
+}
+
+// deleteBatch runs a DELETE and returns how many rows it took, and the last of the times that it returned.
+func (s *Store) deleteBatch(ctx context.Context, query string, args ...any) (n, last int64, err error) {
+	err = s.write(ctx, func(ctx context.Context, q queryer) error {
+		n, last = 0, 0
+		rows, err := q.QueryContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for ; rows.Next(); n++ {
+			var expiresAt int64
+			if err := rows.Scan(&expiresAt); err != nil {
+				return err
+			}
+			last = max(last, expiresAt)
+		}
+		return rows.Err()
+	})
+	return n, last, err
 }
 
 // lease is the right to clean, held in the database: a row of settings whose value is the time when the right ends,

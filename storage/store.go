@@ -48,7 +48,8 @@ func WithClients(manager fosite.ClientManager) Option {
 }
 
 // WithSessions names further session types that the store must be able to bring back, as pointers to zero
-// values. The first one becomes the type that is stored without a tag. fosite's own types are always known.
+// values. The first one becomes the type that is stored without a tag, so it must stay the first one for as long as rows
+// of it live. fosite's own types are always known.
 func WithSessions(prototypes ...fosite.Session) Option {
 	return func(s *Store) { s.sessions = s.sessions.with(prototypes) }
 }

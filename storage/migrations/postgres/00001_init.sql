@@ -133,7 +133,7 @@ CREATE TABLE authorize_sessions (
 );
 CREATE INDEX authorize_sessions_by_expiry ON authorize_sessions (expires_at);
 
--- Assertions (RFC 7523) that have been used; the hash covers the issuer and the jti.
+-- Assertions (RFC 7523) that have been used; the hash covers the jti as the store was given it.
 CREATE TABLE used_assertions (
     jti_hash   BYTEA PRIMARY KEY,
     expires_at BIGINT NOT NULL
