@@ -25,6 +25,15 @@ func openGrant(ctx context.Context, q queryer, r *record, now int64) error {
 // step. Revoking twice is no error.
 func (s *Store) RevokeGrant(ctx context.Context, requestID string) error {
 	now := millis(s.now())
+	// A machine's token has no grant, and one statement is a quarter of the round trips of a transaction.
+	n, err := s.exec(ctx, `UPDATE access_tokens SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL
+		AND NOT EXISTS (SELECT 1 FROM grants WHERE id = ?)`, now, requestID, requestID)
+	if err != nil {
+		return fmt.Errorf("storage: revoke access tokens: %w", err)
+	}
+	if n > 0 {
+		return nil
+	}
 	return s.write(ctx, func(ctx context.Context, q queryer) error {
 		n, err := execCount(ctx, q, `UPDATE grants SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, now, requestID)
 		if err != nil {
