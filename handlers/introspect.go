@@ -151,12 +151,16 @@ func addClaims(object []byte, claims map[string]any) ([]byte, error) {
 		if slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, name) }) {
 			continue
 		}
-		member, err := json.Marshal(map[string]any{name: claims[name]})
+		member, err := json.Marshal(name)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(claims[name])
 		if err != nil {
 			return nil, err
 		}
 		object = append(bytes.TrimSuffix(object, []byte("}")), ',')
-		object = append(object, member[1:]...)
+		object = append(append(append(append(object, member...), ':'), value...), '}')
 	}
 	return object, nil
 }

@@ -85,8 +85,9 @@ const (
 	timeBytes   = 6 // milliseconds since 1970, as in a UUID of version 7
 	randomBytes = 32
 	bodyBytes   = timeBytes + randomBytes
-	encodedBody = 51 // in unpadded base64
-	encodedMAC  = 43
+
+	encodedBodyLength = 51 // in unpadded base64
+	encodedMACLength  = 43
 )
 
 var tokenEncoding = base64.RawURLEncoding.Strict()
@@ -118,25 +119,34 @@ func (k *tokenKind) generate(now time.Time) (token, signature string, err error)
 
 // signature is that of token, or "" when token was not made with one of our keys.
 func (k *tokenKind) signature(token string) string {
-	halves, ok := strings.CutPrefix(token, k.prefix)
-	if !ok || len(halves) != encodedBody+1+encodedMAC || halves[encodedBody] != '.' {
-		return ""
-	}
 	var body [bodyBytes]byte
-	var given, want [sha256.Size]byte
-	if _, err := tokenEncoding.Decode(body[:], []byte(halves[:encodedBody])); err != nil {
+	encodedMAC, ok := k.open(token, &body)
+	if !ok {
 		return ""
 	}
-	encoded := halves[encodedBody+1:]
-	if _, err := tokenEncoding.Decode(given[:], []byte(encoded)); err != nil {
-		return ""
+	return signatureOf(body[:], encodedMAC)
+}
+
+// open takes token apart and tells whether it was made with one of our keys.
+func (k *tokenKind) open(token string, body *[bodyBytes]byte) (encodedMAC string, ok bool) {
+	halves, ok := strings.CutPrefix(token, k.prefix)
+	if !ok || len(halves) != encodedBodyLength+1+encodedMACLength || halves[encodedBodyLength] != '.' {
+		return "", false
+	}
+	encodedMAC = halves[encodedBodyLength+1:]
+	var given, want [sha256.Size]byte
+	if _, err := tokenEncoding.Decode(body[:], []byte(halves[:encodedBodyLength])); err != nil {
+		return "", false
+	}
+	if _, err := tokenEncoding.Decode(given[:], []byte(encodedMAC)); err != nil {
+		return "", false
 	}
 	for _, key := range k.keys {
 		if hmac.Equal(sum(key, body[:], want[:0]), given[:]) {
-			return signatureOf(body[:], encoded)
+			return encodedMAC, true
 		}
 	}
-	return ""
+	return "", false
 }
 
 func signatureOf(body []byte, encodedMAC string) string {
@@ -156,7 +166,7 @@ var errNotOurs = errors.New("not a token of this server")
 // validate checks a token that was found in the database, and its time. fallback is used when the session does not
 // say when the token ends; zero: never.
 func (s *TokenStrategy) validate(kind *tokenKind, token string, r fosite.Requester, tokenType fosite.TokenType, fallback time.Duration) error {
-	if kind.signature(token) == "" {
+	if _, ok := kind.open(token, new([bodyBytes]byte)); !ok {
 		return fosite.ErrTokenSignatureMismatch.WithDebug(errNotOurs.Error())
 	}
 	end := r.GetSession().GetExpiresAt(tokenType)

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/ory/fosite"
 )
@@ -89,6 +90,22 @@ const selectAccessToken = `SELECT t.revoked_at, x.epoch, g.revoked_at, %s, ` + c
 
 var accessTokenQuery = fmt.Sprintf(selectAccessToken, prefixed("t"))
 
+// accessTokenRow is what accessTokenQuery reads. Rows are used again, because every introspection reads one; scanning
+// overwrites all of it.
+type accessTokenRow struct {
+	gates
+	record
+	client  clientRow
+	targets []any
+}
+
+var accessTokenRows = sync.Pool{New: func() any {
+	row := new(accessTokenRow)
+	row.targets = append([]any{&row.revokedAt, &row.secretEpoch, &row.grantRevokedAt}, row.record.targets()...)
+	row.targets = append(row.targets, row.client.targets()...)
+	return row
+}}
+
 // GetAccessTokenSession implements [oauth2.AccessTokenStorage]. It answers [fosite.ErrNotFound] for a token that
 // was never issued, has been revoked by whatever means, or whose client is disabled, expired or deleted.
 // Expiry is left to fosite's strategy, which knows the clock and the lifespans.
@@ -97,30 +114,28 @@ func (s *Store) GetAccessTokenSession(ctx context.Context, signature string, ses
 		return nil, fosite.ErrNotFound
 	}
 	hash := signatureHash(signature)
-	var g gates
-	var row clientRow
-	var r record
-	targets := append([]any{&g.revokedAt, &g.secretEpoch, &g.grantRevokedAt}, r.targets()...)
-	err := s.read(ctx).QueryRowContext(ctx, accessTokenQuery, hash).Scan(append(targets, row.targets()...)...)
+	row := accessTokenRows.Get().(*accessTokenRow)
+	defer accessTokenRows.Put(row)
+	err := s.read(ctx).QueryRowContext(ctx, accessTokenQuery, hash).Scan(row.targets...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fosite.ErrNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("storage: read an access token: %w", err)
 	}
-	client, open, err := s.gatesOpen(ctx, &g, &r, &row)
+	client, open, err := s.gatesOpen(ctx, &row.gates, &row.record, &row.client)
 	if err != nil {
 		return nil, err
 	}
 	if !open {
 		return nil, fosite.ErrNotFound
 	}
-	request, err := s.request(&r, client, session)
+	request, err := s.request(&row.record, client, session)
 	if err != nil {
 		return nil, err
 	}
-	if request.Session != nil && request.Session.GetExpiresAt(fosite.AccessToken).IsZero() && r.expiresAt.Valid {
-		request.Session.SetExpiresAt(fosite.AccessToken, fromMillis(r.expiresAt.Int64))
+	if request.Session != nil && request.Session.GetExpiresAt(fosite.AccessToken).IsZero() && row.expiresAt.Valid {
+		request.Session.SetExpiresAt(fosite.AccessToken, fromMillis(row.expiresAt.Int64))
 	}
 	return &storedRequest{Request: request, hash: hash}, nil
 }

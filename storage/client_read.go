@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v3"
@@ -66,6 +67,20 @@ const selectClient = `SELECT ` + clientColumns + `, s.id, s.hash, s.hint, s.epoc
 	FROM clients c LEFT JOIN client_secrets s ON s.client_id = c.id AND s.deleted_at IS NULL
 	WHERE c.id = CAST(? AS TEXT)`
 
+// clientWithSecretRow is what selectClient reads. Rows are used again, because every request reads one; scanning
+// overwrites all of it.
+type clientWithSecretRow struct {
+	client  clientRow
+	secret  secretRow
+	targets []any
+}
+
+var clientWithSecretRows = sync.Pool{New: func() any {
+	row := new(clientWithSecretRow)
+	row.targets = append(row.client.targets(), row.secret.targets()...)
+	return row
+}}
+
 // GetClient implements [fosite.ClientManager]. It answers [fosite.ErrNotFound] for a client that does not exist,
 // is disabled, expired or deleted; only secrets that work now are on the client.
 func (s *Store) GetClient(ctx context.Context, id string) (fosite.Client, error) {
@@ -109,20 +124,20 @@ func (s *Store) findClient(ctx context.Context, id string) (*Client, error) {
 		return nil, fmt.Errorf("storage: read a client: %w", err)
 	}
 	defer rows.Close()
+	row := clientWithSecretRows.Get().(*clientWithSecretRow)
+	defer clientWithSecretRows.Put(row)
 	var client *Client
 	for rows.Next() {
-		var row clientRow
-		var secret secretRow
-		if err := rows.Scan(append(row.targets(), secret.targets()...)...); err != nil {
+		if err := rows.Scan(row.targets...); err != nil {
 			return nil, fmt.Errorf("storage: read a client: %w", err)
 		}
 		if client == nil {
-			if client, err = row.client(); err != nil {
+			if client, err = row.client.client(); err != nil {
 				return nil, err
 			}
 		}
-		if secret.id.Valid {
-			client.Secrets = append(client.Secrets, secret.secret())
+		if row.secret.id.Valid {
+			client.Secrets = append(client.Secrets, row.secret.secret())
 		}
 	}
 	if err := rows.Err(); err != nil {
