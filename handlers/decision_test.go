@@ -53,6 +53,25 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
+// The login was looked at, then the account ended: access_denied, not an outage, and nothing is stored.
+func TestAnAccountThatEndsMeanwhileIsDenied(t *testing.T) {
+	f := newFixture(t)
+	f.app("app")
+	f.decide = func(http.ResponseWriter) (*handlers.Decision, error) {
+		user := &storage.User{Username: "alice", PasswordHash: []byte("x")}
+		if err := errors.Join(f.store.CreateUser(t.Context(), user), f.store.DeleteUser(t.Context(), "alice")); err != nil {
+			return nil, err
+		}
+		return &handlers.Decision{Subject: user.ID}, nil
+	}
+	if values := f.authorize().sentBack(t, callback); values.Get("error") != "access_denied" || values.Has("code") {
+		t.Errorf("got %v, want access_denied", values)
+	}
+	if n := f.rows("authorize_sessions"); n != 0 {
+		t.Errorf("%d rows were stored", n)
+	}
+}
+
 // rows counts the rows of a table.
 func (f *fixture) rows(table string) (n int64) {
 	f.t.Helper()

@@ -40,6 +40,13 @@ func (s *failing) GetAccessTokenSession(ctx context.Context, signature string, s
 	return s.Store.GetAccessTokenSession(ctx, signature, session)
 }
 
+func (s *failing) TokenGrant(ctx context.Context, kind fosite.TokenType, signature string) (clientID, requestID string, err error) {
+	if s.read {
+		return "", "", errDisk
+	}
+	return s.Store.TokenGrant(ctx, kind, signature)
+}
+
 func (s *failing) RevokeGrant(ctx context.Context, id string) error {
 	if s.revoke {
 		return errDisk

@@ -256,3 +256,24 @@ func TestARefreshLeavesOutWhatTheClientHasLost(t *testing.T) {
 		t.Errorf("scope %v, want what the person allowed", scope)
 	}
 }
+
+// RFC 7009 §2.1: a client that has lost the answer to a refresh revokes what it still holds.
+func TestRevokingTheAccessTokenOfBeforeEndsTheGrant(t *testing.T) {
+	f := newFixture(t)
+	f.app("app")
+	f.app("thief")
+	first := f.login("scope", "mcp:search")
+	second := f.tokens(refresh(first.refresh))
+	if a := f.do(post("/revoke", "token", first.access, "client_id", "thief")); a.status != http.StatusBadRequest || !f.alive(second.access) {
+		t.Fatalf("another client: %d %s", a.status, a.text)
+	}
+	if a := f.do(post("/revoke", "token", first.access, "client_id", "app")); a.status != http.StatusOK {
+		t.Fatalf("%d %s", a.status, a.text)
+	}
+	if f.alive(second.access) {
+		t.Error("the new access token is alive")
+	}
+	if a := f.do(refresh(second.refresh)); a.json["error"] != "invalid_grant" {
+		t.Errorf("the new refresh token: %d %s, want invalid_grant", a.status, a.text)
+	}
+}

@@ -58,6 +58,9 @@ func (h *codeGrant) HandleAuthorizeEndpointRequest(ctx context.Context, request 
 		}
 		return h.store.CreatePKCERequestSession(ctx, signature, request.Sanitize([]string{"code_challenge", "code_challenge_method"}))
 	})
+	if errors.Is(err, fosite.ErrAccessDenied) {
+		return err // the account was disabled since the login was looked at
+	}
 	if err != nil {
 		return unavailable(err)
 	}

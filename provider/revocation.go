@@ -31,50 +31,54 @@ type grantRevoker interface {
 	RevokeGrant(ctx context.Context, requestID string) error
 }
 
-// RevokeToken implements [fosite.RevocationHandler].
-func (h *revocationHandler) RevokeToken(ctx context.Context, token string, hint fosite.TokenType, client fosite.Client) error {
-	request, err := h.find(ctx, token, hint)
-	if err != nil || request == nil {
-		return err
-	}
-	// RFC 7009 §2.1: refuse a token that was issued to somebody else.
-	if request.GetClient().GetID() != client.GetID() {
-		return fosite.ErrUnauthorizedClient.WithHint("The token was issued to another client.")
-	}
-	return h.revoke(ctx, request.GetID())
+// grantFinder is implemented by stores that remember the grant of a token which has ended: revoking such a token still
+// ends what came of it. It answers [fosite.ErrNotFound] when there is no such token.
+type grantFinder interface {
+	TokenGrant(ctx context.Context, kind fosite.TokenType, signature string) (clientID, requestID string, err error)
 }
 
-// find looks for the token as what the hint says and as the other kind. A rotated or revoked refresh token still
-// leads to its grant: its successors must not outlive it. nil, nil means that there is no such token.
-func (h *revocationHandler) find(ctx context.Context, token string, hint fosite.TokenType) (fosite.Requester, error) {
-	access := func() (fosite.Requester, error) {
-		signature := h.strategy.AccessTokenSignature(ctx, token)
-		if signature == "" {
-			return nil, nil
-		}
-		return h.store.GetAccessTokenSession(ctx, signature, nil)
-	}
-	refresh := func() (fosite.Requester, error) {
-		signature := h.strategy.RefreshTokenSignature(ctx, token)
-		if signature == "" {
-			return nil, nil
-		}
-		return h.store.GetRefreshTokenSession(ctx, signature, nil)
-	}
-	lookups := []func() (fosite.Requester, error){access, refresh}
+// RevokeToken implements [fosite.RevocationHandler].
+func (h *revocationHandler) RevokeToken(ctx context.Context, token string, hint fosite.TokenType, client fosite.Client) error {
+	kinds := []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken}
 	if hint == fosite.RefreshToken {
-		lookups = []func() (fosite.Requester, error){refresh, access}
+		kinds = []fosite.TokenType{fosite.RefreshToken, fosite.AccessToken}
 	}
-	for _, lookup := range lookups {
-		request, err := lookup()
+	for _, kind := range kinds {
+		clientID, requestID, err := h.find(ctx, kind, token)
 		switch {
-		case request != nil && (err == nil || errors.Is(err, fosite.ErrInactiveToken)):
-			return request, nil
-		case err != nil && !errors.Is(err, fosite.ErrNotFound) && !errors.Is(err, fosite.ErrInactiveToken):
-			return nil, unavailable(err)
+		case errors.Is(err, fosite.ErrNotFound):
+			continue
+		case err != nil:
+			return unavailable(err)
+		case clientID != client.GetID(): // RFC 7009 §2.1: refuse a token that was issued to somebody else.
+			return fosite.ErrUnauthorizedClient.WithHint("The token was issued to another client.")
 		}
+		return h.revoke(ctx, requestID)
 	}
-	return nil, nil
+	return nil
+}
+
+// find looks for the token as one kind. A store that knows only what it would give to an introspection finds a rotated
+// refresh token as well, but no access token that has ended.
+func (h *revocationHandler) find(ctx context.Context, kind fosite.TokenType, token string) (clientID, requestID string, err error) {
+	signature, get := h.strategy.AccessTokenSignature(ctx, token), h.store.GetAccessTokenSession
+	if kind == fosite.RefreshToken {
+		signature, get = h.strategy.RefreshTokenSignature(ctx, token), h.store.GetRefreshTokenSession
+	}
+	if signature == "" {
+		return "", "", fosite.ErrNotFound
+	}
+	if store, ok := h.store.(grantFinder); ok {
+		return store.TokenGrant(ctx, kind, signature)
+	}
+	request, err := get(ctx, signature, nil)
+	switch {
+	case errors.Is(err, fosite.ErrInactiveToken) && request == nil:
+		return "", "", fosite.ErrNotFound
+	case err != nil && !errors.Is(err, fosite.ErrInactiveToken):
+		return "", "", err
+	}
+	return request.GetClient().GetID(), request.GetID(), nil
 }
 
 func (h *revocationHandler) revoke(ctx context.Context, requestID string) (err error) {

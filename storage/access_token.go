@@ -66,8 +66,10 @@ func (s *Store) CreateAccessTokenSession(ctx context.Context, signature string, 
 		query = insertAccessTokenOfStranger
 		args[4] = r.clientID // in place of the epoch
 	}
-	// Tokens of client_credentials have no parent grant; the others keep theirs as long as they live.
-	if request.GetRequestForm().Get("grant_type") == "client_credentials" {
+	// A machine's tokens have no parent grant; the others keep theirs as long as they live. What the request says of its
+	// grant type is not enough: at the authorization endpoint anybody can add that parameter.
+	form := request.GetRequestForm()
+	if form.Get("grant_type") == "client_credentials" && !form.Has("response_type") && !r.subject.Valid {
 		if _, err := s.exec(ctx, query, args...); err != nil {
 			return fmt.Errorf("storage: store an access token: %w", err)
 		}

@@ -51,11 +51,16 @@ func (s *Store) IsJWTUsed(ctx context.Context, jti string) (bool, error) {
 	return expiresAt > millis(s.now()), nil
 }
 
-// MarkJWTUsedForTime implements [rfc7523.RFC7523KeyStorage], like SetClientAssertionJWT.
+// MarkJWTUsedForTime implements [rfc7523.RFC7523KeyStorage], like SetClientAssertionJWT. An assertion that has expired
+// cannot be remembered, so it counts as used; some of fosite's checks let one pass.
 func (s *Store) MarkJWTUsedForTime(ctx context.Context, jti string, exp time.Time) error {
+	now := millis(s.now())
+	if millis(exp) <= now {
+		return fosite.ErrJTIKnown
+	}
 	n, err := s.exec(ctx, `INSERT INTO used_assertions (jti_hash, expires_at) VALUES (?, ?)
 		ON CONFLICT (jti_hash) DO UPDATE SET expires_at = excluded.expires_at WHERE used_assertions.expires_at <= ?`,
-		hashOf(jti), millis(exp), millis(s.now()))
+		hashOf(jti), millis(exp), now)
 	if err != nil {
 		return fmt.Errorf("storage: mark an assertion as used: %w", err)
 	}
@@ -89,14 +94,14 @@ type trustedKey struct {
 	scope []string
 }
 
-// trustedKeys reads the keys of issuer for subject; an empty keyID means all of them.
-func (s *Store) trustedKeys(ctx context.Context, issuer, subject, keyID string) ([]trustedKey, error) {
-	if !isText(issuer) || !isText(subject) || !isText(keyID) {
+// trustedKeys reads the keys of issuer for subject that match the condition.
+func (s *Store) trustedKeys(ctx context.Context, issuer, subject, condition string, args ...any) ([]trustedKey, error) {
+	if !isText(issuer) || !isText(subject) {
 		return nil, fosite.ErrNotFound
 	}
 	rows, err := s.read(ctx).QueryContext(ctx, `SELECT jwk, scope FROM trusted_keys
-		WHERE issuer = ? AND subject = ? AND (key_id = ? OR CAST(? AS TEXT) = '') AND (expires_at IS NULL OR expires_at > ?)`,
-		issuer, subject, keyID, keyID, millis(s.now()))
+		WHERE issuer = ? AND subject = ? AND (expires_at IS NULL OR expires_at > ?)`+condition,
+		append([]any{issuer, subject, millis(s.now())}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("storage: read trusted keys: %w", err)
 	}
@@ -123,18 +128,30 @@ func (s *Store) trustedKeys(ctx context.Context, issuer, subject, keyID string) 
 	return keys, nil
 }
 
-// GetPublicKey implements [rfc7523.RFC7523KeyStorage].
-func (s *Store) GetPublicKey(ctx context.Context, issuer, subject, keyID string) (*jose.JSONWebKey, error) {
-	keys, err := s.trustedKeys(ctx, issuer, subject, keyID)
+// trustedKey reads one key. An empty keyID is that of a key without an id and no other: keys differ in their scopes.
+func (s *Store) trustedKey(ctx context.Context, issuer, subject, keyID string) (*trustedKey, error) {
+	if !isText(keyID) {
+		return nil, fosite.ErrNotFound
+	}
+	keys, err := s.trustedKeys(ctx, issuer, subject, ` AND key_id = ?`, keyID)
 	if err != nil {
 		return nil, err
 	}
-	return &keys[0].key, nil
+	return &keys[0], nil
+}
+
+// GetPublicKey implements [rfc7523.RFC7523KeyStorage].
+func (s *Store) GetPublicKey(ctx context.Context, issuer, subject, keyID string) (*jose.JSONWebKey, error) {
+	key, err := s.trustedKey(ctx, issuer, subject, keyID)
+	if err != nil {
+		return nil, err
+	}
+	return &key.key, nil
 }
 
 // GetPublicKeys implements [rfc7523.RFC7523KeyStorage].
 func (s *Store) GetPublicKeys(ctx context.Context, issuer, subject string) (*jose.JSONWebKeySet, error) {
-	keys, err := s.trustedKeys(ctx, issuer, subject, "")
+	keys, err := s.trustedKeys(ctx, issuer, subject, ` ORDER BY key_id`)
 	if err != nil {
 		return nil, err
 	}
@@ -147,9 +164,9 @@ func (s *Store) GetPublicKeys(ctx context.Context, issuer, subject string) (*jos
 
 // GetPublicKeyScopes implements [rfc7523.RFC7523KeyStorage].
 func (s *Store) GetPublicKeyScopes(ctx context.Context, issuer, subject, keyID string) ([]string, error) {
-	keys, err := s.trustedKeys(ctx, issuer, subject, keyID)
+	key, err := s.trustedKey(ctx, issuer, subject, keyID)
 	if err != nil {
 		return nil, err
 	}
-	return keys[0].scope, nil
+	return key.scope, nil
 }

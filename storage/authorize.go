@@ -116,12 +116,12 @@ func (s *Store) authorizeSession(ctx context.Context, kind, key string, session 
 	return &authorizeSession{&storedRequest{request, hash}, usedAt.Valid, open, details.String}, nil
 }
 
-func (s *Store) deleteAuthorizeSession(ctx context.Context, kind, key string) error {
-	_, err := s.exec(ctx, `DELETE FROM authorize_sessions WHERE kind = ? AND signature = ?`, kind, signatureHash(key))
+func (s *Store) deleteAuthorizeSession(ctx context.Context, kind, key string) (int64, error) {
+	n, err := s.exec(ctx, `DELETE FROM authorize_sessions WHERE kind = ? AND signature = ?`, kind, signatureHash(key))
 	if err != nil {
-		return fmt.Errorf("storage: delete a %s session: %w", kind, err)
+		return 0, fmt.Errorf("storage: delete a %s session: %w", kind, err)
 	}
-	return nil
+	return n, nil
 }
 
 // CreateAuthorizeCodeSession implements [oauth2.AuthorizeCodeStorage].
@@ -199,7 +199,8 @@ func (s *Store) GetOpenIDConnectSession(ctx context.Context, code string, reques
 
 // DeleteOpenIDConnectSession implements [openid.OpenIDConnectRequestStorage].
 func (s *Store) DeleteOpenIDConnectSession(ctx context.Context, code string) error {
-	return s.deleteAuthorizeSession(ctx, kindOpenID, code)
+	_, err := s.deleteAuthorizeSession(ctx, kindOpenID, code)
+	return err
 }
 
 // pushedDetails is what an authorization request has beyond any other request.
@@ -264,7 +265,12 @@ func (s *Store) GetPARSession(ctx context.Context, requestURI string) (fosite.Au
 	}, nil
 }
 
-// DeletePARSession implements [fosite.PARStorage].
+// DeletePARSession implements [fosite.PARStorage]. A request is used once (RFC 9126 §7.3): of any number of concurrent
+// calls one succeeds, the others get [fosite.ErrNotFound].
 func (s *Store) DeletePARSession(ctx context.Context, requestURI string) error {
-	return s.deleteAuthorizeSession(ctx, kindPAR, requestURI)
+	n, err := s.deleteAuthorizeSession(ctx, kindPAR, requestURI)
+	if err == nil && n == 0 {
+		return fosite.ErrNotFound
+	}
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -73,7 +74,7 @@ func (s *Store) cleanTable(ctx context.Context, table, key, condition string, o 
 	query := fmt.Sprintf(`DELETE FROM %[1]s WHERE (%[2]s) IN
 		(SELECT %[2]s FROM %[1]s WHERE expires_at >= ? AND expires_at < ? %[3]s ORDER BY expires_at LIMIT ?)
 		RETURNING expires_at`, table, key, condition)
-	var from int64
+	from := int64(math.MinInt64)
 	for {
 		if err := lease.renew(ctx); err != nil {
 			return total, err

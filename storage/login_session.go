@@ -16,18 +16,43 @@ func (s *Store) CreateLoginSession(ctx context.Context, token, subject string, d
 	if token == "" || subject == "" {
 		return errors.New("storage: refusing to store a login session without a token or a subject")
 	}
-	now := millis(s.now())
 	return s.write(ctx, func(ctx context.Context, q queryer) error {
-		if _, err := q.ExecContext(ctx, `DELETE FROM login_sessions WHERE expires_at <= ?`, now); err != nil {
-			return fmt.Errorf("storage: delete expired login sessions: %w", err)
-		}
-		_, err := q.ExecContext(ctx, `INSERT INTO login_sessions (token_hash, subject, data, created_at, seen_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
-			hashOf(token), subject, string(data), now, now, millis(expiresAt))
-		if err != nil {
-			return fmt.Errorf("storage: store a login session: %w", err)
-		}
-		return nil
+		return s.insertSession(ctx, q, token, subject, data, expiresAt)
 	})
+}
+
+// CreatePasswordSession is [Store.CreateLoginSession] for a local account whose password was compared with passwordHash.
+// It answers [fosite.ErrAccessDenied] when that is not the account's password any more, or the account may not log in:
+// comparing takes long, and a change of the password that ends all sessions may have come meanwhile.
+func (s *Store) CreatePasswordSession(ctx context.Context, token, subject string, passwordHash, data []byte, expiresAt time.Time) error {
+	if token == "" || subject == "" || len(passwordHash) == 0 {
+		return errors.New("storage: refusing to store a login session without a token, a subject or a password")
+	}
+	return s.write(ctx, func(ctx context.Context, q queryer) error {
+		// Locks the row, as every change of the account does.
+		n, err := execCount(ctx, q, `UPDATE users SET updated_at = updated_at WHERE id = ? AND password_hash = ? AND disabled_at IS NULL`,
+			subject, string(passwordHash))
+		if err != nil {
+			return fmt.Errorf("storage: look at an account: %w", err)
+		}
+		if n == 0 {
+			return fosite.ErrAccessDenied
+		}
+		return s.insertSession(ctx, q, token, subject, data, expiresAt)
+	})
+}
+
+func (s *Store) insertSession(ctx context.Context, q queryer, token, subject string, data []byte, expiresAt time.Time) error {
+	now := millis(s.now())
+	if _, err := q.ExecContext(ctx, `DELETE FROM login_sessions WHERE expires_at <= ?`, now); err != nil {
+		return fmt.Errorf("storage: delete expired login sessions: %w", err)
+	}
+	_, err := q.ExecContext(ctx, `INSERT INTO login_sessions (token_hash, subject, data, created_at, seen_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
+		hashOf(token), subject, string(data), now, now, millis(expiresAt))
+	if err != nil {
+		return fmt.Errorf("storage: store a login session: %w", err)
+	}
+	return nil
 }
 
 // FindLoginSession reads a browser's session, and when it was last seen ([Store.TouchLoginSession]). It answers

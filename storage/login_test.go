@@ -409,3 +409,96 @@ func TestAnOutageIsNoAnswerAboutPeople(t *testing.T) {
 		}
 	}
 }
+
+// Whoever has just shown that they are logged in must not be granted anything once the account is gone.
+func TestNothingIsGrantedInTheNameOfAnAccountThatIsGone(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		for name, end := range map[string]func(s *Store) error{
+			"disabled": func(s *Store) error { return s.DisableUser(t.Context(), "alice") },
+			"deleted":  func(s *Store) error { return s.DeleteUser(t.Context(), "alice") },
+		} {
+			t.Run(name, func(t *testing.T) {
+				s := e.storeWithClients(t)
+				alice := s.person(t, "alice")
+				request := s.authenticated(t, "person")
+				request.Session = &fosite.DefaultSession{Subject: alice.ID}
+				if err := s.CreateAuthorizeCodeSession(t.Context(), "before", request); err != nil {
+					t.Fatal(err)
+				}
+				if err := end(s); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.CreateAuthorizeCodeSession(t.Context(), "after", request); !errors.Is(err, fosite.ErrAccessDenied) {
+					t.Errorf("error %v, want access denied", err)
+				}
+			})
+		}
+	})
+}
+
+func TestADeletedAccountLeavesNoTrace(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.store(t)
+		alice := s.person(t, "alice", "staff")
+		if err := s.DeleteUser(t.Context(), "alice"); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"alice", "deleted " + alice.ID, "deleted " + strings.ToUpper(alice.ID)} {
+			if _, err := s.FindUser(t.Context(), name); !errors.Is(err, fosite.ErrNotFound) {
+				t.Errorf("account %q: %v, want not found", name, err)
+			}
+			for what, err := range map[string]error{"enable": s.EnableUser(t.Context(), name), "delete": s.DeleteUser(t.Context(), name)} {
+				if !errors.Is(err, fosite.ErrNotFound) {
+					t.Errorf("%s %q: %v, want not found", what, name, err)
+				}
+			}
+		}
+		if users, err := s.ListUsers(t.Context()); err != nil || len(users) != 0 {
+			t.Errorf("accounts %v, %v; want none", users, err)
+		}
+	})
+}
+
+// Comparing a password takes long enough for it to be changed meanwhile, and that ends all sessions.
+func TestASessionNeedsThePasswordOfThatMoment(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.store(t)
+		alice := s.person(t, "alice")
+		login := func(token string) error {
+			return s.CreatePasswordSession(t.Context(), token, alice.ID, alice.PasswordHash, nil, s.now().Add(time.Hour))
+		}
+		if err := login("first"); err != nil {
+			t.Fatal(err)
+		}
+		wantSession(t, s, "first", true)
+		for _, c := range []struct {
+			name   string
+			change func() error
+		}{
+			{"disabled", func() error { return s.DisableUser(t.Context(), "alice") }},
+			{"enabled with a new password", func() error {
+				return errors.Join(s.EnableUser(t.Context(), "alice"), s.SetUserPassword(t.Context(), "alice", []byte("new")))
+			}},
+			{"deleted", func() error { return s.DeleteUser(t.Context(), "alice") }},
+		} {
+			if err := c.change(); err != nil {
+				t.Fatal(err)
+			}
+			if err := login(c.name); !errors.Is(err, fosite.ErrAccessDenied) {
+				t.Errorf("%s: error %v, want access denied", c.name, err)
+			}
+			wantSession(t, s, c.name, false)
+		}
+	})
+}
+
+func TestANameThatIsNoTextIsNobodys(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.store(t)
+		for _, name := range []string{"a\x00", "\xff"} {
+			if _, _, _, err := s.LoginAccount(t.Context(), name); !errors.Is(err, fosite.ErrNotFound) {
+				t.Errorf("%q: %v, want not found", name, err)
+			}
+		}
+	})
+}

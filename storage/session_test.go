@@ -171,3 +171,14 @@ func TestSessionThatIsBrokenInTheDatabaseIsAnErrorNotAnAbsence(t *testing.T) {
 		t.Errorf("error = %v", err)
 	}
 }
+
+func TestSessionThatIsNoPointerIsRefused(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		store := e.storeWithClients(t)
+		request := newTestRequest("machine")
+		request.Session = valueSession{&fosite.DefaultSession{}}
+		if err := store.CreateAccessTokenSession(soon(t), "signature", request); err == nil || !strings.Contains(err.Error(), "pointer") {
+			t.Errorf("error %v, want one that asks for a pointer", err)
+		}
+	})
+}

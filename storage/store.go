@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/ory/fosite"
@@ -101,8 +102,19 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
-// millis is how times are stored: Unix milliseconds, which order, index and compare alike on both engines.
-func millis(t time.Time) int64 { return t.UnixMilli() }
+// millis is how times are stored: Unix milliseconds, which order, index and compare alike on both engines. Times beyond
+// what they can say, which anybody can write into an assertion, are the first and the last one of them.
+func millis(t time.Time) int64 {
+	switch {
+	case t.After(lastTime):
+		return math.MaxInt64
+	case t.Before(firstTime):
+		return math.MinInt64
+	}
+	return t.UnixMilli()
+}
+
+var firstTime, lastTime = time.UnixMilli(math.MinInt64), time.UnixMilli(math.MaxInt64)
 
 func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 

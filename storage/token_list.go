@@ -171,6 +171,21 @@ func (s *Store) RevokeSignature(ctx context.Context, kind fosite.TokenType, sign
 	return clientID, tokenID(hash), nil
 }
 
+// TokenGrant tells to which client a token was issued and under which request, whatever state the token, its grant or
+// its client is in. It answers [fosite.ErrNotFound] when there is no such token. What is found is no permission for
+// anything: it is for revocation, which must reach what came of a token that has ended itself.
+func (s *Store) TokenGrant(ctx context.Context, kind fosite.TokenType, signature string) (clientID, requestID string, err error) {
+	if signature == "" {
+		return "", "", fosite.ErrNotFound
+	}
+	table := "access_tokens"
+	if kind == fosite.RefreshToken {
+		table = "refresh_tokens"
+	}
+	requestID, clientID, err = s.findToken(ctx, table, signatureHash(signature))
+	return clientID, requestID, err
+}
+
 func (s *Store) findToken(ctx context.Context, table string, hash []byte) (requestID, clientID string, err error) {
 	err = s.read(ctx).QueryRowContext(ctx, `SELECT request_id, client_id FROM `+table+` WHERE signature = ?`, hash).Scan(&requestID, &clientID)
 	if errors.Is(err, sql.ErrNoRows) {

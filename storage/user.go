@@ -91,11 +91,16 @@ func (s *Store) insertGroups(ctx context.Context, userID string, groups []string
 }
 
 const selectUsers = `SELECT u.id, u.username, u.password_hash, u.created_at, u.updated_at, u.disabled_at, g.name
-	FROM users u LEFT JOIN user_groups g ON g.user_id = u.id`
+	FROM users u LEFT JOIN user_groups g ON g.user_id = u.id
+	WHERE u.password_hash <> '' -- those without one were deleted
+`
 
 // FindUser reads an account by its name, in any case. It answers [fosite.ErrNotFound] when there is none.
 func (s *Store) FindUser(ctx context.Context, username string) (*User, error) {
-	users, err := s.users(ctx, selectUsers+` WHERE u.username = ? ORDER BY g.name`, strings.ToLower(username))
+	if !isText(username) {
+		return nil, fosite.ErrNotFound // typed by anybody; to PostgreSQL it is an error, which must not look like an outage
+	}
+	users, err := s.users(ctx, selectUsers+` AND u.username = ? ORDER BY g.name`, strings.ToLower(username))
 	if err != nil {
 		return nil, err
 	}

@@ -61,15 +61,21 @@ func (s *Store) EnableUser(ctx context.Context, username string) error {
 	})
 }
 
-// DeleteUser removes an account for good, with its browser sessions, consents and everything it granted.
+// DeleteUser removes an account for good, with its browser sessions, consents and everything it granted. Its row stays,
+// with the random id and nothing else of the person: whoever logged in just before must not be granted anything after.
 func (s *Store) DeleteUser(ctx context.Context, username string) error {
 	return s.changeUser(ctx, username, "user.deleted", func(ctx context.Context, user *User) error {
-		for _, statement := range []string{
-			`DELETE FROM user_groups WHERE user_id = ?`, `DELETE FROM consents WHERE subject = ?`, `DELETE FROM users WHERE id = ?`,
-		} {
+		for _, statement := range []string{`DELETE FROM user_groups WHERE user_id = ?`, `DELETE FROM consents WHERE subject = ?`} {
 			if _, err := s.exec(ctx, statement, user.ID); err != nil {
 				return fmt.Errorf("storage: delete an account: %w", err)
 			}
+		}
+		now := millis(s.now())
+		// No account has a user name with a space in it, or no password.
+		_, err := s.exec(ctx, `UPDATE users SET username = ?, password_hash = '', disabled_at = ?, updated_at = ? WHERE id = ?`,
+			"deleted "+user.ID, now, now, user.ID)
+		if err != nil {
+			return fmt.Errorf("storage: delete an account: %w", err)
 		}
 		return s.endAccess(ctx, user.ID)
 	})
@@ -84,7 +90,7 @@ func (s *Store) changeUser(ctx context.Context, username, action string, change 
 			return err
 		}
 		// The row's lock makes changes of one account take turns.
-		n, err := s.exec(ctx, `UPDATE users SET updated_at = updated_at WHERE id = ?`, user.ID)
+		n, err := s.exec(ctx, `UPDATE users SET updated_at = updated_at WHERE id = ? AND password_hash <> ''`, user.ID)
 		if err != nil {
 			return fmt.Errorf("storage: lock an account: %w", err)
 		}
@@ -127,8 +133,8 @@ func auditAfter(fields map[string]any) (json.RawMessage, error) {
 	return encoded, nil
 }
 
-// accountAllows refuses what is about to be granted in the name of a local account that was disabled since its login
-// was looked at. The update locks the row: whoever disables the account comes before, and is seen, or after, and ends
+// accountAllows refuses what is about to be granted in the name of a local account that was disabled or deleted since its
+// login was looked at. The update locks the row: whoever disables the account comes before, and is seen, or after, and ends
 // the new grant with the others. A subject that is no local account is somebody else's to judge.
 func accountAllows(ctx context.Context, q queryer, subject string) error {
 	n, err := execCount(ctx, q, `UPDATE users SET updated_at = updated_at WHERE id = ?`, subject)
@@ -143,7 +149,7 @@ func accountAllows(ctx context.Context, q queryer, subject string) error {
 		return fmt.Errorf("storage: look at an account: %w", err)
 	}
 	if disabledAt.Valid {
-		return fosite.ErrAccessDenied.WithHint("The account was disabled.")
+		return fosite.ErrAccessDenied.WithHint("The account may not log in any more.")
 	}
 	return nil
 }

@@ -24,6 +24,9 @@ var _ handlers.Login = (*Server)(nil)
 // not there, or has expired, is fosite.ErrNotFound.
 type Sessions interface {
 	CreateLoginSession(ctx context.Context, token, subject string, data []byte, expiresAt time.Time) error
+	// CreatePasswordSession is the same for a local account whose password was compared with passwordHash. It answers
+	// fosite.ErrAccessDenied when the account has another password by now, or may not log in any more.
+	CreatePasswordSession(ctx context.Context, token, subject string, passwordHash, data []byte, expiresAt time.Time) error
 	FindLoginSession(ctx context.Context, token string) (data []byte, seenAt time.Time, err error)
 	TouchLoginSession(ctx context.Context, token string) error
 	DeleteLoginSession(ctx context.Context, token string) error

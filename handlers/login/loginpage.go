@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ory/fosite"
 )
 
 // loginPage offers the ways to log in.
@@ -114,7 +116,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, errWrong):
 		s.Log.WarnContext(r.Context(), "login failed", "peer", r.RemoteAddr)
-		s.showLogin(w, r, http.StatusForbidden, r.PostForm, "User name or password is wrong.")
+		s.showLogin(w, r, http.StatusForbidden, r.PostForm, wrongPassword)
 		return
 	case err != nil:
 		s.fail(w, r, err)
@@ -128,13 +130,19 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	s.enter(w, r, p, s.destination(r.PostForm.Get("continue")))
 }
 
+const wrongPassword = "User name or password is wrong."
+
 // enter logs the browser in and sends it on to d.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request, p *person, d destination) {
 	if p.AuthenticatedAt.IsZero() {
 		p.AuthenticatedAt = s.Now()
 	}
 	p.AuthenticatedAt = p.AuthenticatedAt.UTC().Truncate(time.Second)
-	if err := s.begin(w, r, p); err != nil {
+	switch err := s.begin(w, r, p); {
+	case errors.Is(err, fosite.ErrAccessDenied): // the password was changed while it was compared
+		s.showLogin(w, r, http.StatusForbidden, r.PostForm, wrongPassword)
+		return
+	case err != nil:
 		s.fail(w, r, err)
 		return
 	}

@@ -81,5 +81,5 @@ func (s *Server) checkPassword(ctx context.Context, username, password string) (
 	if !exists {
 		return nil, errWrong
 	}
-	return &person{Subject: subject, Username: username, Groups: groups, Method: byPassword}, nil
+	return &person{Subject: subject, Username: username, Groups: groups, Method: byPassword, passwordHash: hash}, nil
 }

@@ -34,7 +34,8 @@ type person struct {
 	Method          string    `json:"method"`
 	AuthenticatedAt time.Time `json:"auth_time"`
 
-	token string // the browser's cookie
+	token        string // the browser's cookie
+	passwordHash []byte // what the password was compared with
 }
 
 // id stands for the session in what we sign, without being the cookie.
@@ -110,7 +111,13 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, p *person) error 
 	if err != nil {
 		return fmt.Errorf("login: encode a session: %w", err)
 	}
-	if err := s.Sessions.CreateLoginSession(r.Context(), p.token, p.Subject, data, s.Now().Add(sessionLife)); err != nil {
+	end := s.Now().Add(sessionLife)
+	if p.Method == byPassword {
+		err = s.Sessions.CreatePasswordSession(r.Context(), p.token, p.Subject, p.passwordHash, data, end)
+	} else {
+		err = s.Sessions.CreateLoginSession(r.Context(), p.token, p.Subject, data, end)
+	}
+	if err != nil {
 		return err
 	}
 	s.cookies.set(w, sessionCookie, p.token, 0)

@@ -26,6 +26,15 @@ var pushedCases = []testCase{
 		_, err := store.(fosite.PARStorage).GetPARSession(ctx, requestURI)
 		wantError(t, "get", err, fosite.ErrNotFound)
 	}},
+	{"a pushed request is used once", func(t *testing.T, store Storage) {
+		// RFC 9126 §7.3; fosite reads it, then deletes it.
+		ctx, requestURI, pars := context.Background(), newRequestURI(), store.(fosite.PARStorage)
+		must(t, pars.CreatePARSession(ctx, requestURI, newPushedRequest()))
+		must(t, pars.DeletePARSession(ctx, requestURI))
+		if err := pars.DeletePARSession(ctx, requestURI); err == nil {
+			t.Error("both of two that use it at the same time succeed")
+		}
+	}},
 	{"credentials are not stored with it", func(t *testing.T, store Storage) {
 		ctx, requestURI, pushed := context.Background(), newRequestURI(), newPushedRequest()
 		pushed.Form.Set("client_secret", "hunter2")
