@@ -43,14 +43,21 @@ func (a *app) cleanUp(ctx context.Context, store *storage.Store, batch int) erro
 		}
 	}})
 	if errors.Is(err, storage.ErrCleaningElsewhere) {
-		return errors.New("another process, the server perhaps, is cleaning up right now; there is nothing to do")
+		return errors.New("another process, the server perhaps, is cleaning up, or was stopped in the middle of it; it keeps the right to do so for a minute: try again then if you want to be sure")
+	}
+	if errors.Is(err, context.Canceled) {
+		return errors.Join(a.printCleaned(deleted, total), errors.New("interrupted; run it again to go on"))
 	}
 	if err != nil {
 		return fmt.Errorf("the clean-up failed after %d rows; run it again to go on: %w", total, fromStorage(err))
 	}
+	return a.printCleaned(deleted, total)
+}
+
+func (a *app) printCleaned(deleted map[string]int64, total int64) error {
 	if a.json {
 		return json.NewEncoder(a.stdout).Encode(map[string]any{"deleted": deleted, "total": total})
 	}
-	_, err = fmt.Fprintf(a.stdout, "%d expired rows deleted\n", total)
+	_, err := fmt.Fprintf(a.stdout, "%d expired rows deleted\n", total)
 	return err
 }

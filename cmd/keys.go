@@ -87,10 +87,9 @@ func deriveKey(secret []byte, purpose string) []byte {
 	return key
 }
 
-// checkIdentity refuses to start as somebody else than this database belongs to. Another issuer would strand every
-// token and client; another system secret, on one of several replicas for instance, would make it refuse the
-// tokens of the others.
-func checkIdentity(ctx context.Context, store *storage.Store, issuer string, current []byte, previous [][]byte) error {
+// checkIssuer refuses to start as somebody else than this database belongs to: another issuer would strand every token
+// and client.
+func checkIssuer(ctx context.Context, store *storage.Store, issuer string) error {
 	stored, err := store.SettingOnce(ctx, "issuer", issuer)
 	if err != nil {
 		return err
@@ -98,6 +97,12 @@ func checkIdentity(ctx context.Context, store *storage.Store, issuer string, cur
 	if stored != issuer {
 		return fmt.Errorf(`the issuer is %q, but this database was started with %q. The issuer is part of every token and client configuration and cannot change. Set issuer (or public_url) back, or start with an empty database`, issuer, stored)
 	}
+	return nil
+}
+
+// checkSecret refuses to start with another system secret, which would, on one of several replicas for instance, make it
+// refuse the tokens of the others.
+func checkSecret(ctx context.Context, store *storage.Store, current []byte, previous [][]byte) error {
 	fingerprint := func(secret []byte) string { return hex.EncodeToString(deriveKey(secret, "fingerprint")) }
 	known, err := store.SettingOnce(ctx, "system_secret_fingerprint", fingerprint(current))
 	if err != nil || known == fingerprint(current) {

@@ -3,7 +3,9 @@ package cmd
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -25,8 +27,18 @@ func (a *app) migrateCommand() *cobra.Command {
 			Use: "up", Short: "Apply what is missing", Example: "  fosite-mcp migrate up",
 			RunE: func(c *cobra.Command, _ []string) error {
 				return a.withNewDatabase(c.Context(), func(ctx context.Context, store *storage.Store) error {
+					before, err := store.Migrations(ctx)
+					if err != nil {
+						return err
+					}
 					if err := store.Migrate(ctx); err != nil {
 						return err
+					}
+					pending := slices.IndexFunc(before, func(m storage.Migration) bool { return m.AppliedAt.IsZero() })
+					if pending < 0 {
+						a.notice("nothing to do, the schema is up to date")
+					} else {
+						a.notice("%d of %d migrations applied", len(before)-pending, len(before))
 					}
 					return a.printMigrations(ctx, store)
 				})
@@ -46,9 +58,14 @@ func (a *app) migrateCommand() *cobra.Command {
 
 func (a *app) printMigrations(ctx context.Context, store *storage.Store) error {
 	migrations, err := store.Migrations(ctx)
-	if err != nil {
+	if migrations == nil {
 		return err
 	}
+	// The schema may be newer than this program: what is known of it, then that.
+	return errors.Join(a.printList(migrations), err)
+}
+
+func (a *app) printList(migrations []storage.Migration) error {
 	if a.json {
 		type item struct {
 			Version   int64      `json:"version"`

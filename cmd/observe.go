@@ -44,6 +44,9 @@ func newObserver(log *slog.Logger, pool *sql.DB) *observer {
 		}, []string{"outcome"}),
 		log: log,
 	}
+	for _, outcome := range []string{"done", "elsewhere", "failed"} {
+		o.cleaning.WithLabelValues(outcome) // from zero on: an alert must see the first one
+	}
 	o.registry.MustRegister(o.requests, o.cleaned, o.cleaning, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewDBStatsCollector(pool, "fosite_mcp"))
 	return o

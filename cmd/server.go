@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,14 +59,8 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	defer closeDB()
 	store := storage.New(db, storage.WithSessions(&provider.Session{}), storage.WithRefreshGrace(cfg.Tokens.RefreshGrace))
-	if err := store.Migrate(ctx); err != nil {
-		return err
-	}
-	secret, previous, err := systemSecrets(cfg)
+	secret, previous, err := s.adopt(ctx, store, cfg)
 	if err != nil {
-		return err
-	}
-	if err := checkIdentity(ctx, store, cfg.Issuer, secret, previous); err != nil {
 		return err
 	}
 	keyFile, err := s.ensureAdminKey(ctx, store, cfg)
@@ -100,6 +95,37 @@ func (s *Server) Run(ctx context.Context) error {
 		service{public, publicRouter, cfg.TLS.Enabled()},
 		service{adminListener, adminRouter, cfg.AdminTLS()},
 	)
+}
+
+// adopt makes the database this server's: its schema, its issuer and its system secret. One that was in use before is not
+// migrated, which cannot be undone, until it is clear that it belongs to this server.
+func (s *Server) adopt(ctx context.Context, store *storage.Store, cfg config.Config) (secret []byte, previous [][]byte, err error) {
+	migrations, err := store.Migrations(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	pending := slices.IndexFunc(migrations, func(m storage.Migration) bool { return m.AppliedAt.IsZero() })
+	if pending == 0 {
+		if err := store.Migrate(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := checkIssuer(ctx, store, cfg.Issuer); err != nil {
+		return nil, nil, err
+	}
+	if secret, previous, err = systemSecrets(cfg); err != nil {
+		return nil, nil, err
+	}
+	if err := checkSecret(ctx, store, secret, previous); err != nil {
+		return nil, nil, err
+	}
+	if pending > 0 {
+		if err := store.Migrate(ctx); err != nil {
+			return nil, nil, err
+		}
+		s.Log.InfoContext(ctx, "migrated the database schema", "from", migrations[pending-1].Version, "to", migrations[len(migrations)-1].Version)
+	}
+	return secret, previous, nil
 }
 
 func (s *Server) listen() (public, adminListener net.Listener, err error) {

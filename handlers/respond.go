@@ -24,13 +24,21 @@ func (s *Server) explain(r *http.Request, err error) *fosite.RFC6749Error {
 	known := fosite.ErrorToRFC6749Error(err)
 	switch {
 	case isOutage(err):
-		s.log().ErrorContext(r.Context(), "the store does not answer", "path", r.URL.Path, "cause", cause(err))
+		s.log().ErrorContext(r.Context(), "the store does not answer", "path", r.URL.Path, "request_id", requestID(r), "cause", cause(err))
 		return fosite.ErrTemporarilyUnavailable
 	case known.CodeField >= 500:
-		s.log().ErrorContext(r.Context(), "internal error", "path", r.URL.Path, "cause", cause(err), "debug", known.DebugField)
+		s.log().ErrorContext(r.Context(), "internal error", "path", r.URL.Path, "request_id", requestID(r), "cause", cause(err), "debug", known.DebugField)
 		return fosite.ErrServerError
 	}
 	return known
+}
+
+// requestID joins a failure to the line of its request in the log; one that a stranger made long is left out.
+func requestID(r *http.Request) string {
+	if id := r.Header.Get("X-Request-Id"); len(id) <= 64 {
+		return id
+	}
+	return ""
 }
 
 // description is an error_description: printable ASCII without quotes and backslashes (RFC 6749 §4.1.2.1, §5.2),

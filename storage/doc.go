@@ -2,13 +2,14 @@
 //
 // Call [New] with any *gorm.DB, then [Store.Migrate] once, then hand the store to fosite:
 //
-//	store := storage.New(db)
+//	store := storage.New(db, storage.WithSessions(&YourSession{}))
 //	if err := store.Migrate(ctx); err != nil { … }
 //	oauth := compose.Compose(config, store, strategy, compose.OAuth2ClientCredentialsGrantFactory, …)
 //
 // The store implements every storage interface of fosite v0.49: clients, access and refresh tokens,
 // authorization codes, PKCE, OpenID Connect, pushed authorization requests, RFC 7523 keys and transactions.
-// It takes any [fosite.Session] type ([WithSessions]) and any source of clients ([WithClients]).
+// It takes any [fosite.Session] type ([WithSessions]) and any source of clients ([WithClients]). A rotated refresh token
+// works for another minute, because clients lose answers; [WithRefreshGrace] changes that, 0 is what fosite's own store does.
 //
 // What it promises:
 //

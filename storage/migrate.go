@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -55,6 +56,9 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	if _, err := provider.Up(ctx); err != nil {
+		if strings.Contains(err.Error(), "already exists") {
+			err = fmt.Errorf("%w (the store's tables have plain names: give it a database of its own or, on PostgreSQL, a schema, by search_path in the URL)", err)
+		}
 		return fmt.Errorf("storage: migrate: %w", err)
 	}
 	return nil
@@ -74,12 +78,13 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 		return fmt.Errorf("storage: read the schema version: %w", err)
 	}
 	if pending {
-		return errors.New("storage: the database schema is older than this program; run: fosite-mcp migrate up")
+		return errors.New("storage: the database schema is older than this program; call Store.Migrate, or run: fosite-mcp migrate up")
 	}
 	return nil
 }
 
-// Migrations lists every migration this version knows, oldest first.
+// Migrations lists every migration this version knows, oldest first. With a schema from a newer version of the package
+// the list comes together with an error.
 func (s *Store) Migrations(ctx context.Context) ([]Migration, error) {
 	provider, err := s.migrator()
 	if err != nil {
@@ -93,7 +98,7 @@ func (s *Store) Migrations(ctx context.Context) ([]Migration, error) {
 	for _, status := range statuses {
 		list = append(list, Migration{Version: status.Source.Version, Name: status.Source.Path, AppliedAt: status.AppliedAt})
 	}
-	return list, nil
+	return list, s.refuseNewer(ctx, provider)
 }
 
 var errNewerSchema = errors.New("storage: the database schema is newer than this program")

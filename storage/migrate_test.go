@@ -39,6 +39,27 @@ func TestSchemaChecks(t *testing.T) {
 	})
 }
 
+func TestTablesOfOthersAreNamedAsTheProblem(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		store := New(openPool(t, e.dialector(t)()))
+		if _, err := store.db.ExecContext(soon(t), `CREATE TABLE clients (theirs TEXT)`); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Migrate(soon(t)); err == nil || !strings.Contains(err.Error(), "clients") || !strings.Contains(err.Error(), "a database of its own") {
+			t.Errorf("error %v, want one that names the table and the remedy", err)
+		}
+	})
+}
+
+func TestNoDatabaseIsAnErrorOfEveryCall(t *testing.T) {
+	store := New(nil)
+	for what, err := range map[string]error{"Migrate": store.Migrate(soon(t)), "Ping": store.Ping(soon(t))} {
+		if err == nil || !strings.Contains(err.Error(), "no database") {
+			t.Errorf("%s: %v, want that there is no database", what, err)
+		}
+	}
+}
+
 func TestNewerSchemaIsRefused(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		ctx, store := soon(t), e.store(t)

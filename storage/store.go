@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -67,12 +68,13 @@ func WithRefreshGrace(grace time.Duration) Option {
 	return func(s *Store) { s.grace = grace }
 }
 
-// New makes a store on db, which may be shared with other code. Call [Store.Migrate] before the first use. Statements
+// New makes a store on db, a connection pool that may be shared with other code. Its tables have plain names (clients,
+// users, settings, …): where they could meet others, give it a database of its own or, on PostgreSQL, a schema
+// (search_path in the URL). Call [Store.Migrate] before the first use. Statements
 // go to db's connection pool and not through its logger, which would print token signatures.
 // A db that cannot be used makes every call fail with the reason.
 func New(db *gorm.DB, options ...Option) *Store {
 	s := &Store{
-		dialect:  db.Name(),
 		sessions: defaultSessionTypes(),
 		now:      time.Now,
 		grace:    time.Minute,
@@ -80,7 +82,12 @@ func New(db *gorm.DB, options ...Option) *Store {
 	for _, option := range options {
 		option(s)
 	}
-	pool, err := db.DB()
+	var pool *sql.DB
+	err := errors.New("storage: New was given no database")
+	if db != nil {
+		s.dialect = db.Name()
+		pool, err = db.DB()
+	}
 	if err == nil && s.dialect != "sqlite" && s.dialect != "postgres" {
 		err = fmt.Errorf("storage: the %q dialect is not supported; use SQLite or PostgreSQL", s.dialect)
 	}

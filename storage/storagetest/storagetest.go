@@ -8,7 +8,7 @@
 //			store := mystore.New(…)
 //			for _, client := range setup.Clients {
 //				store.Put(client)
-//			}
+//			} // and whatever else of setup applies to it: Sessions, Keys, RefreshGrace
 //			return store
 //		})
 //	}
@@ -16,6 +16,9 @@
 // What a store can do beyond [Storage] (transactions, pushed authorization requests, OpenID Connect, RFC 7523 keys)
 // is found by type assertion, as fosite does it, and tested too. A store that lets a rotated refresh token work for
 // a while is also handed to [RunGrace], one that removes what has expired to [RunCleanUp].
+//
+// The rules are those that a server needs, which are stricter than fosite's own memory store: that one fails a score of
+// them. Leave out what you cannot keep with go test -skip.
 //
 // Races run hundreds of rounds; with go test -short a tenth of them. Use the race detector.
 package storagetest
@@ -121,6 +124,9 @@ func RunGrace(t *testing.T, newStore NewStore) {
 }
 
 func runCases(t *testing.T, store Storage, cases []testCase) {
+	if store == nil {
+		t.Fatal("NewStore returned nil")
+	}
 	for _, c := range cases {
 		t.Run(c.rule, func(t *testing.T) {
 			t.Parallel()

@@ -94,7 +94,8 @@ func TestTheREADMEsPartsFitTogether(t *testing.T) {
 }
 
 func composition(ctx context.Context, db *gorm.DB, config *fosite.Config, strategy any, resources provider.Resources) (fosite.OAuth2Provider, *storage.Store, error) {
-	store := storage.New(db) // any *gorm.DB; storage.WithClients(yours) keeps your clients
+	store := storage.New(db, // any *gorm.DB with a database (or schema) of its own
+		storage.WithSessions(&fosite.DefaultSession{})) // your session type; storage.WithClients(yours) keeps your clients
 	err := store.Migrate(ctx)
 	oauth := compose.Compose(config, store, strategy,
 		provider.PolicyFactory(resources), // first: resource becomes audience, scopes are granted

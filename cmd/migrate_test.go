@@ -1,0 +1,123 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fosite-mcp/config"
+	"fosite-mcp/storage"
+
+	"gorm.io/gorm"
+)
+
+// keptServer is configured for a database file of the first schema, whose issuer is https://docs.example.com.
+func keptServer(t *testing.T, environ ...string) config.Config {
+	t.Helper()
+	kept, err := os.ReadFile("../storage/testdata/first-schema.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "fosite-mcp.db"), kept, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load("", append(environ, "FOSITE_MCP_DATA_DIR="+folder, "FOSITE_MCP_LISTEN=127.0.0.1:0", "FOSITE_MCP_ADMIN_LISTEN=127.0.0.1:0",
+		"FOSITE_MCP_DATABASE_URL=sqlite:"+filepath.Join(folder, "fosite-mcp.db")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// openForTest opens the database of a configuration until the test ends.
+func openForTest(t *testing.T, cfg config.Config) *gorm.DB {
+	t.Helper()
+	db, closeDB, err := openDatabase(cfg.Database.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = closeDB() })
+	return db
+}
+
+func wantApplied(t *testing.T, cfg config.Config, want int) {
+	t.Helper()
+	migrations, err := storage.New(openForTest(t, cfg)).Migrations(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	applied := 0
+	for _, m := range migrations {
+		if !m.AppliedAt.IsZero() {
+			applied++
+		}
+	}
+	if want == 0 {
+		want = len(migrations)
+	}
+	if applied != want {
+		t.Errorf("%d migrations are applied, want %d", applied, want)
+	}
+}
+
+// Migrations cannot be undone, so a server that is started on the wrong database must not begin with them.
+func TestADatabaseOfAnotherIssuerIsLeftAlone(t *testing.T) {
+	cfg := keptServer(t)
+	err := (&Server{Config: cfg}).Run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "https://docs.example.com") {
+		t.Errorf("error %v, want one that names the issuer of the database", err)
+	}
+	wantApplied(t, cfg, 1)
+	if _, err := os.Stat(filepath.Join(cfg.DataDir, "system.secret")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a system secret was made (%v)", err)
+	}
+}
+
+func TestAnOlderDatabaseIsMigratedAndThatIsLogged(t *testing.T) {
+	cfg := keptServer(t, "FOSITE_MCP_ISSUER=https://docs.example.com")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var log strings.Builder
+	server := &Server{Config: cfg, Log: slog.New(slog.NewTextHandler(&log, nil)), Ready: func(Addresses) { cancel() }}
+	if err := server.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), "migrated the database schema") || !strings.Contains(log.String(), "from=1") {
+		t.Errorf("the log says %q, want that the schema was migrated from 1", log.String())
+	}
+	wantApplied(t, cfg, 0)
+}
+
+func TestStatusOfANewerSchemaIsAnError(t *testing.T) {
+	db := openForTest(t, keptServer(t))
+	if err := db.Exec("INSERT INTO fosite_mcp_migrations (version_id, is_applied) VALUES (999, 1)").Error; err != nil {
+		t.Fatal(err)
+	}
+	for _, json := range []bool{false, true} {
+		var out strings.Builder
+		err := (&app{stdout: &out, json: json}).printMigrations(t.Context(), storage.New(db))
+		if err == nil || !strings.Contains(err.Error(), "999") || !strings.Contains(out.String(), "00001_init") {
+			t.Errorf("JSON %v: error %v after %q, want the list and that version 999 is newer", json, err, out.String())
+		}
+	}
+}
+
+func TestAnInterruptedCleanUpSaysHowFarItCame(t *testing.T) {
+	store := storage.New(openForTest(t, keptServer(t)))
+	if err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out strings.Builder
+	err := (&app{stdout: &out, json: true}).cleanUp(ctx, store, 0)
+	if err == nil || !strings.Contains(err.Error(), "run it again to go on") || out.String() != "{\"deleted\":{},\"total\":0}\n" {
+		t.Errorf("error %v after %q, want how far it came and the remedy", err, out.String())
+	}
+}
