@@ -59,11 +59,11 @@ func (s *Store) TokenUsed(id string) {
 	}
 }
 
-var usageStatements = [usedKinds]string{
-	usedClients:   `UPDATE clients SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at <= ?)`,
-	usedSecrets:   `UPDATE client_secrets SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at <= ?)`,
-	usedTokens:    `UPDATE access_tokens SET last_used_at = ? WHERE signature = ? AND (last_used_at IS NULL OR last_used_at <= ?)`,
-	usedAdminKeys: `UPDATE admin_keys SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at <= ?)`,
+var usageTables = [usedKinds]struct{ table, key, keyType string }{
+	usedClients:   {"clients", "id", "TEXT"},
+	usedSecrets:   {"client_secrets", "id", "TEXT"},
+	usedTokens:    {"access_tokens", "signature", "BYTEA"},
+	usedAdminKeys: {"admin_keys", "id", "TEXT"},
 }
 
 // FlushUsage writes the times of last use that were noted since the last call. Call it every minute or so, and before
@@ -83,21 +83,52 @@ func (s *Store) writeUsage(ctx context.Context, kind usedKind, seen map[string]i
 	// In order, so that two replicas that write the same rows do not lock each other out.
 	keys := slices.Sorted(maps.Keys(seen))
 	for batch := range slices.Chunk(keys, usageBatch) {
-		err := s.write(ctx, func(ctx context.Context, q queryer) error {
-			for _, key := range batch {
-				var id any = key
-				if kind == usedTokens {
-					id = []byte(key)
-				}
-				if _, err := q.ExecContext(ctx, usageStatements[kind], seen[key], id, seen[key]-usageResolution.Milliseconds()); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
+		write := s.writeUsageBatch
+		if s.db.postgres {
+			write = s.writeUsageAtOnce
+		}
+		if err := write(ctx, kind, batch, seen); err != nil {
 			return fmt.Errorf("storage: write times of last use: %w", err)
 		}
 	}
 	return nil
+}
+
+func (s *Store) writeUsageBatch(ctx context.Context, kind usedKind, keys []string, seen map[string]int64) error {
+	t := usageTables[kind]
+	query := fmt.Sprintf(`UPDATE %s SET last_used_at = ? WHERE %s = ? AND (last_used_at IS NULL OR last_used_at <= ?)`, t.table, t.key)
+	return s.write(ctx, func(ctx context.Context, q queryer) error {
+		for _, key := range keys {
+			var id any = key
+			if kind == usedTokens {
+				id = []byte(key)
+			}
+			if _, err := q.ExecContext(ctx, query, seen[key], id, seen[key]-usageResolution.Milliseconds()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// writeUsageAtOnce spares PostgreSQL a round trip per key: introspection of many tokens is worth one write of each.
+func (s *Store) writeUsageAtOnce(ctx context.Context, kind usedKind, keys []string, seen map[string]int64) error {
+	t := usageTables[kind]
+	var ids any = keys
+	if kind == usedTokens {
+		hashes := make([][]byte, len(keys))
+		for i, key := range keys {
+			hashes[i] = []byte(key)
+		}
+		ids = hashes
+	}
+	times := make([]int64, len(keys))
+	for i, key := range keys {
+		times[i] = seen[key]
+	}
+	_, err := s.exec(ctx, fmt.Sprintf(`UPDATE %[1]s SET last_used_at = used.at
+		FROM unnest(CAST(? AS %[3]s[]), CAST(? AS BIGINT[])) AS used (id, at)
+		WHERE %[1]s.%[2]s = used.id AND (last_used_at IS NULL OR last_used_at <= used.at - CAST(? AS BIGINT))`, t.table, t.key, t.keyType),
+		ids, times, usageResolution.Milliseconds())
+	return err
 }
