@@ -264,6 +264,9 @@ func TestWithdrawingTwiceDoesNoHarm(t *testing.T) {
 	form := b.fields("/grants/withdraw")
 	for range 2 {
 		b.send(http.MethodPost, base+"/grants/withdraw", form, nil).wantPage(200, "Connected applications")
+		if !strings.Contains(b.body, "<bdi>The app</bdi> has no access any more.") {
+			t.Errorf("the page does not say that access was withdrawn:\n%s", b.body)
+		}
 	}
 	b.get(base+"/grants/withdraw?client_id=app").wantPage(404, "Nothing to see here")
 }

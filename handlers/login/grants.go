@@ -46,7 +46,8 @@ func (s *Server) withdrawPage(w http.ResponseWriter, r *http.Request) {
 	s.render(w, r, http.StatusOK, "withdraw", page, "")
 }
 
-// withdraw takes a client's access away. A second click finds nothing left to do, and says the same.
+// withdraw takes a client's access away. A second click finds nothing left to do, and says the same, by the name that the
+// form had for the client.
 func (s *Server) withdraw(w http.ResponseWriter, r *http.Request) {
 	p := s.loggedIn(w, r)
 	if p == nil {
@@ -62,15 +63,15 @@ func (s *Server) withdraw(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if view == nil {
-		seeOther(w, r, s.grantsPath())
-		return
+	name := clean(r.PostForm.Get("client_name"), nameLimit)
+	if view != nil {
+		name = view.Client.Title()
+		if err := s.Consents.WithdrawConsent(r.Context(), p.Subject, clientID); err != nil {
+			s.fail(w, r, err)
+			return
+		}
 	}
-	if err := s.Consents.WithdrawConsent(r.Context(), p.Subject, clientID); err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	seeOther(w, r, s.grantsPath()+"?withdrawn="+s.sign.seal("withdrawn "+s.id(p), view.Client.Title()))
+	seeOther(w, r, s.grantsPath()+"?withdrawn="+s.sign.seal("withdrawn "+s.id(p), name))
 }
 
 // loggedIn returns who is there; when it is nobody, it has sent the browser to the login page and returns nil.
