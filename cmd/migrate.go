@@ -34,8 +34,7 @@ func (a *app) migrateCommand() *cobra.Command {
 					if err := store.Migrate(ctx); err != nil {
 						return err
 					}
-					pending := slices.IndexFunc(before, func(m storage.Migration) bool { return m.AppliedAt.IsZero() })
-					if pending < 0 {
+					if pending := firstPending(before); pending < 0 {
 						a.notice("nothing to do, the schema is up to date")
 					} else {
 						a.notice("%d of %d migrations applied", len(before)-pending, len(before))
@@ -54,6 +53,11 @@ func (a *app) migrateCommand() *cobra.Command {
 		},
 	)
 	return c
+}
+
+// firstPending is the index of the oldest migration that has not been applied, or -1.
+func firstPending(migrations []storage.Migration) int {
+	return slices.IndexFunc(migrations, func(m storage.Migration) bool { return m.AppliedAt.IsZero() })
 }
 
 func (a *app) printMigrations(ctx context.Context, store *storage.Store) error {

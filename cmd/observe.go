@@ -9,9 +9,9 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 
+	"fosite-mcp/handlers"
 	"fosite-mcp/storage"
 
 	"github.com/gorilla/mux"
@@ -62,8 +62,8 @@ func (o *observer) metrics() http.Handler {
 func (o *observer) watch(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		id := r.Header.Get("X-Request-Id")
-		if !saneRequestID(id) {
+		id := handlers.RequestID(r)
+		if id == "" {
 			id = rand.Text()
 			r.Header.Set("X-Request-Id", id)
 		}
@@ -97,11 +97,6 @@ func (o *observer) guard(w *statusRecorder, r *http.Request, next http.Handler) 
 		w.WriteHeader(http.StatusInternalServerError)
 	}()
 	next.ServeHTTP(w, r)
-}
-
-// saneRequestID keeps what a caller sends out of logs unless it is harmless.
-func saneRequestID(id string) bool {
-	return id != "" && len(id) <= 64 && strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == ""
 }
 
 func routeOf(r *http.Request) string {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"fosite-mcp/config"
+	"fosite-mcp/handlers"
 )
 
 func TestAPanicIsAnAnswerALogLineAndAMetric(t *testing.T) {
@@ -42,7 +43,8 @@ func TestRequestIDsOfCallersAreHarmless(t *testing.T) {
 	for id, want := range map[string]bool{
 		"abc-DEF_123": true, "": false, "a b": false, "a\nlevel=ERROR": false, strings.Repeat("a", 65): false, `"`: false,
 	} {
-		if got := saneRequestID(id); got != want {
+		r := &http.Request{Header: http.Header{"X-Request-Id": {id}}}
+		if got := handlers.RequestID(r) != ""; got != want {
 			t.Errorf("%q: %v, want %v", id, got, want)
 		}
 	}

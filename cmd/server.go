@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -104,7 +103,7 @@ func (s *Server) adopt(ctx context.Context, store *storage.Store, cfg config.Con
 	if err != nil {
 		return nil, nil, err
 	}
-	pending := slices.IndexFunc(migrations, func(m storage.Migration) bool { return m.AppliedAt.IsZero() })
+	pending := firstPending(migrations)
 	if pending == 0 {
 		if err := store.Migrate(ctx); err != nil {
 			return nil, nil, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -159,8 +160,7 @@ func addClaims(object []byte, claims map[string]any) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		object = append(bytes.TrimSuffix(object, []byte("}")), ',')
-		object = append(append(append(append(object, member...), ':'), value...), '}')
+		object = fmt.Appendf(bytes.TrimSuffix(object, []byte("}")), ",%s:%s}", member, value)
 	}
 	return object, nil
 }

@@ -24,21 +24,23 @@ func (s *Server) explain(r *http.Request, err error) *fosite.RFC6749Error {
 	known := fosite.ErrorToRFC6749Error(err)
 	switch {
 	case isOutage(err):
-		s.log().ErrorContext(r.Context(), "the store does not answer", "path", r.URL.Path, "request_id", requestID(r), "cause", cause(err))
+		s.log().ErrorContext(r.Context(), "the store does not answer", "path", r.URL.Path, "request_id", RequestID(r), "cause", cause(err))
 		return fosite.ErrTemporarilyUnavailable
 	case known.CodeField >= 500:
-		s.log().ErrorContext(r.Context(), "internal error", "path", r.URL.Path, "request_id", requestID(r), "cause", cause(err), "debug", known.DebugField)
+		s.log().ErrorContext(r.Context(), "internal error", "path", r.URL.Path, "request_id", RequestID(r), "cause", cause(err), "debug", known.DebugField)
 		return fosite.ErrServerError
 	}
 	return known
 }
 
-// requestID joins a failure to the line of its request in the log; one that a stranger made long is left out.
-func requestID(r *http.Request) string {
-	if id := r.Header.Get("X-Request-Id"); len(id) <= 64 {
-		return id
+// RequestID is the caller's name for a request (X-Request-Id), which joins what is logged of it; empty when there is none
+// that is harmless in a log.
+func RequestID(r *http.Request) string {
+	id := r.Header.Get("X-Request-Id")
+	if len(id) > 64 || strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+		return ""
 	}
-	return ""
+	return id
 }
 
 // description is an error_description: printable ASCII without quotes and backslashes (RFC 6749 §4.1.2.1, §5.2),

@@ -61,10 +61,11 @@ func (h *revocationHandler) RevokeToken(ctx context.Context, token string, hint 
 // find looks for the token as one kind. A store that knows only what it would give to an introspection finds a rotated
 // refresh token as well, but no access token that has ended.
 func (h *revocationHandler) find(ctx context.Context, kind fosite.TokenType, token string) (clientID, requestID string, err error) {
-	signature, get := h.strategy.AccessTokenSignature(ctx, token), h.store.GetAccessTokenSession
+	signatureOf, get := h.strategy.AccessTokenSignature, h.store.GetAccessTokenSession
 	if kind == fosite.RefreshToken {
-		signature, get = h.strategy.RefreshTokenSignature(ctx, token), h.store.GetRefreshTokenSession
+		signatureOf, get = h.strategy.RefreshTokenSignature, h.store.GetRefreshTokenSession
 	}
+	signature := signatureOf(ctx, token)
 	if signature == "" {
 		return "", "", fosite.ErrNotFound
 	}

@@ -45,3 +45,19 @@ func TestRevokingBeforeATimeBeyondAllRevokesEverything(t *testing.T) {
 		wantAlive(t, store, "token", false)
 	})
 }
+
+// A time before 1970 expires like any other, however many batches it takes.
+func TestCleanUpReachesEveryTimeThereIs(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		store := e.store(t)
+		for _, expiresAt := range []int64{math.MinInt64, -2, -1, 0, 1} {
+			_, err := store.db.ExecContext(soon(t), `INSERT INTO used_assertions (jti_hash, expires_at) VALUES (?, ?)`, hashOf(time.UnixMilli(expiresAt).String()), expiresAt)
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n, err := store.CleanUp(soon(t), CleanUp{Batch: 1, Share: 1}); err != nil || n != 5 {
+			t.Errorf("%d rows deleted, %v; want 5", n, err)
+		}
+	})
+}

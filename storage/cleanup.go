@@ -104,7 +104,7 @@ func (s *Store) cleanTable(ctx context.Context, table, key, condition string, o 
 // deleteBatch runs a DELETE and returns how many rows it took, and the last of the times that it returned.
 func (s *Store) deleteBatch(ctx context.Context, query string, args ...any) (n, last int64, err error) {
 	err = s.write(ctx, func(ctx context.Context, q queryer) error {
-		n, last = 0, 0
+		n, last = 0, math.MinInt64
 		rows, err := q.QueryContext(ctx, query, args...)
 		if err != nil {
 			return err

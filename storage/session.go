@@ -100,7 +100,7 @@ func (t sessionTypes) unpack(name, data sql.NullString, into fosite.Session) (fo
 // expiry is when a token of the given kind ends: what its session says, else issuedAt plus nothing, which is
 // never (fosite then applies its configured lifespan to the time of the request).
 func expiry(session fosite.Session, kind fosite.TokenType) time.Time {
-	if session == nil || reflect.TypeOf(session).Kind() == reflect.Pointer && reflect.ValueOf(session).IsNil() {
+	if session == nil || reflect.ValueOf(session).IsNil() {
 		return time.Time{}
 	}
 	return session.GetExpiresAt(kind)

@@ -149,16 +149,8 @@ func (s *Store) RevokeTokenID(ctx context.Context, clientID, id string) error {
 // grant, whatever state the token or its client is in. It returns the client and the [TokenID] of the token, and
 // [fosite.ErrNotFound] when there is no such token.
 func (s *Store) RevokeSignature(ctx context.Context, kind fosite.TokenType, signature string) (clientID, id string, err error) {
-	table := "access_tokens"
-	if kind == fosite.RefreshToken {
-		table = "refresh_tokens"
-	}
-	if signature == "" {
-		return "", "", fosite.ErrNotFound
-	}
-	hash := signatureHash(signature)
 	err = s.InTransaction(ctx, func(ctx context.Context) error {
-		requestID, owner, err := s.findToken(ctx, table, hash)
+		owner, requestID, err := s.TokenGrant(ctx, kind, signature)
 		if err != nil {
 			return err
 		}
@@ -168,7 +160,7 @@ func (s *Store) RevokeSignature(ctx context.Context, kind fosite.TokenType, sign
 	if err != nil {
 		return "", "", err
 	}
-	return clientID, tokenID(hash), nil
+	return clientID, TokenID(signature), nil
 }
 
 // TokenGrant tells to which client a token was issued and under which request, whatever state the token, its grant or

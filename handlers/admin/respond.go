@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"regexp"
 	"strings"
 
+	"fosite-mcp/handlers"
 	"fosite-mcp/storage"
 
 	"github.com/ory/fosite"
@@ -101,11 +101,9 @@ func encodeJSON(v any) ([]byte, error) {
 	return append(encoded, '\n'), nil
 }
 
-var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-
 // requestID is the caller's name for the request, where it has a sane one, or a new one.
 func requestID(r *http.Request) string {
-	if id := r.Header.Get("X-Request-Id"); saneRequestID.MatchString(id) {
+	if id := handlers.RequestID(r); id != "" {
 		return id
 	}
 	return strings.ToLower(rand.Text())
