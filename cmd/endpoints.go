@@ -61,6 +61,9 @@ func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *pr
 			store.TokenUsed(id)
 			return id
 		},
+		ReadAhead: func(ctx context.Context, token string) context.Context {
+			return storage.ReadAhead(ctx, oauth.Strategy.AccessTokenSignature(ctx, token))
+		},
 		Log: s.Log,
 	}
 	people, err := s.people(cfg, store, oauth.Config.ClientSecretsHasher, secret)

@@ -125,6 +125,9 @@ func (f *fixture) serve(store fosite.Storage) {
 		TokenID: func(ctx context.Context, token string) string {
 			return storage.TokenID(oauth.Strategy.AccessTokenSignature(ctx, token))
 		},
+		ReadAhead: func(ctx context.Context, token string) context.Context {
+			return storage.ReadAhead(ctx, oauth.Strategy.AccessTokenSignature(ctx, token))
+		},
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}).Mount(router.PathPrefix(basePath).Subrouter())
 	handlers.MountHealth(router, f.store.Ping)

@@ -23,6 +23,10 @@ type resourceServer interface {
 // introspect is the introspection endpoint (RFC 7662). The caller authenticates in any way a client may; a public
 // client cannot.
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
+	token := r.PostForm.Get("token")
+	if s.ReadAhead != nil && len(token) <= maxToken {
+		r = r.WithContext(s.ReadAhead(r.Context(), token))
+	}
 	caller, err := s.authenticate(r)
 	if err == nil && caller.IsPublic() {
 		err = fosite.ErrInvalidClient.WithHint("Only clients that authenticate may introspect.")
@@ -31,7 +35,6 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	token := r.PostForm.Get("token")
 	if token == "" {
 		writeOAuthError(w, fosite.ErrInvalidRequest.WithHint(`The parameter "token" is missing.`))
 		return

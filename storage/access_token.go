@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/ory/fosite"
 )
@@ -83,30 +82,32 @@ func (s *Store) CreateAccessTokenSession(ctx context.Context, signature string, 
 	})
 }
 
-const selectAccessToken = `SELECT t.revoked_at, x.epoch, g.revoked_at, %s, ` + clientColumns + `
-	FROM access_tokens t
-	LEFT JOIN clients c ON c.id = t.client_id
+// accessTokenColumns are read into an accessToken, by joins that may find none.
+var accessTokenColumns = `t.signature IS NOT NULL, t.revoked_at, x.epoch, g.revoked_at, COALESCE(t.request_id, ''),
+	COALESCE(t.client_id, ''), t.secret_id, COALESCE(t.epoch, 0), t.subject, COALESCE(t.scope, ''), COALESCE(t.audience, ''),
+	t.requested_scope, t.requested_audience, t.form, t.session_type, t.session, COALESCE(t.issued_at, 0), t.expires_at, ` +
+	qualified("o", clientStateColumns)
+
+const accessTokenJoins = `
+	LEFT JOIN clients o ON o.id = t.client_id
 	LEFT JOIN client_secrets x ON x.id = t.secret_id
-	LEFT JOIN grants g ON g.id = t.request_id
+	LEFT JOIN grants g ON g.id = t.request_id`
+
+var selectAccessToken = `SELECT ` + accessTokenColumns + ` FROM access_tokens t` + accessTokenJoins + `
 	WHERE t.signature = CAST(? AS BLOB)`
 
-var accessTokenQuery = fmt.Sprintf(selectAccessToken, prefixed("t"))
-
-// accessTokenRow is what accessTokenQuery reads. Rows are used again, because every introspection reads one; scanning
-// overwrites all of it.
-type accessTokenRow struct {
+// accessToken is a row of access_tokens with all that decides whether it counts.
+type accessToken struct {
+	found bool
 	gates
 	record
-	client  clientRow
-	targets []any
+	client clientState
 }
 
-var accessTokenRows = sync.Pool{New: func() any {
-	row := new(accessTokenRow)
-	row.targets = append([]any{&row.revokedAt, &row.secretEpoch, &row.grantRevokedAt}, row.record.targets()...)
-	row.targets = append(row.targets, row.client.targets()...)
-	return row
-}}
+func (t *accessToken) targets() []any {
+	targets := append([]any{&t.found, &t.revokedAt, &t.secretEpoch, &t.grantRevokedAt}, t.record.targets()...)
+	return append(targets, t.client.targets()...)
+}
 
 // GetAccessTokenSession implements [oauth2.AccessTokenStorage]. It answers [fosite.ErrNotFound] for a token that
 // was never issued, has been revoked by whatever means, or whose client is disabled, expired or deleted.
@@ -116,28 +117,35 @@ func (s *Store) GetAccessTokenSession(ctx context.Context, signature string, ses
 		return nil, fosite.ErrNotFound
 	}
 	hash := signatureHash(signature)
-	row := accessTokenRows.Get().(*accessTokenRow)
-	defer accessTokenRows.Put(row)
-	err := s.read(ctx).QueryRowContext(ctx, accessTokenQuery, hash).Scan(row.targets...)
-	if errors.Is(err, sql.ErrNoRows) {
+	token := readAheadOf(ctx).take(hash)
+	if token == nil {
+		row := hotRows.Get().(*hotRow)
+		defer hotRows.Put(row)
+		err := s.read(ctx).QueryRowContext(ctx, selectAccessToken, hash).Scan(row.tokenTargets...)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, fosite.ErrNotFound
+		}
+		if err != nil {
+			return nil, fmt.Errorf("storage: read an access token: %w", err)
+		}
+		token = &row.token
+	}
+	if !token.found {
 		return nil, fosite.ErrNotFound
 	}
-	if err != nil {
-		return nil, fmt.Errorf("storage: read an access token: %w", err)
-	}
-	client, open, err := s.gatesOpen(ctx, &row.gates, &row.record, &row.client)
+	client, open, err := s.gatesOpen(ctx, &token.gates, &token.record, &token.client)
 	if err != nil {
 		return nil, err
 	}
 	if !open {
 		return nil, fosite.ErrNotFound
 	}
-	request, err := s.request(&row.record, client, session)
+	request, err := s.request(&token.record, client, session)
 	if err != nil {
 		return nil, err
 	}
-	if request.Session != nil && request.Session.GetExpiresAt(fosite.AccessToken).IsZero() && row.expiresAt.Valid {
-		request.Session.SetExpiresAt(fosite.AccessToken, fromMillis(row.expiresAt.Int64))
+	if request.Session != nil && request.Session.GetExpiresAt(fosite.AccessToken).IsZero() && token.expiresAt.Valid {
+		request.Session.SetExpiresAt(fosite.AccessToken, fromMillis(token.expiresAt.Int64))
 	}
 	return &storedRequest{Request: request, hash: hash}, nil
 }
@@ -169,9 +177,9 @@ type gates struct {
 }
 
 // gatesOpen tells whether the token of r still counts, and returns its client.
-func (s *Store) gatesOpen(ctx context.Context, g *gates, r *record, row *clientRow) (fosite.Client, bool, error) {
+func (s *Store) gatesOpen(ctx context.Context, g *gates, r *record, state *clientState) (fosite.Client, bool, error) {
 	open := !g.revokedAt.Valid && !g.grantRevokedAt.Valid &&
-		r.epoch == row.epoch.Int64+g.secretEpoch.Int64 && r.issuedAt >= row.revokedBefore.Int64
+		r.epoch == state.epoch.Int64+g.secretEpoch.Int64 && r.issuedAt >= state.revokedBefore.Int64
 	if r.clientID == "" { // RFC 7521 §4.1: an assertion may be exchanged by nobody in particular
 		return &fosite.DefaultClient{}, open, nil
 	}
@@ -179,10 +187,10 @@ func (s *Store) gatesOpen(ctx context.Context, g *gates, r *record, row *clientR
 		client, err := s.clients.GetClient(ctx, r.clientID)
 		return client, open, err
 	}
-	if !row.id.Valid {
+	if !state.id.Valid {
 		return nil, false, nil
 	}
-	client, err := row.client()
+	client, err := s.client(ctx, state)
 	if err != nil {
 		return nil, false, err
 	}

@@ -70,7 +70,7 @@ func (s *Store) createAuthorizeSession(ctx context.Context, kind, key string, re
 	})
 }
 
-var authorizeSessionQuery = `SELECT t.used_at, t.details, x.epoch, g.revoked_at, ` + prefixed("t") + `, ` + clientColumns + `
+var authorizeSessionQuery = `SELECT t.used_at, t.details, x.epoch, g.revoked_at, ` + qualified("t", recordColumns) + `, ` + qualified("c", clientStateColumns) + `
 	FROM authorize_sessions t
 	LEFT JOIN clients c ON c.id = t.client_id
 	LEFT JOIN client_secrets x ON x.id = t.secret_id
@@ -90,19 +90,19 @@ func (s *Store) authorizeSession(ctx context.Context, kind, key string, session 
 	}
 	hash := signatureHash(key)
 	var g gates
-	var row clientRow
+	var state clientState
 	var r record
 	var usedAt sql.NullInt64
 	var details sql.NullString
 	targets := append([]any{&usedAt, &details, &g.secretEpoch, &g.grantRevokedAt}, r.targets()...)
-	err := s.read(ctx).QueryRowContext(ctx, authorizeSessionQuery, kind, hash).Scan(append(targets, row.targets()...)...)
+	err := s.read(ctx).QueryRowContext(ctx, authorizeSessionQuery, kind, hash).Scan(append(targets, state.targets()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fosite.ErrNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("storage: read a %s session: %w", kind, err)
 	}
-	client, open, err := s.gatesOpen(ctx, &g, &r, &row)
+	client, open, err := s.gatesOpen(ctx, &g, &r, &state)
 	if err != nil {
 		return nil, err
 	}

@@ -8,34 +8,45 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v3"
 	"github.com/ory/fosite"
 )
 
-const clientColumns = `c.id, c.name, c.owner, c.status, c.scope, c.audience, c.introspects, c.grant_types,
-	c.response_types, c.redirect_uris, c.token_endpoint_auth_method, c.token_endpoint_auth_signing_alg, c.jwks,
-	c.jwks_uri, c.access_token_lifespan, c.metadata, c.epoch, c.revoked_before, c.version, c.created_at,
-	c.updated_at, c.expires_at, c.last_used_at`
+const clientColumns = clientStateColumns + `, name, owner, scope, audience, introspects, grant_types, response_types,
+	redirect_uris, token_endpoint_auth_method, token_endpoint_auth_signing_alg, jwks, jwks_uri, access_token_lifespan,
+	metadata, created_at, last_used_at`
 
-// clientRow is a row of clients; every column may be NULL because of outer joins.
+// clientRow is a row of clients.
 type clientRow struct {
-	id, name, owner, status, scope, audience, introspects sql.NullString
-	grantTypes, responseTypes, redirectURIs               sql.NullString
-	authMethod, authSigningAlg, jwks, jwksURI, metadata   sql.NullString
-	lifespan, epoch, revokedBefore, version               sql.NullInt64
-	createdAt, updatedAt, expiresAt, lastUsedAt           sql.NullInt64
+	clientState
+	name, owner, scope, audience, introspects           sql.NullString
+	grantTypes, responseTypes, redirectURIs             sql.NullString
+	authMethod, authSigningAlg, jwks, jwksURI, metadata sql.NullString
+	lifespan, createdAt, lastUsedAt                     sql.NullInt64
 }
 
 func (r *clientRow) targets() []any {
-	return []any{&r.id, &r.name, &r.owner, &r.status, &r.scope, &r.audience, &r.introspects, &r.grantTypes,
-		&r.responseTypes, &r.redirectURIs, &r.authMethod, &r.authSigningAlg, &r.jwks,
-		&r.jwksURI, &r.lifespan, &r.metadata, &r.epoch, &r.revokedBefore, &r.version, &r.createdAt,
-		&r.updatedAt, &r.expiresAt, &r.lastUsedAt}
+	return append(r.clientState.targets(), &r.name, &r.owner, &r.scope, &r.audience, &r.introspects, &r.grantTypes,
+		&r.responseTypes, &r.redirectURIs, &r.authMethod, &r.authSigningAlg, &r.jwks, &r.jwksURI, &r.lifespan,
+		&r.metadata, &r.createdAt, &r.lastUsedAt)
 }
 
+const clientStateColumns = `id, status, epoch, revoked_before, version, updated_at, expires_at`
+
+// clientState is the part of a row of clients that decides whether the client may act and which tokens of it count;
+// every column may be NULL because of outer joins.
+type clientState struct {
+	id, status                                          sql.NullString
+	epoch, revokedBefore, version, updatedAt, expiresAt sql.NullInt64
+}
+
+func (s *clientState) targets() []any {
+	return []any{&s.id, &s.status, &s.epoch, &s.revokedBefore, &s.version, &s.updatedAt, &s.expiresAt}
+}
+
+// client takes a row apart. Nothing in a Client is shared with the row or with another Client.
 func (r *clientRow) client() (*Client, error) {
 	c := &Client{
 		ID: r.id.String, Name: r.name.String, Owner: r.owner.String, Status: Status(r.status.String),
@@ -63,31 +74,30 @@ func (r *clientRow) client() (*Client, error) {
 	return c, nil
 }
 
-const selectClient = `SELECT ` + clientColumns + `, s.id, s.hash, s.hint, s.epoch, s.created_at, s.expires_at, s.last_used_at, s.ends_others
-	FROM clients c LEFT JOIN client_secrets s ON s.client_id = c.id AND s.deleted_at IS NULL
-	WHERE c.id = CAST(? AS TEXT)`
-
-// clientWithSecretRow is what selectClient reads. Rows are used again, because every request reads one; scanning
-// overwrites all of it.
-type clientWithSecretRow struct {
-	client  clientRow
-	secret  secretRow
-	targets []any
-}
-
-var clientWithSecretRows = sync.Pool{New: func() any {
-	row := new(clientWithSecretRow)
-	row.targets = append(row.client.targets(), row.secret.targets()...)
-	return row
-}}
-
 // GetClient implements [fosite.ClientManager]. It answers [fosite.ErrNotFound] for a client that does not exist,
-// is disabled, expired or deleted; only secrets that work now are on the client.
+// is disabled, expired or deleted; only secrets that work now are on the client, without their Hint and LastUsedAt.
 func (s *Store) GetClient(ctx context.Context, id string) (fosite.Client, error) {
 	if s.clients != nil {
 		return s.clients.GetClient(ctx, id)
 	}
-	client, err := s.findClient(ctx, id)
+	if !isText(id) {
+		return nil, fosite.ErrNotFound // asked for by anybody; to PostgreSQL it is an error, which must not look like an outage
+	}
+	row := hotRows.Get().(*hotRow)
+	defer hotRows.Put(row)
+	query, args, targets := selectClientState, []any{id}, row.clientTargets
+	ahead, start := readAheadOf(ctx), time.Now()
+	if ahead != nil {
+		query, args, targets = selectClientAndToken, []any{ahead.hash, id}, row.targets
+	}
+	secrets, err := s.readClient(ctx, &row.secret, targets, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	if ahead != nil {
+		ahead.keep(row.token, start)
+	}
+	client, err := s.client(ctx, &row.client)
 	if err != nil {
 		return nil, err
 	}
@@ -95,73 +105,92 @@ func (s *Store) GetClient(ctx context.Context, id string) (fosite.Client, error)
 	if !client.live(now) {
 		return nil, fosite.ErrNotFound
 	}
-	working := client.Secrets[:0]
-	for _, secret := range client.Secrets {
-		if secret.ExpiresAt.IsZero() || now.Before(secret.ExpiresAt) {
-			working = append(working, secret)
-		}
-	}
-	client.Secrets = working
+	client.Secrets = slices.DeleteFunc(secrets, func(secret ClientSecret) bool {
+		return !secret.ExpiresAt.IsZero() && !now.Before(secret.ExpiresAt)
+	})
 	return client.fositeClient(), nil
 }
+
+const secretsOfClient = ` LEFT JOIN client_secrets s ON s.client_id = c.id AND s.deleted_at IS NULL`
+
+var selectClientState = `SELECT ` + qualified("c", clientStateColumns) + `, ` + qualified("s", workingSecretColumns) + `
+	FROM clients c` + secretsOfClient + ` WHERE c.id = CAST(? AS TEXT)`
+
+var selectClientAndSecrets = `SELECT ` + qualified("c", clientColumns) + `, ` + qualified("s", secretColumns) + `
+	FROM clients c` + secretsOfClient + ` WHERE c.id = CAST(? AS TEXT)`
 
 // FindClient reads a registered client whatever its status, with all its secrets that were not deleted, newest
 // first. It answers [fosite.ErrNotFound] for one that was never registered or has been deleted.
 func (s *Store) FindClient(ctx context.Context, id string) (*Client, error) {
-	client, err := s.findClient(ctx, id)
-	if err == nil && client.Status == StatusDeleted {
+	if !isText(id) {
 		return nil, fosite.ErrNotFound
 	}
-	return client, err
+	var row clientRow
+	var secret secretRow
+	secrets, err := s.readClient(ctx, &secret, append(row.targets(), secret.targets()...), selectClientAndSecrets, id)
+	if err != nil {
+		return nil, err
+	}
+	client, err := row.client()
+	if err != nil {
+		return nil, err
+	}
+	if client.Status == StatusDeleted {
+		return nil, fosite.ErrNotFound
+	}
+	client.Secrets = secrets
+	return client, nil
 }
 
-func (s *Store) findClient(ctx context.Context, id string) (*Client, error) {
-	if !isText(id) {
-		return nil, fosite.ErrNotFound // asked for by anybody; to PostgreSQL it is an error, which must not look like an outage
-	}
-	rows, err := s.read(ctx).QueryContext(ctx, selectClient, id)
+// readClient runs a query whose rows are one client, each with another secret, and returns the secrets, newest first.
+// targets lead to the client, secret and whatever else the query selects.
+func (s *Store) readClient(ctx context.Context, secret *secretRow, targets []any, query string, args ...any) ([]ClientSecret, error) {
+	rows, err := s.read(ctx).QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("storage: read a client: %w", err)
 	}
 	defer rows.Close()
-	row := clientWithSecretRows.Get().(*clientWithSecretRow)
-	defer clientWithSecretRows.Put(row)
-	var client *Client
+	var secrets []ClientSecret
+	found := false
 	for rows.Next() {
-		if err := rows.Scan(row.targets...); err != nil {
+		if err := rows.Scan(targets...); err != nil {
 			return nil, fmt.Errorf("storage: read a client: %w", err)
 		}
-		if client == nil {
-			if client, err = row.client.client(); err != nil {
-				return nil, err
-			}
-		}
-		if row.secret.id.Valid {
-			client.Secrets = append(client.Secrets, row.secret.secret())
+		found = true
+		if secret.id.Valid {
+			secrets = append(secrets, secret.secret())
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("storage: read a client: %w", err)
 	}
-	if client == nil {
+	if !found {
 		return nil, fosite.ErrNotFound
 	}
 	// Sorted here because a client has one or two: cheaper than a sorter in the database for every request.
-	slices.SortFunc(client.Secrets, func(a, b ClientSecret) int {
+	slices.SortFunc(secrets, func(a, b ClientSecret) int {
 		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), strings.Compare(a.ID, b.ID))
 	})
-	return client, nil
+	return secrets, nil
 }
+
+const (
+	secretColumns        = workingSecretColumns + `, hint, last_used_at`
+	workingSecretColumns = `id, hash, epoch, created_at, expires_at, ends_others`
+)
 
 // secretRow is a row of client_secrets, as seen through an outer join.
 type secretRow struct {
-	id, hash, hint                          sql.NullString
-	epoch, createdAt, expiresAt, lastUsedAt sql.NullInt64
-	endsOthers                              sql.NullInt64
+	id, hash                                sql.NullString
+	epoch, createdAt, expiresAt, endsOthers sql.NullInt64
+	hint                                    sql.NullString
+	lastUsedAt                              sql.NullInt64
 }
 
-func (r *secretRow) targets() []any {
-	return []any{&r.id, &r.hash, &r.hint, &r.epoch, &r.createdAt, &r.expiresAt, &r.lastUsedAt, &r.endsOthers}
+func (r *secretRow) targets() []any { return append(r.workingTargets(), &r.hint, &r.lastUsedAt) }
+
+func (r *secretRow) workingTargets() []any {
+	return []any{&r.id, &r.hash, &r.epoch, &r.createdAt, &r.expiresAt, &r.endsOthers}
 }
 
 func (r *secretRow) secret() ClientSecret {

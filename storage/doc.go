@@ -17,6 +17,8 @@
 //   - Single use (codes, refresh rotation, assertions) is one conditional statement and its row count.
 //   - A revocation is in force at the next read on every replica. Revoking all of a client's tokens is one
 //     small statement however many there are.
+//   - So is a change of a client. Registrations are remembered under their version, which each read asks for: SQL of your
+//     own that changes the table of clients must raise it.
 //   - Signatures are stored as their SHA-256, never as they are.
 //   - [fosite.ErrNotFound] means that the row is not there. Any other failure is an error of its own and must
 //     not be told to a caller as "inactive" or "revoked".

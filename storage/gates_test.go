@@ -51,6 +51,7 @@ func wantAlive(t *testing.T, s *Store, name string, want bool) {
 	t.Helper()
 	ctx := context.Background()
 	_, accessErr := s.GetAccessTokenSession(ctx, name, nil)
+	_, aheadErr := s.introspected(t, "caller", name)
 	_, refreshErr := s.GetRefreshTokenSession(ctx, name, nil)
 	_, codeErr := s.GetAuthorizeCodeSession(ctx, name, nil)
 	for _, kind := range []struct {
@@ -58,6 +59,7 @@ func wantAlive(t *testing.T, s *Store, name string, want bool) {
 		got, dead error
 	}{
 		{"access token", accessErr, fosite.ErrNotFound},
+		{"access token, read ahead", aheadErr, fosite.ErrNotFound},
 		{"refresh token", refreshErr, fosite.ErrInactiveToken},
 		{"code", codeErr, fosite.ErrInvalidatedAuthorizeCode},
 	} {

@@ -41,7 +41,7 @@ func (s *Store) ListClients(ctx context.Context, filter ClientFilter) (clients [
 		pattern := "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(filter.Query) + "%"
 		args = append(args, pattern, pattern, pattern)
 	}
-	query := `SELECT ` + clientColumns + ` FROM clients c WHERE ` + strings.Join(where, " AND ") + ` ORDER BY c.created_at, c.id LIMIT ?`
+	query := `SELECT ` + qualified("c", clientColumns) + ` FROM clients c WHERE ` + strings.Join(where, " AND ") + ` ORDER BY c.created_at, c.id LIMIT ?`
 	rows, err := s.read(ctx).QueryContext(ctx, query, append(args, filter.Limit+1)...)
 	if err != nil {
 		return nil, false, fmt.Errorf("storage: list clients: %w", err)

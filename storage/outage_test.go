@@ -28,6 +28,8 @@ func everyCall(ctx context.Context, s *Store, prefix string) map[string]error {
 	call := func(name string, err error) { errs[name] = err }
 	_, err := s.GetClient(ctx, "machine")
 	call("GetClient", err)
+	_, err = s.GetClient(ReadAhead(ctx, prefix+"access"), "machine")
+	call("GetClient, and a token ahead", err)
 	call("ClientAssertionJWTValid", s.ClientAssertionJWTValid(ctx, prefix+"jti"))
 	call("SetClientAssertionJWT", s.SetClientAssertionJWT(ctx, prefix+"jti", time.Now().Add(time.Hour)))
 	_, err = s.IsJWTUsed(ctx, prefix+"jti2")

@@ -46,13 +46,13 @@ func (r *record) targets() []any {
 		&r.requestedAudience, &r.form, &r.sessionType, &r.session, &r.issuedAt, &r.expiresAt}
 }
 
-// prefixed qualifies the record's columns with a table alias.
-func prefixed(alias string) string {
-	columns := strings.Split(recordColumns, ",")
-	for i, column := range columns {
-		columns[i] = alias + "." + strings.TrimSpace(column)
+// qualified puts a table's alias before each of columns.
+func qualified(alias, columns string) string {
+	names := strings.Split(columns, ",")
+	for i, name := range names {
+		names[i] = alias + "." + strings.TrimSpace(name)
 	}
-	return strings.Join(columns, ", ")
+	return strings.Join(names, ", ")
 }
 
 // newRecord takes apart a request. kind is the token whose expiry counts.

@@ -44,7 +44,7 @@ func (s *Store) CreateRefreshTokenSession(ctx context.Context, signature, access
 	})
 }
 
-var refreshTokenQuery = `SELECT t.rotated_at, t.revoked_at, x.epoch, g.revoked_at, ` + prefixed("t") + `, ` + clientColumns + `
+var refreshTokenQuery = `SELECT t.rotated_at, t.revoked_at, x.epoch, g.revoked_at, ` + qualified("t", recordColumns) + `, ` + qualified("c", clientStateColumns) + `
 	FROM refresh_tokens t
 	LEFT JOIN clients c ON c.id = t.client_id
 	LEFT JOIN client_secrets x ON x.id = t.secret_id
@@ -59,18 +59,18 @@ func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, se
 	}
 	hash := signatureHash(signature)
 	var g gates
-	var row clientRow
+	var state clientState
 	var r record
 	var rotatedAt sql.NullInt64
 	targets := append([]any{&rotatedAt, &g.revokedAt, &g.secretEpoch, &g.grantRevokedAt}, r.targets()...)
-	err := s.read(ctx).QueryRowContext(ctx, refreshTokenQuery, hash).Scan(append(targets, row.targets()...)...)
+	err := s.read(ctx).QueryRowContext(ctx, refreshTokenQuery, hash).Scan(append(targets, state.targets()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fosite.ErrNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("storage: read a refresh token: %w", err)
 	}
-	client, open, err := s.gatesOpen(ctx, &g, &r, &row)
+	client, open, err := s.gatesOpen(ctx, &g, &r, &state)
 	if err != nil {
 		return nil, err
 	}

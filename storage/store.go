@@ -38,6 +38,8 @@ type Store struct {
 	now      func() time.Time
 	grace    time.Duration
 	usage    usage
+
+	registrations registrations
 }
 
 // An Option changes how [New] builds a store.

@@ -1,0 +1,84 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ReadAhead announces that the access token with this signature will be asked for as soon as the caller has been
+// authenticated: [Store.GetClient] then reads both in one round trip, which on PostgreSQL is a third of the cost of an
+// introspection (RFC 7662). Use the context for this one request, and for nothing that revokes.
+//
+// A signature of "", which is that of what is no token, announces nothing.
+func ReadAhead(ctx context.Context, signature string) context.Context {
+	if signature == "" {
+		return ctx
+	}
+	return context.WithValue(ctx, readAheadKey{}, &readAhead{hash: signatureHash(signature)})
+}
+
+type readAheadKey struct{}
+
+// readAhead is a token that is asked for next, and what was found of it.
+type readAhead struct {
+	hash []byte
+	kept atomic.Pointer[tokenAhead]
+}
+
+type tokenAhead struct {
+	accessToken
+	at time.Time
+}
+
+// readAheadLife is how long what was read ahead is used. An authentication that takes longer (a slow hash, a key that is
+// fetched) is followed by a look at the token as it is then.
+const readAheadLife = 50 * time.Millisecond
+
+// readAheadOf is what ctx announces, or nil. In a transaction it is nil: what that has written is read from the database.
+func readAheadOf(ctx context.Context) *readAhead {
+	ahead, _ := ctx.Value(readAheadKey{}).(*readAhead)
+	if ahead == nil || transactionFrom(ctx) != nil {
+		return nil
+	}
+	return ahead
+}
+
+func (a *readAhead) keep(token accessToken, at time.Time) { a.kept.Store(&tokenAhead{token, at}) }
+
+// take returns what was read ahead, once, or nil.
+func (a *readAhead) take(hash []byte) *accessToken {
+	if a == nil || !bytes.Equal(a.hash, hash) {
+		return nil
+	}
+	kept := a.kept.Swap(nil)
+	if kept == nil || time.Since(kept.at) > readAheadLife {
+		return nil
+	}
+	return &kept.accessToken
+}
+
+var selectClientAndToken = `SELECT ` + qualified("c", clientStateColumns) + `, ` + qualified("s", workingSecretColumns) + `, ` + accessTokenColumns + `
+	FROM clients c` + secretsOfClient + `
+	LEFT JOIN access_tokens t ON t.signature = CAST(? AS BLOB)` + accessTokenJoins + `
+	WHERE c.id = CAST(? AS TEXT)`
+
+// hotRow is what an authentication and an introspection read, together or one after the other. Rows are used again,
+// because every request reads one; scanning overwrites all of what it is asked for.
+type hotRow struct {
+	client clientState
+	secret secretRow
+	token  accessToken
+
+	clientTargets, tokenTargets, targets []any
+}
+
+var hotRows = sync.Pool{New: func() any {
+	row := new(hotRow)
+	row.clientTargets = append(row.client.targets(), row.secret.workingTargets()...)
+	row.tokenTargets = row.token.targets()
+	row.targets = append(append([]any{}, row.clientTargets...), row.tokenTargets...)
+	return row
+}}

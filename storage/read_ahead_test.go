@@ -1,0 +1,106 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+// introspected reads a token as an introspection by the client called caller does, which is registered if need be. (Where
+// clients come from elsewhere there is no such caller, and nothing is read ahead.)
+func (s *Store) introspected(t *testing.T, caller, signature string) (fosite.Requester, error) {
+	t.Helper()
+	if err := s.CreateClient(context.Background(), &Client{ID: caller}); err != nil && !errors.Is(err, ErrExists) {
+		t.Fatal(err)
+	}
+	ctx := ReadAhead(context.Background(), signature)
+	if _, err := s.GetClient(ctx, caller); err != nil && s.clients == nil {
+		t.Fatal(err)
+	}
+	return s.GetAccessTokenSession(ctx, signature, nil)
+}
+
+func TestATokenIsReadTogetherWithTheCaller(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		addSecret(t, s, "second", time.Time{}, false) // a row of its own in the answer
+		s.issue(t, "token", s.authenticated(t, "person")) // whose registration is remembered from now on
+		ctx := ReadAhead(soon(t), "token")
+		caller, err := s.GetClient(ctx, "machine")
+		if err != nil || caller.GetID() != "machine" || len(own(caller).Secrets) != 2 {
+			t.Fatalf("the caller is %+v, %v; want machine with its two secrets", caller, err)
+		}
+		if err := s.db.pool.Close(); err != nil {
+			t.Fatal(err)
+		}
+		token, err := s.GetAccessTokenSession(ctx, "token", nil)
+		if err != nil {
+			t.Fatal("the token is not there without another look at the database:", err)
+		}
+		if id, subject := token.GetClient().GetID(), token.GetSession().GetSubject(); id != "person" || subject != "subject of person" {
+			t.Errorf("the token is of %q for %q", id, subject)
+		}
+		if _, err := s.GetAccessTokenSession(ctx, "token", nil); err == nil || errors.Is(err, fosite.ErrNotFound) {
+			t.Errorf("asked again: %v; want a new look at the database, which is closed", err)
+		}
+	})
+}
+
+func TestWhatWasReadAheadIsForThatTokenAlone(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		s.issue(t, "alive", s.authenticated(t, "person"))
+		ctx := ReadAhead(soon(t), "alive")
+		if _, err := s.GetClient(ctx, "machine"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.GetAccessTokenSession(ctx, "other", nil); !errors.Is(err, fosite.ErrNotFound) {
+			t.Errorf("another token: %v; want ErrNotFound", err)
+		}
+		if _, err := s.introspected(t, "machine", "never issued"); !errors.Is(err, fosite.ErrNotFound) {
+			t.Errorf("a token that was never issued: %v; want ErrNotFound", err)
+		}
+		if ctx := context.Background(); ReadAhead(ctx, "") != ctx {
+			t.Error("what is no token is announced")
+		}
+	})
+}
+
+// An authentication may take long, or be part of something that writes.
+func TestWhatWasReadAheadDoesNotOutliveARevocation(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		for name, after := range map[string]func(ctx context.Context, s *Store) context.Context{
+			"a slow authentication": func(ctx context.Context, s *Store) context.Context {
+				readAheadOf(ctx).kept.Load().at = time.Now().Add(-readAheadLife - time.Nanosecond)
+				return ctx
+			},
+			"a transaction": func(ctx context.Context, s *Store) context.Context {
+				ctx, err := s.BeginTX(ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = s.Rollback(ctx) })
+				return ctx
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				s := e.storeWithClients(t)
+				request := s.authenticated(t, "person")
+				s.issue(t, "token", request)
+				ctx := ReadAhead(soon(t), "token")
+				if _, err := s.GetClient(ctx, "machine"); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.RevokeGrant(soon(t), request.ID); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := s.GetAccessTokenSession(after(ctx, s), "token", nil); !errors.Is(err, fosite.ErrNotFound) {
+					t.Errorf("a token that was revoked in the meantime: %v; want ErrNotFound", err)
+				}
+			})
+		}
+	})
+}

@@ -1,0 +1,182 @@
+package storage
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v3"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/ory/fosite"
+)
+
+// remembered checks that GetClient answers what the database holds.
+func remembered(t *testing.T, s *Store, id string) {
+	t.Helper()
+	want, err := s.FindClient(soon(t), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.GetClient(soon(t), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, own(got), cmpopts.IgnoreUnexported(Client{}), cmpopts.IgnoreFields(ClientSecret{}, "Hint", "LastUsedAt"), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("GetClient differs from what is stored (-stored +answered):\n%s", diff)
+	}
+}
+
+// Each change of a registration, field by field, is in force at the next look at the client.
+func TestAChangedRegistrationIsInForceAtOnce(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		remembered(t, s, "machine")
+		for i, change := range []func(c *Client){
+			func(c *Client) { c.Name = "another name" },
+			func(c *Client) { c.Owner = "somebody" },
+			func(c *Client) { c.Scope = []string{"mcp:search", "mcp:read"} },
+			func(c *Client) { c.Audience = []string{"https://docs.example/mcp"} },
+			func(c *Client) { c.Introspects = []string{"https://docs.example/mcp"} },
+			func(c *Client) { c.GrantTypes = []string{"authorization_code"} },
+			func(c *Client) { c.ResponseTypes = []string{"code"} },
+			func(c *Client) { c.RedirectURIs = []string{"https://app.example/callback"} },
+			func(c *Client) { c.TokenEndpointAuthMethod = "private_key_jwt" },
+			func(c *Client) { c.TokenEndpointAuthSigningAlg = "ES256" },
+			func(c *Client) { c.JWKS = &jose.JSONWebKeySet{} },
+			func(c *Client) { c.JWKSURI = "https://app.example/keys" },
+			func(c *Client) { c.AccessTokenLifespan = time.Minute },
+			func(c *Client) { c.Metadata = json.RawMessage(`{"team":"docs"}`) },
+			func(c *Client) { c.ExpiresAt = s.now().Add(time.Hour).UTC().Truncate(time.Millisecond) },
+		} {
+			client, err := s.FindClient(soon(t), "machine")
+			if err != nil {
+				t.Fatal(err)
+			}
+			change(client)
+			if err := s.UpdateClient(soon(t), client); err != nil {
+				t.Fatal(i, err)
+			}
+			remembered(t, s, "machine")
+			remembered(t, s, "machine") // now from memory
+		}
+		for range 2 {
+			if _, err := s.SetClientStatus(soon(t), "machine", StatusDisabled, 0); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.GetClient(soon(t), "machine"); err != fosite.ErrNotFound {
+				t.Errorf("a disabled client: %v; want ErrNotFound", err)
+			}
+			if _, err := s.SetClientStatus(soon(t), "machine", StatusActive, 0); err != nil {
+				t.Fatal(err)
+			}
+			remembered(t, s, "machine")
+		}
+	})
+}
+
+// Whether a client may act is never remembered, however it was changed.
+func TestWhetherAClientMayActIsReadEachTime(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		for column, value := range map[string]any{"status": "disabled", "expires_at": 1, "epoch": 7, "revoked_before": int64(1) << 52} {
+			t.Run(column, func(t *testing.T) {
+				s := e.storeWithClients(t)
+				s.issue(t, "token", s.authenticated(t, "machine"))
+				wantAlive(t, s, "token", true)
+				// By hand: not even the version says that something has changed.
+				if _, err := s.db.ExecContext(soon(t), "UPDATE clients SET "+column+" = ? WHERE id = 'machine'", value); err != nil {
+					t.Fatal(err)
+				}
+				wantAlive(t, s, "token", false)
+			})
+		}
+	})
+}
+
+// What one caller does to its client is its own affair.
+func TestClientsShareNothing(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		for range 2 {
+			client, err := s.GetClient(soon(t), "machine")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if scope := client.GetScopes(); len(scope) != 1 || scope[0] != "mcp:search" {
+				t.Errorf("scope %q; want mcp:search", scope)
+			}
+			client.GetScopes()[0] = "everything"
+		}
+	})
+}
+
+func TestRegistrationsAreBounded(t *testing.T) {
+	var r registrations
+	for i := range registrationsLimit + 10 {
+		row := new(clientRow)
+		row.id = nullString(strconv.Itoa(i))
+		r.put(row)
+		if r.get(&row.clientState) != row {
+			t.Fatalf("client %d was not remembered", i)
+		}
+	}
+	if n := len(r.rows); n != registrationsLimit {
+		t.Errorf("%d clients are remembered; want %d", n, registrationsLimit)
+	}
+	large := new(clientRow)
+	large.id, large.metadata = nullString("large"), nullString(strings.Repeat("x", registrationLimit+1))
+	if r.put(large); r.get(&large.clientState) != nil {
+		t.Error("a registration of any size is remembered")
+	}
+}
+
+// Many read while one changes: whoever starts to read after a change was acknowledged sees it.
+func TestReadersNeverFallBehindAnAcknowledgedChange(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		ctx := soon(t)
+		var acknowledged sync.Map // "name" → int
+		acknowledged.Store("name", 0)
+		done := make(chan struct{})
+		var readers sync.WaitGroup
+		for range 8 {
+			readers.Go(func() {
+				for {
+					select {
+					case <-done:
+						return
+					default:
+					}
+					least, _ := acknowledged.Load("name")
+					client, err := s.GetClient(ctx, "machine")
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if seen, _ := strconv.Atoi(own(client).Name); seen < least.(int) {
+						t.Errorf("saw change %d after change %d was acknowledged", seen, least)
+						return
+					}
+				}
+			})
+		}
+		for i := 1; i <= 100; i++ {
+			client, err := s.FindClient(ctx, "machine")
+			if err == nil {
+				client.Name = fmt.Sprint(i)
+				err = s.UpdateClient(ctx, client)
+			}
+			if err != nil {
+				t.Error(err)
+				break
+			}
+			acknowledged.Store("name", i)
+		}
+		close(done)
+		readers.Wait()
+	})
+}
