@@ -26,7 +26,7 @@ func (s *Store) introspected(t *testing.T, caller, signature string) (fosite.Req
 func TestATokenIsReadTogetherWithTheCaller(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.storeWithClients(t)
-		addSecret(t, s, "second", time.Time{}, false) // a row of its own in the answer
+		addSecret(t, s, "second", time.Time{}, false)     // a row of its own in the answer
 		s.issue(t, "token", s.authenticated(t, "person")) // whose registration is remembered from now on
 		ctx := ReadAhead(soon(t), "token")
 		caller, err := s.GetClient(ctx, "machine")

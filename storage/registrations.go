@@ -82,6 +82,8 @@ func (s *Store) client(ctx context.Context, state *clientState) (*Client, error)
 	if err != nil {
 		return nil, fmt.Errorf("storage: read a client: %w", err)
 	}
-	s.registrations.put(row)
+	if transactionFrom(ctx) == nil { // what a transaction reads may be its own, and never come true
+		s.registrations.put(row)
+	}
 	return row.client()
 }

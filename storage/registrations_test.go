@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -76,6 +77,36 @@ func TestAChangedRegistrationIsInForceAtOnce(t *testing.T) {
 			}
 			remembered(t, s, "machine")
 		}
+	})
+}
+
+// A change that is rolled back leaves no trace, even where the next one comes in the same millisecond.
+func TestARegistrationThatWasRolledBackIsForgotten(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t, WithClock(newTestClock().now))
+		rename := func(ctx context.Context, name string) {
+			client, err := s.FindClient(ctx, "machine")
+			if err == nil {
+				client.Name = name
+				err = s.UpdateClient(ctx, client)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen, err := s.GetClient(ctx, "machine")
+			if err != nil || own(seen).Name != name {
+				t.Errorf("the client is %+v, %v; want the name %q", seen, err, name)
+			}
+		}
+		ctx, err := s.BeginTX(soon(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rename(ctx, "never")
+		if err := s.Rollback(ctx); err != nil {
+			t.Fatal(err)
+		}
+		rename(soon(t), "now")
 	})
 }
 
