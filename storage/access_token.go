@@ -117,7 +117,7 @@ func (s *Store) GetAccessTokenSession(ctx context.Context, signature string, ses
 		return nil, fosite.ErrNotFound
 	}
 	hash := signatureHash(signature)
-	token := readAheadOf(ctx).take(hash)
+	token := readAheadOf(ctx).take(s, hash)
 	if token == nil {
 		row := hotRows.Get().(*hotRow)
 		defer hotRows.Put(row)
@@ -194,5 +194,5 @@ func (s *Store) gatesOpen(ctx context.Context, g *gates, r *record, state *clien
 	if err != nil {
 		return nil, false, err
 	}
-	return client.fositeClient(), open && client.live(s.now()), nil
+	return client.fositeClient(), open && state.live(s.now()), nil
 }

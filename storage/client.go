@@ -119,11 +119,6 @@ func (c *Client) GetEffectiveLifespan(_ fosite.GrantType, kind fosite.TokenType,
 	return fallback
 }
 
-// live tells whether the client may act and its tokens count at the time now.
-func (c *Client) live(now time.Time) bool {
-	return c.Status == StatusActive && (c.ExpiresAt.IsZero() || now.Before(c.ExpiresAt))
-}
-
 // keyClient is a client that authenticates with a key (RFC 7523 §2.2). Only these are OpenID Connect clients in
 // fosite's sense: fosite pins such a client to one method, and a client with a secret must be free to send it
 // either way.

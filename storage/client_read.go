@@ -14,23 +14,25 @@ import (
 	"github.com/ory/fosite"
 )
 
-const clientColumns = clientStateColumns + `, name, owner, scope, audience, introspects, grant_types, response_types,
-	redirect_uris, token_endpoint_auth_method, token_endpoint_auth_signing_alg, jwks, jwks_uri, access_token_lifespan,
-	metadata, created_at, last_used_at`
+const clientColumns = clientStateColumns + `, ` + registrationColumns + `, last_used_at`
 
 // clientRow is a row of clients.
 type clientRow struct {
 	clientState
-	name, owner, scope, audience, introspects           sql.NullString
-	grantTypes, responseTypes, redirectURIs             sql.NullString
-	authMethod, authSigningAlg, jwks, jwksURI, metadata sql.NullString
-	lifespan, createdAt, lastUsedAt                     sql.NullInt64
+	registration
+	lastUsedAt sql.NullInt64
 }
 
 func (r *clientRow) targets() []any {
-	return append(r.clientState.targets(), &r.name, &r.owner, &r.scope, &r.audience, &r.introspects, &r.grantTypes,
-		&r.responseTypes, &r.redirectURIs, &r.authMethod, &r.authSigningAlg, &r.jwks, &r.jwksURI, &r.lifespan,
-		&r.metadata, &r.createdAt, &r.lastUsedAt)
+	return slices.Concat(r.clientState.targets(), r.registration.targets(), []any{&r.lastUsedAt})
+}
+
+func (r *clientRow) client() (*Client, error) {
+	client, err := newClient(&r.clientState, &r.registration)
+	if err == nil {
+		client.LastUsedAt = fromNullMillis(r.lastUsedAt)
+	}
+	return client, err
 }
 
 const clientStateColumns = `id, status, epoch, revoked_before, version, updated_at, expires_at`
@@ -46,28 +48,47 @@ func (s *clientState) targets() []any {
 	return []any{&s.id, &s.status, &s.epoch, &s.revokedBefore, &s.version, &s.updatedAt, &s.expiresAt}
 }
 
-// client takes a row apart. Nothing in a Client is shared with the row or with another Client.
-func (r *clientRow) client() (*Client, error) {
+// live tells whether the client may act and its tokens count at the time now.
+func (s *clientState) live(now time.Time) bool {
+	return Status(s.status.String) == StatusActive && (!s.expiresAt.Valid || now.Before(fromMillis(s.expiresAt.Int64)))
+}
+
+const registrationColumns = `name, owner, scope, audience, introspects, grant_types, response_types, redirect_uris,
+	token_endpoint_auth_method, token_endpoint_auth_signing_alg, jwks, jwks_uri, access_token_lifespan, metadata, created_at`
+
+// registration is what a client was registered with. It changes together with the version in clientState, and only then.
+type registration struct {
+	name, owner, scope, audience, introspects           string
+	grantTypes, responseTypes, redirectURIs             string
+	authMethod, authSigningAlg, jwks, jwksURI, metadata string
+	lifespan, createdAt                                 int64
+}
+
+func (r *registration) targets() []any {
+	return []any{&r.name, &r.owner, &r.scope, &r.audience, &r.introspects, &r.grantTypes, &r.responseTypes, &r.redirectURIs,
+		&r.authMethod, &r.authSigningAlg, &r.jwks, &r.jwksURI, &r.lifespan, &r.metadata, &r.createdAt}
+}
+
+// newClient puts a client together. It shares nothing with another one.
+func newClient(s *clientState, r *registration) (*Client, error) {
 	c := &Client{
-		ID: r.id.String, Name: r.name.String, Owner: r.owner.String, Status: Status(r.status.String),
-		Scope: unpackList(r.scope.String), Audience: unpackList(r.audience.String),
-		Introspects: unpackList(r.introspects.String), GrantTypes: unpackList(r.grantTypes.String),
-		ResponseTypes: unpackList(r.responseTypes.String), RedirectURIs: unpackList(r.redirectURIs.String),
-		TokenEndpointAuthMethod: r.authMethod.String, TokenEndpointAuthSigningAlg: r.authSigningAlg.String,
-		JWKSURI: r.jwksURI.String, AccessTokenLifespan: time.Duration(r.lifespan.Int64) * time.Second,
-		Epoch: r.epoch.Int64, Version: r.version.Int64,
-		CreatedAt: fromNullMillis(r.createdAt), UpdatedAt: fromNullMillis(r.updatedAt),
-		ExpiresAt: fromNullMillis(r.expiresAt), LastUsedAt: fromNullMillis(r.lastUsedAt),
+		ID: s.id.String, Status: Status(s.status.String), Epoch: s.epoch.Int64, Version: s.version.Int64,
+		UpdatedAt: fromNullMillis(s.updatedAt), ExpiresAt: fromNullMillis(s.expiresAt),
+		Name: r.name, Owner: r.owner, Scope: unpackList(r.scope), Audience: unpackList(r.audience),
+		Introspects: unpackList(r.introspects), GrantTypes: unpackList(r.grantTypes),
+		ResponseTypes: unpackList(r.responseTypes), RedirectURIs: unpackList(r.redirectURIs),
+		TokenEndpointAuthMethod: r.authMethod, TokenEndpointAuthSigningAlg: r.authSigningAlg, JWKSURI: r.jwksURI,
+		AccessTokenLifespan: time.Duration(r.lifespan) * time.Second, CreatedAt: fromMillis(r.createdAt),
 	}
-	if r.revokedBefore.Int64 > 0 {
-		c.RevokedBefore = fromMillis(r.revokedBefore.Int64)
+	if s.revokedBefore.Int64 > 0 {
+		c.RevokedBefore = fromMillis(s.revokedBefore.Int64)
 	}
-	if r.metadata.String != "" {
-		c.Metadata = json.RawMessage(r.metadata.String)
+	if r.metadata != "" {
+		c.Metadata = json.RawMessage(r.metadata)
 	}
-	if r.jwks.String != "" {
+	if r.jwks != "" {
 		c.JWKS = new(jose.JSONWebKeySet)
-		if err := json.Unmarshal([]byte(r.jwks.String), c.JWKS); err != nil {
+		if err := json.Unmarshal([]byte(r.jwks), c.JWKS); err != nil {
 			return nil, fmt.Errorf("storage: decode the jwks of client %s: %v", c.ID, err) // %v: a corrupt row is an outage, not a malformed token
 		}
 	}
@@ -75,7 +96,8 @@ func (r *clientRow) client() (*Client, error) {
 }
 
 // GetClient implements [fosite.ClientManager]. It answers [fosite.ErrNotFound] for a client that does not exist,
-// is disabled, expired or deleted; only secrets that work now are on the client, without their Hint and LastUsedAt.
+// is disabled, expired or deleted; only secrets that work now are on the client. The client and its secrets come without
+// their LastUsedAt, and the secrets without their Hint: see [Store.FindClient].
 func (s *Store) GetClient(ctx context.Context, id string) (fosite.Client, error) {
 	if s.clients != nil {
 		return s.clients.GetClient(ctx, id)
@@ -85,25 +107,32 @@ func (s *Store) GetClient(ctx context.Context, id string) (fosite.Client, error)
 	}
 	row := hotRows.Get().(*hotRow)
 	defer hotRows.Put(row)
-	query, args, targets := selectClientState, []any{id}, row.clientTargets
 	ahead, start := readAheadOf(ctx), time.Now()
+	// One statement for a client that does not exist and for one that is asked for the first time: they take the same time.
+	query := clientQuery{token: ahead != nil, registration: !s.registrations.known(id)}
+	args := []any{id}
 	if ahead != nil {
-		query, args, targets = selectClientAndToken, []any{ahead.hash, id}, row.targets
+		args = []any{ahead.hash, id}
 	}
-	secrets, err := s.readClient(ctx, &row.secret, targets, query, args...)
+	secrets, err := s.readClient(ctx, &row.secret, row.targetsOf(query), selectClient[query], args...)
 	if err != nil {
 		return nil, err
 	}
 	if ahead != nil {
-		ahead.keep(row.token, start)
-	}
-	client, err := s.client(ctx, &row.client)
-	if err != nil {
-		return nil, err
+		ahead.keep(s, row.token, start)
 	}
 	now := s.now()
-	if !client.live(now) {
+	if !row.client.live(now) {
 		return nil, fosite.ErrNotFound
+	}
+	var client *Client
+	if query.registration {
+		client, err = s.remember(ctx, &row.client, row.client, row.registration)
+	} else {
+		client, err = s.client(ctx, &row.client)
+	}
+	if err != nil {
+		return nil, err
 	}
 	client.Secrets = slices.DeleteFunc(secrets, func(secret ClientSecret) bool {
 		return !secret.ExpiresAt.IsZero() && !now.Before(secret.ExpiresAt)
@@ -112,9 +141,6 @@ func (s *Store) GetClient(ctx context.Context, id string) (fosite.Client, error)
 }
 
 const secretsOfClient = ` LEFT JOIN client_secrets s ON s.client_id = c.id AND s.deleted_at IS NULL`
-
-var selectClientState = `SELECT ` + qualified("c", clientStateColumns) + `, ` + qualified("s", workingSecretColumns) + `
-	FROM clients c` + secretsOfClient + ` WHERE c.id = CAST(? AS TEXT)`
 
 var selectClientAndSecrets = `SELECT ` + qualified("c", clientColumns) + `, ` + qualified("s", secretColumns) + `
 	FROM clients c` + secretsOfClient + ` WHERE c.id = CAST(? AS TEXT)`

@@ -105,7 +105,7 @@ func (c *Client) encodedJWKS() (string, error) {
 // erased, and its id is never given out again. It answers [fosite.ErrNotFound] for one that does not exist.
 func (s *Store) DeleteClient(ctx context.Context, id string) error {
 	now := millis(s.now())
-	return s.write(ctx, func(ctx context.Context, q queryer) error {
+	err := s.write(ctx, func(ctx context.Context, q queryer) error {
 		n, err := execCount(ctx, q, `UPDATE clients SET status = 'deleted', name = '', owner = '', redirect_uris = '', jwks = '', jwks_uri = '',
 			metadata = '', epoch = epoch + 1, version = version + 1, updated_at = ? WHERE id = ? AND status <> 'deleted'`, now, id)
 		if err != nil {
@@ -120,6 +120,8 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 		}
 		return nil
 	})
+	s.registrations.forget(id)
+	return err
 }
 
 // SetClientStatus makes a client active or disabled and tells whether it was not so before. version, unless zero, is

@@ -30,8 +30,12 @@ type readAhead struct {
 
 type tokenAhead struct {
 	accessToken
-	at time.Time
+	store *Store
+	at    time.Time
 }
+
+// taken stands for a token that has been asked for: nothing is read ahead in that context any more.
+var taken = new(tokenAhead)
 
 // readAheadLife is how long what was read ahead is used. An authentication that takes longer (a slow hash, a key that is
 // fetched) is followed by a look at the token as it is then.
@@ -40,45 +44,77 @@ const readAheadLife = 50 * time.Millisecond
 // readAheadOf is what ctx announces, or nil. In a transaction it is nil: what that has written is read from the database.
 func readAheadOf(ctx context.Context) *readAhead {
 	ahead, _ := ctx.Value(readAheadKey{}).(*readAhead)
-	if ahead == nil || transactionFrom(ctx) != nil {
+	if ahead == nil || ahead.kept.Load() == taken || transactionFrom(ctx) != nil {
 		return nil
 	}
 	return ahead
 }
 
-func (a *readAhead) keep(token accessToken, at time.Time) { a.kept.Store(&tokenAhead{token, at}) }
+func (a *readAhead) keep(store *Store, token accessToken, at time.Time) {
+	a.kept.Store(&tokenAhead{token, store, at})
+}
 
-// take returns what was read ahead, once, or nil.
-func (a *readAhead) take(hash []byte) *accessToken {
+// take returns what store read ahead, once, or nil.
+func (a *readAhead) take(store *Store, hash []byte) *accessToken {
 	if a == nil || !bytes.Equal(a.hash, hash) {
 		return nil
 	}
-	kept := a.kept.Swap(nil)
-	if kept == nil || time.Since(kept.at) > readAheadLife {
+	kept := a.kept.Swap(taken)
+	if kept == nil || kept.store != store || time.Since(kept.at) > readAheadLife {
 		return nil
 	}
 	return &kept.accessToken
 }
 
-var selectClientAndToken = `SELECT ` + qualified("c", clientStateColumns) + `, ` + qualified("s", workingSecretColumns) + `, ` + accessTokenColumns + `
-	FROM clients c` + secretsOfClient + `
-	LEFT JOIN access_tokens t ON t.signature = CAST(? AS BLOB)` + accessTokenJoins + `
-	WHERE c.id = CAST(? AS TEXT)`
-
 // hotRow is what an authentication and an introspection read, together or one after the other. Rows are used again,
 // because every request reads one; scanning overwrites all of what it is asked for.
 type hotRow struct {
-	client clientState
-	secret secretRow
-	token  accessToken
+	client       clientState
+	secret       secretRow
+	token        accessToken
+	registration registration
 
-	clientTargets, tokenTargets, targets []any
+	clientTargets, tokenTargets, registrationTargets []any
+
+	targets []any // those of the last query
 }
 
 var hotRows = sync.Pool{New: func() any {
 	row := new(hotRow)
 	row.clientTargets = append(row.client.targets(), row.secret.workingTargets()...)
 	row.tokenTargets = row.token.targets()
-	row.targets = append(append([]any{}, row.clientTargets...), row.tokenTargets...)
+	row.registrationTargets = row.registration.targets()
 	return row
 }}
+
+// clientQuery says what to read together with the state of a client and its secrets.
+type clientQuery struct{ token, registration bool }
+
+func (row *hotRow) targetsOf(query clientQuery) []any {
+	row.targets = append(row.targets[:0], row.clientTargets...)
+	if query.token {
+		row.targets = append(row.targets, row.tokenTargets...)
+	}
+	if query.registration {
+		row.targets = append(row.targets, row.registrationTargets...)
+	}
+	return row.targets
+}
+
+// selectClient holds the statements; the hash of the token comes before the client's id.
+var selectClient = func() map[clientQuery]string {
+	statements := make(map[clientQuery]string)
+	for _, query := range []clientQuery{{false, false}, {false, true}, {true, false}, {true, true}} {
+		columns := qualified("c", clientStateColumns) + ", " + qualified("s", workingSecretColumns)
+		joins := secretsOfClient
+		if query.token {
+			columns += ", " + accessTokenColumns
+			joins += ` LEFT JOIN access_tokens t ON t.signature = CAST(? AS BLOB)` + accessTokenJoins
+		}
+		if query.registration {
+			columns += ", " + qualified("c", registrationColumns)
+		}
+		statements[query] = `SELECT ` + columns + ` FROM clients c` + joins + ` WHERE c.id = CAST(? AS TEXT)`
+	}
+	return statements
+}()

@@ -49,6 +49,59 @@ func TestATokenIsReadTogetherWithTheCaller(t *testing.T) {
 	})
 }
 
+// Clients may live in one store and tokens in another: what the first knows about tokens is not asked.
+func TestWhatOneStoreReadAheadIsNotUsedByAnother(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		clients := e.storeWithClients(t)
+		tokens := e.store(t, WithClients(clients))
+		request := clients.authenticated(t, "person")
+		for name, revokedIn := range map[string]*Store{"alive": clients, "revoked": tokens} {
+			for _, s := range []*Store{clients, tokens} {
+				if err := s.CreateAccessTokenSession(soon(t), name, request); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := revokedIn.DeleteAccessTokenSession(soon(t), name); err != nil {
+				t.Fatal(err)
+			}
+			ctx := ReadAhead(soon(t), name)
+			if _, err := tokens.GetClient(ctx, "machine"); err != nil {
+				t.Fatal(err)
+			}
+			_, err := tokens.GetAccessTokenSession(ctx, name, nil)
+			if alive := revokedIn == clients; (err == nil) != alive || err != nil && !errors.Is(err, fosite.ErrNotFound) {
+				t.Errorf("the token is %s: %v", name, err)
+			}
+		}
+	})
+}
+
+// A context that serves a second request reads the token of that one from the database.
+func TestAContextReadsAheadOnce(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		request := s.authenticated(t, "person")
+		s.issue(t, "token", request)
+		ctx := ReadAhead(soon(t), "token")
+		authenticate := func() {
+			if _, err := s.GetClient(ctx, "machine"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		authenticate()
+		if _, err := s.GetAccessTokenSession(ctx, "token", nil); err != nil {
+			t.Fatal(err)
+		}
+		authenticate()
+		if err := s.RevokeGrant(soon(t), request.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.GetAccessTokenSession(ctx, "token", nil); !errors.Is(err, fosite.ErrNotFound) {
+			t.Errorf("a token that was revoked in the meantime: %v; want ErrNotFound", err)
+		}
+	})
+}
+
 func TestWhatWasReadAheadIsForThatTokenAlone(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.storeWithClients(t)

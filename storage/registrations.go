@@ -18,7 +18,13 @@ import (
 // The zero value is ready.
 type registrations struct {
 	mu   sync.RWMutex
-	rows map[string]*clientRow // by client id
+	byID map[string]*knownRegistration
+}
+
+// knownRegistration does not change.
+type knownRegistration struct {
+	version, updatedAt sql.NullInt64
+	registration
 }
 
 const (
@@ -26,64 +32,82 @@ const (
 	registrationLimit  = 8 << 10 // bytes of one; a larger one is read each time
 )
 
-// get returns what the client of this state is registered with, or nil.
-func (r *registrations) get(state *clientState) *clientRow {
+// known tells whether some version of the client's registration is remembered.
+func (r *registrations) known(id string) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	row := r.rows[state.id.String]
-	if row == nil || row.version != state.version || row.updatedAt != state.updatedAt {
-		return nil
-	}
-	return row
+	return r.byID[id] != nil
 }
 
-// put remembers row, which must not change any more. When there are too many, any other one has to go.
-func (r *registrations) put(row *clientRow) {
-	if row.size() > registrationLimit {
+// get returns what the client of this state is registered with, or nil.
+func (r *registrations) get(state *clientState) *registration {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	known := r.byID[state.id.String]
+	if known == nil || known.version != state.version || known.updatedAt != state.updatedAt {
+		return nil
+	}
+	return &known.registration
+}
+
+// put remembers what was read together with state. When there are too many, any other one has to go.
+func (r *registrations) put(state clientState, what registration) {
+	id := state.id.String
+	if len(id)+what.size() > registrationLimit {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.rows == nil {
-		r.rows = make(map[string]*clientRow)
+	if r.byID == nil {
+		r.byID = make(map[string]*knownRegistration)
 	}
-	if _, known := r.rows[row.id.String]; !known && len(r.rows) >= registrationsLimit {
-		for id := range r.rows {
-			delete(r.rows, id)
+	if r.byID[id] == nil && len(r.byID) >= registrationsLimit {
+		for other := range r.byID {
+			delete(r.byID, other)
 			break
 		}
 	}
-	r.rows[row.id.String] = row
+	r.byID[id] = &knownRegistration{state.version, state.updatedAt, what}
 }
 
-func (r *clientRow) size() int {
-	size := 0
-	for _, text := range []sql.NullString{r.name, r.owner, r.scope, r.audience, r.introspects, r.grantTypes, r.responseTypes,
-		r.redirectURIs, r.authMethod, r.authSigningAlg, r.jwks, r.jwksURI, r.metadata} {
-		size += len(text.String)
-	}
-	return size
+// forget is for a client whose particulars are erased.
+func (r *registrations) forget(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.byID, id)
 }
 
-var selectRegistration = `SELECT ` + clientColumns + ` FROM clients WHERE id = ?`
+func (r *registration) size() int {
+	return len(r.name) + len(r.owner) + len(r.scope) + len(r.audience) + len(r.introspects) + len(r.grantTypes) +
+		len(r.responseTypes) + len(r.redirectURIs) + len(r.authMethod) + len(r.authSigningAlg) + len(r.jwks) + len(r.jwksURI) +
+		len(r.metadata)
+}
+
+var selectRegistration = `SELECT ` + clientStateColumns + `, ` + registrationColumns + ` FROM clients WHERE id = ?`
 
 // client completes what was read of a client just now.
 func (s *Store) client(ctx context.Context, state *clientState) (*Client, error) {
 	if known := s.registrations.get(state); known != nil {
-		row := *known
-		row.clientState = *state
-		return row.client()
+		return newClient(state, known)
 	}
-	row := new(clientRow)
-	err := s.read(ctx).QueryRowContext(ctx, selectRegistration, state.id.String).Scan(row.targets()...)
+	var later clientState
+	var read registration
+	err := s.read(ctx).QueryRowContext(ctx, selectRegistration, state.id.String).Scan(append(later.targets(), read.targets()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fosite.ErrNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("storage: read a client: %w", err)
 	}
-	if transactionFrom(ctx) == nil { // what a transaction reads may be its own, and never come true
-		s.registrations.put(row)
+	return s.remember(ctx, state, later, read)
+}
+
+// remember completes state with a registration that was read together with with, which may be later. The client keeps the
+// state: were it given the epoch of the later one, a secret that has ended in between would bring tokens of after that.
+func (s *Store) remember(ctx context.Context, state *clientState, with clientState, read registration) (*Client, error) {
+	client, err := newClient(state, &read)
+	if err == nil && transactionFrom(ctx) == nil { // what a transaction reads may be its own, and never come true
+		s.registrations.put(with, read)
 	}
-	return row.client()
+	return client, err
 }

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -27,7 +28,7 @@ func remembered(t *testing.T, s *Store, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, own(got), cmpopts.IgnoreUnexported(Client{}), cmpopts.IgnoreFields(ClientSecret{}, "Hint", "LastUsedAt"), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, own(got), cmpopts.IgnoreUnexported(Client{}), cmpopts.IgnoreFields(Client{}, "LastUsedAt"), cmpopts.IgnoreFields(ClientSecret{}, "Hint", "LastUsedAt"), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("GetClient differs from what is stored (-stored +answered):\n%s", diff)
 	}
 }
@@ -148,21 +149,94 @@ func TestClientsShareNothing(t *testing.T) {
 func TestRegistrationsAreBounded(t *testing.T) {
 	var r registrations
 	for i := range registrationsLimit + 10 {
-		row := new(clientRow)
-		row.id = nullString(strconv.Itoa(i))
-		r.put(row)
-		if r.get(&row.clientState) != row {
+		state := clientState{id: nullString(strconv.Itoa(i))}
+		r.put(state, registration{name: "name of " + state.id.String})
+		if known := r.get(&state); known == nil || known.name != "name of "+state.id.String {
 			t.Fatalf("client %d was not remembered", i)
 		}
 	}
-	if n := len(r.rows); n != registrationsLimit {
+	if n := len(r.byID); n != registrationsLimit {
 		t.Errorf("%d clients are remembered; want %d", n, registrationsLimit)
 	}
-	large := new(clientRow)
-	large.id, large.metadata = nullString("large"), nullString(strings.Repeat("x", registrationLimit+1))
-	if r.put(large); r.get(&large.clientState) != nil {
+	large := clientState{id: nullString("large")}
+	if r.put(large, registration{metadata: strings.Repeat("x", registrationLimit)}); r.get(&large) != nil {
 		t.Error("a registration of any size is remembered")
 	}
+}
+
+// One that is too large to be remembered is read together with the state, and so is that of an unknown client: whoever
+// measures the time learns nothing.
+func TestALargeRegistrationIsReadEachTime(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.store(t)
+		metadata := json.RawMessage(`{"note":"` + strings.Repeat("x", registrationLimit) + `"}`)
+		if err := s.CreateClient(soon(t), &Client{ID: "large", Metadata: metadata}); err != nil {
+			t.Fatal(err)
+		}
+		remembered(t, s, "large")
+		remembered(t, s, "large")
+		if s.registrations.known("large") {
+			t.Error("it is remembered")
+		}
+	})
+}
+
+// A secret is deleted, then everything of the client revoked, and both while a request that has read the secret is about
+// to learn what else there is to know of its client: it must not get hold of the epoch that comes after the revocation.
+func TestAClientKeepsTheStateThatItsSecretsWereReadWith(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		var before clientRow
+		if err := s.db.QueryRowContext(soon(t), `SELECT `+clientColumns+` FROM clients WHERE id = 'machine'`).Scan(before.targets()...); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.DeleteSecret(soon(t), "machine", "secret-of-machine", false); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.RevokeClient(soon(t), "machine"); err != nil {
+			t.Fatal(err)
+		}
+		client, err := s.client(soon(t), &before.clientState)
+		if err != nil || client.Epoch != before.epoch.Int64 {
+			t.Errorf("the client is in epoch %d, %v; want %d, that of its secrets", client.Epoch, err, before.epoch.Int64)
+		}
+		after, err := s.GetClient(soon(t), "machine")
+		if err != nil || own(after).Epoch != before.epoch.Int64+1 || len(own(after).Secrets) != 0 {
+			t.Errorf("afterwards the client is %+v, %v; want the next epoch and no secret", after, err)
+		}
+	})
+}
+
+// Mended by hand, a row that could not be decoded is as good as any.
+func TestWhatCannotBeDecodedIsNotRemembered(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		for _, jwks := range []string{"{", ""} {
+			if _, err := s.db.ExecContext(soon(t), `UPDATE clients SET jwks = ? WHERE id = 'machine'`, jwks); err != nil {
+				t.Fatal(err)
+			}
+			_, err := s.GetClient(soon(t), "machine")
+			if broken := jwks != ""; (err != nil) != broken || errors.Is(err, fosite.ErrNotFound) {
+				t.Errorf("with jwks %q: %v", jwks, err)
+			}
+		}
+	})
+}
+
+func TestADeletedClientIsForgotten(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		remembered(t, s, "machine")
+		if err := s.DeleteClient(soon(t), "machine"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.GetClient(soon(t), "machine"); err != fosite.ErrNotFound {
+			t.Errorf("a deleted client: %v; want ErrNotFound", err)
+		}
+		if s.registrations.known("machine") {
+			t.Error("its particulars are still in memory")
+		}
+	})
 }
 
 // Many read while one changes: whoever starts to read after a change was acknowledged sees it.
