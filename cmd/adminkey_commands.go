@@ -186,7 +186,7 @@ func (a *app) adminKeyRevokeCommand() *cobra.Command {
 		Example: "  fosite-mcp admin-key revoke deploy",
 		RunE: func(c *cobra.Command, args []string) error {
 			consequence := fmt.Sprintf("Admin key %s stops working at once and for good; its name can never be used again", args[0])
-			if err := a.confirm(yes, consequence, args[0]); err != nil {
+			if err := a.confirm(c.Context(), yes, consequence, args[0]); err != nil {
 				return err
 			}
 			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {

@@ -207,7 +207,7 @@ bring it back, disable it instead.`,
 				return errNoClient(err, args[0])
 			}
 			consequence := fmt.Sprintf("Client %s and every token of it end at once and for good; its id can never be used again", args[0])
-			if err := a.confirm(yes, consequence, args[0]); err != nil {
+			if err := a.confirm(c.Context(), yes, consequence, args[0]); err != nil {
 				return err
 			}
 			if _, err := api.call(c.Context(), apiCall{method: http.MethodDelete, path: "/clients/" + id}); err != nil {

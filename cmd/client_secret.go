@@ -176,7 +176,7 @@ issued with it live on, unless --revoke-tokens is given.`,
 			if revoke {
 				consequence += ", and so does every token issued with it"
 			}
-			if err := a.confirm(yes, consequence, args[1]); err != nil {
+			if err := a.confirm(c.Context(), yes, consequence, args[1]); err != nil {
 				return err
 			}
 			call := apiCall{method: http.MethodDelete, path: "/clients/" + id + "/secrets/" + secretID}

@@ -134,7 +134,7 @@ func (a *app) revokeConsents(ctx context.Context, store *storage.Store, filter s
 		}
 	}
 	consequence := fmt.Sprintf("%d consents are forgotten, and every token that came of them stops working at once", len(consents))
-	if err := a.confirm(yes, consequence, "revoke"); err != nil {
+	if err := a.confirm(ctx, yes, consequence, "revoke"); err != nil {
 		return err
 	}
 	n, err := store.WithdrawConsents(ctx, filter)

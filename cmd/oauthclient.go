@@ -32,7 +32,7 @@ type oauthEndpoint struct {
 	http             *http.Client
 }
 
-func (a *app) oauthEndpoint(f *callerFlags, name string) (*oauthEndpoint, error) {
+func (a *app) oauthEndpoint(ctx context.Context, f *callerFlags, name string) (*oauthEndpoint, error) {
 	if f.clientID == "" {
 		return nil, usageError{errors.New("--client-id is missing")}
 	}
@@ -49,7 +49,7 @@ func (a *app) oauthEndpoint(f *callerFlags, name string) (*oauthEndpoint, error)
 	if cfg.PublicURL, err = secureOrigin(cfg.PublicURL); err != nil {
 		return nil, usageError{fmt.Errorf("--public-url: %w", err)}
 	}
-	secret, err := a.secretInput("client secret", "--client-secret-file", f.secretFile, clientSecretVariable)
+	secret, err := a.secretInput(ctx, "client secret", "--client-secret-file", f.secretFile, clientSecretVariable)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -26,7 +27,7 @@ func (a *app) variable(name string) string {
 
 // secretInput reads a secret: from the file ("-" is stdin), else from the variable. what and flag name it in
 // messages. Command lines are visible to other users, so there is no flag with the secret itself.
-func (a *app) secretInput(what, flag, file, variable string) (string, error) {
+func (a *app) secretInput(ctx context.Context, what, flag, file, variable string) (string, error) {
 	if file == "" {
 		if secret := a.variable(variable); variable != "" && secret != "" {
 			return secret, nil
@@ -37,7 +38,7 @@ func (a *app) secretInput(what, flag, file, variable string) (string, error) {
 		}
 		return "", usageError{fmt.Errorf("the %s is missing: use %s", what, sources)}
 	}
-	content, err := a.readInput(what, file)
+	content, err := a.readInput(ctx, what, file)
 	if err != nil {
 		return "", fmt.Errorf("read the %s: %w", what, err)
 	}
@@ -48,25 +49,42 @@ func (a *app) secretInput(what, flag, file, variable string) (string, error) {
 	return secret, nil
 }
 
-func (a *app) readInput(what, file string) ([]byte, error) {
-	source := a.stdin
-	if file != "-" {
-		opened, err := os.Open(file)
-		if err != nil {
-			return nil, err
+func (a *app) readInput(ctx context.Context, what, file string) ([]byte, error) {
+	if file == "-" && a.terminal() {
+		return a.readUnseen(ctx, what)
+	}
+	return interruptible(ctx, func() ([]byte, error) {
+		source := a.stdin
+		if file != "-" {
+			opened, err := os.Open(file)
+			if err != nil {
+				return nil, err
+			}
+			defer opened.Close()
+			source = opened
 		}
-		defer opened.Close()
-		source = opened
-	} else if a.terminal() {
-		fmt.Fprintf(a.stderr, "%s (not shown): ", what)
-		defer fmt.Fprintln(a.stderr)
-		return term.ReadPassword(int(a.stdin.(*os.File).Fd()))
+		content, err := io.ReadAll(io.LimitReader(source, secretInputLimit+1))
+		if err == nil && len(content) > secretInputLimit {
+			err = fmt.Errorf("%s is longer than %d bytes", inputName(file), secretInputLimit)
+		}
+		return content, err
+	})
+}
+
+// readUnseen asks for a line that the terminal does not show. Interrupted, it leaves the terminal as it was.
+func (a *app) readUnseen(ctx context.Context, what string) ([]byte, error) {
+	fmt.Fprintf(a.stderr, "%s (not shown): ", what)
+	defer fmt.Fprintln(a.stderr)
+	fd := int(a.stdin.(*os.File).Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, err
 	}
-	content, err := io.ReadAll(io.LimitReader(source, secretInputLimit+1))
-	if err == nil && len(content) > secretInputLimit {
-		err = fmt.Errorf("%s is longer than %d bytes", inputName(file), secretInputLimit)
+	line, err := interruptible(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
+	if errors.Is(err, errInterrupted) {
+		_ = term.Restore(fd, before)
 	}
-	return content, err
+	return line, err
 }
 
 func inputName(file string) string {

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -58,7 +59,7 @@ func TestConfirmationNeedsTheWordOrYes(t *testing.T) {
 		"\n": false, "": false, "n\n": false, "CI\n": false, "c\nci\n": false,
 	} {
 		var asked bytes.Buffer
-		err := askFor(strings.NewReader(typed), &asked, "Client ci ends", "ci")
+		err := askFor(t.Context(), strings.NewReader(typed), &asked, "Client ci ends", "ci")
 		if (err == nil) != confirmed {
 			t.Errorf("typed %q: %v", typed, err)
 		}
@@ -68,6 +69,20 @@ func TestConfirmationNeedsTheWordOrYes(t *testing.T) {
 		if !strings.HasPrefix(asked.String(), "Client ci ends.\nType ci (or y) to go on: ") {
 			t.Errorf("asked %q", asked.String())
 		}
+	}
+}
+
+// Ctrl-C ends a command that waits for an answer which does not come.
+func TestWaitingForAPersonCanBeInterrupted(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	nobody, _ := io.Pipe()
+	if err := askFor(ctx, nobody, io.Discard, "Client ci ends", "ci"); !errors.Is(err, errInterrupted) {
+		t.Errorf("a confirmation: %v; want %v", err, errInterrupted)
+	}
+	a := &app{stdin: nobody}
+	if _, err := a.secretInput(ctx, "client secret", "--client-secret-file", "-", ""); !errors.Is(err, errInterrupted) {
+		t.Errorf("a secret: %v; want %v", err, errInterrupted)
 	}
 }
 
@@ -102,13 +117,13 @@ func TestSecretsAreReadWithoutTheirLineEnd(t *testing.T) {
 		{strings.Repeat("x", secretInputLimit+1), ""},
 	} {
 		a := &app{stdin: strings.NewReader(tt.content)}
-		got, err := a.secretInput("client secret", "--client-secret-file", "-", clientSecretVariable)
+		got, err := a.secretInput(t.Context(), "client secret", "--client-secret-file", "-", clientSecretVariable)
 		if got != tt.want || (err == nil) != (tt.want != "") {
 			t.Errorf("stdin %.20q: %.20q, %v", tt.content, got, err)
 		}
 	}
 	a := &app{environ: []string{clientSecretVariable + "=old", clientSecretVariable + "=new", clientSecretVariable + "X=no"}}
-	if got, err := a.secretInput("client secret", "--client-secret-file", "", clientSecretVariable); got != "new" || err != nil {
+	if got, err := a.secretInput(t.Context(), "client secret", "--client-secret-file", "", clientSecretVariable); got != "new" || err != nil {
 		t.Errorf("environment: %q, %v", got, err)
 	}
 }

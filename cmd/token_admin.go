@@ -102,7 +102,7 @@ all tokens of a client. They are inactive from the next introspection on.`,
 }
 
 func (a *app) revokeValue(ctx context.Context, admin *adminFlags, file string) error {
-	token, err := a.secretInput("token", "--token-file", file, "")
+	token, err := a.secretInput(ctx, "token", "--token-file", file, "")
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (a *app) revokeOfClient(ctx context.Context, admin *adminFlags, r *revocati
 		if _, err := api.call(ctx, apiCall{method: http.MethodGet, path: "/clients/" + id}); err != nil {
 			return errNoClient(err, r.clientID)
 		}
-		if err := a.confirm(r.yes, "This ends "+what+", at once and for good", r.clientID); err != nil {
+		if err := a.confirm(ctx, r.yes, "This ends "+what+", at once and for good", r.clientID); err != nil {
 			return err
 		}
 	}

@@ -42,7 +42,7 @@ token and nothing else.`,
 		Example: `  TOKEN=$(fosite-mcp token mint --client-id mcp_4xw7 --client-secret-file ci.secret)
   MCP_CLIENT_SECRET=$(pass show ci) fosite-mcp token mint --client-id mcp_4xw7 --scope mcp:search`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			endpoint, err := a.oauthEndpoint(&caller, "token")
+			endpoint, err := a.oauthEndpoint(c.Context(), &caller, "token")
 			if err != nil {
 				return err
 			}
@@ -105,11 +105,11 @@ introspects for a resource of the token. An inactive token is an answer, and no 
 			if caller.secretFile == "-" && tokenFile == "-" {
 				return usageError{errors.New("stdin can hold the token or the client secret, not both")}
 			}
-			endpoint, err := a.oauthEndpoint(&caller, "introspect")
+			endpoint, err := a.oauthEndpoint(c.Context(), &caller, "introspect")
 			if err != nil {
 				return err
 			}
-			token, err := a.secretInput("token", "--token-file", tokenFile, accessTokenVariable)
+			token, err := a.secretInput(c.Context(), "token", "--token-file", tokenFile, accessTokenVariable)
 			if err != nil {
 				return err
 			}

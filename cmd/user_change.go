@@ -95,7 +95,7 @@ func (a *app) userEndCommand(c *cobra.Command, done, consequence string, change 
 		if err != nil {
 			return err
 		}
-		if err := a.confirm(yes, fmt.Sprintf(consequence, username), username); err != nil {
+		if err := a.confirm(c.Context(), yes, fmt.Sprintf(consequence, username), username); err != nil {
 			return err
 		}
 		return a.changeUser(c.Context(), username, done, change)

@@ -103,7 +103,7 @@ func (a *app) createUser(ctx context.Context, store *storage.Store, user *storag
 
 // newPassword gets a password, checks it and returns its hash.
 func (a *app) newPassword(ctx context.Context, username, file string) ([]byte, error) {
-	password, err := a.passwordInput(file)
+	password, err := a.passwordInput(ctx, file)
 	if err != nil {
 		return nil, err
 	}
@@ -114,18 +114,18 @@ func (a *app) newPassword(ctx context.Context, username, file string) ([]byte, e
 }
 
 // passwordInput reads a new password: from the file, or from the terminal, where it is typed twice unseen.
-func (a *app) passwordInput(file string) (string, error) {
+func (a *app) passwordInput(ctx context.Context, file string) (string, error) {
 	switch {
 	case file != "":
-		return a.secretInput("password", "--password-file", file, "")
+		return a.secretInput(ctx, "password", "--password-file", file, "")
 	case !a.terminal():
 		return "", usageError{errors.New("the password is missing, and there is no terminal to ask on: use --password-file FILE (- reads stdin)")}
 	}
-	first, err := a.readInput("password", "-")
+	first, err := a.readInput(ctx, "password", "-")
 	if err != nil {
 		return "", fmt.Errorf("read the password: %w", err)
 	}
-	second, err := a.readInput("password again", "-")
+	second, err := a.readInput(ctx, "password again", "-")
 	if err != nil {
 		return "", fmt.Errorf("read the password: %w", err)
 	}

@@ -29,8 +29,9 @@ type Server struct {
 	Authenticate fosite.ClientAuthenticationStrategy
 	// TokenID names an access token in introspection answers (jti) without revealing it; nil: no jti.
 	TokenID func(ctx context.Context, token string) string
-	// ReadAhead prepares the context of an introspection, before the caller is authenticated, for a look at token; nil:
-	// nothing to prepare. A store can then read both at once.
+	// ReadAhead prepares the context of an introspection, before the caller is authenticated, for a look at token, so that
+	// a store can read both at once; nil: nothing to prepare. With the storage package:
+	// storage.ReadAhead(ctx, strategy.AccessTokenSignature(ctx, token)).
 	ReadAhead func(ctx context.Context, token string) context.Context
 	// Log receives failures of the server, never tokens or secrets; nil: slog.Default.
 	Log *slog.Logger

@@ -9,7 +9,7 @@ import (
 )
 
 // An IntrospectionHook looks at an access token that the core validator has found valid, before anybody is told.
-// It may add what introspection answers, by writing to the session's GetExtraClaims, or refuse the token by
+// It may add what introspection answers, by writing to the session's GetExtraClaims ([AddClaim]), or refuse the token by
 // returning [fosite.ErrInactiveToken]. Any other error is an outage (503), never "inactive".
 type IntrospectionHook func(ctx context.Context, token fosite.AccessRequester) error
 
@@ -82,11 +82,25 @@ func MCPSearchHook(scopes Scopes) IntrospectionHook {
 		if d, ok := token.GetClient().(interface{ IsDisabled() bool }); ok && d.IsDisabled() {
 			return fosite.ErrInactiveToken.WithDebug("the client is disabled")
 		}
-		if session, ok := token.GetSession().(fosite.ExtraClaimsSession); ok {
-			session.GetExtraClaims()["mcp"] = MCPClaim{Resource: token.GetGrantedAudience()[0], Tools: tools}
-		}
+		return AddClaim(token, "mcp", MCPClaim{Resource: token.GetGrantedAudience()[0], Tools: tools})
+	}
+}
+
+// AddClaim adds a member to what introspection answers about token. Its session must be a [fosite.ExtraClaimsSession]
+// whose GetExtraClaims returns one and the same map each time, as those of fosite and [Session] do; one that keeps nothing
+// is an error. Where the session's type has no such method, there is nowhere to add the member, and nothing happens.
+func AddClaim(token fosite.AccessRequester, name string, value any) error {
+	session, ok := token.GetSession().(fosite.ExtraClaimsSession)
+	if !ok {
 		return nil
 	}
+	if claims := session.GetExtraClaims(); claims != nil {
+		claims[name] = value
+	}
+	if _, kept := session.GetExtraClaims()[name]; !kept {
+		return fosite.ErrMisconfiguration.WithDebugf("GetExtraClaims of %T must return the map that it keeps, not nil and not a copy", session)
+	}
+	return nil
 }
 
 // MCPSearchFactory adds [MCPSearchHook] to a composition, after compose.OAuth2TokenIntrospectionFactory. It may stand

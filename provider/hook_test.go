@@ -51,6 +51,32 @@ func TestMCPSearchHook(t *testing.T) {
 	}
 }
 
+// sessionOf lends a session other claims.
+type sessionOf struct {
+	fosite.DefaultSession
+	claims func() map[string]any
+}
+
+func (s *sessionOf) GetExtraClaims() map[string]any { return s.claims() }
+
+// Resource servers look for the member: a session that cannot hold it must not go unnoticed.
+func TestASessionThatKeepsNoClaimsIsAnError(t *testing.T) {
+	for name, claims := range map[string]func() map[string]any{
+		"nil":              func() map[string]any { return nil },
+		"a copy each time": func() map[string]any { return map[string]any{} },
+		"what another has": func() map[string]any { return map[string]any{"other": 1} },
+	} {
+		r := fosite.NewAccessRequest(&sessionOf{claims: claims})
+		if err := AddClaim(r, "mcp", 1); !errors.Is(err, fosite.ErrMisconfiguration) {
+			t.Errorf("%s: %v; want a misconfiguration", name, err)
+		}
+	}
+	plain := fosite.NewAccessRequest(struct{ fosite.Session }{NewSession()})
+	if err := AddClaim(plain, "mcp", 1); err != nil {
+		t.Errorf("a session without claims: %v", err)
+	}
+}
+
 // Returning nil would replace what the core validator has said about the token's use by nothing.
 func TestHooksAbstainAfterwards(t *testing.T) {
 	called := 0

@@ -13,7 +13,8 @@
 //
 // What it promises:
 //
-//   - A nil error means durable. On SQLite concurrent writes share one commit.
+//   - A nil error means durable. On SQLite concurrent writes share one commit; the example shows the settings that the
+//     database needs for it.
 //   - Single use (codes, refresh rotation, assertions) is one conditional statement and its row count.
 //   - A revocation is in force at the next read on every replica. Revoking all of a client's tokens is one
 //     small statement however many there are.
@@ -22,6 +23,10 @@
 //   - Signatures are stored as their SHA-256, never as they are.
 //   - [fosite.ErrNotFound] means that the row is not there. Any other failure is an error of its own and must
 //     not be told to a caller as "inactive" or "revoked".
+//
+// Every minute or so call [Store.CleanUp], which deletes what has expired, and [Store.FlushUsage], which writes times of
+// last use; the example shows that too. Sessions are stored as JSON: what a session type does not encode (unexported
+// fields) does not come back.
 //
 // The package imports no database driver.
 package storage

@@ -12,6 +12,12 @@ import (
 // authenticated: [Store.GetClient] then reads both in one round trip, which on PostgreSQL is a third of the cost of an
 // introspection (RFC 7662). Use the context for this one request, and for nothing that revokes.
 //
+// It is what handlers.Server.ReadAhead is for, which is given the token itself:
+//
+//	ReadAhead: func(ctx context.Context, token string) context.Context {
+//		return storage.ReadAhead(ctx, strategy.AccessTokenSignature(ctx, token))
+//	}
+//
 // A signature of "", which is that of what is no token, announces nothing.
 func ReadAhead(ctx context.Context, signature string) context.Context {
 	if signature == "" {

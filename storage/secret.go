@@ -94,7 +94,7 @@ func endSecrets(ctx context.Context, q queryer, clientID, except string, end int
 }
 
 // DeleteSecret makes a secret of the client useless and erases its hash; with revokeTokens it also ends every token
-// that was issued with it. It answers [fosite.ErrNotFound] for one that does not exist or was deleted.
+// that was issued with it (see [Store.RevokeSecret]). It answers [fosite.ErrNotFound] for one that does not exist or was deleted.
 func (s *Store) DeleteSecret(ctx context.Context, clientID, secretID string, revokeTokens bool) error {
 	n, err := s.exec(ctx, `UPDATE client_secrets SET hash = '', slow = 0, deleted_at = ?, epoch = epoch + ?
 		WHERE id = ? AND client_id = ? AND deleted_at IS NULL`, millis(s.now()), bit(revokeTokens), secretID, clientID)
@@ -108,6 +108,10 @@ func (s *Store) DeleteSecret(ctx context.Context, clientID, secretID string, rev
 }
 
 // RevokeSecret ends every token that was issued with this secret of the client. The secret itself goes on working.
+//
+// A token knows its secret if the client was authenticated by provider.ClientAuthenticator, or by what calls
+// [Client.AuthenticatedWith] and [Store.SecretUsed] as that does. fosite's own authentication does not: end the tokens of
+// such a composition by [Store.RevokeClient].
 func (s *Store) RevokeSecret(ctx context.Context, clientID, secretID string) error {
 	n, err := s.exec(ctx, `UPDATE client_secrets SET epoch = epoch + 1 WHERE id = ? AND client_id = ?`, secretID, clientID)
 	if err != nil {
@@ -120,7 +124,7 @@ func (s *Store) RevokeSecret(ctx context.Context, clientID, secretID string) err
 }
 
 // SecretUsed says that the client has proved its identity with the secret behind hash (nil: with a key). Call it
-// before anything is issued. It only notes the time in memory, except for the first use of a secret that is to end
+// before anything is issued, as provider.ClientAuthenticator does; fosite's own authentication does not. It only notes the time in memory, except for the first use of a secret that is to end
 // the ones before it: when it returns nil, they have ended.
 func (s *Store) SecretUsed(ctx context.Context, client fosite.Client, hash []byte) error {
 	c := own(client)

@@ -46,7 +46,8 @@ type Store struct {
 type Option func(*Store)
 
 // WithClients keeps clients where they are today: the store then holds tokens only, and asks manager for
-// every client. Registration and secrets of this package are not used.
+// every client. Registration and secrets of this package are not used; [Store.RevokeClient] and
+// [Store.RevokeClientBefore] end tokens of these clients as well, and [ReadAhead] changes nothing.
 func WithClients(manager fosite.ClientManager) Option {
 	return func(s *Store) { s.clients = manager }
 }

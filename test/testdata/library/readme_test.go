@@ -83,6 +83,18 @@ func TestTheREADMEsPartsFitTogether(t *testing.T) {
 	if status := call(token); status != http.StatusUnauthorized {
 		t.Errorf("after its revocation: status %d", status)
 	}
+	answer = post(t, server.URL+"/oauth2/token", url.Values{"grant_type": {"client_credentials"}})
+	token, _ = answer["access_token"].(string)
+	machine, err := store.FindClient(ctx, "machine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.RevokeSecret(ctx, "machine", machine.Secrets[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if status := call(token); status != http.StatusUnauthorized {
+		t.Errorf("after the revocation of all tokens of its secret: status %d", status)
+	}
 	response, err := http.Get(server.URL + "/.well-known/oauth-authorization-server")
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +109,8 @@ func composition(ctx context.Context, db *gorm.DB, config *fosite.Config, strate
 	store := storage.New(db, // any *gorm.DB with a database (or schema) of its own
 		storage.WithSessions(&fosite.DefaultSession{})) // your session type; storage.WithClients(yours) keeps your clients
 	err := store.Migrate(ctx)
+	config.ClientAuthenticationStrategy = (&provider.ClientAuthenticator{ // so that tokens end with their secret
+		Store: store, Hasher: config.ClientSecretsHasher}).Authenticate
 	oauth := compose.Compose(config, store, strategy,
 		provider.PolicyFactory(resources), // first: resource becomes audience, scopes are granted
 		compose.OAuth2ClientCredentialsGrantFactory,
