@@ -36,6 +36,10 @@ func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error
 		value T
 		err   error
 	}
+	var nothing T
+	if ctx.Err() != nil { // before a terminal is told to show nothing
+		return nothing, errInterrupted
+	}
 	done := make(chan result, 1)
 	go func() {
 		value, err := read()
@@ -43,11 +47,12 @@ func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error
 	}()
 	select {
 	case r := <-done:
-		return r.value, r.err
+		if ctx.Err() == nil {
+			return r.value, r.err
+		}
 	case <-ctx.Done():
-		var nothing T
-		return nothing, errInterrupted
 	}
+	return nothing, errInterrupted
 }
 
 var errInterrupted = errors.New("interrupted; nothing was changed")

@@ -76,6 +76,9 @@ func TestConfirmationNeedsTheWordOrYes(t *testing.T) {
 func TestWaitingForAPersonCanBeInterrupted(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	interrupt()
+	if err := askFor(ctx, strings.NewReader("ci\n"), io.Discard, "Client ci ends", "ci"); !errors.Is(err, errInterrupted) {
+		t.Errorf("an answer after the interruption: %v; want %v", err, errInterrupted)
+	}
 	nobody, _ := io.Pipe()
 	if err := askFor(ctx, nobody, io.Discard, "Client ci ends", "ci"); !errors.Is(err, errInterrupted) {
 		t.Errorf("a confirmation: %v; want %v", err, errInterrupted)

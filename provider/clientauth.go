@@ -20,7 +20,7 @@ import (
 // Set Store, then use Authenticate as fosite.Config.ClientAuthenticationStrategy.
 type ClientAuthenticator struct {
 	Store  fosite.ClientManager
-	Hasher fosite.Hasher // nil: a new SecretHasher
+	Hasher fosite.Hasher // nil: NewSecretHasher
 	// Audiences are the values one of which an assertion's aud must be: issuer, issuer with a slash, token URL.
 	Audiences []string
 	// Keys fetches a client's jwks_uri; nil: such clients cannot authenticate.
@@ -28,7 +28,11 @@ type ClientAuthenticator struct {
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 
-	decoys decoys
+	decoys   decoys
+	fallback struct {
+		once   sync.Once
+		hasher *SecretHasher
+	}
 }
 
 // decoys makes the comparisons whose only purpose is the time they take, one at a time.
@@ -198,10 +202,12 @@ func (a *ClientAuthenticator) refuse(ctx context.Context, sent credentials, slow
 func unavailable(err error) error { return fosite.ErrTemporarilyUnavailable.WithWrap(err) }
 
 func (a *ClientAuthenticator) hasher() fosite.Hasher {
-	if a.Hasher == nil {
-		return &SecretHasher{}
+	if a.Hasher != nil {
+		return a.Hasher
 	}
-	return a.Hasher
+	// One for all: it bounds how many slow hashes are compared at a time.
+	a.fallback.once.Do(func() { a.fallback.hasher = NewSecretHasher() })
+	return a.fallback.hasher
 }
 
 func (a *ClientAuthenticator) verifier() *assertionVerifier {

@@ -88,3 +88,11 @@ func TestBasicWorksEncodedAndRaw(t *testing.T) {
 		}
 	}
 }
+
+// It bounds how many slow hashes are compared at a time, so there must be one, not one for each comparison.
+func TestWithoutAHasherThereIsOneForAll(t *testing.T) {
+	a := &ClientAuthenticator{}
+	if a.hasher() != a.hasher() || a.hasher().(*SecretHasher).slow == nil {
+		t.Error("slow comparisons are not bounded")
+	}
+}

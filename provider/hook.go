@@ -2,10 +2,13 @@ package provider
 
 import (
 	"context"
+	"reflect"
 	"slices"
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
+	"github.com/ory/fosite/handler/oauth2"
+	"github.com/ory/fosite/token/jwt"
 )
 
 // An IntrospectionHook looks at an access token that the core validator has found valid, before anybody is told.
@@ -87,19 +90,25 @@ func MCPSearchHook(scopes Scopes) IntrospectionHook {
 }
 
 // AddClaim adds a member to what introspection answers about token. Its session must be a [fosite.ExtraClaimsSession]
-// whose GetExtraClaims returns one and the same map each time, as those of fosite and [Session] do; one that keeps nothing
-// is an error. Where the session's type has no such method, there is nowhere to add the member, and nothing happens.
+// whose GetExtraClaims returns the map that it keeps, as those of [fosite.DefaultSession] and [Session] do, or an
+// [oauth2.JWTSessionContainer]; one that keeps nothing is an error. Where the session's type has no such method, there is
+// nowhere to add the member, and nothing happens.
 func AddClaim(token fosite.AccessRequester, name string, value any) error {
 	session, ok := token.GetSession().(fosite.ExtraClaimsSession)
 	if !ok {
 		return nil
 	}
-	if claims := session.GetExtraClaims(); claims != nil {
-		claims[name] = value
+	if container, ok := session.(oauth2.JWTSessionContainer); ok { // its GetExtraClaims returns a copy of these
+		if claims, ok := container.GetJWTClaims().(*jwt.JWTClaims); ok {
+			claims.Add(name, value)
+			return nil
+		}
 	}
-	if _, kept := session.GetExtraClaims()[name]; !kept {
+	claims := session.GetExtraClaims()
+	if claims == nil || reflect.ValueOf(claims).Pointer() != reflect.ValueOf(session.GetExtraClaims()).Pointer() {
 		return fosite.ErrMisconfiguration.WithDebugf("GetExtraClaims of %T must return the map that it keeps, not nil and not a copy", session)
 	}
+	claims[name] = value
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
+	"github.com/ory/fosite/handler/oauth2"
 )
 
 func tokenFor(client fosite.Client, scope, audience []string) *fosite.AccessRequest {
@@ -62,14 +63,21 @@ func (s *sessionOf) GetExtraClaims() map[string]any { return s.claims() }
 // Resource servers look for the member: a session that cannot hold it must not go unnoticed.
 func TestASessionThatKeepsNoClaimsIsAnError(t *testing.T) {
 	for name, claims := range map[string]func() map[string]any{
-		"nil":              func() map[string]any { return nil },
-		"a copy each time": func() map[string]any { return map[string]any{} },
-		"what another has": func() map[string]any { return map[string]any{"other": 1} },
+		"nil":                  func() map[string]any { return nil },
+		"a copy each time":     func() map[string]any { return map[string]any{} },
+		"a copy with the name": func() map[string]any { return map[string]any{"mcp": "of old"} },
 	} {
 		r := fosite.NewAccessRequest(&sessionOf{claims: claims})
 		if err := AddClaim(r, "mcp", 1); !errors.Is(err, fosite.ErrMisconfiguration) {
 			t.Errorf("%s: %v; want a misconfiguration", name, err)
 		}
+	}
+	signed := fosite.NewAccessRequest(&oauth2.JWTSession{})
+	if err := AddClaim(signed, "mcp", 1); err != nil {
+		t.Errorf("fosite's session for JWTs: %v", err)
+	}
+	if got := signed.Session.(fosite.ExtraClaimsSession).GetExtraClaims()["mcp"]; got != 1 {
+		t.Errorf("fosite's session for JWTs has %v; want 1", got)
 	}
 	plain := fosite.NewAccessRequest(struct{ fosite.Session }{NewSession()})
 	if err := AddClaim(plain, "mcp", 1); err != nil {

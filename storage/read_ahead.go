@@ -18,7 +18,7 @@ import (
 //		return storage.ReadAhead(ctx, strategy.AccessTokenSignature(ctx, token))
 //	}
 //
-// A signature of "", which is that of what is no token, announces nothing.
+// A signature of "", which provider.TokenStrategy gives to what is no token of its own, announces nothing.
 func ReadAhead(ctx context.Context, signature string) context.Context {
 	if signature == "" {
 		return ctx

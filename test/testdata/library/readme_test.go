@@ -109,7 +109,7 @@ func composition(ctx context.Context, db *gorm.DB, config *fosite.Config, strate
 	store := storage.New(db, // any *gorm.DB with a database (or schema) of its own
 		storage.WithSessions(&fosite.DefaultSession{})) // your session type; storage.WithClients(yours) keeps your clients
 	err := store.Migrate(ctx)
-	config.ClientAuthenticationStrategy = (&provider.ClientAuthenticator{ // so that tokens end with their secret
+	config.ClientAuthenticationStrategy = (&provider.ClientAuthenticator{ // RevokeSecret needs it; for keys set Audiences
 		Store: store, Hasher: config.ClientSecretsHasher}).Authenticate
 	oauth := compose.Compose(config, store, strategy,
 		provider.PolicyFactory(resources), // first: resource becomes audience, scopes are granted
