@@ -105,11 +105,14 @@ func (r *report) measureSpeed(ctx context.Context, p plan, h *host, db engine, n
 			{&into.Issue, s.issuing(users), `"access_token":"`},
 		} {
 			l := load{address: s.public, conns: connections, warm: p.window / 4, window: p.window, requests: w.requests, expect: w.expect, server: s.pid(), database: db}
+			stolen := stolenCPU()
 			result, err := l.run(ctx)
 			if err != nil {
 				return err
 			}
-			*w.into = append(*w.into, result.sample())
+			sample := result.sample()
+			sample.Stolen = stolen()
+			*w.into = append(*w.into, sample)
 		}
 		return nil
 	})
