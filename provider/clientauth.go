@@ -28,22 +28,19 @@ type ClientAuthenticator struct {
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 
-	decoys   decoys
-	fallback struct {
-		once   sync.Once
-		hasher *SecretHasher
-	}
+	decoys   lazyHasher // for comparisons whose only purpose is the time they take, one at a time
+	fallback lazyHasher
 }
 
-// decoys makes the comparisons whose only purpose is the time they take, one at a time.
-type decoys struct {
+// lazyHasher is made when it is first needed, once: it bounds how many slow hashes are compared at a time.
+type lazyHasher struct {
 	once   sync.Once
 	hasher *SecretHasher
 }
 
-func (d *decoys) Compare(ctx context.Context, hash, secret []byte) error {
-	d.once.Do(func() { d.hasher = newSecretHasher(1) })
-	return d.hasher.Compare(ctx, hash, secret)
+func (l *lazyHasher) get(newHasher func() *SecretHasher) *SecretHasher {
+	l.once.Do(func() { l.hasher = newHasher() })
+	return l.hasher
 }
 
 // usedSecret is implemented by clients that want to know which of their secrets authenticated a request.
@@ -188,9 +185,10 @@ func (a *ClientAuthenticator) refuse(ctx context.Context, sent credentials, slow
 		if err != nil {
 			return unavailable(err)
 		}
+		decoys := a.decoys.get(func() *SecretHasher { return newSecretHasher(1) })
 		for _, secret := range sent.secrets {
 			// In a queue of its own: whoever floods the server with unknown ids keeps no known client waiting.
-			if err := a.decoys.Compare(ctx, hash, []byte(secret)); errors.Is(err, ErrTooBusy) {
+			if err := decoys.Compare(ctx, hash, []byte(secret)); errors.Is(err, ErrTooBusy) {
 				return unavailable(err)
 			}
 		}
@@ -205,9 +203,7 @@ func (a *ClientAuthenticator) hasher() fosite.Hasher {
 	if a.Hasher != nil {
 		return a.Hasher
 	}
-	// One for all: it bounds how many slow hashes are compared at a time.
-	a.fallback.once.Do(func() { a.fallback.hasher = NewSecretHasher() })
-	return a.fallback.hasher
+	return a.fallback.get(NewSecretHasher)
 }
 
 func (a *ClientAuthenticator) verifier() *assertionVerifier {

@@ -88,12 +88,13 @@ var accessTokenColumns = `t.signature IS NOT NULL, t.revoked_at, x.epoch, g.revo
 	t.requested_scope, t.requested_audience, t.form, t.session_type, t.session, COALESCE(t.issued_at, 0), t.expires_at, ` +
 	qualified("o", clientStateColumns)
 
-const accessTokenJoins = `
+// gateJoins lead from a token t to all that can end it: its client o, the secret x and the grant g it was issued under.
+const gateJoins = `
 	LEFT JOIN clients o ON o.id = t.client_id
 	LEFT JOIN client_secrets x ON x.id = t.secret_id
 	LEFT JOIN grants g ON g.id = t.request_id`
 
-var selectAccessToken = `SELECT ` + accessTokenColumns + ` FROM access_tokens t` + accessTokenJoins + `
+var selectAccessToken = `SELECT ` + accessTokenColumns + ` FROM access_tokens t` + gateJoins + `
 	WHERE t.signature = CAST(? AS BLOB)`
 
 // accessToken is a row of access_tokens with all that decides whether it counts.

@@ -70,11 +70,8 @@ func (s *Store) createAuthorizeSession(ctx context.Context, kind, key string, re
 	})
 }
 
-var authorizeSessionQuery = `SELECT t.used_at, t.details, x.epoch, g.revoked_at, ` + qualified("t", recordColumns) + `, ` + qualified("c", clientStateColumns) + `
-	FROM authorize_sessions t
-	LEFT JOIN clients c ON c.id = t.client_id
-	LEFT JOIN client_secrets x ON x.id = t.secret_id
-	LEFT JOIN grants g ON g.id = t.request_id
+var authorizeSessionQuery = `SELECT t.used_at, t.details, x.epoch, g.revoked_at, ` + qualified("t", recordColumns) + `, ` + qualified("o", clientStateColumns) + `
+	FROM authorize_sessions t` + gateJoins + `
 	WHERE t.kind = CAST(? AS TEXT) AND t.signature = CAST(? AS BLOB)`
 
 // authorizeSession is a row of authorize_sessions, read back.

@@ -115,7 +115,7 @@ var selectClient = func() map[clientQuery]string {
 		joins := secretsOfClient
 		if query.token {
 			columns += ", " + accessTokenColumns
-			joins += ` LEFT JOIN access_tokens t ON t.signature = CAST(? AS BLOB)` + accessTokenJoins
+			joins += ` LEFT JOIN access_tokens t ON t.signature = CAST(? AS BLOB)` + gateJoins
 		}
 		if query.registration {
 			columns += ", " + qualified("c", registrationColumns)

@@ -44,11 +44,8 @@ func (s *Store) CreateRefreshTokenSession(ctx context.Context, signature, access
 	})
 }
 
-var refreshTokenQuery = `SELECT t.rotated_at, t.revoked_at, x.epoch, g.revoked_at, ` + qualified("t", recordColumns) + `, ` + qualified("c", clientStateColumns) + `
-	FROM refresh_tokens t
-	LEFT JOIN clients c ON c.id = t.client_id
-	LEFT JOIN client_secrets x ON x.id = t.secret_id
-	LEFT JOIN grants g ON g.id = t.request_id
+var refreshTokenQuery = `SELECT t.rotated_at, t.revoked_at, x.epoch, g.revoked_at, ` + qualified("t", recordColumns) + `, ` + qualified("o", clientStateColumns) + `
+	FROM refresh_tokens t` + gateJoins + `
 	WHERE t.signature = CAST(? AS BLOB)`
 
 // GetRefreshTokenSession implements [oauth2.RefreshTokenStorage]. A token that was rotated longer ago than the

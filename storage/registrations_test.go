@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -244,8 +245,7 @@ func TestReadersNeverFallBehindAnAcknowledgedChange(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.storeWithClients(t)
 		ctx := soon(t)
-		var acknowledged sync.Map // "name" → int
-		acknowledged.Store("name", 0)
+		var acknowledged atomic.Int64
 		done := make(chan struct{})
 		var readers sync.WaitGroup
 		for range 8 {
@@ -256,13 +256,13 @@ func TestReadersNeverFallBehindAnAcknowledgedChange(t *testing.T) {
 						return
 					default:
 					}
-					least, _ := acknowledged.Load("name")
+					least := acknowledged.Load()
 					client, err := s.GetClient(ctx, "machine")
 					if err != nil {
 						t.Error(err)
 						return
 					}
-					if seen, _ := strconv.Atoi(own(client).Name); seen < least.(int) {
+					if seen, _ := strconv.ParseInt(own(client).Name, 10, 64); seen < least {
 						t.Errorf("saw change %d after change %d was acknowledged", seen, least)
 						return
 					}
@@ -279,7 +279,7 @@ func TestReadersNeverFallBehindAnAcknowledgedChange(t *testing.T) {
 				t.Error(err)
 				break
 			}
-			acknowledged.Store("name", i)
+			acknowledged.Store(int64(i))
 		}
 		close(done)
 		readers.Wait()

@@ -124,8 +124,9 @@ func (s *Store) RevokeSecret(ctx context.Context, clientID, secretID string) err
 }
 
 // SecretUsed says that the client has proved its identity with the secret behind hash (nil: with a key). Call it
-// before anything is issued, as provider.ClientAuthenticator does; fosite's own authentication does not. It only notes the time in memory, except for the first use of a secret that is to end
-// the ones before it: when it returns nil, they have ended.
+// before anything is issued, as provider.ClientAuthenticator does; fosite's own authentication does not. It only notes
+// the time in memory, except for the first use of a secret that is to end the ones before it: when it returns nil, they
+// have ended.
 func (s *Store) SecretUsed(ctx context.Context, client fosite.Client, hash []byte) error {
 	c := own(client)
 	if c == nil {
