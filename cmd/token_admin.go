@@ -74,7 +74,8 @@ func (a *app) tokenRevokeCommand() *cobra.Command {
 		Use:   "revoke",
 		Short: "Take tokens back",
 		Long: `Take tokens back, for good: one by its value or its id, all that were issued with one secret or before a time, or
-all tokens of a client. They are inactive from the next introspection on.`,
+all tokens of a client. They are inactive from the next introspection on. A secret that has leaked goes on making tokens:
+client rotate --leaked ends it together with them.`,
 		Example: `  fosite-mcp token revoke --client-id mcp_4xw7 --all
   fosite-mcp token revoke --client-id mcp_4xw7 --issued-before 24h
   fosite-mcp token revoke --token-file - < leaked-token.txt`,
@@ -164,7 +165,13 @@ func (a *app) revokeOfClient(ctx context.Context, admin *adminFlags, r *revocati
 	if err != nil {
 		return err
 	}
-	return a.revoked(answer, "revoked "+what)
+	if err := a.revoked(answer, "revoked "+what); err != nil {
+		return err
+	}
+	if r.secretID != "" {
+		a.notice("secret %s itself goes on working; if it has leaked: fosite-mcp client delete-secret %s %[1]s", printable(r.secretID), printable(r.clientID))
+	}
+	return nil
 }
 
 func (a *app) revoked(answer *apiAnswer, told string) error {

@@ -115,6 +115,9 @@ var gateTable = []gate{
 	{"the secret is deleted with its tokens", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
 		return s.DeleteSecret(ctx, id, "secret-of-"+id, true)
 	}, true},
+	{"every secret of the client has leaked", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
+		return s.ReplaceSecrets(ctx, id, &ClientSecret{Hash: []byte(fastHash + "new")})
+	}, true},
 	{"the client is disabled", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
 		_, err := s.SetClientStatus(ctx, id, StatusDisabled, 0)
 		return err
@@ -256,6 +259,7 @@ func TestRevokingWhatDoesNotExistIsNotFound(t *testing.T) {
 			"an unknown client":                 s.RevokeClient(ctx, "nobody"),
 			"a deleted client":                  s.RevokeClient(ctx, "person"),
 			"an unknown client, before":         s.RevokeClientBefore(ctx, "nobody", time.Now()),
+			"an unknown client that leaked":     s.ReplaceSecrets(ctx, "nobody", &ClientSecret{}),
 			"a secret of another client":        s.RevokeSecret(ctx, "person", "secret-of-machine"),
 			"a token nobody has":                s.RevokeTokenID(ctx, "machine", TokenID("never issued")),
 			"a token name that is none":         s.RevokeTokenID(ctx, "machine", "%"),

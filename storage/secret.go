@@ -48,6 +48,29 @@ func bit(b bool) int {
 // or until endPrevious if that is not zero; with secret.EndsOthers until the new one is first used, see SecretUsed.
 // Secrets that have expired are erased. It answers [fosite.ErrNotFound] and [ErrTooManySecrets].
 func (s *Store) AddSecret(ctx context.Context, clientID string, secret *ClientSecret, endPrevious time.Time) error {
+	return s.addSecret(ctx, clientID, secret, func(ctx context.Context, q queryer) error {
+		if endPrevious.IsZero() {
+			return nil
+		}
+		return endSecrets(ctx, q, clientID, "", millis(endPrevious))
+	})
+}
+
+// ReplaceSecrets gives a client a secret in place of all that it has and ever had, because they may have leaked: they
+// are erased, and with them ends every token that was issued with one (see [Store.RevokeSecret]), in one step.
+func (s *Store) ReplaceSecrets(ctx context.Context, clientID string, secret *ClientSecret) error {
+	return s.addSecret(ctx, clientID, secret, func(ctx context.Context, q queryer) error {
+		_, err := q.ExecContext(ctx, `UPDATE client_secrets SET hash = '', slow = 0, deleted_at = COALESCE(deleted_at, ?), epoch = epoch + 1
+			WHERE client_id = ?`, millis(s.now()), clientID)
+		if err != nil {
+			return fmt.Errorf("storage: end the secrets of a client and their tokens: %w", err)
+		}
+		return nil
+	})
+}
+
+// addSecret stores another secret, after endPrevious has done away with those that are there.
+func (s *Store) addSecret(ctx context.Context, clientID string, secret *ClientSecret, endPrevious func(context.Context, queryer) error) error {
 	now := s.now().UTC().Truncate(time.Millisecond)
 	return s.write(ctx, func(ctx context.Context, q queryer) error {
 		// Locks the client: of two that add the last permitted secret, one is refused.
@@ -58,10 +81,8 @@ func (s *Store) AddSecret(ctx context.Context, clientID string, secret *ClientSe
 		if n == 0 {
 			return fosite.ErrNotFound
 		}
-		if !endPrevious.IsZero() {
-			if err := endSecrets(ctx, q, clientID, "", millis(endPrevious)); err != nil {
-				return err
-			}
+		if err := endPrevious(ctx, q); err != nil {
+			return err
 		}
 		if _, err := q.ExecContext(ctx, eraseSecrets+` AND client_id = ? AND expires_at <= ?`, millis(now), clientID, millis(now)); err != nil {
 			return fmt.Errorf("storage: erase expired secrets: %w", err)

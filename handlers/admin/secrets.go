@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"time"
 
 	"fosite-mcp/storage"
 )
@@ -25,6 +24,13 @@ type usedSecretView struct {
 	EndsPreviousOnFirstUse bool     `json:"end_previous_on_first_use"`
 }
 
+// newSecretView is the answer to a rotation: the secret, and what becomes of the client's other ones.
+type newSecretView struct {
+	secretView
+	PreviousExpireAt *instant `json:"previous_expire_at"`
+	TokensRevoked    bool     `json:"tokens_revoked"`
+}
+
 func secretViewOf(s *storage.ClientSecret) secretView {
 	return secretView{ID: s.ID, Hint: s.Hint, CreatedAt: instantOf(s.CreatedAt), ExpiresAt: instantOf(s.ExpiresAt)}
 }
@@ -42,51 +48,6 @@ func (a *api) listSecrets(r *request) (*answer, error) {
 	}
 	return newAnswer(http.StatusOK, list), nil
 }
-
-// rotation is what POST /clients/{client_id}/secrets may say.
-type rotation struct {
-	expiresAt   time.Time // of the new secret
-	endPrevious time.Time // zero: they go on working
-	onFirstUse  bool      // … until the new one is used
-}
-
-var rotationMembers = []string{"expires_in", "expires_at", "expires_previous_in", "end_previous_on_first_use"}
-
-func (a *api) rotation(body map[string]any) (rotation, error) {
-	var m mistakes
-	var o rotation
-	now := a.Now().UTC().Truncate(time.Millisecond)
-	refuseUnknown(body, rotationMembers, &m)
-	field := func(name string) (value, bool) { return value{body[name], "/" + name, &m}, body[name] != nil }
-	if v, given := field("expires_at"); given {
-		if v.instant(&o.expiresAt); !m.at("/expires_at") && !o.expiresAt.After(now) {
-			m.add("/expires_at", "invalid", "must be in the future")
-		}
-	}
-	if v, given := field("expires_in"); given {
-		var in time.Duration
-		if v.seconds(&in); !m.at("/expires_in") && (in == 0 || in > maxSecretLifespan) {
-			m.add("/expires_in", "invalid", "must be 1 to 315360000 seconds (10 years)")
-		}
-		if body["expires_at"] != nil {
-			m.add("/expires_in", "conflict", "must not stand beside expires_at; keep one of them")
-		}
-		o.expiresAt = now.Add(in)
-	}
-	if v, given := field("expires_previous_in"); given {
-		var in time.Duration
-		if v.seconds(&in); in > maxSecretLifespan {
-			m.add("/expires_previous_in", "invalid", "must be at most 315360000 seconds (10 years)")
-		}
-		o.endPrevious = now.Add(in)
-	}
-	if v, given := field("end_previous_on_first_use"); given {
-		v.boolean(&o.onFirstUse)
-	}
-	return o, m.err()
-}
-
-const maxSecretLifespan = 10 * 365 * 24 * time.Hour
 
 // createSecret is POST /clients/{client_id}/secrets.
 func (a *api) createSecret(r *request) (*answer, error) {
@@ -109,17 +70,23 @@ func (a *api) createSecret(r *request) (*answer, error) {
 			return nil, event, err
 		}
 		fresh.ExpiresAt, fresh.EndsOthers = wanted.expiresAt, wanted.onFirstUse
-		if err := a.Store.AddSecret(ctx, client.ID, fresh, wanted.endPrevious); err != nil {
+		if wanted.leaked {
+			err = a.Store.ReplaceSecrets(ctx, client.ID, fresh)
+		} else {
+			err = a.Store.AddSecret(ctx, client.ID, fresh, wanted.endPrevious)
+		}
+		if err != nil {
 			return nil, event, err
 		}
-		kept := secretViewOf(fresh)
+		kept := newSecretView{secretViewOf(fresh), instantOf(wanted.endPrevious), wanted.leaked}
 		full := kept
 		full.ClientSecret = secret
 		answer := newAnswer(http.StatusCreated, full)
 		answer.kept = kept
 		answer.header.Set("Location", clientPath(client.ID)+"/secrets/"+fresh.ID)
 		event.Changes, err = added("secret_id", fresh.ID, "expires_at", instantOf(fresh.ExpiresAt),
-			"previous_expire_at", instantOf(wanted.endPrevious), "end_previous_on_first_use", wanted.onFirstUse)
+			"previous_expire_at", instantOf(wanted.endPrevious), "end_previous_on_first_use", wanted.onFirstUse,
+			"tokens_revoked", wanted.leaked)
 		return answer, event, err
 	})
 }

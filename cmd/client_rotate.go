@@ -1,0 +1,175 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// rotation says what becomes of a client's other secrets when it gets a new one.
+type rotation struct {
+	previousIn   span
+	onFirstUse   bool
+	keepPrevious bool
+	leaked       bool
+	yes          bool
+	expiresAt    string
+	expiresIn    span
+	secretFile   string
+}
+
+func (a *app) clientRotateCommand(admin *adminFlags) *cobra.Command {
+	var r rotation
+	c := &cobra.Command{
+		Use:   "rotate CLIENT_ID",
+		Short: "Give a client a new secret; after a leak, end the others and their tokens",
+		Long: `Give a client a new secret, shown once. The earlier secrets go on working for 7 days, in which to roll the new one out;
+--expires-previous-in sets another time, --end-previous-on-first-use lets the first use of the new one end them, and
+--keep-previous leaves them alone. Tokens stay as they are.
+
+A secret has leaked? --leaked is the whole remedy: it ends every earlier secret at once, and with them every token that was
+issued with one. Where a client has several secrets and one alone has leaked, delete-secret --revoke-tokens ends that one.`,
+		Example: `  fosite-mcp client rotate mcp_4xw7 --secret-file ci.secret
+  fosite-mcp client rotate mcp_4xw7 --leaked
+  fosite-mcp client rotate mcp_4xw7 --end-previous-on-first-use
+  fosite-mcp client rotate mcp_4xw7 --expires-previous-in 0s`,
+		RunE: func(c *cobra.Command, args []string) error {
+			body, err := r.body(c, time.Now())
+			if err != nil {
+				return err
+			}
+			return a.rotateSecret(c.Context(), admin, args[0], &r, body)
+		},
+	}
+	flags := c.Flags()
+	flags.BoolVar(&r.leaked, "leaked", false, "end the other secrets at once, and every token issued with one of them")
+	flags.Var(&r.previousIn, "expires-previous-in", "end the other secrets after this time (default: 7d); 0s: at once")
+	flags.BoolVar(&r.onFirstUse, "end-previous-on-first-use", false, "end the other secrets when the new one is first used")
+	flags.BoolVar(&r.keepPrevious, "keep-previous", false, "the other secrets go on working, without an end")
+	flags.StringVar(&r.expiresAt, "expires-at", "", "`time` at which the new secret ends (default: never)")
+	flags.Var(&r.expiresIn, "expires-in", "the same counted from now, such as 90d")
+	flags.StringVar(&r.secretFile, "secret-file", "", "new `file` (0600) for the secret, which is then not printed")
+	flags.BoolVar(&r.yes, "yes", false, "with --leaked: do it without asking")
+	c.MarkFlagsMutuallyExclusive("leaked", "expires-previous-in", "end-previous-on-first-use", "keep-previous")
+	c.MarkFlagsMutuallyExclusive("expires-at", "expires-in")
+	return c
+}
+
+func (r *rotation) body(c *cobra.Command, now time.Time) (map[string]any, error) {
+	body := map[string]any{}
+	if c.Flags().Changed("expires-previous-in") {
+		body["expires_previous_in"] = r.previousIn.seconds()
+	}
+	for name, set := range map[string]bool{
+		"end_previous_on_first_use": r.onFirstUse, "keep_previous": r.keepPrevious, "leaked": r.leaked,
+	} {
+		if set {
+			body[name] = true
+		}
+	}
+	if r.expiresIn > 0 {
+		body["expires_at"] = now.Add(time.Duration(r.expiresIn)).UTC().Truncate(time.Second)
+	}
+	if r.expiresAt != "" {
+		t, err := parseTime(r.expiresAt)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--expires-at: %w", err)}
+		}
+		body["expires_at"] = t
+	}
+	return body, nil
+}
+
+func (a *app) rotateSecret(ctx context.Context, admin *adminFlags, clientID string, r *rotation, body map[string]any) error {
+	api, err := a.adminAPI(admin)
+	if err != nil {
+		return err
+	}
+	id, err := segment(clientID)
+	if err != nil {
+		return err
+	}
+	if r.leaked {
+		if _, err := api.call(ctx, apiCall{method: http.MethodGet, path: "/clients/" + id}); err != nil {
+			return errNoClient(err, clientID)
+		}
+		consequence := "Every secret that client " + clientID + " has now, and every token issued with one, stops working at once and for good"
+		if err := a.confirm(ctx, r.yes, consequence, clientID); err != nil {
+			return err
+		}
+	}
+	output, err := reserveSecretFile(r.secretFile)
+	if err != nil {
+		return err
+	}
+	var made newSecret
+	answer, err := api.decode(ctx, apiCall{method: http.MethodPost, path: "/clients/" + id + "/secrets", body: body}, &made)
+	if err == nil && made.Secret == "" {
+		err = errors.New("the server answered without a secret")
+	}
+	if err != nil {
+		output.discard()
+		return errNoClient(err, clientID)
+	}
+	shown, err := a.storeSecret(output, clientID, made.Secret, answer.body)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(shown)
+	}
+	if output != nil {
+		made.Secret = ""
+	}
+	err = a.block("client_id", clientID, "secret_id", made.ID, "client_secret", made.Secret,
+		"created_at", shownTime(made.CreatedAt), "expires_at", shownTime(made.ExpiresAt))
+	if err != nil {
+		return err
+	}
+	a.tellSecret(clientID, made.Secret, r.secretFile, false)
+	a.tellOtherSecrets(ctx, api, clientID, r, &made)
+	return nil
+}
+
+// newSecret is the answer to a rotation.
+type newSecret struct {
+	secretView
+	Secret           string     `json:"client_secret"`
+	PreviousExpireAt *time.Time `json:"previous_expire_at"`
+	TokensRevoked    bool       `json:"tokens_revoked"`
+}
+
+// tellOtherSecrets says what becomes of the client's other secrets, as the server has answered, and how to end those
+// that go on working. It is a hint: without it nothing is lost.
+func (a *app) tellOtherSecrets(ctx context.Context, api *adminAPI, clientID string, r *rotation, made *newSecret) {
+	if made.TokensRevoked {
+		a.notice("the other secrets have ended, and so has every token that was issued with one of them")
+		return
+	}
+	secrets, err := api.secrets(ctx, clientID)
+	if err != nil {
+		a.notice("see what becomes of the other secrets: fosite-mcp client show %s", printable(clientID))
+		return
+	}
+	hint := ""
+	for _, secret := range secrets {
+		if secret.ID != made.ID {
+			hint += fmt.Sprintf("\n  fosite-mcp client delete-secret %s %s", printable(clientID), printable(secret.ID))
+		}
+	}
+	switch {
+	case hint == "" && made.PreviousExpireAt != nil && !made.PreviousExpireAt.After(*made.CreatedAt):
+		a.notice("the other secrets have ended; tokens issued with them live on, see client rotate --leaked")
+	case hint == "":
+	case r.onFirstUse:
+		a.notice("the other secrets end when the new one is first used; end them now with:%s", hint)
+	case made.PreviousExpireAt == nil:
+		a.notice("the other secrets go on working as before; end them with:%s", hint)
+	default:
+		a.notice("the other secrets end at %s; end them now with:%s", shownTime(made.PreviousExpireAt), hint)
+	}
+}
