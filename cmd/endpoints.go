@@ -42,8 +42,7 @@ func newProvider(cfg config.Config, store *storage.Store, secret []byte, previou
 
 // publicRouter serves the OAuth endpoints, login and consent, metadata and health.
 func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, secret []byte) (http.Handler, error) {
-	root := mux.NewRouter()
-	root.Use(observer.watch)
+	root := newRouter(observer)
 	handlers.MountWellKnown(root, metadata(cfg))
 	handlers.MountHealth(root, store.Ping)
 
@@ -78,16 +77,24 @@ func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *pr
 		}
 	}
 	endpoints.Mount(below)
+	root.NewRoute().Handler(handlers.NotFound())
 	return root, nil
+}
+
+// newRouter takes every path as it came: nothing is redirected, and %2F is no slash. Its last route must match
+// everything, since middleware sees only requests that a route matches.
+func newRouter(observer *observer) *mux.Router {
+	root := mux.NewRouter().SkipClean(true).UseEncodedPath()
+	root.Use(observer.watch)
+	return root
 }
 
 // adminRouter serves the admin API, metrics and health.
 func (s *Server) adminRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, secret []byte) http.Handler {
-	root := mux.NewRouter()
-	root.Use(observer.watch)
-	root.Handle("/metrics", observer.metrics()).Methods(http.MethodGet)
+	root := newRouter(observer)
+	root.Handle("/metrics", handlers.Reading(observer.metrics().ServeHTTP))
 	handlers.MountHealth(root, store.Ping)
-	(&admin.Server{
+	api := &admin.Server{
 		Store:                 store,
 		NewSecret:             provider.NewSecret,
 		Hasher:                oauth.Config.ClientSecretsHasher,
@@ -98,7 +105,9 @@ func (s *Server) adminRouter(cfg config.Config, store *storage.Store, oauth *pro
 		DefaultResource:       cfg.DefaultResource,
 		ReplayKey:             deriveKey(secret, "idempotency replay"),
 		Log:                   s.Log,
-	}).Mount(root.PathPrefix("/admin/v1").Subrouter())
+	}
+	api.Mount(root.PathPrefix("/admin/v1").Subrouter())
+	root.NewRoute().Handler(api.NotFound())
 	return root
 }
 

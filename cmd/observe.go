@@ -77,7 +77,7 @@ func (o *observer) watch(next http.Handler) http.Handler {
 			level = slog.LevelError
 		}
 		if o.log.Enabled(r.Context(), level) {
-			o.log.LogAttrs(r.Context(), level, "request", slog.String("method", r.Method), slog.String("path", r.URL.Path),
+			o.log.LogAttrs(r.Context(), level, "request", slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()),
 				slog.Int("status", recorded.status), slog.Duration("took", took), slog.String("request_id", id))
 		}
 	})
@@ -93,7 +93,7 @@ func (o *observer) guard(w *statusRecorder, r *http.Request, next http.Handler) 
 		if cause == http.ErrAbortHandler {
 			panic(cause) // the server's own way to end a connection
 		}
-		o.log.ErrorContext(r.Context(), "a handler panicked", "path", r.URL.Path, "cause", cause, "stack", string(debug.Stack()))
+		o.log.ErrorContext(r.Context(), "a handler panicked", "path", r.URL.EscapedPath(), "cause", cause, "stack", string(debug.Stack()))
 		w.WriteHeader(http.StatusInternalServerError)
 	}()
 	next.ServeHTTP(w, r)

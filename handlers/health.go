@@ -11,10 +11,10 @@ import (
 // MountHealth adds /livez, which says that the process runs, and /readyz, which says that it can serve: it asks
 // ready, usually the store's Ping, and answers 503 when that fails.
 func MountHealth(root *mux.Router, ready func(context.Context) error) {
-	root.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) {
+	root.Handle("/livez", Reading(func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, health{"ok"})
-	}).Methods(http.MethodGet, http.MethodHead)
-	root.HandleFunc("/readyz", func(w http.ResponseWriter, r *http.Request) {
+	}))
+	root.Handle("/readyz", Reading(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
 		if err := ready(ctx); err != nil {
@@ -23,7 +23,7 @@ func MountHealth(root *mux.Router, ready func(context.Context) error) {
 			return
 		}
 		writeJSON(w, http.StatusOK, health{"ok"})
-	}).Methods(http.MethodGet, http.MethodHead)
+	}))
 }
 
 type health struct {

@@ -143,12 +143,7 @@ func document(value any) http.Handler {
 	if err != nil {
 		panic(err) // strings and lists of strings always encode
 	}
-	return browsers.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "Use GET.", http.StatusMethodNotAllowed)
-			return
-		}
+	return browsers.Handler(Reading(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "public, max-age=300")
 		_, _ = w.Write(body)

@@ -24,10 +24,10 @@ func (s *Server) explain(r *http.Request, err error) *fosite.RFC6749Error {
 	known := fosite.ErrorToRFC6749Error(err)
 	switch {
 	case isOutage(err):
-		s.log().ErrorContext(r.Context(), "the store does not answer", "path", r.URL.Path, "request_id", RequestID(r), "cause", cause(err))
+		s.log().ErrorContext(r.Context(), "the store does not answer", "path", r.URL.EscapedPath(), "request_id", RequestID(r), "cause", cause(err))
 		return fosite.ErrTemporarilyUnavailable
 	case known.CodeField >= 500:
-		s.log().ErrorContext(r.Context(), "internal error", "path", r.URL.Path, "request_id", RequestID(r), "cause", cause(err), "debug", known.DebugField)
+		s.log().ErrorContext(r.Context(), "internal error", "path", r.URL.EscapedPath(), "request_id", RequestID(r), "cause", cause(err), "debug", known.DebugField)
 		return fosite.ErrServerError
 	}
 	return known
@@ -107,6 +107,27 @@ func writeOAuthError(w http.ResponseWriter, err *fosite.RFC6749Error) {
 		w.Header().Set("Retry-After", retryAfter)
 	}
 	writeJSON(w, status, oauthError{err.ErrorField, description(err)})
+}
+
+// Reading is an endpoint that is only read: other methods than GET and HEAD are refused as the OAuth endpoints refuse
+// theirs.
+func Reading(endpoint http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			writeOAuthError(w, withStatus(fosite.ErrInvalidRequest.WithHint("Use GET."), http.StatusMethodNotAllowed))
+			return
+		}
+		endpoint(w, r)
+	})
+}
+
+// NotFound answers requests for nothing, as the OAuth endpoints answer errors: the last route of a router. A page may
+// look for metadata where there is none, so browsers let it read the answer.
+func NotFound() http.Handler {
+	return browsers.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeOAuthError(w, withStatus(fosite.ErrInvalidRequest.WithHint("There is nothing at this path."), http.StatusNotFound))
+	}))
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

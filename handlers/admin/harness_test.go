@@ -165,7 +165,7 @@ func newWorldOn(t testing.TB, dialector gorm.Dialector, file string) *world {
 }
 
 func (w *world) mount() {
-	router := mux.NewRouter()
+	router := mux.NewRouter().SkipClean(true)
 	w.server.Mount(router.PathPrefix("/admin/v1").Subrouter())
 	w.handler = router
 }

@@ -76,6 +76,10 @@ func notFound(detail string) *problem {
 	return newProblem(http.StatusNotFound, "not-found", "Not found", detail)
 }
 
+func nothingHere() *problem {
+	return notFound("There is nothing at this path; GET /admin/v1/openapi.json lists what there is.")
+}
+
 func conflict(slug, detail string) *problem {
 	return newProblem(http.StatusConflict, slug, "Conflict", detail)
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/gorilla/mux"
 )
 
 const (
@@ -59,12 +61,15 @@ func printable(s string) string {
 	}, s[:min(len(s), 80)])
 }
 
-// checkVars refuses ids that no client can have, before they get to the database.
-func (r *request) checkVars() error {
-	for _, value := range r.vars {
-		if len(value) > maxParameter || !isText(value) {
+// readVars fills in r.vars. It refuses ids that no client can have, before they get to the database.
+func (r *request) readVars() error {
+	r.vars = map[string]string{}
+	for name, segment := range mux.Vars(r.Request) {
+		value, err := url.PathUnescape(segment)
+		if err != nil || len(value) > maxParameter || !isText(value) {
 			return notFound("There is no such client, secret or token.")
 		}
+		r.vars[name] = value
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func (a *api) once(r *request, handle func(*api, *request) (*answer, error)) (*a
 	}
 	r.once = keys[0]
 	key := digest(r.actor, r.once)
-	claim, kept, err := a.Store.ClaimIdempotencyKey(r.Context(), key, digest(r.Method, r.URL.Path, r.actor, string(r.raw)))
+	claim, kept, err := a.Store.ClaimIdempotencyKey(r.Context(), key, digest(r.Method, r.URL.EscapedPath(), r.actor, string(r.raw)))
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func (a *api) refuse(r *request, err error) *answer {
 	case errors.Is(err, storage.ErrIdempotencyReused):
 		p = newProblem(http.StatusUnprocessableEntity, "key-reused", "The Idempotency-Key was used before", "This Idempotency-Key belongs to another request. Use a new one for each request.")
 	default:
-		a.Log.ErrorContext(r.Context(), "admin request failed", "request_id", r.id, "method", r.Method, "path", r.URL.Path, "cause", err.Error())
+		a.Log.ErrorContext(r.Context(), "admin request failed", "request_id", r.id, "method", r.Method, "path", r.URL.EscapedPath(), "cause", err.Error())
 		p = newProblem(http.StatusServiceUnavailable, "unavailable", "Service unavailable", "The server cannot reach its database, or it is too busy. Nothing is known to have changed; try again in a moment.").with("Retry-After", retryAfter)
 	}
 	told := *p

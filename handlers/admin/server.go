@@ -51,13 +51,25 @@ type api struct {
 	failures *failures
 }
 
-// Mount adds the API to r, which is usually a subrouter at /admin/v1. r answers every path below it.
+// Mount adds the API to r, which is usually a subrouter at /admin/v1. r answers every path below it. The root router
+// should have SkipClean(true): it otherwise redirects ids that look like a path.
 func (s *Server) Mount(r *mux.Router) {
 	a := s.withDefaults()
+	r.UseEncodedPath() // %2F is a character of an id, not the end of it
 	for path, operations := range routes {
 		r.Path(path).Handler(a.resource(operations))
 	}
 	r.PathPrefix("/").Handler(a.resource(nil))
+}
+
+// NotFound answers requests to the admin listener that are for nothing on it, as the API answers those for nothing in it.
+func (s *Server) NotFound() http.Handler {
+	a := s.withDefaults()
+	return http.HandlerFunc(func(w http.ResponseWriter, raw *http.Request) {
+		r := &request{Request: raw, id: requestID(raw)}
+		w.Header().Set("X-Request-Id", r.id)
+		a.write(w, r, a.refuse(r, nothingHere()))
+	})
 }
 
 // withDefaults is the server with what was left out filled in.
@@ -133,8 +145,8 @@ var routes = map[string]map[string]operation{
 // request is an HTTP request that has passed the checks that all operations share.
 type request struct {
 	*http.Request
-	id    string // names this request in answers, logs and audit events
-	vars  map[string]string
+	id    string            // names this request in answers, logs and audit events
+	vars  map[string]string // the variable segments of the path, decoded
 	query map[string]string
 	body  map[string]any            // the JSON object that was sent; empty when there was none
 	raw   []byte                    // the same as it came
@@ -146,7 +158,7 @@ type request struct {
 // resource serves one path; no operations means that there is no such path.
 func (a *api) resource(operations map[string]operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, raw *http.Request) {
-		r := &request{Request: raw, id: requestID(raw), vars: mux.Vars(raw)}
+		r := &request{Request: raw, id: requestID(raw)}
 		w.Header().Set("X-Request-Id", r.id)
 		answer, err := a.serve(r, operations)
 		if err != nil {
@@ -167,7 +179,7 @@ func (a *api) serve(r *request, operations map[string]operation) (*answer, error
 	}
 	switch {
 	case operations == nil:
-		return nil, notFound("There is nothing at this path; GET /admin/v1/openapi.json lists what there is.")
+		return nil, nothingHere()
 	case !known:
 		return nil, methodNotAllowed(r.Method, operations)
 	}
@@ -177,7 +189,7 @@ func (a *api) serve(r *request, operations map[string]operation) (*answer, error
 	if err := r.readBody(op.body); err != nil {
 		return nil, err
 	}
-	if err := r.checkVars(); err != nil {
+	if err := r.readVars(); err != nil {
 		return nil, err
 	}
 	if op.once {

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -204,4 +205,48 @@ func TestQueriesThatAreRefused(t *testing.T) {
 	w.get("/clients/"+id).want(t, http.StatusOK)
 	w.get("/clients?q=%zz").want(t, http.StatusBadRequest)
 	w.get("/clients?limit=1;q=x").want(t, http.StatusBadRequest)
+}
+
+// A client's id is one segment of a path, whatever is in it.
+func TestAnEncodedSlashIsACharacterOfAnID(t *testing.T) {
+	w := newWorld(t)
+	id, _ := w.client(`{"client_name":"ci"}`)
+	secretID := w.get("/clients/" + id + "/secrets").items()[0]["id"].(string)
+	for _, c := range []call{
+		{method: "DELETE", path: "/clients/" + id + "%2Fsecrets%2F" + secretID},
+		{method: "DELETE", path: "/clients/" + id + "%2fsecrets%2f" + secretID},
+		{method: "DELETE", path: "/clients/" + id + "%2Fsecrets/" + secretID},
+		{method: "DELETE", path: "/clients/" + id + "/secrets%2F" + secretID},
+		{method: "DELETE", path: "/clients/" + id + "%252Fsecrets%252F" + secretID},
+		{method: "DELETE", path: "/clients/" + id + "%2F"},
+		{method: "DELETE", path: "/clients/" + id + ";x"},
+		{method: "DELETE", path: "/clients/" + id + "%3Fx"},
+		{method: "POST", path: "/clients/" + id + "%2Fdisable"},
+		{method: "POST", path: "/clients/x%2F..%2F" + id + "/disable"},
+		{method: "POST", path: "/clients%2F" + id + "/disable"},
+		{method: "POST", path: "/clients/" + id + "%2Ftokens%2Frevoke", body: `{"all":true}`},
+		{method: "GET", path: "/clients/" + id + "%2Fsecrets"},
+	} {
+		if refused := w.do(c); refused.StatusCode != http.StatusNotFound && refused.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("%s %s: status %d\n%s", c.method, c.path, refused.StatusCode, refused.text)
+		}
+	}
+	if got := w.get("/clients/" + id).str("status"); got != "active" {
+		t.Errorf("the client is %s", got)
+	}
+	if secrets := w.get("/clients/" + id + "/secrets").items(); len(secrets) != 1 {
+		t.Errorf("%d secrets are left, want 1", len(secrets))
+	}
+
+	// Ids from elsewhere may hold anything.
+	const odd = "https://app.example/id%2F?a=b#c;d"
+	if err := w.store.CreateClient(t.Context(), &storage.Client{ID: odd, Name: "odd", GrantTypes: []string{"client_credentials"}}); err != nil {
+		t.Fatal(err)
+	}
+	path := "/clients/" + url.PathEscape(odd)
+	if found := w.get(path).want(t, http.StatusOK); found.str("client_id") != odd {
+		t.Errorf("%s leads to %s", path, found.str("client_id"))
+	}
+	w.post(path+"/disable", "").want(t, http.StatusOK)
+	w.delete(path).want(t, http.StatusNoContent)
 }

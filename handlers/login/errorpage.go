@@ -56,7 +56,7 @@ func (s *Server) tell(w http.ResponseWriter, r *http.Request, status int, messag
 
 // fail answers an outage.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	s.Log.ErrorContext(r.Context(), "the store does not answer", "path", r.URL.Path, "cause", err)
+	s.Log.ErrorContext(r.Context(), "the store does not answer", "path", r.URL.EscapedPath(), "cause", err)
 	s.errorPage(w, r, http.StatusServiceUnavailable, &ErrorPage{})
 }
 

@@ -13,7 +13,7 @@ const maxForm = 64 << 10
 func (s *Server) form(handle, outdated http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := s.origins.Check(r); err != nil {
-			s.Log.WarnContext(r.Context(), "refused a form from another site", "path", r.URL.Path, "origin", r.Header.Get("Origin"))
+			s.Log.WarnContext(r.Context(), "refused a form from another site", "path", r.URL.EscapedPath(), "origin", r.Header.Get("Origin"))
 			s.tell(w, r, http.StatusForbidden, sayForeignForm)
 			return
 		}
