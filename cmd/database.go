@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -46,7 +47,7 @@ func openDatabase(url config.DatabaseURL) (db *gorm.DB, closeDB func() error, er
 			return nil, nil, err
 		}
 	}
-	db, err = gorm.Open(dialector, &gorm.Config{Logger: logger.Discard, SkipDefaultTransaction: true, DisableAutomaticPing: true})
+	db, err = openGORM(dialector)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the database %s: %w", url, err)
 	}
@@ -64,6 +65,25 @@ func openDatabase(url config.DatabaseURL) (db *gorm.DB, closeDB func() error, er
 	pool.SetConnMaxIdleTime(10 * time.Minute)
 	return db, pool.Close, nil
 }
+
+// lockedLimit bounds the wait for a SQLite file that other processes open for the first time.
+const lockedLimit = 5 * time.Second
+
+// openGORM opens the dialector, again while it is locked. The first connection of a SQLite file switches it to WAL, and
+// where several processes do that at once SQLite refuses all but one without the wait that busy_timeout asks for: each
+// of them already reads the file, so it takes them for a deadlock.
+func openGORM(dialector gorm.Dialector) (db *gorm.DB, err error) {
+	for deadline := time.Now().Add(lockedLimit); ; {
+		db, err = gorm.Open(dialector, &gorm.Config{Logger: logger.Discard, SkipDefaultTransaction: true, DisableAutomaticPing: true})
+		if err == nil || !isLocked(err) || time.Now().After(deadline) {
+			return db, err
+		}
+		time.Sleep(time.Duration(1+rand.IntN(20)) * time.Millisecond)
+	}
+}
+
+// isLocked recognises SQLITE_BUSY, for which the two drivers have different types and the same words.
+func isLocked(err error) bool { return strings.Contains(err.Error(), "database is locked") }
 
 func postgresDialector(url string) (gorm.Dialector, error) {
 	settings, err := pgx.ParseConfig(url)

@@ -76,6 +76,9 @@ func WithRefreshGrace(grace time.Duration) Option {
 // (search_path in the URL). Call [Store.Migrate] before the first use. Statements
 // go to db's connection pool and not through its logger, which would print token signatures.
 // A db that cannot be used makes every call fail with the reason.
+//
+// gorm.Open switches a new SQLite file to WAL, if its settings say so. Where several processes may open one at the same
+// time, repeat it while it answers "database is locked": busy_timeout does not hold there.
 func New(db *gorm.DB, options ...Option) *Store {
 	s := &Store{
 		sessions: defaultSessionTypes(),
