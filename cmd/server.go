@@ -4,18 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"fosite-mcp/config"
-	"fosite-mcp/handlers/admin"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
 )
@@ -152,34 +148,6 @@ func (s *Server) resolve(addr net.Addr) (config.Config, error) {
 	}
 	cfg.PublicURL = fmt.Sprintf("http://127.0.0.1:%d", address.Port())
 	return cfg.Resolve()
-}
-
-// ensureAdminKey makes sure that there is a key for the admin API: the configured one, or one that is generated on
-// the first start. It returns the generated one's file.
-func (s *Server) ensureAdminKey(ctx context.Context, store *storage.Store, cfg config.Config) (file string, err error) {
-	if cfg.Admin.Key != "" {
-		return "", admin.EnsureKey(ctx, store, cfg.Admin.Key.Reveal())
-	}
-	path := filepath.Join(cfg.DataDir, "admin.key")
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		// A database that has its key already belongs to another data directory: a key made here would replace it.
-		known, err := store.HasAdminKey(ctx)
-		if err != nil {
-			return "", err
-		}
-		if known {
-			s.notify("the admin key of this database is not in %s; copy it there, or create another: fosite-mcp admin-key create", path)
-			return "", nil
-		}
-	}
-	key, created, err := secretFile(path, admin.NewKey)
-	if err != nil {
-		return "", fmt.Errorf("admin key: %w", err)
-	}
-	if created {
-		s.notify("wrote the admin key to %s", path)
-	}
-	return path, admin.EnsureKey(ctx, store, key)
 }
 
 func (s *Server) notify(format string, args ...any) {

@@ -47,11 +47,9 @@ type AdminKey struct {
 var (
 	// ErrAdminKeyExists says that the name is taken, by a key that may have been revoked since.
 	ErrAdminKeyExists = errors.New("storage: an admin key with this name (or this value) exists or has existed; choose another name")
-	// ErrAdminKeyRetired says that a key was replaced or revoked before, and may not come back.
-	ErrAdminKeyRetired = errors.New("storage: this admin key was replaced or revoked before and stays so; set another one, the same on all replicas")
-	errAdminKeyName    = errors.New("storage: the name of an admin key needs 1 to 64 letters, digits and . _ - @, starting with a letter or digit")
-	errAdminKeyRole    = errors.New("storage: the role of an admin key is read, clients or admin")
-	errAdminKeyShort   = errors.New("storage: an admin key needs at least 16 characters of randomness")
+	errAdminKeyName   = errors.New("storage: the name of an admin key needs 1 to 64 letters, digits and . _ - @, starting with a letter or digit")
+	errAdminKeyRole   = errors.New("storage: the role of an admin key is read, clients or admin")
+	errAdminKeyShort  = errors.New("storage: an admin key needs at least 16 characters of randomness")
 )
 
 var adminKeyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
@@ -98,58 +96,34 @@ func (s *Store) CreateAdminKey(ctx context.Context, k *AdminKey, key string) err
 	})
 }
 
-// EnsureAdminKey makes key the admin key called name: it creates it, or replaces the one of that name when the
-// configuration holds another key than last time. A key that was revoked stays revoked, and one that was replaced is
-// refused with [ErrAdminKeyRetired].
-func (s *Store) EnsureAdminKey(ctx context.Context, name, key string, role Role) error {
-	wanted := AdminKey{Name: name, Role: role}
-	if err := wanted.check(key); err != nil {
-		return err
-	}
-	return s.InTransaction(ctx, func(ctx context.Context) error {
-		var stored []byte
-		err := s.read(ctx).QueryRowContext(ctx, `SELECT hash FROM admin_keys WHERE name = ?`, name).Scan(&stored)
-		if errors.Is(err, sql.ErrNoRows) {
-			fresh := wanted
-			err := s.CreateAdminKey(ctx, &fresh, key)
-			if errors.Is(err, ErrAdminKeyExists) {
-				return s.adminKeyTaken(ctx, name, key)
+// EnsureAdminKey makes sure that key is on record as an admin key, and returns what is known about it; created tells
+// whether it was new. A new one is called name, or if that is taken, name with an id behind it. No other key is touched:
+// replicas may be configured with different keys, and those before stay until they are revoked. A key that was revoked
+// or has expired stays so.
+func (s *Store) EnsureAdminKey(ctx context.Context, name, key string, role Role) (k *AdminKey, created bool, err error) {
+	err = s.InTransaction(ctx, func(ctx context.Context) error {
+		longer := name + "-" + newID("ak_")[:15]
+		// The name may be taken, and another replica may be adding the same key at this moment.
+		for _, name := range []string{name, longer, longer} {
+			known, err := s.adminKeys(ctx, "hash = ?", adminKeyHash(key))
+			if err != nil {
+				return err
 			}
-			return err
-		}
-		if err != nil {
-			return fmt.Errorf("storage: read an admin key: %w", err)
-		}
-		if subtle.ConstantTimeCompare(stored, adminKeyHash(key)) == 1 {
-			return nil
-		}
-		// The old key keeps its row, so that it can never come back: neither by a replica that still has it in its
-		// configuration, nor after a revocation.
-		_, err = s.exec(ctx, `UPDATE admin_keys SET name = name || '-' || id, revoked_at = COALESCE(revoked_at, ?) WHERE name = ?`, millis(s.now()), name)
-		if err != nil {
-			return fmt.Errorf("storage: replace an admin key: %w", err)
-		}
-		fresh := wanted
-		if err := s.CreateAdminKey(ctx, &fresh, key); err != nil {
-			if errors.Is(err, ErrAdminKeyExists) {
-				return ErrAdminKeyRetired
+			if len(known) == 1 {
+				k, created = &known[0].AdminKey, false
+				return nil
 			}
-			return err
+			k, created = &AdminKey{Name: name, Role: role}, true
+			if err := s.CreateAdminKey(ctx, k, key); !errors.Is(err, ErrAdminKeyExists) {
+				return err
+			}
 		}
-		return s.AppendAudit(ctx, AuditEvent{Action: "admin_key.replaced", Changes: adminKeyChange(name, "role", nil, role)})
+		return ErrAdminKeyExists
 	})
-}
-
-// adminKeyTaken accepts that another replica has created the same key a moment ago.
-func (s *Store) adminKeyTaken(ctx context.Context, name, key string) error {
-	k, err := s.FindAdminKey(ctx, key)
-	if err == nil && k.Name == name {
-		return nil
+	if err != nil {
+		return nil, false, err
 	}
-	if err != nil && !errors.Is(err, fosite.ErrNotFound) {
-		return err
-	}
-	return ErrAdminKeyExists
+	return k, created, nil
 }
 
 func adminKeyChange(name, field string, before, after any) json.RawMessage {

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -94,57 +95,82 @@ func TestAdminKeysThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestTheFirstAdminKeyFollowsTheConfiguration(t *testing.T) {
+// Another key in the configuration of one replica, and each start with it, leaves every other key alone.
+func TestAnAdminKeyOfTheConfigurationIsAdded(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.store(t)
 		ctx := t.Context()
-		ensure := func(key string) {
+		ensure := func(key string, wantCreated bool) *AdminKey {
 			t.Helper()
-			if err := s.EnsureAdminKey(ctx, "admin", key, RoleAdmin); err != nil {
+			k, created, err := s.EnsureAdminKey(ctx, "admin", key, RoleAdmin)
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		works := func(key string) bool {
-			t.Helper()
-			_, err := s.FindAdminKey(ctx, key)
-			if err != nil && !errors.Is(err, fosite.ErrNotFound) {
-				t.Fatal(err)
+			if created != wantCreated {
+				t.Errorf("key %s: created is %v", key, created)
 			}
-			return err == nil
+			return k
 		}
+		works := func(want ...bool) {
+			t.Helper()
+			var got []bool
+			for i := range want {
+				_, err := s.FindAdminKey(ctx, someKey+fmt.Sprint(i+1))
+				if err != nil && !errors.Is(err, fosite.ErrNotFound) {
+					t.Fatal(err)
+				}
+				got = append(got, err == nil)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("which keys work (-want +got):\n%s", diff)
+			}
+		}
+		first := ensure(someKey+"1", true)
 		var wg sync.WaitGroup
-		for range 4 { // replicas that start together
-			wg.Go(func() { ensure(someKey + "1") })
+		var mu sync.Mutex
+		names := map[string]bool{}
+		creations := 0
+		for range 4 { // replicas that start together with the new key
+			wg.Go(func() {
+				k, created, err := s.EnsureAdminKey(ctx, "admin", someKey+"2", RoleAdmin)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				names[k.Name] = true
+				creations += bit(created)
+			})
 		}
 		wg.Wait()
-		ensure(someKey + "1")
-		if !works(someKey + "1") {
-			t.Error("the configured key does not work")
+		if len(names) != 1 || names[first.Name] || creations != 1 {
+			t.Errorf("the second key got the names %v in %d creations; want one of its own", names, creations)
 		}
-		ensure(someKey + "2")
-		if works(someKey+"1") || !works(someKey+"2") {
-			t.Error("another key in the configuration must replace the first")
-		}
+		works(true, true)
+		ensure(someKey+"1", false) // a replica with the first key starts again
+		works(true, true)
+
 		if err := s.RevokeAdminKey(ctx, "admin"); err != nil {
 			t.Fatal(err)
 		}
-		ensure(someKey + "2")
-		if works(someKey + "2") {
-			t.Error("a restart has brought a revoked key back")
+		if k := ensure(someKey+"1", false); k.RevokedAt.IsZero() {
+			t.Error("it is not said that the key was revoked")
 		}
-		ensure(someKey + "3")
-		if !works(someKey + "3") {
-			t.Error("a new key in the configuration does not work after the old one was revoked")
-		}
-		// A replica that still has an old key in its configuration must not bring it back.
-		for _, old := range []string{"1", "2"} {
-			if err := s.EnsureAdminKey(ctx, "admin", someKey+old, RoleAdmin); !errors.Is(err, ErrAdminKeyRetired) || works(someKey+old) {
-				t.Errorf("key %s came back (%v)", old, err)
-			}
-		}
-		if !works(someKey + "3") {
-			t.Error("the attempt has ended the key in force")
-		}
-		wantChain(t, s, 6, 0) // created; created, replaced; revoked; created, replaced
+		works(false, true)
+		ensure(someKey+"3", true)
+		works(false, true, true)
+		wantChain(t, s, 4, 0) // three created, one revoked
 	})
+}
+
+func TestAKeyKeepsTheRoleItHas(t *testing.T) {
+	s := testEngine{"sqlite", newSQLiteFile}.store(t)
+	if err := s.CreateAdminKey(t.Context(), &AdminKey{Name: "auditor", Role: RoleRead}, someKey); err != nil {
+		t.Fatal(err)
+	}
+	k, created, err := s.EnsureAdminKey(t.Context(), "admin", someKey, RoleAdmin)
+	if err != nil || created || k.Name != "auditor" || k.Role != RoleRead {
+		t.Errorf("%+v, created %v (%v); want the key of the auditor, as it was", k, created, err)
+	}
 }

@@ -79,9 +79,9 @@ func (a *api) failedLogin(r *request, ip string, p *problem) error {
 	return p
 }
 
-// EnsureKey makes key the admin key called "admin", with every right: the first key of a server, from its
-// configuration or generated with [NewKey] at its first start. Call it at every start; it replaces the key when the
-// configuration has changed.
-func EnsureKey(ctx context.Context, store *storage.Store, key string) error {
+// EnsureKey makes sure that key is an admin key, with every right if it is new: the first key of a server, from its
+// configuration or generated with [NewKey] at its first start. Call it at every start. Another key in the configuration
+// is added; the ones before work until they are revoked.
+func EnsureKey(ctx context.Context, store *storage.Store, key string) (k *storage.AdminKey, created bool, err error) {
 	return store.EnsureAdminKey(ctx, "admin", key, storage.RoleAdmin)
 }

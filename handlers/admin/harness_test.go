@@ -143,7 +143,7 @@ func newWorldOn(t testing.TB, dialector gorm.Dialector, file string) *world {
 	if err := w.store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := admin.EnsureKey(t.Context(), w.store, w.key); err != nil {
+	if _, _, err := admin.EnsureKey(t.Context(), w.store, w.key); err != nil {
 		t.Fatal(err)
 	}
 	w.provider, err = provider.New(w.store, provider.Options{
