@@ -43,6 +43,27 @@ func RequestID(r *http.Request) string {
 	return id
 }
 
+// Credentials returns what the Authorization header of a request holds, when there is one header, of this scheme. One space
+// or several stand between scheme and credentials (RFC 9110 §11.4).
+func Credentials(r *http.Request, scheme string) (credentials string, ok bool) {
+	values := r.Header.Values("Authorization")
+	if len(values) != 1 {
+		return "", false
+	}
+	name, credentials, _ := strings.Cut(values[0], " ")
+	return strings.TrimLeft(credentials, " "), strings.EqualFold(name, scheme)
+}
+
+// BasicAuth is [http.Request.BasicAuth] for headers with several spaces as well.
+func BasicAuth(r *http.Request) (username, password string, ok bool) {
+	credentials, ok := Credentials(r, "Basic")
+	if !ok {
+		return "", "", false
+	}
+	oneSpace := http.Request{Header: http.Header{"Authorization": {"Basic " + credentials}}}
+	return oneSpace.BasicAuth()
+}
+
 // description is an error_description: printable ASCII without quotes and backslashes (RFC 6749 §4.1.2.1, §5.2),
 // whatever the request had in it that is quoted here.
 func description(err *fosite.RFC6749Error) string {

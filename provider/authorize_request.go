@@ -44,7 +44,7 @@ func (p *AuthorizePolicy) NewAuthorizeRequest(ctx context.Context, r *http.Reque
 	if err := r.ParseForm(); err != nil {
 		return request, fosite.ErrInvalidRequest.WithHint("The parameters cannot be decoded.")
 	}
-	request.Form = maps.Clone(r.Form)
+	request.Form = withoutEmpty(r.Form)
 	if len(request.Form["client_id"]) > 1 || len(request.Form["redirect_uri"]) > 1 {
 		return request, fosite.ErrInvalidRequest.WithHint("The parameters client_id and redirect_uri must not be given more than once.")
 	}
@@ -114,6 +114,20 @@ func (p *AuthorizePolicy) check(request *fosite.AuthorizeRequest) error {
 	}
 	request.RequestedAt = clock(p.Now).UTC()
 	return nil
+}
+
+// withoutEmpty leaves out parameters without a value, which count as left out (RFC 6749 §3.1). A second one that has a
+// value is then the only one.
+func withoutEmpty(form url.Values) url.Values {
+	given := url.Values{}
+	for name, values := range form {
+		for _, value := range values {
+			if value != "" {
+				given.Add(name, value)
+			}
+		}
+	}
+	return given
 }
 
 // onceEach is RFC 6749 §3.1: parameters must not be included more than once; RFC 8707 §2 excepts resource.

@@ -71,7 +71,7 @@ func (a *ClientAuthenticator) Authenticate(ctx context.Context, r *http.Request,
 	if err != nil {
 		return nil, err
 	}
-	if form.Has("client_assertion") || form.Has("client_assertion_type") {
+	if form.Get("client_assertion") != "" || form.Get("client_assertion_type") != "" {
 		if sent.basic || form.Get("client_secret") != "" {
 			return nil, fosite.ErrInvalidRequest.WithHint("Use one way of client authentication: either client_assertion or a client secret.")
 		}
@@ -110,7 +110,10 @@ type credentials struct {
 
 func credentialsFrom(r *http.Request, form url.Values) (credentials, error) {
 	id, secret := form.Get("client_id"), form.Get("client_secret")
-	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if len(r.Header.Values("Authorization")) > 1 {
+		return credentials{}, errInvalidClient.WithDebug("more than one Authorization header")
+	}
+	scheme, encoded := splitAuthorization(r.Header.Get("Authorization"))
 	if !strings.EqualFold(scheme, "Basic") {
 		c := credentials{id: id}
 		if secret != "" {
@@ -118,8 +121,9 @@ func credentialsFrom(r *http.Request, form url.Values) (credentials, error) {
 		}
 		return c, nil
 	}
-	rawID, rawSecret, ok := r.BasicAuth()
-	if !ok || len(r.Header.Values("Authorization")) > 1 {
+	oneSpace := http.Request{Header: http.Header{"Authorization": {"Basic " + encoded}}}
+	rawID, rawSecret, ok := oneSpace.BasicAuth()
+	if !ok {
 		return credentials{}, errInvalidClient.WithDebug("malformed Basic header")
 	}
 	c := credentials{basic: true, id: decoded(rawID)}
@@ -136,6 +140,16 @@ func credentialsFrom(r *http.Request, form url.Values) (credentials, error) {
 		return credentials{}, fosite.ErrInvalidRequest.WithHint("The credentials in the Authorization header and in the form contradict each other; send one of them.")
 	}
 	return c, nil
+}
+
+// splitAuthorization takes an Authorization header apart: spaces, one or several, end the scheme (RFC 9110 §11.4). A tab
+// ends it too, and stays in the credentials, which are then malformed.
+func splitAuthorization(header string) (scheme, credentials string) {
+	end := strings.IndexAny(header, " \t")
+	if end < 0 {
+		return header, ""
+	}
+	return header[:end], strings.TrimLeft(header[end:], " ")
 }
 
 func decoded(raw string) string {

@@ -2,6 +2,8 @@ package provider
 
 import (
 	"context"
+	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -94,5 +96,39 @@ func TestWithoutAHasherThereIsOneForAll(t *testing.T) {
 	a := &ClientAuthenticator{}
 	if a.hasher() != a.hasher() || a.hasher().(*SecretHasher).slow == nil {
 		t.Error("slow comparisons are not bounded")
+	}
+}
+
+// RFC 9110 §11.1 and §11.4: the scheme in any case, then one space or several. Nothing else is a header of ours.
+func TestSpacesBehindTheSchemeAreAllTheSame(t *testing.T) {
+	hash, err := bcrypt.GenerateFromPassword([]byte("sesame"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := storage.NewMemoryStore()
+	store.Clients["ci"] = &fosite.DefaultClient{ID: "ci", Secret: hash}
+	authenticator := &ClientAuthenticator{Store: store}
+	pair := base64.StdEncoding.EncodeToString([]byte("ci:sesame"))
+	for name, c := range map[string]struct {
+		headers []string
+		good    bool
+	}{
+		"one space": {[]string{"Basic " + pair}, true}, "two spaces": {[]string{"Basic  " + pair}, true}, "many": {[]string{"Basic       " + pair}, true},
+		"small letters": {[]string{"basic  " + pair}, true}, "capitals": {[]string{"BASIC " + pair}, true},
+		"a tab": {[]string{"Basic\t" + pair}, false}, "a space and a tab": {[]string{"Basic \t" + pair}, false}, "no space": {[]string{"Basic" + pair}, false},
+		"nothing behind it": {[]string{"Basic"}, false}, "spaces behind it": {[]string{"Basic   "}, false}, "two pairs": {[]string{"Basic " + pair + " " + pair}, false},
+		"two headers": {[]string{"Basic " + pair, "Basic " + pair}, false}, "another header before it": {[]string{"Bearer x", "Basic " + pair}, false},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/token", nil)
+		r.Header["Authorization"] = c.headers
+		_, err := authenticator.Authenticate(t.Context(), r, url.Values{})
+		if c.good != (err == nil) || err != nil && !errors.Is(err, fosite.ErrInvalidClient) {
+			t.Errorf("%s: %v", name, err)
+		}
+		// A header that is malformed is not made up for by the form.
+		form := url.Values{"client_id": {"ci"}, "client_secret": {"sesame"}}
+		if _, err := authenticator.Authenticate(t.Context(), r, form); name != "no space" && c.good != (err == nil) {
+			t.Errorf("%s, and the form: %v", name, err)
+		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 
+	"fosite-mcp/handlers"
 	"fosite-mcp/storage"
 
 	"github.com/ory/fosite"
@@ -48,8 +48,8 @@ func (a *api) adminKey(r *http.Request) (*storage.AdminKey, error) {
 		return nil, unauthorized("Send an admin key: Authorization: Bearer mcp_ak_….", "")
 	}
 	wrong := unauthorized("The admin key is unknown, has expired or was revoked.", `, error="invalid_token"`)
-	scheme, key, _ := strings.Cut(values[0], " ")
-	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") || key == "" || len(key) > maxKey {
+	key, bearer := handlers.Credentials(r, "Bearer")
+	if !bearer || key == "" || len(key) > maxKey {
 		return nil, wrong
 	}
 	found, err := a.Store.FindAdminKey(r.Context(), key)

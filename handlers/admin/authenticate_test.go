@@ -36,7 +36,7 @@ func TestOnlyAnAdminKeyOpensTheAPI(t *testing.T) {
 	}
 	for name, header := range map[string]string{
 		"nothing": "", "scheme alone": "Bearer", "empty key": "Bearer ", "another scheme": "Basic " + w.key, "key alone": w.key,
-		"wrong key": "Bearer " + admin.NewKey(), "key and more": "Bearer " + w.key + " x", "two spaces": "Bearer  " + w.key,
+		"wrong key": "Bearer " + admin.NewKey(), "key and more": "Bearer " + w.key + " x", "a tab": "Bearer\t" + w.key, "a space and a tab": "Bearer \t" + w.key,
 		"long key": "Bearer " + strings.Repeat("x", 20000), "expired key": expired["Authorization"], "revoked key": revoked["Authorization"],
 	} {
 		for _, path := range []string{"/clients", "/clients/unknown", "/nothing"} {
@@ -47,7 +47,9 @@ func TestOnlyAnAdminKeyOpensTheAPI(t *testing.T) {
 			}
 		}
 	}
-	w.do(call{method: "GET", path: "/clients", header: map[string]string{"Authorization": "bearer " + w.key}}).want(t, http.StatusOK)
+	for _, scheme := range []string{"bearer ", "BEARER ", "Bearer  ", "Bearer     "} {
+		w.do(call{method: "GET", path: "/clients", header: map[string]string{"Authorization": scheme + w.key}}).want(t, http.StatusOK)
+	}
 	// Nothing but the header counts.
 	w.do(call{method: "GET", path: "/clients?access_token=" + w.key, header: map[string]string{"Authorization": "", "Cookie": "key=" + w.key}}).want(t, http.StatusUnauthorized)
 	if strings.Contains(w.log.String(), w.key) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"fosite-mcp/handlers"
 	"fosite-mcp/storage"
 
 	"github.com/ory/fosite"
@@ -63,7 +64,7 @@ var harmlessID = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)
 
 // claimedID is who the request says it comes from, unless that looks like a secret in the wrong place.
 func claimedID(r *http.Request, form url.Values) string {
-	id, _, basic := r.BasicAuth()
+	id, _, basic := handlers.BasicAuth(r)
 	if !basic {
 		id = form.Get("client_id")
 	}

@@ -139,13 +139,16 @@ func (g *gate) decide(ctx context.Context, authorization []string) (*Token, *ref
 }
 
 // bearerCredentials returns what follows the scheme, which is
-// case-insensitive (RFC 9110 §11.1). Another scheme counts as no token.
+// case-insensitive (RFC 9110 §11.1), and one space or several (§11.4). Another
+// scheme counts as no token; a tab stays and makes the token malformed.
 func bearerCredentials(authorization []string) (string, bool) {
 	if len(authorization) == 0 {
 		return "", false
 	}
-	scheme, credentials, _ := strings.Cut(strings.Trim(authorization[0], " \t"), " ")
-	credentials = strings.TrimLeft(credentials, " ")
+	scheme, credentials := strings.Trim(authorization[0], " \t"), ""
+	if end := strings.IndexAny(scheme, " \t"); end >= 0 {
+		scheme, credentials = scheme[:end], strings.TrimLeft(scheme[end:], " ")
+	}
 	return credentials, strings.EqualFold(scheme, "Bearer") && credentials != ""
 }
 

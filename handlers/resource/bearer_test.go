@@ -47,6 +47,8 @@ func TestDecision(t *testing.T) {
 		{"scheme in lower case", []string{"bearer good"}, 0, ""},
 		{"scheme in upper case", []string{"BEARER good"}, 0, ""},
 		{"more spaces", []string{"  Bearer   good  "}, 0, ""},
+		{"a tab", []string{"Bearer\tgood"}, 400, malformed},
+		{"a space and a tab", []string{"Bearer \tgood"}, 400, malformed},
 		{"every character that a token may have", []string{"Bearer go.o-d_t~o+k/en=="}, 0, ""},
 
 		{"no header", nil, 401, plain},

@@ -1,0 +1,93 @@
+package handlers_test
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"testing"
+)
+
+// emptied adds every parameter that an endpoint knows once more, without a value.
+func emptied(form string, add bool) string {
+	if !add {
+		return form
+	}
+	for _, name := range []string{"client_id", "client_secret", "client_assertion", "client_assertion_type", "grant_type", "scope", "resource", "audience",
+		"refresh_token", "code", "code_verifier", "redirect_uri", "token", "token_type_hint", "response_type", "response_mode", "state", "nonce", "prompt",
+		"max_age", "code_challenge", "code_challenge_method", "request", "request_uri", "registration", "unknown"} {
+		form += "&" + name + "=&" + name
+	}
+	return form
+}
+
+// RFC 6749 §3.1 and §3.2: a parameter without a value counts as left out, wherever it stands.
+func TestAParameterWithoutAValueCountsAsLeftOut(t *testing.T) {
+	f := newFixture(t)
+	secret := f.client("ci", introspects(docs))
+	f.app("app")
+	for _, add := range []bool{false, true} {
+		for name, r := range map[string]*request{
+			"client credentials by Basic": post("/token", "grant_type", "client_credentials").basic("ci", secret),
+			"client credentials by form":  post("/token", "grant_type", "client_credentials", "client_id", "ci", "client_secret", secret),
+			"with scope and resource":     post("/token", "grant_type", "client_credentials", "scope", "mcp:search", "resource", docs).basic("ci", secret),
+			"code":                        redeem(f.code()),
+			"refresh":                     refresh(f.login().refresh),
+			"introspection":               post("/introspect", "token", f.token("ci", secret)).basic("ci", secret),
+			"revocation":                  post("/revoke", "token", f.token("ci", secret)).basic("ci", secret),
+		} {
+			r.body = emptied(r.body, add)
+			if a := f.do(r); a.status != http.StatusOK {
+				t.Errorf("%s, with empty parameters %v: %d %s", name, add, a.status, a.text)
+			}
+			// What is empty in the URL is no secret there.
+			r.path, r.body = r.path+"?"+emptied("", add), "grant_type=&token="
+			if a := f.do(r); a.status != http.StatusBadRequest || a.json["error_description"] != f.do(post("/token")).json["error_description"] {
+				t.Errorf("%s, with nothing but empty parameters %v: %d %s", name, add, a.status, a.text)
+			}
+		}
+		query := emptied(authorizeQuery().Encode(), add)
+		if code := f.visit(query).sentBack(t, callback).Get("code"); code == "" {
+			t.Errorf("no code, with empty parameters %v", add)
+		}
+		a := f.do(&request{http.MethodPost, basePath + "/authorize", contentForm, query, http.Header{}})
+		location, err := url.Parse(a.header.Get("Location"))
+		if want := authorizeQuery().Encode(); err != nil || location.RawQuery != want {
+			t.Errorf("with empty parameters %v: Location %q, want ?%s", add, location, want)
+		}
+	}
+}
+
+// What is left out is missing, not empty.
+func TestAnEmptyParameterThatIsNeededIsMissing(t *testing.T) {
+	f := newFixture(t)
+	secret := f.client("ci", introspects(docs))
+	f.app("app")
+	for _, c := range []struct{ left, empty *request }{
+		{post("/token", "scope", "mcp:search").basic("ci", secret), post("/token", "scope", "mcp:search", "grant_type", "").basic("ci", secret)},
+		{refresh("", "refresh_token", "-"), refresh("")},
+		{redeem("", "code", "-"), redeem("")},
+		{redeem(f.code(), "code_verifier", "-"), redeem(f.code(), "code_verifier", "")},
+		{post("/introspect", "x", "y").basic("ci", secret), post("/introspect", "x", "y", "token", "").basic("ci", secret)},
+		{post("/revoke", "x", "y").basic("ci", secret), post("/revoke", "x", "y", "token", "").basic("ci", secret)},
+		{post("/token", "grant_type", "client_credentials"), post("/token", "grant_type", "client_credentials", "client_id", "", "client_secret", "")},
+	} {
+		left, empty := f.do(c.left), f.do(c.empty)
+		if left.status != empty.status || left.text != empty.text || left.status < 400 {
+			t.Errorf("%s: left out %d %s, empty %d %s", c.empty.body, left.status, left.text, empty.status, empty.text)
+		}
+	}
+}
+
+func TestTwoValuesAreRefusedWhateverStandsBesideThem(t *testing.T) {
+	f := newFixture(t)
+	secret := f.client("ci")
+	for _, values := range [][]string{{"mcp:search", "mcp:search"}, {"mcp:search", "", "mcp:search"}} {
+		parameters := []string{"grant_type", "client_credentials"}
+		for value := range slices.Values(values) {
+			parameters = append(parameters, "scope", value)
+		}
+		if a := f.do(post("/token", parameters...).basic("ci", secret)); a.status != http.StatusBadRequest || a.json["error"] != "invalid_request" {
+			t.Errorf("scope %q: %d %s", values, a.status, a.text)
+		}
+	}
+}
