@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"fosite-mcp/config"
+	"fosite-mcp/provider/client"
 
 	"github.com/spf13/cobra"
 )
@@ -103,9 +104,7 @@ func secureOrigin(text string) (string, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
 		return "", fmt.Errorf("want an origin such as http://127.0.0.1:8081, not %q", text)
 	}
-	addr, err := netip.ParseAddr(u.Hostname())
-	loopback := u.Hostname() == "localhost" || err == nil && addr.Unmap().IsLoopback()
-	if u.Scheme == "http" && !loopback {
+	if u.Scheme == "http" && !client.IsLoopback(u.Hostname()) {
 		return "", fmt.Errorf("%s would carry secrets in clear over the network; use https, or run this on the server itself", text)
 	}
 	return u.Scheme + "://" + u.Host, nil

@@ -59,6 +59,38 @@ func TestEveryAnswerOfTheAuthorizationEndpointIsProtected(t *testing.T) {
 	}
 }
 
+// RFC 8252 §7.
+func TestAnswersArriveAtProgramsOnTheDevice(t *testing.T) {
+	f := newFixture(t)
+	for i, c := range []struct{ registered, requested string }{
+		{"com.example.app:callback", "com.example.app:callback"},
+		{"com.example.app:/callback", "com.example.app:/callback"},
+		{"cursor://anysphere.cursor-mcp/oauth/callback", "cursor://anysphere.cursor-mcp/oauth/callback"},
+		{"http://127.0.0.1/callback", "http://127.0.0.1:53682/callback"},
+		{"http://[::1]:1234/callback", "http://[::1]:53682/callback"},
+		{"http://localhost:1234/callback", "http://localhost:53682/callback"},
+	} {
+		id := fmt.Sprintf("native%d", i)
+		f.app(id, func(client *storage.Client) { client.RedirectURIs = []string{c.registered} })
+		if values := f.authorize("client_id", id, "redirect_uri", c.requested).sentBack(t, c.requested); !values.Has("code") {
+			t.Errorf("%s: got %v", c.requested, values)
+		}
+	}
+}
+
+// Rows from before the rule: the person is told, and nothing is sent there.
+func TestARegisteredRedirectURIThatBreaksTheRuleIsNotUsed(t *testing.T) {
+	f := newFixture(t)
+	for i, uri := range []string{"https://a.example/x/../cb", "http://127.0.0.2/cb", "http://127.0.0.1:0/cb", "ssh://host/cb", "ms-msdt://host/cb", "tel:123"} {
+		id := fmt.Sprintf("old%d", i)
+		f.app(id, func(client *storage.Client) { client.RedirectURIs = []string{uri} })
+		a := f.authorize("client_id", id, "redirect_uri", uri)
+		if a.status != http.StatusBadRequest || a.header.Get("Location") != "" || !strings.Contains(a.text, "is registered but must") {
+			t.Errorf("%s: %d, Location %q, %s", uri, a.status, a.header.Get("Location"), a.text)
+		}
+	}
+}
+
 // RFC 6749 §4.1.2.1, RFC 7636 §4.4.1, RFC 8707 §2, RFC 9101 §7, OpenID Connect Core §3.1.2.6. Nobody is asked to
 // log in for a request that will fail.
 func TestErrorsThatTheClientHears(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	registration "fosite-mcp/provider/client"
+
 	"github.com/google/uuid"
 	"github.com/ory/fosite"
 )
@@ -53,12 +55,12 @@ func (p *AuthorizePolicy) NewAuthorizeRequest(ctx context.Context, r *http.Reque
 		return request, err
 	}
 	request.Client = client
-	redirectURI, exact, err := matchRedirectURI(request.Form.Get("redirect_uri"), client)
+	target, exact, err := registration.MatchRedirectURI(request.Form.Get("redirect_uri"), client.GetRedirectURIs(), client.IsPublic())
 	if err != nil {
-		return request, err
+		return request, fosite.ErrInvalidRequest.WithHintf("The redirect_uri %s.", err)
 	}
 	// From here on the client hears of its mistakes.
-	request.RedirectURI = redirectURI
+	request.RedirectURI = target
 	request.Form.Set("redirect_uri", exact)
 	return request, p.check(request.AuthorizeRequest)
 }

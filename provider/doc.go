@@ -13,5 +13,7 @@
 //     as MCP clients send them;
 //   - [ClientAuthenticator], [TokenStrategy], [SecretHasher], [PolicyFactory] and [RevocationFactory] work alone too.
 //
+// What a client may be registered with is in the package client below.
+//
 // The package knows fosite's storage interfaces and no storage.
 package provider

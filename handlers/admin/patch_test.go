@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 
+	"fosite-mcp/storage"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -116,4 +118,19 @@ func TestAClientWithoutSecretsCanBecomePublic(t *testing.T) {
 		t.Errorf("response_types follow from grant_types (-want +got):\n%s", diff)
 	}
 	w.post("/clients/"+id+"/secrets", "").want(t, http.StatusConflict)
+}
+
+// A row from before the rule can still be changed, and cannot get another redirect URI that breaks it.
+func TestARedirectURIFromBeforeTheRuleMayStayButNotBeReplacedByItsLike(t *testing.T) {
+	w := newWorld(t)
+	old := &storage.Client{
+		ID: "old", Name: "old", TokenEndpointAuthMethod: "none", GrantTypes: []string{"authorization_code"}, ResponseTypes: []string{"code"},
+		RedirectURIs: []string{"https://a.example/x/../cb"},
+	}
+	if err := w.store.CreateClient(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	w.patch("/clients/old", "*", `{"owner":"ops"}`).want(t, http.StatusOK)
+	w.patch("/clients/old", "*", `{"redirect_uris":["https://a.example/y/../cb"]}`).want(t, http.StatusBadRequest)
+	w.patch("/clients/old", "*", `{"redirect_uris":["https://a.example/cb"]}`).want(t, http.StatusOK)
 }

@@ -26,12 +26,14 @@ type mistake struct {
 	Pointer string `json:"pointer"` // RFC 6901 pointer into the body; ?name for a query parameter
 	Code    string `json:"code"`
 	Detail  string `json:"detail"`
+
+	value string // what is wrong, where that tells one mistake from another at the same place
 }
 
 type mistakes []mistake
 
 func (m *mistakes) add(pointer, code, format string, args ...any) {
-	*m = append(*m, mistake{pointer, code, fmt.Sprintf(format, args...)})
+	*m = append(*m, mistake{Pointer: pointer, Code: code, Detail: fmt.Sprintf(format, args...)})
 }
 
 // at tells whether there is a mistake at pointer or below it.

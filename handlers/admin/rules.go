@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
 )
 
@@ -17,7 +18,6 @@ const (
 	maxListed      = 50
 	maxMetadata    = 16 << 10
 	maxLifespan    = 366 * 24 * time.Hour
-	maxURI         = 2048
 	authMethodNone = "none"
 	authMethodKey  = "private_key_jwt"
 )
@@ -50,7 +50,7 @@ func (a *api) check(c *storage.Client) mistakes {
 		}
 	}
 	a.checkLists(c, &m)
-	checkRedirectURIs(c, &m)
+	checkURIs(c, &m)
 	checkKeys(c, &m)
 	return m
 }
@@ -67,7 +67,6 @@ func (a *api) ownRules(c *storage.Client) []rule {
 		{c.AccessTokenLifespan > maxLifespan, "/access_token_lifespan", "invalid", "must be at most 31622400 seconds (366 days); null or 0 means the server's own"},
 		{!c.ExpiresAt.IsZero() && !c.ExpiresAt.After(a.Now()), "/expires_at", "invalid", "must be in the future; null means never. To stop a client now, disable it"},
 		{len(c.Metadata) > maxMetadata, "/metadata", "too_long", "must be at most 16 KiB of JSON"},
-		{c.JWKSURI != "" && !isHTTPS(c.JWKSURI), "/jwks_uri", "invalid", "must be an https URL without user info or fragment"},
 	}
 }
 
@@ -124,6 +123,20 @@ func (a *api) checkLists(c *storage.Client, m *mistakes) {
 				m.add(at, member.code, "%s is no %s of this server; it knows: %s", shown(entry), member.what, listed(member.known))
 			}
 		}
+	}
+}
+
+func checkURIs(c *storage.Client, m *mistakes) {
+	check := func(pointer, uri string, err error) {
+		if err != nil {
+			*m = append(*m, mistake{pointer, "invalid", err.Error(), uri})
+		}
+	}
+	for i, uri := range c.RedirectURIs {
+		check("/redirect_uris/"+strconv.Itoa(i), uri, client.CheckRedirectURI(uri, c.IsPublic()))
+	}
+	if c.JWKSURI != "" {
+		check("/jwks_uri", c.JWKSURI, client.CheckJWKSURI(c.JWKSURI))
 	}
 }
 

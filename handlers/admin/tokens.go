@@ -110,7 +110,8 @@ func (a *api) revokeTokens(r *request) (*answer, error) {
 		return nil, err
 	}
 	if rev.issuedBefore.After(a.Now()) {
-		m := mistakes{{"/issued_before", "invalid", "must not be in the future; to end all tokens issued so far, send {\"all\":true}"}}
+		var m mistakes
+		m.add("/issued_before", "invalid", "%s", "must not be in the future; to end all tokens issued so far, send {\"all\":true}")
 		return nil, m.err()
 	}
 	return a.change(r, func(ctx context.Context) (*answer, storage.AuditEvent, error) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fosite-mcp/handlers"
+	"fosite-mcp/provider/client"
 
 	"github.com/ory/fosite"
 )
@@ -115,7 +116,7 @@ func unproven(client fosite.Client, redirect *url.URL) bool {
 // onDevice tells that a redirect URI leads to a program on the person's own device: a loopback address or a custom
 // scheme (RFC 8252 §7).
 func onDevice(redirect *url.URL) bool {
-	return redirect == nil || redirect.Scheme != "https" || isLoopback(redirect.Hostname())
+	return redirect == nil || redirect.Scheme != "https" || client.IsLoopback(redirect.Hostname())
 }
 
 // asked is the scopes that a person is asked for, lasting access among them.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"fosite-mcp/handlers"
+	"fosite-mcp/provider/client"
 
 	"github.com/ory/fosite"
 )
@@ -102,7 +103,7 @@ func describeRedirect(request handlers.AuthorizationRequest) RedirectView {
 	switch {
 	case redirect == nil:
 	case redirect.Scheme == "http" || redirect.Scheme == "https":
-		view.Host, view.Loopback = shownHost(redirect), isLoopback(redirect.Hostname())
+		view.Host, view.Loopback = shownHost(redirect), client.IsLoopback(redirect.Hostname())
 	default:
 		view.Scheme = clean(redirect.Scheme, nameLimit)
 	}

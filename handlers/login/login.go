@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"fosite-mcp/handlers"
+	"fosite-mcp/provider/client"
 
 	"github.com/gorilla/mux"
 )
@@ -129,7 +129,7 @@ func (o Options) check() (err error) {
 		message string
 	}{
 		{parseErr != nil || origin.Host == "" || origin.Scheme+"://"+origin.Host != o.Origin, "Origin must be scheme and host, such as https://docs.example.com"},
-		{parseErr == nil && origin.Scheme != "https" && !(origin.Scheme == "http" && isLoopback(origin.Hostname())), "Origin must be https, or http on loopback"},
+		{parseErr == nil && origin.Scheme != "https" && !(origin.Scheme == "http" && client.IsLoopback(origin.Hostname())), "Origin must be https, or http on loopback"},
 		{o.BasePath != "" && (!strings.HasPrefix(o.BasePath, "/") || strings.HasPrefix(o.BasePath, "//") || strings.HasSuffix(o.BasePath, "/")), "BasePath must begin with one slash and end without"},
 		{len(o.Key) < 32, "Key must have 32 bytes or more"},
 		{o.Sessions == nil, "Sessions is missing"},
@@ -186,9 +186,4 @@ func peer(r *http.Request) netip.Addr {
 		return netip.Addr{}
 	}
 	return address.Addr().Unmap().WithZone("")
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
