@@ -54,7 +54,7 @@ func policyKeys() []Key {
 		{"tokens.access_lifespan", "Life of an access token, 1s to 8760h.", "", func(c *Config) any { return &c.Tokens.AccessLifespan }},
 		{"tokens.refresh_lifespan", "Life of one refresh token; each rotation begins a new one.", "", func(c *Config) any { return &c.Tokens.RefreshLifespan }},
 		{"tokens.refresh_absolute_lifespan", "Life of a grant from its login on, however often its refresh token rotates. Up to 43800h.", "", func(c *Config) any { return &c.Tokens.RefreshAbsoluteLifespan }},
-		{"tokens.refresh_grace", "How long a rotated refresh token still works for its own client, up to 5m. 0s turns it off.", "", func(c *Config) any { return &c.Tokens.RefreshGrace }},
+		{"tokens.refresh_grace", "How long a rotated refresh token still works for its own client, a few times, until its successor is used; up to 5m. 0s turns it off.", "", func(c *Config) any { return &c.Tokens.RefreshGrace }},
 		{"tokens.code_lifespan", "Life of an authorization code, 10s to 10m.", "", func(c *Config) any { return &c.Tokens.CodeLifespan }},
 		{"tokens.format", "`opaque`; `jwt` is not in this version.", "", func(c *Config) any { return &c.Tokens.Format }},
 		{"tokens.client_credentials_refresh", "Issue refresh tokens to machines as well.", "", func(c *Config) any { return &c.Tokens.ClientCredentialsRefresh }},

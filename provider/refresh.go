@@ -16,8 +16,8 @@ var (
 )
 
 // RefreshFactory makes the handler of the refresh grant (RFC 6749 §6), in place of
-// compose.OAuth2RefreshTokenGrantFactory. Each refresh token is rotated at its use; a second use by its client, once
-// the store's grace is over, ends the grant.
+// compose.OAuth2RefreshTokenGrantFactory. Each refresh token is rotated at its use; a further use by its client, once
+// the store's grace is over, ends the grant. A store that calls a rotated token unknown has it refused and nothing ended.
 func RefreshFactory(g Grants) compose.Factory {
 	return func(config fosite.Configurator, store, strategy any) any {
 		return &refreshGrant{newGrantHandler(g, config, store, strategy)}
@@ -35,7 +35,7 @@ func (h *refreshGrant) CanHandleTokenEndpointRequest(_ context.Context, r fosite
 }
 
 var (
-	errUnknownRefresh  = fosite.ErrInvalidGrant.WithHint("The refresh token is not known here as one of this client's; it may have expired or been revoked.")
+	errUnknownRefresh  = fosite.ErrInvalidGrant.WithHint("The refresh token is not known here as one of this client's, or was used by too many at once; it may have expired or been revoked.")
 	errUsedRefresh     = fosite.ErrInvalidGrant.WithHint("The refresh token was used or revoked before. The whole grant is revoked now; log in again.")
 	errRefreshMissing  = fosite.ErrInvalidRequest.WithHint("The parameter refresh_token is missing.")
 	errNoRefreshClient = fosite.ErrUnauthorizedClient.WithHint("The client is not registered for the refresh_token grant.")

@@ -9,7 +9,8 @@
 // The store implements every storage interface of fosite v0.49: clients, access and refresh tokens,
 // authorization codes, PKCE, OpenID Connect, pushed authorization requests, RFC 7523 keys and transactions.
 // It takes any [fosite.Session] type ([WithSessions]) and any source of clients ([WithClients]). A rotated refresh token
-// works for another minute, because clients lose answers; [WithRefreshGrace] changes that, 0 is what fosite's own store does.
+// works for another minute, a few times, because clients lose answers; [WithRefreshGrace] changes that, 0 is what fosite's
+// own store does.
 //
 // What it promises:
 //

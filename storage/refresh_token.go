@@ -5,14 +5,17 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ory/fosite"
 )
 
-const insertRefreshToken = `INSERT INTO refresh_tokens (signature, access_signature, ` + recordColumns + `) VALUES (?, ?, ` + recordPlaceholders + `)`
+const insertRefreshToken = `INSERT INTO refresh_tokens (signature, access_signature, predecessor, ` + recordColumns + `)
+	VALUES (?, ?, (SELECT last_rotated FROM grants WHERE id = ?), ` + recordPlaceholders + `)`
 
-const insertRefreshTokenOfStranger = `INSERT INTO refresh_tokens (signature, access_signature, ` + recordColumns + `)
-	VALUES (?, ?, ?, ?, ?, COALESCE((SELECT epoch FROM clients WHERE id = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertRefreshTokenOfStranger = `INSERT INTO refresh_tokens (signature, access_signature, predecessor, ` + recordColumns + `)
+	VALUES (?, ?, (SELECT last_rotated FROM grants WHERE id = ?),
+		?, ?, ?, COALESCE((SELECT epoch FROM clients WHERE id = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // CreateRefreshTokenSession implements [oauth2.RefreshTokenStorage]. accessSignature names the access token issued
 // beside it, which ends when this token is rotated.
@@ -28,10 +31,10 @@ func (s *Store) CreateRefreshTokenSession(ctx context.Context, signature, access
 	if accessSignature != "" {
 		access = signatureHash(accessSignature)
 	}
-	query, args := insertRefreshToken, append([]any{signatureHash(signature), access}, r.values()...)
+	query, args := insertRefreshToken, append([]any{signatureHash(signature), access, r.requestID}, r.values()...)
 	if s.clients != nil {
 		query = insertRefreshTokenOfStranger
-		args[5] = r.clientID // in place of the epoch
+		args[6] = r.clientID // in place of the epoch
 	}
 	return s.write(ctx, func(ctx context.Context, q queryer) error {
 		if err := openGrant(ctx, q, r, millis(s.now())); err != nil {
@@ -44,12 +47,12 @@ func (s *Store) CreateRefreshTokenSession(ctx context.Context, signature, access
 	})
 }
 
-var refreshTokenQuery = `SELECT t.rotated_at, t.revoked_at, x.epoch, g.revoked_at, ` + qualified("t", recordColumns) + `, ` + qualified("o", clientStateColumns) + `
+var refreshTokenQuery = `SELECT ` + rotationColumns + `, x.epoch, g.revoked_at, ` + qualified("t", recordColumns) + `, ` + qualified("o", clientStateColumns) + `
 	FROM refresh_tokens t` + gateJoins + `
 	WHERE t.signature = CAST(? AS BLOB)`
 
-// GetRefreshTokenSession implements [oauth2.RefreshTokenStorage]. A token that was rotated longer ago than the
-// grace, or revoked, comes back together with [fosite.ErrInactiveToken], so that reuse can be punished.
+// GetRefreshTokenSession implements [oauth2.RefreshTokenStorage]. A token that was revoked, or rotated and whose grace
+// is over, comes back together with [fosite.ErrInactiveToken], so that reuse can be punished.
 func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, session fosite.Session) (fosite.Requester, error) {
 	if signature == "" {
 		return nil, fosite.ErrNotFound
@@ -58,15 +61,16 @@ func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, se
 	var g gates
 	var state clientState
 	var r record
-	var rotatedAt sql.NullInt64
-	targets := append([]any{&rotatedAt, &g.revokedAt, &g.secretEpoch, &g.grantRevokedAt}, r.targets()...)
-	err := s.read(ctx).QueryRowContext(ctx, refreshTokenQuery, hash).Scan(append(targets, state.targets()...)...)
+	var use rotation
+	targets := slices.Concat(use.targets(), []any{&g.secretEpoch, &g.grantRevokedAt}, r.targets(), state.targets())
+	err := s.read(ctx).QueryRowContext(ctx, refreshTokenQuery, hash).Scan(targets...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fosite.ErrNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("storage: read a refresh token: %w", err)
 	}
+	g.revokedAt = use.revokedAt
 	client, open, err := s.gatesOpen(ctx, &g, &r, &state)
 	if err != nil {
 		return nil, err
@@ -82,10 +86,13 @@ func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, se
 		request.Session.SetExpiresAt(fosite.RefreshToken, fromMillis(r.expiresAt.Int64))
 	}
 	stored := &storedRequest{Request: request, hash: hash}
-	if !open || rotatedAt.Valid && !s.inGrace(rotatedAt.Int64) {
+	if !open {
 		return stored, fosite.ErrInactiveToken
 	}
-	return stored, nil
+	if err = s.verdict(&use); errors.Is(err, fosite.ErrNotFound) {
+		return nil, err
+	}
+	return stored, err
 }
 
 // DeleteRefreshTokenSession implements [oauth2.RefreshTokenStorage]. The row stays, revoked, until it expires:
@@ -110,12 +117,13 @@ func (s *Store) DeleteRefreshTokenSession(ctx context.Context, signature string)
 
 // RotateRefreshToken implements [oauth2.RefreshTokenStorage]: the token with this signature is used up, and the
 // access token issued beside it ends. Call it in a transaction, with the new tokens stored after it. It answers
-// [fosite.ErrInactiveToken] when somebody else was faster and the grace is over, or the grant was revoked.
+// [fosite.ErrInactiveToken] when somebody else was faster and the grace is over, or the grant was revoked, and
+// [fosite.ErrNotFound] when the grace has no answers left.
 func (s *Store) RotateRefreshToken(ctx context.Context, requestID, signature string) error {
 	hash := signatureHash(signature)
 	return s.write(ctx, func(ctx context.Context, q queryer) error {
 		// The grant's row is the lock that a revocation of the whole grant and a refresh both take.
-		alive, err := execCount(ctx, q, `UPDATE grants SET created_at = created_at WHERE id = ? AND revoked_at IS NULL`, requestID)
+		alive, err := execCount(ctx, q, `UPDATE grants SET last_rotated = ? WHERE id = ? AND revoked_at IS NULL`, hash, requestID)
 		if err != nil {
 			return fmt.Errorf("storage: lock a grant: %w", err)
 		}
@@ -138,28 +146,6 @@ func (s *Store) RotateRefreshToken(ctx context.Context, requestID, signature str
 		}
 		return nil
 	})
-}
-
-// inGrace tells whether a refresh token that was rotated at rotatedAt still works. Without a grace none does, whatever
-// the clock of the replica that rotated it said.
-func (s *Store) inGrace(rotatedAt int64) bool {
-	return s.grace > 0 && rotatedAt > millis(s.now().Add(-s.grace))
-}
-
-// rotateAgain accepts the second use of a refresh token within the grace.
-func (s *Store) rotateAgain(ctx context.Context, q queryer, hash []byte) error {
-	var rotatedAt, revokedAt sql.NullInt64
-	err := q.QueryRowContext(ctx, `SELECT rotated_at, revoked_at FROM refresh_tokens WHERE signature = ?`, hash).
-		Scan(&rotatedAt, &revokedAt)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return fosite.ErrNotFound
-	case err != nil:
-		return fmt.Errorf("storage: read a refresh token: %w", err)
-	case revokedAt.Valid || !s.inGrace(rotatedAt.Int64):
-		return fosite.ErrInactiveToken
-	}
-	return nil
 }
 
 func execCount(ctx context.Context, q queryer, query string, args ...any) (int64, error) {

@@ -64,13 +64,6 @@ func WithClock(now func() time.Time) Option {
 	return func(s *Store) { s.now = now }
 }
 
-// WithRefreshGrace sets how long a refresh token still works after it was rotated (zero: not at all).
-// Clients refresh concurrently and lose answers; within the grace a second use stays inside the family
-// instead of ending it. The default is 60 seconds.
-func WithRefreshGrace(grace time.Duration) Option {
-	return func(s *Store) { s.grace = grace }
-}
-
 // New makes a store on db, a connection pool that may be shared with other code. Its tables have plain names (clients,
 // users, settings, …): where they could meet others, give it a database of its own or, on PostgreSQL, a schema
 // (search_path in the URL). Call [Store.Migrate] before the first use. Statements

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -144,6 +145,7 @@ func wantUpgrade(t *testing.T, store *Store) {
 	if _, err := store.GetRefreshTokenSession(ctx, "refresh", nil); err != nil {
 		t.Errorf("refresh token: %v", err)
 	}
+	wantGrace(t, store, "refresh")
 	if _, err := store.GetAuthorizeCodeSession(ctx, "code", nil); err != nil {
 		t.Errorf("code: %v", err)
 	}
@@ -165,6 +167,30 @@ func wantSlow(t *testing.T, store *Store) {
 		var slow sql.NullInt64
 		if err := store.db.QueryRowContext(soon(t), "SELECT slow FROM client_secrets WHERE id = ?", id).Scan(&slow); err != nil || slow.Int64 != want {
 			t.Errorf("secret %s: slow = %v, %v, want %d", id, slow, err, want)
+		}
+	}
+}
+
+// wantGrace: the fourth schema remembers what came of a refresh token of an earlier one.
+func wantGrace(t *testing.T, store *Store, old string) {
+	t.Helper()
+	ctx := soon(t)
+	request, err := store.GetRefreshTokenSession(ctx, old, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rotation := range []struct {
+		token, successor string
+		want             error
+	}{{old, "first", nil}, {old, "second", nil}, {"second", "third", nil}, {old, "fourth", fosite.ErrInactiveToken}} {
+		err := store.InTransaction(ctx, func(ctx context.Context) error {
+			if err := store.RotateRefreshToken(ctx, request.GetID(), rotation.token); err != nil {
+				return err
+			}
+			return store.CreateRefreshTokenSession(ctx, rotation.successor, "", request)
+		})
+		if !errors.Is(err, rotation.want) {
+			t.Errorf("refresh with %s: %v, want %v", rotation.token, err, rotation.want)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package storagetest
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -124,25 +123,6 @@ func oneMark(t *testing.T, mark func(ctx context.Context, jti string) error) {
 		jti, errs := newSignature(), make([]error, contenders)
 		together(contenders, func(i int) { errs[i] = mark(context.Background(), jti) })
 		wantOneWinner(t, round, errs)
-	}
-}
-
-// graceKeepsTheFamily lets clients that refresh concurrently all go on, under the request id that a revocation ends.
-func graceKeepsTheFamily(t *testing.T, store Storage) {
-	ctx := context.Background()
-	for range rounds(200) {
-		request, old := newRequest(), newSignature()
-		must(t, store.CreateRefreshTokenSession(ctx, old, newSignature(), request))
-		pairs := make([]pair, contenders)
-		together(contenders, func(i int) { pairs[i] = refreshWith(ctx, store, request, old) })
-		must(t, errors.Join(pairErrors(pairs)...))
-		got, err := store.GetRefreshTokenSession(ctx, pairs[0].refresh, emptySession())
-		wantRequest(t, "a successor", got, err, request)
-		must(t, revokeRequest(ctx, store, request.ID))
-		for _, p := range []pair{pairs[0], pairs[contenders-1]} {
-			wantActive(t, "refresh token after the revocation", activeRefresh(t, store, p.refresh), false)
-			wantActive(t, "access token after the revocation", activeAccess(t, store, p.access), false)
-		}
 	}
 }
 

@@ -156,6 +156,17 @@ var graceCases = []testCase{
 		err = store.RotateRefreshToken(ctx, request.ID, old)
 		wantError(t, "rotate", err, fosite.ErrInactiveToken, fosite.ErrNotFound)
 	}},
-	{"concurrent refreshes with one token all succeed, in one family", graceKeepsTheFamily},
+	{"a successor that has been rotated ends the grace", rotatedSuccessorEndsTheGrace},
+	{"a successor's access token that has been used does not end the grace", func(t *testing.T, store Storage) {
+		ctx, request, old := context.Background(), newRequest(), newSignature()
+		must(t, store.CreateRefreshTokenSession(ctx, old, newSignature(), request))
+		successor := refreshWith(ctx, store, request, old)
+		must(t, successor.err)
+		wantActive(t, "the successor's access token", activeAccess(t, store, successor.access), true)
+		must(t, refreshWith(ctx, store, request, old).err)
+	}},
+	{"the grace does not go on for ever", graceIsBounded},
+	{"concurrent refreshes with one token succeed, a few of them, in one family", graceKeepsTheFamily},
+	{"a grace that races the use of a successor ends", graceRacesASuccessor},
 	{"a revocation that races refreshes leaves no active token", func(t *testing.T, store Storage) { revocationBeatsRefreshes(t, store, 100) }},
 }
