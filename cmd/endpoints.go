@@ -3,15 +3,13 @@ package cmd
 import (
 	"context"
 	"maps"
-	"net"
 	"net/http"
-	"net/netip"
 	"slices"
-	"strings"
 
 	"fosite-mcp/config"
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/admin"
+	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
 
@@ -48,7 +46,7 @@ func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *pr
 
 	below := root.PathPrefix(cfg.BasePath).Subrouter()
 	// Failed client authentications go to the audit log, at whichever endpoint.
-	authenticate := admin.NewRecorder(store, s.Log, nil).Watch(oauth.Authenticator.Authenticate, clientIP(cfg))
+	authenticate := admin.NewRecorder(store, s.Log, nil).Watch(oauth.Authenticator.Authenticate, clientaddr.FromHeader(cfg.ClientIPHeader))
 	oauth.Config.ClientAuthenticationStrategy = authenticate
 	endpoints := &handlers.Server{
 		Provider:     oauth,
@@ -141,34 +139,4 @@ func metadata(cfg config.Config) handlers.Metadata {
 		m.Resources = append(m.Resources, handlers.ProtectedResource{Resource: identifier, Name: resource.Name, Scopes: resource.Scopes})
 	}
 	return m
-}
-
-// clientIP tells where a request to the public listener came from, for the audit log: what the proxy in front says, or
-// the other end of the connection. The admin listener believes nobody.
-func clientIP(cfg config.Config) func(*http.Request) string {
-	if cfg.ClientIPHeader == "" {
-		return nil
-	}
-	return func(r *http.Request) string {
-		if address := clientAddr(r, cfg.ClientIPHeader); address.IsValid() {
-			return address.String()
-		}
-		host, _, _ := net.SplitHostPort(r.RemoteAddr)
-		return host
-	}
-}
-
-// clientAddr is the last address in a header: the one that the nearest proxy has added. What stands before it may be
-// anybody's invention.
-func clientAddr(r *http.Request, header string) netip.Addr {
-	values := r.Header.Values(header)
-	if len(values) == 0 {
-		return netip.Addr{}
-	}
-	list := strings.Split(values[len(values)-1], ",")
-	address, err := netip.ParseAddr(strings.TrimSpace(list[len(list)-1]))
-	if err != nil {
-		return netip.Addr{}
-	}
-	return address.Unmap().WithZone("")
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"fosite-mcp/config"
+	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/handlers/login"
 	"fosite-mcp/storage"
 
@@ -20,14 +21,15 @@ func (s *Server) people(cfg config.Config, store *storage.Store, hasher fosite.H
 		return nil, nil
 	}
 	options := login.Options{
-		Origin:    cfg.PublicURL,
-		BasePath:  cfg.BasePath,
-		Key:       deriveKey(secret, "login"),
-		Sessions:  store,
-		Consents:  store,
-		Scopes:    map[string]string{},
-		Resources: map[string]string{},
-		Log:       s.Log,
+		Origin:     cfg.PublicURL,
+		BasePath:   cfg.BasePath,
+		Key:        deriveKey(secret, "login"),
+		Sessions:   store,
+		Consents:   store,
+		Scopes:     map[string]string{},
+		Resources:  map[string]string{},
+		ClientAddr: clientaddr.FromHeader(cfg.ClientIPHeader),
+		Log:        s.Log,
 	}
 	for name, scope := range cfg.Scopes {
 		options.Scopes[name] = scope.Description
@@ -35,14 +37,9 @@ func (s *Server) people(cfg config.Config, store *storage.Store, hasher fosite.H
 	for identifier, resource := range cfg.Resources {
 		options.Resources[identifier] = resource.Name
 	}
-	if cfg.BehindProxy {
-		options.ClientAddr = func(r *http.Request) netip.Addr {
-			if cfg.ClientIPHeader == "" {
-				// Every browser has the proxy's address: counting failed logins by it would lock out everybody at once.
-				return netip.Addr{}
-			}
-			return clientAddr(r, cfg.ClientIPHeader)
-		}
+	if cfg.BehindProxy && cfg.ClientIPHeader == "" {
+		// Every browser has the proxy's address: counting failed logins by it would lock out everybody at once.
+		options.ClientAddr = func(*http.Request) netip.Addr { return netip.Addr{} }
 	}
 	if slices.Contains(methods, config.LoginLocal) {
 		options.Local = &login.Local{Accounts: store, Hasher: hasher}

@@ -78,6 +78,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	adminRouter := s.adminRouter(cfg, store, oauth, observer, secret)
 
+	s.warnOfHiddenAddresses(ctx, cfg)
 	background, stopBackground := context.WithCancel(ctx)
 	var maintenance sync.WaitGroup
 	maintenance.Go(func() { observer.maintain(background, store, cfg.Audit.Retention) })
@@ -148,6 +149,16 @@ func (s *Server) resolve(addr net.Addr) (config.Config, error) {
 	}
 	cfg.PublicURL = fmt.Sprintf("http://127.0.0.1:%d", address.Port())
 	return cfg.Resolve()
+}
+
+// warnOfHiddenAddresses says what is lost while the proxy in front does not pass on who calls.
+func (s *Server) warnOfHiddenAddresses(ctx context.Context, cfg config.Config) {
+	if !cfg.BehindProxy || cfg.ClientIPHeader != "" {
+		return
+	}
+	const hidden = "behind_proxy is on and client_ip_header is not set: all callers count as one address, the proxy's, in limits and in the audit log"
+	s.Log.WarnContext(ctx, hidden)
+	s.notify("%s. Set client_ip_header to the header in which the proxy names the client, such as X-Forwarded-For", hidden)
 }
 
 func (s *Server) notify(format string, args ...any) {

@@ -31,7 +31,7 @@ func serverKeys() []Key {
 		{"base_path", "Path prefix of the OAuth endpoints.", "", func(c *Config) any { return &c.BasePath }},
 		{"listen", "Address of the public listener. Port 0 picks a free one.", "", func(c *Config) any { return &c.Listen }},
 		{"behind_proxy", "A reverse proxy ends TLS in front of this server, so plain HTTP may leave loopback.", "", func(c *Config) any { return &c.BehindProxy }},
-		{"client_ip_header", "Header in which the proxy names the client's address, such as `X-Forwarded-For`; of several values the last counts. Needs `behind_proxy`, and a proxy that sets the header itself.", "none: addresses are the proxy's", func(c *Config) any { return &c.ClientIPHeader }},
+		{"client_ip_header", "Header in which the proxy names the client's address: `X-Forwarded-For`, `Forwarded` (RFC 7239) or one with a single address. Of several the last counts. Needs `behind_proxy`, and a proxy that sets the header itself.", "none: addresses are the proxy's", func(c *Config) any { return &c.ClientIPHeader }},
 		{"tls.cert_file", "PEM certificate chain of the public listener, and of the admin listener where that is not on loopback.", "none", func(c *Config) any { return &c.TLS.CertFile }},
 		{"tls.key_file", "PEM private key that belongs to `tls.cert_file`.", "none", func(c *Config) any { return &c.TLS.KeyFile }},
 		{"admin.listen", "Address of the admin listener.", "", func(c *Config) any { return &c.Admin.Listen }},

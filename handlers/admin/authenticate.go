@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strconv"
 
 	"fosite-mcp/handlers"
+	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/storage"
 
 	"github.com/ory/fosite"
@@ -19,12 +21,12 @@ const maxKey = 512
 // authenticate finds out who calls and whether they may do what needs role. From here on the request's audit events
 // carry the name of the key.
 func (a *api) authenticate(r *request, role storage.Role) error {
-	ip := a.ClientIP(r.Request)
+	from := a.ClientAddr(r.Request)
 	key, err := a.adminKey(r.Request)
 	if err != nil {
 		var p *problem
 		if errors.As(err, &p) && p.Status == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
-			return a.failedLogin(r, ip, p)
+			return a.failedLogin(r, from, p)
 		}
 		return err
 	}
@@ -33,7 +35,7 @@ func (a *api) authenticate(r *request, role storage.Role) error {
 			fmt.Sprintf("The admin key %q has the role %s; this needs %s. Use another key.", key.Name, key.Role, role))
 	}
 	r.actor = key.Name
-	r.Request = r.WithContext(storage.WithAuditOrigin(r.Context(), storage.AuditOrigin{Actor: key.Name, RequestID: r.id, IP: ip}))
+	r.Request = r.WithContext(storage.WithAuditOrigin(r.Context(), storage.AuditOrigin{Actor: key.Name, RequestID: r.id, IP: clientaddr.String(from)}))
 	return nil
 }
 
@@ -61,9 +63,9 @@ func (a *api) adminKey(r *http.Request) (*storage.AdminKey, error) {
 
 // failedLogin slows down whoever tries keys, and puts a sample on record: an attacker must not fill the disk. A good
 // key is let in at any time, so that nobody can lock the operators out; keys are too long to be guessed.
-func (a *api) failedLogin(r *request, ip string, p *problem) error {
-	now := a.Now()
-	if wait := a.failures.note(ip, now); wait > 0 {
+func (a *api) failedLogin(r *request, from netip.Addr, p *problem) error {
+	now, ip := a.Now(), clientaddr.String(from)
+	if wait := a.failures.note(clientaddr.Network(from), now); wait > 0 {
 		seconds := int(wait.Seconds()) + 1
 		return newProblem(http.StatusTooManyRequests, "too-many-failures", "Too many failed attempts",
 			fmt.Sprintf("Too many requests from this address had a wrong admin key. Try again in %d seconds.", seconds)).

@@ -33,9 +33,9 @@ func newFailures() *failures {
 	}
 }
 
-// note counts a failure of ip and tells how long it should wait; 0: not at all.
-func (f *failures) note(ip string, now time.Time) time.Duration {
-	limiter := f.limiter(network(ip), now)
+// note counts a failure of a network and tells how long it should wait; 0: not at all.
+func (f *failures) note(network netip.Prefix, now time.Time) time.Duration {
+	limiter := f.limiter(network, now)
 	if limiter.AllowN(now, 1) {
 		return 0
 	}
@@ -65,22 +65,4 @@ func (f *failures) limiter(network netip.Prefix, now time.Time) *rate.Limiter {
 	limiter := rate.NewLimiter(rate.Every(failureInterval), failureBurst)
 	f.byIP[network] = limiter
 	return limiter
-}
-
-// network is what counts as one address: an IPv6 subscriber has a whole /64.
-func network(ip string) netip.Prefix {
-	addr, err := netip.ParseAddr(ip)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	addr = addr.Unmap().WithZone("")
-	bits := addr.BitLen()
-	if addr.Is6() {
-		bits = 64
-	}
-	prefix, err := addr.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return prefix
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
 	"time"
 
 	"fosite-mcp/handlers"
+	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/storage"
 
 	"github.com/ory/fosite"
@@ -37,15 +39,15 @@ func NewRecorder(store *storage.Store, log *slog.Logger, now func() time.Time) *
 	return &Recorder{store: store, log: log, now: now, sample: rate.NewLimiter(rate.Every(recordInterval), recordBurst)}
 }
 
-// Watch wraps a way of client authentication. ip tells where a request came from; nil: from its connection.
-func (rec *Recorder) Watch(next fosite.ClientAuthenticationStrategy, ip func(*http.Request) string) fosite.ClientAuthenticationStrategy {
-	if ip == nil {
-		ip = connectionIP
+// Watch wraps a way of client authentication. from tells where a request came from; nil: clientaddr.Peer.
+func (rec *Recorder) Watch(next fosite.ClientAuthenticationStrategy, from func(*http.Request) netip.Addr) fosite.ClientAuthenticationStrategy {
+	if from == nil {
+		from = clientaddr.Peer
 	}
 	return func(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
 		client, err := next(ctx, r, form)
 		if errors.Is(err, fosite.ErrInvalidClient) && rec.sample.AllowN(rec.now(), 1) {
-			rec.record(ctx, r, claimedID(r, form), ip(r))
+			rec.record(ctx, r, claimedID(r, form), clientaddr.String(from(r)))
 		}
 		return client, err
 	}

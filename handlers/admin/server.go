@@ -4,11 +4,12 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"time"
 
+	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/storage"
 
 	"github.com/gorilla/mux"
@@ -37,8 +38,8 @@ type Server struct {
 	// ReplayKey encrypts secrets in the answers that are kept for an Idempotency-Key. It must be the same on all
 	// replicas. nil: a replay never shows a secret.
 	ReplayKey []byte
-	// ClientIP is the address that a request came from; nil: that of the connection.
-	ClientIP func(*http.Request) string
+	// ClientAddr is the address that a request came from; nil: clientaddr.Peer.
+	ClientAddr func(*http.Request) netip.Addr
 	// Log receives failures of the server and of logins, never keys or secrets; nil: slog.Default.
 	Log *slog.Logger
 	// Now is the clock; nil: time.Now.
@@ -81,21 +82,13 @@ func (s *Server) withDefaults() *api {
 	if a.Now == nil {
 		a.Now = time.Now
 	}
-	if a.ClientIP == nil {
-		a.ClientIP = connectionIP
+	if a.ClientAddr == nil {
+		a.ClientAddr = clientaddr.Peer
 	}
 	if a.DefaultScope == "" && slices.Contains(a.Scopes, "mcp:search") {
 		a.DefaultScope = "mcp:search"
 	}
 	return a
-}
-
-func connectionIP(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }
 
 // operation is one method of one path.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"fosite-mcp/handlers/clientaddr"
+
 	"golang.org/x/time/rate"
 )
 
@@ -26,7 +28,7 @@ func (s *Server) headerPerson(r *http.Request) *person {
 	if h == nil || len(r.Header.Values(h.Name)) == 0 {
 		return nil
 	}
-	from := peer(r)
+	from := clientaddr.Peer(r)
 	if !slices.ContainsFunc(h.Proxies, func(proxy netip.Prefix) bool { return proxy.Contains(from) }) {
 		s.ignoreHeader(r, "it does not come from one of the configured proxies")
 		return nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fosite-mcp/handlers"
+	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/provider/client"
 
 	"github.com/gorilla/mux"
@@ -64,7 +65,7 @@ type Options struct {
 	// grants.html, withdraw.html, signedout.html, error.html, style.css) is taken from here, the others stay. The data
 	// of each page is the struct named after it; pages.go describes them. New fails if a page does not fit its data.
 	Templates fs.FS
-	// ClientAddr is the address whose failed logins count together; nil: the TCP peer. Behind a proxy it must be the
+	// ClientAddr is the address whose failed logins count together; nil: clientaddr.Peer. Behind a proxy it must be the
 	// browser's, or the zero Addr, which turns this limit off.
 	ClientAddr func(*http.Request) netip.Addr
 	Log        *slog.Logger     // nil: slog.Default
@@ -95,7 +96,7 @@ func New(options Options) (*Server, error) {
 		options.Now = time.Now
 	}
 	if options.ClientAddr == nil {
-		options.ClientAddr = peer
+		options.ClientAddr = clientaddr.Peer
 	}
 	s := &Server{
 		Options: options,
@@ -177,13 +178,4 @@ func (s *Server) methods(get, post http.HandlerFunc) http.HandlerFunc {
 		}
 		handle(w, r)
 	}
-}
-
-// peer is the other end of the TCP connection. What a header says about it counts for nothing.
-func peer(r *http.Request) netip.Addr {
-	address, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return address.Addr().Unmap().WithZone("")
 }

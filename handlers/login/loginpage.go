@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"fosite-mcp/handlers/clientaddr"
+
 	"github.com/ory/fosite"
 )
 
@@ -115,7 +117,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	p, err := s.checkPassword(r.Context(), username, password)
 	switch {
 	case errors.Is(err, errWrong):
-		s.Log.WarnContext(r.Context(), "login failed", "peer", r.RemoteAddr)
+		s.Log.WarnContext(r.Context(), "login failed", "ip", clientaddr.String(s.ClientAddr(r)), "peer", r.RemoteAddr)
 		s.showLogin(w, r, http.StatusForbidden, r.PostForm, wrongPassword)
 		return
 	case err != nil:
@@ -161,18 +163,13 @@ func (s *Server) holdBack(account, address string) time.Duration {
 	return s.limits.try(account, accountPace)
 }
 
-// addressKey counts the failures of one address together. A household or a machine has a whole IPv6 /64.
+// addressKey counts the failures of one address together.
 func (s *Server) addressKey(r *http.Request) string {
 	address := s.ClientAddr(r)
 	if !address.IsValid() {
 		return ""
 	}
-	if address.Is6() {
-		if prefix, err := address.Prefix(64); err == nil {
-			address = prefix.Addr()
-		}
-	}
-	return "address " + address.String()
+	return "address " + clientaddr.Network(address).String()
 }
 
 // knownBrowser is a browser in which somebody has logged in to an account before.
