@@ -2,8 +2,6 @@ package admin
 
 import (
 	"context"
-	"slices"
-	"strings"
 
 	"fosite-mcp/storage"
 )
@@ -32,15 +30,4 @@ func (a *api) change(r *request, fn func(ctx context.Context) (*answer, storage.
 		return nil, err
 	}
 	return result, nil
-}
-
-// matches tells whether the caller has seen this version of the client (RFC 9110 §13.1.1). Without If-Match it is
-// taken for granted, unless the operation demands one.
-func (r *request) matches(c *storage.Client) bool {
-	header := strings.Join(r.Header.Values("If-Match"), ",")
-	if header == "" || strings.TrimSpace(header) == "*" {
-		return true
-	}
-	tags := strings.Split(header, ",")
-	return slices.ContainsFunc(tags, func(tag string) bool { return strings.TrimSpace(tag) == etag(c) }) // a weak tag never matches
 }

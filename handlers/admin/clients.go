@@ -118,7 +118,11 @@ func (a *api) getClient(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return shownClient(client), nil
+	shown := shownClient(client)
+	if names(r.Header.Values("If-None-Match"), client) {
+		shown.status, shown.body = http.StatusNotModified, nil
+	}
+	return shown, nil
 }
 
 // patchClient is PATCH /clients/{client_id}: of two callers who have read the same version, one succeeds.
@@ -133,8 +137,8 @@ func (a *api) patchClient(r *request) (*answer, error) {
 		if err != nil {
 			return nil, event, err
 		}
-		if !r.matches(client) {
-			return nil, event, storage.ErrStale
+		if err := r.checkConditions(client); err != nil {
+			return nil, event, err
 		}
 		changed, err := a.changedClient(client, r.body)
 		if err != nil {
@@ -174,8 +178,8 @@ func (a *api) deleteClient(r *request) (*answer, error) {
 		if err != nil {
 			return nil, event, err
 		}
-		if !r.matches(client) {
-			return nil, event, storage.ErrStale
+		if err := r.checkConditions(client); err != nil {
+			return nil, event, err
 		}
 		deleted, err := document(client)
 		if err != nil {
@@ -205,8 +209,8 @@ func (a *api) setStatus(r *request, status storage.Status, action string) (*answ
 		if err != nil {
 			return nil, event, err
 		}
-		if !r.matches(before) {
-			return nil, event, storage.ErrStale
+		if err := r.checkConditions(before); err != nil {
+			return nil, event, err
 		}
 		seen := int64(0)
 		if r.Header.Get("If-Match") != "" {

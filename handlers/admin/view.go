@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -61,8 +60,6 @@ func viewOf(c *storage.Client) *clientView {
 	}
 	return v
 }
-
-func etag(c *storage.Client) string { return `"` + strconv.FormatInt(c.Version, 10) + `"` }
 
 // document is the client as the members that can be written.
 func document(c *storage.Client) (map[string]any, error) {

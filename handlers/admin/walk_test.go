@@ -64,6 +64,7 @@ func (w *world) spoil(good call, template string, answers []string) {
 		http.StatusForbidden:             good.with(func(c *call) { c.header["Authorization"] = reader["Authorization"] }),
 		http.StatusNotFound:              gone,
 		http.StatusNotAcceptable:         good.with(func(c *call) { c.header["Accept"] = "image/png" }),
+		http.StatusNotModified:           good.with(func(c *call) { c.header["If-None-Match"] = "*" }),
 		http.StatusPreconditionFailed:    good.with(func(c *call) { c.header["If-Match"] = `"77"` }),
 		http.StatusRequestEntityTooLarge: good.with(func(c *call) { c.body = strings.Repeat(" ", 65<<10) }),
 		http.StatusUnsupportedMediaType:  good.with(func(c *call) { c.header["Content-Type"] = "text/plain"; c.body = "{}" }),
