@@ -168,10 +168,18 @@ func (d *demo) introspect(ctx context.Context, title string, as credentials, tok
 		return err
 	}
 	var got struct {
-		Active *bool `json:"active"`
+		Active *bool  `json:"active"`
+		Scope  string `json:"scope"`
+		MCP    struct {
+			Resource any      `json:"resource"`
+			Tools    []string `json:"tools"`
+		} `json:"mcp"`
 	}
 	if err := json.Unmarshal(answer, &got); err != nil || got.Active == nil || *got.Active != active {
 		return fmt.Errorf("%s: want active to be %v", title, active)
+	}
+	if active && (got.Scope != "mcp:search" || got.MCP.Resource != d.resource || len(got.MCP.Tools) != 2) {
+		return fmt.Errorf("%s: want the scope mcp:search, and the two tools that it allows at %s", title, d.resource)
 	}
 	return nil
 }

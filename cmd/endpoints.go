@@ -34,7 +34,7 @@ func newProvider(cfg config.Config, store *storage.Store, secret []byte, previou
 		AuthorizeCodeLifespan:    cfg.Tokens.CodeLifespan,
 		ClientCredentialsRefresh: cfg.Tokens.ClientCredentialsRefresh,
 		Scopes:                   scopes(cfg),
-		Resources:                provider.Resources{Known: resourceIdentifiers(cfg), Default: cfg.DefaultResource},
+		Resources:                resources(cfg),
 	})
 }
 
@@ -101,6 +101,7 @@ func (s *Server) adminRouter(cfg config.Config, store *storage.Store, oauth *pro
 		Scopes:                slices.Sorted(maps.Keys(cfg.Scopes)),
 		Resources:             resourceIdentifiers(cfg),
 		DefaultResource:       cfg.DefaultResource,
+		Narrow:                resources(cfg).Narrow,
 		ReplayKey:             deriveKey(secret, "idempotency replay"),
 		Log:                   s.Log,
 	}
@@ -113,6 +114,14 @@ func scopes(cfg config.Config) provider.Scopes {
 	all := provider.Scopes{}
 	for name, scope := range cfg.Scopes {
 		all[name] = provider.Scope{Description: scope.Description, Tools: scope.Tools}
+	}
+	return all
+}
+
+func resources(cfg config.Config) provider.Resources {
+	all := provider.Resources{Known: resourceIdentifiers(cfg), Default: cfg.DefaultResource, Scopes: map[string][]string{}}
+	for identifier, resource := range cfg.Resources {
+		all.Scopes[identifier] = resource.Scopes
 	}
 	return all
 }

@@ -97,8 +97,9 @@ func (a *app) tokenIntrospectCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "introspect",
 		Short: "Ask whether a token is active, and what it allows",
-		Long: `Ask whether a token is active, and what it allows (RFC 7662). The client that asks must be the token's own, or one that
-introspects for a resource of the token. An inactive token is an answer, and no failure, unless --check is given.`,
+		Long: `Ask whether a token is active, and what it allows (RFC 7662). The client that asks must introspect for a resource of
+the token; one that introspects for none may ask about its own tokens. An inactive token is an answer, and no failure,
+unless --check is given.`,
 		Example: `  fosite-mcp token introspect --client-id docs --client-secret-file docs.secret --token-file token.txt
   MCP_ACCESS_TOKEN=$TOKEN fosite-mcp token introspect --client-id docs --client-secret-file docs.secret --check`,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -142,7 +142,7 @@ func grant(request fosite.AuthorizeRequester, session fosite.Session, decision *
 		allowed = request.GetRequestedScopes()
 	}
 	for _, scope := range allowed {
-		if !request.GetRequestedScopes().Has(scope) {
+		if !slices.Contains(request.GetRequestedScopes(), scope) {
 			return fmt.Errorf("handlers: Login allowed the scope %q, which was not asked for", scope)
 		}
 		request.GrantScope(scope)

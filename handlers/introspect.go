@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,10 +15,18 @@ import (
 	"github.com/ory/fosite"
 )
 
-// resourceServer is implemented by clients that may introspect tokens for resources, as their resource servers.
-type resourceServer interface {
-	// GetIntrospects returns RFC 8707 resource identifiers.
-	GetIntrospects() []string
+// IntrospectedFor is the key, in the context of Provider.IntrospectToken, of the resources ([]string) that the caller speaks
+// for; there is none when a client asks about a token of its own. The hooks of package provider read it, and narrow what is
+// answered to these resources.
+const IntrospectedFor = fosite.ContextKey("introspected_for")
+
+// introspects are the resources (RFC 8707) whose resource server the client is.
+func introspects(client fosite.Client) []string {
+	server, ok := client.(interface{ GetIntrospects() []string })
+	if !ok {
+		return nil
+	}
+	return server.GetIntrospects()
 }
 
 // introspect is the introspection endpoint (RFC 7662). The caller authenticates in any way a client may; a public
@@ -55,7 +64,11 @@ func (s *Server) inspect(r *http.Request, token string, caller fosite.Client) ([
 	if len(token) > maxToken {
 		return inactive, nil
 	}
-	use, request, err := s.Provider.IntrospectToken(r.Context(), token, fosite.AccessToken, s.NewSession())
+	ctx, resources := r.Context(), introspects(caller)
+	if len(resources) > 0 {
+		ctx = context.WithValue(ctx, IntrospectedFor, resources)
+	}
+	use, request, err := s.Provider.IntrospectToken(ctx, token, fosite.AccessToken, s.NewSession())
 	switch {
 	case err != nil && isOutage(err):
 		return nil, err
@@ -71,22 +84,15 @@ func (s *Server) inspect(r *http.Request, token string, caller fosite.Client) ([
 	return answer, nil
 }
 
-// mayKnow tells whether the token concerns the caller: it is for a resource that the caller serves, or the caller's
-// own.
+// mayKnow tells whether the token concerns the caller. A resource server hears of tokens for its resources alone, those of
+// its own client included: a token that it has sent to another resource could be replayed to it from there. Any other client
+// hears of its own tokens.
 func mayKnow(caller fosite.Client, token fosite.AccessRequester) bool {
-	if caller.GetID() == token.GetClient().GetID() {
-		return true
+	resources := introspects(caller)
+	if len(resources) == 0 {
+		return caller.GetID() == token.GetClient().GetID()
 	}
-	server, ok := caller.(resourceServer)
-	if !ok {
-		return false
-	}
-	for _, resource := range server.GetIntrospects() {
-		if slices.Contains(token.GetGrantedAudience(), resource) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(resources, func(resource string) bool { return slices.Contains(token.GetGrantedAudience(), resource) })
 }
 
 // introspection is RFC 7662 §2.2's response to an active token.

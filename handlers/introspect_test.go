@@ -152,6 +152,29 @@ func TestEverythingElseIsInactive(t *testing.T) {
 	})
 }
 
+// A resource server that sends its own token to another resource must not get it back from there.
+func TestAResourceServerAcceptsItsOwnClientsTokensForItsResourceAlone(t *testing.T) {
+	f := newFixture(t)
+	wide := func(c *storage.Client) { c.Audience = []string{docs, other} }
+	server, machine := f.client("server", wide, introspects(docs)), f.client("machine", wide)
+	for name, c := range map[string]struct {
+		caller, secret, resource string
+		active                   bool
+	}{
+		"a resource server, for its resource":   {"server", server, docs, true},
+		"a resource server, for another":        {"server", server, other, false},
+		"a client that serves none, for docs":   {"machine", machine, docs, true},
+		"a client that serves none, for others": {"machine", machine, other, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := f.introspect(c.caller, c.secret, f.token(c.caller, c.secret, "resource", c.resource))
+			if active := a.json["active"] == true; active != c.active || !active && a.text != inactive {
+				t.Errorf("%s, want active %v", a.text, c.active)
+			}
+		})
+	}
+}
+
 func TestATokenLivesTwoWeeksAndNoLonger(t *testing.T) {
 	f := newFixture(t)
 	secret := f.client("ci")

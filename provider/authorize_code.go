@@ -47,6 +47,9 @@ func (h *codeGrant) HandleAuthorizeEndpointRequest(ctx context.Context, request 
 	if err := exactAudience(client.GetAudience(), request.GetGrantedAudience()); err != nil {
 		return err
 	}
+	if err := h.Resources.checkScopes(request.GetGrantedAudience(), request.GetGrantedScopes()); err != nil {
+		return err
+	}
 	code, signature, err := h.strategy.GenerateAuthorizeCode(ctx, request)
 	if err != nil {
 		return fosite.ErrServerError.WithWrap(err)

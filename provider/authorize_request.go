@@ -23,7 +23,8 @@ const maxState = 4 << 10
 // AuthorizePolicy reads authorization requests (RFC 6749 §4.1.1), in place of fosite's own reader. It checks the
 // whole request, so that nobody is asked to log in for one that will fail: client, redirect URI, PKCE, scope and
 // resource. It allows what MCP clients need: a state of any length or none, loopback redirects to any port, and
-// scopes that the client does not have, which are dropped.
+// scopes that the client does not have, which are dropped. A scope that it has, and no requested resource understands, is
+// refused.
 type AuthorizePolicy struct {
 	Clients   fosite.ClientManager
 	Resources Resources
@@ -100,13 +101,16 @@ func (p *AuthorizePolicy) check(request *fosite.AuthorizeRequest) error {
 	if !client.GetGrantTypes().Has("authorization_code") || len(types) > 0 && !types.Has("code") {
 		return fosite.ErrUnauthorizedClient.WithHint("The client is not registered for the authorization_code grant.")
 	}
-	scopes, err := registeredScopes(client, form.Get("scope"))
-	if err != nil {
-		return err
-	}
 	audience, err := p.Resources.resolve(client, requestedResources(form))
 	if err != nil {
 		return err
+	}
+	scopes, err := p.Resources.scopes(client, audience, registered(client, form.Get("scope")))
+	if err != nil {
+		return err
+	}
+	if len(scopes) == 0 {
+		return fosite.ErrInvalidScope.WithHint("The client is registered without any scope.")
 	}
 	request.SetRequestedScopes(scopes)
 	request.SetRequestedAudience(audience)
@@ -198,23 +202,15 @@ func isSHA256(challenge string) bool {
 	return err == nil && len(decoded) == 32 && len(challenge) == 43
 }
 
-// registeredScopes are the requested scopes that the client is registered for; all that it is registered for when
-// none is left. Clients ask for scopes that they cannot know to exist here (RFC 6749 §3.3 allows to ignore those).
-func registeredScopes(client fosite.Client, requested string) ([]string, error) {
-	registered := client.GetScopes()
-	var scopes []string
+// registered are the requested scopes that the client is registered for; none left counts as none requested. Clients ask
+// for scopes that they cannot know to exist here (RFC 6749 §3.3 allows to ignore those).
+func registered(client fosite.Client, requested string) (scopes []string) {
 	for _, scope := range strings.Fields(requested) {
-		if registered.Has(scope) && !slices.Contains(scopes, scope) {
+		if slices.Contains(client.GetScopes(), scope) && !slices.Contains(scopes, scope) {
 			scopes = append(scopes, scope)
 		}
 	}
-	if len(scopes) == 0 {
-		scopes = slices.Clone(registered)
-	}
-	if len(scopes) == 0 {
-		return nil, fosite.ErrInvalidScope.WithHint("The client is registered without any scope.")
-	}
-	return scopes, nil
+	return scopes
 }
 
 func clock(now func() time.Time) time.Time {

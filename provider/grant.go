@@ -57,27 +57,19 @@ func newGrantHandler(g Grants, config fosite.Configurator, store, strategy any) 
 // leaves out. The whole grant stays what is requested, and goes on into the refresh token (RFC 6749 §6).
 func (h *grantHandler) narrow(request fosite.AccessRequester, grant fosite.Requester, scope string) error {
 	client := request.GetClient()
-	scopes := intersect(grant.GetGrantedScopes(), client.GetScopes())
+	audience, err := h.narrowAudience(client, grant, requestedResources(request.GetRequestForm()))
+	if err != nil {
+		return err
+	}
+	scopes, audience := h.Resources.Narrow(client, grant.GetGrantedScopes(), audience)
+	if lost(scopes, grant.GetGrantedScopes()) || lost(audience, grant.GetGrantedAudience()) {
+		return errNothingLeft
+	}
 	if wanted := strings.Fields(scope); len(wanted) > 0 {
 		if !containsAll(scopes, wanted) {
 			return fosite.ErrInvalidScope.WithHint("The scope goes beyond what was granted.")
 		}
 		scopes = wanted
-	}
-	audience := slices.DeleteFunc(intersect(grant.GetGrantedAudience(), client.GetAudience()), h.Resources.unknown)
-	if wanted := requestedResources(request.GetRequestForm()); len(wanted) > 0 {
-		narrowed, err := h.Resources.resolve(client, wanted)
-		if err != nil {
-			return err
-		}
-		if !containsAll(audience, narrowed) { // RFC 8707 §2.2
-			return ErrInvalidTarget.WithHint("The resource goes beyond what was granted.")
-		}
-		audience = narrowed
-	}
-	lost := func(now, granted []string) bool { return len(now) == 0 && len(granted) > 0 }
-	if lost(scopes, grant.GetGrantedScopes()) || lost(audience, grant.GetGrantedAudience()) {
-		return fosite.ErrInvalidGrant.WithHint("The client has since lost everything that was granted.")
 	}
 	request.SetRequestedScopes(grant.GetGrantedScopes())
 	request.SetRequestedAudience(grant.GetGrantedAudience())
@@ -90,8 +82,27 @@ func (h *grantHandler) narrow(request fosite.AccessRequester, grant fosite.Reque
 	return nil
 }
 
-func intersect(list, with []string) []string {
-	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return !slices.Contains(with, s) })
+var errNothingLeft = fosite.ErrInvalidGrant.WithHint("Nothing is left of what was granted: the client or the resource has lost it since. Start again at the authorization endpoint.")
+
+// narrowAudience is what a request names of the audience of grant; all of it when it names none.
+func (h *grantHandler) narrowAudience(client fosite.Client, grant fosite.Requester, wanted []string) ([]string, error) {
+	granted := grant.GetGrantedAudience()
+	if len(wanted) == 0 {
+		return granted, nil
+	}
+	var audience []string
+	for _, identifier := range wanted {
+		known, ok := find(granted, identifier)
+		switch {
+		case !ok: // RFC 8707 §2.2
+			return nil, ErrInvalidTarget.WithHintf("The resource %q goes beyond what was granted.", identifier)
+		case h.Resources.unknown(known), !slices.Contains(client.GetAudience(), known):
+			return nil, ErrInvalidTarget.WithHintf("The resource %q is not known here any more, or not open to the client.", identifier)
+		case !slices.Contains(audience, known):
+			audience = append(audience, known)
+		}
+	}
+	return audience, nil
 }
 
 func containsAll(list, wanted []string) bool {

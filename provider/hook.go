@@ -11,7 +11,9 @@ import (
 	"github.com/ory/fosite/token/jwt"
 )
 
-// An IntrospectionHook looks at an access token that the core validator has found valid, before anybody is told.
+// An IntrospectionHook looks at an access token that the core validator has found valid, before anybody is told. Its scopes
+// and its audience are what is left of them today, see [Resources.Narrow]; the scopes are those of the resources that the
+// answer is for, see [ForResources].
 // It may add what introspection answers, by writing to the session's GetExtraClaims ([AddClaim]), or refuse the token by
 // returning [fosite.ErrInactiveToken]. Any other error is an outage (503), never "inactive".
 type IntrospectionHook func(ctx context.Context, token fosite.AccessRequester) error
@@ -19,15 +21,31 @@ type IntrospectionHook func(ctx context.Context, token fosite.AccessRequester) e
 // HookFactory adds hooks to a composition, in their order. Put it after compose.OAuth2TokenIntrospectionFactory, and
 // use it once: fosite drops a second handler of the same type without a word.
 func HookFactory(hooks ...IntrospectionHook) compose.Factory {
-	return func(fosite.Configurator, any, any) any { return &hookHandler{hooks} }
+	return hookFactory(Resources{}, hooks...)
 }
 
-type hookHandler struct{ hooks []IntrospectionHook }
+func hookFactory(resources Resources, hooks ...IntrospectionHook) compose.Factory {
+	return func(config fosite.Configurator, _, _ any) any { return &hookHandler{config, resources, hooks} }
+}
+
+type hookHandler struct {
+	config    fosite.Configurator
+	resources Resources
+	hooks     []IntrospectionHook
+}
 
 // IntrospectToken implements [fosite.TokenIntrospector].
-func (h *hookHandler) IntrospectToken(ctx context.Context, _ string, _ fosite.TokenUse, token fosite.AccessRequester, _ []string) (fosite.TokenUse, error) {
-	if token.GetClient() == nil || token.GetClient().GetID() == "" {
+func (h *hookHandler) IntrospectToken(ctx context.Context, _ string, _ fosite.TokenUse, token fosite.AccessRequester, needed []string) (fosite.TokenUse, error) {
+	if token.GetClient() == nil || token.GetClient().GetID() == "" && len(token.GetGrantedScopes()) == 0 {
 		return "", fosite.ErrUnknownRequest // placed before the core validator: nothing is known yet
+	}
+	if err := h.narrow(ctx, token); err != nil {
+		return "", err
+	}
+	for _, scope := range needed { // the core validator has found them among what was granted once
+		if scope != "" && !h.config.GetScopeStrategy(ctx)(token.GetGrantedScopes(), scope) {
+			return "", fosite.ErrInvalidScope.WithHintf("The token does not allow the scope %q any more, or not here.", scope)
+		}
 	}
 	for _, hook := range h.hooks {
 		if err := hook(ctx, token); err != nil {
@@ -67,14 +85,14 @@ func (s Scopes) tools(granted []string) []string {
 
 // MCPClaim is the member mcp of an introspection answer.
 type MCPClaim struct {
-	Resource string   `json:"resource"`
+	Resource any      `json:"resource"` // a string; a []string where the answer is for several resources
 	Tools    []string `json:"tools"`
 }
 
 // MCPSearchHook is the introspection hook of the MCP scopes. A token that allows no tool is left alone. One that
 // does must be for a resource, and its client must not be disabled; then its answer gets the member mcp.
 func MCPSearchHook(scopes Scopes) IntrospectionHook {
-	return func(_ context.Context, token fosite.AccessRequester) error {
+	return func(ctx context.Context, token fosite.AccessRequester) error {
 		tools := scopes.tools(token.GetGrantedScopes())
 		if len(tools) == 0 {
 			return nil
@@ -85,7 +103,14 @@ func MCPSearchHook(scopes Scopes) IntrospectionHook {
 		if d, ok := token.GetClient().(interface{ IsDisabled() bool }); ok && d.IsDisabled() {
 			return fosite.ErrInactiveToken.WithDebug("the client is disabled")
 		}
-		return AddClaim(token, "mcp", MCPClaim{Resource: token.GetGrantedAudience()[0], Tools: tools})
+		resources, ok := served(ctx, token.GetGrantedAudience())
+		if !ok {
+			return errNotTheirs
+		}
+		if len(resources) == 1 {
+			return AddClaim(token, "mcp", MCPClaim{Resource: resources[0], Tools: tools})
+		}
+		return AddClaim(token, "mcp", MCPClaim{Resource: resources, Tools: tools})
 	}
 }
 
@@ -113,10 +138,14 @@ func AddClaim(token fosite.AccessRequester, name string, value any) error {
 }
 
 // MCPSearchFactory adds [MCPSearchHook] to a composition, after compose.OAuth2TokenIntrospectionFactory. It may stand
-// beside a [HookFactory].
-func MCPSearchFactory(scopes Scopes) compose.Factory {
-	return func(fosite.Configurator, any, any) any {
-		return &mcpSearchHandler{hookHandler{[]IntrospectionHook{MCPSearchHook(scopes)}}}
+// beside a [HookFactory]. resources are those of the [PolicyFactory]; without them every resource understands every scope.
+func MCPSearchFactory(scopes Scopes, resources ...Resources) compose.Factory {
+	var known Resources
+	if len(resources) > 0 {
+		known = resources[0]
+	}
+	return func(config fosite.Configurator, _, _ any) any {
+		return &mcpSearchHandler{hookHandler{config, known, []IntrospectionHook{MCPSearchHook(scopes)}}}
 	}
 }
 

@@ -14,7 +14,8 @@ var _ fosite.TokenEndpointHandler = (*policy)(nil)
 // first in a composition. It never handles a request itself, it
 //
 //   - maps the resource parameter (RFC 8707) to the requested audience, with a default;
-//   - asks for the client's registered scope when the request names none;
+//   - asks for the client's registered scope when the request names none, as far as the resource understands it, and
+//     refuses a scope that it does not understand;
 //   - answers unauthorized_client when a grant type is not the client's to use;
 //   - grants what the client_credentials handler has checked, which fosite leaves to its user.
 func PolicyFactory(resources Resources) compose.Factory {
@@ -46,14 +47,16 @@ func (p *policy) HandleTokenEndpointRequest(_ context.Context, r fosite.AccessRe
 	if id, err := uuid.NewV7(); err == nil {
 		r.SetID(id.String())
 	}
-	if len(r.GetRequestedScopes()) == 0 {
-		r.SetRequestedScopes(client.GetScopes())
-	}
 	audience, err := p.resources.resolve(client, requestedResources(r.GetRequestForm()))
 	if err != nil {
 		return err
 	}
+	scopes, err := p.resources.scopes(client, audience, r.GetRequestedScopes())
+	if err != nil {
+		return err
+	}
 	r.SetRequestedAudience(audience)
+	r.SetRequestedScopes(scopes)
 	return fosite.ErrUnknownRequest
 }
 

@@ -115,8 +115,7 @@ func factories(o Options) []compose.Factory {
 		AuthorizeCodeFactory(grants),
 		RefreshFactory(grants),
 		compose.OAuth2TokenIntrospectionFactory,
-		MCPSearchFactory(o.Scopes), // after the core validator
-		HookFactory(o.Hooks...),
+		hookFactory(o.Resources, append([]IntrospectionHook{MCPSearchHook(o.Scopes)}, o.Hooks...)...), // after the core validator
 		RevocationFactory,
 	}
 	if o.ClientCredentialsRefresh {

@@ -15,23 +15,25 @@ var ErrInvalidTarget = &fosite.RFC6749Error{
 	CodeField:        400,
 }
 
-// Resources are the identifiers of the resource servers that tokens may be for (RFC 8707). The zero value knows
-// none and leaves audiences as they are.
+// Resources are the identifiers of the resource servers that tokens may be for (RFC 8707), and which scopes each of them
+// understands. The zero value knows none, leaves audiences as they are, and lets every scope through.
 type Resources struct {
 	// Known holds the registered identifiers. They are compared byte by byte: a prefix or a normalised form is
 	// another resource.
 	Known []string
 	// Default is used when a client names no resource.
 	Default string
+	// Scopes holds, by identifier, the scopes that a resource understands. One without a list understands every scope.
+	Scopes map[string][]string
 }
 
-// find returns the registered form of a requested resource. The one liberty: a bare origin may carry a slash,
-// because URL libraries add one.
-func (r Resources) find(requested string) (string, bool) {
-	if slices.Contains(r.Known, requested) {
+// find returns the form in known of a requested resource. The one liberty: a bare origin may carry a slash, because URL
+// libraries add one.
+func find(known []string, requested string) (string, bool) {
+	if slices.Contains(known, requested) {
 		return requested, true
 	}
-	for _, known := range r.Known {
+	for _, known := range known {
 		if requested == known+"/" && isBareOrigin(known) || known == requested+"/" && isBareOrigin(requested) {
 			return known, true
 		}
@@ -68,7 +70,7 @@ func (r Resources) resolve(client fosite.Client, requested []string) ([]string, 
 	}
 	var audience []string
 	for _, identifier := range requested {
-		known, ok := r.find(identifier)
+		known, ok := find(r.Known, identifier)
 		if !ok {
 			return nil, ErrInvalidTarget.WithHintf("The resource %q is not known here; use one of the registered identifiers, byte by byte.", identifier)
 		}

@@ -146,9 +146,10 @@ func newWorldOn(t testing.TB, dialector gorm.Dialector, file string) *world {
 	if _, _, err := admin.EnsureKey(t.Context(), w.store, w.key); err != nil {
 		t.Fatal(err)
 	}
+	resources := provider.Resources{Known: []string{resource, otherResource}, Default: resource}
 	w.provider, err = provider.New(w.store, provider.Options{
 		SystemSecret: []byte(strings.Repeat("s", 32)), Issuer: "https://auth.example.com", TokenURL: "https://auth.example.com/token",
-		Resources: provider.Resources{Known: []string{resource, otherResource}, Default: resource}, Now: w.clock.Now,
+		Resources: resources, Now: w.clock.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -158,6 +159,7 @@ func newWorldOn(t testing.TB, dialector gorm.Dialector, file string) *world {
 		AccessTokenSignature:  w.provider.Strategy.AccessTokenSignature,
 		RefreshTokenSignature: w.provider.Strategy.RefreshTokenSignature,
 		Scopes:                []string{"mcp:search", "mcp:write"}, Resources: []string{resource, otherResource}, DefaultResource: resource,
+		Narrow:    resources.Narrow,
 		ReplayKey: bytes.Repeat([]byte("r"), 32), Log: slog.New(slog.NewTextHandler(w.log, nil)), Now: w.clock.Now,
 	}
 	w.mount()

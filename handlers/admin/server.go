@@ -34,6 +34,9 @@ type Server struct {
 	DefaultScope string
 	// DefaultResource is the audience of a client that names none; empty: it then has none.
 	DefaultResource string
+	// Narrow is what introspection leaves today of the scope and the audience that a token of client was granted, see
+	// provider.Resources; nil: all of it.
+	Narrow func(client fosite.Client, scope, audience []string) (leftScope, leftAudience []string)
 
 	// ReplayKey encrypts secrets in the answers that are kept for an Idempotency-Key. It must be the same on all
 	// replicas. nil: a replay never shows a secret.
@@ -84,6 +87,9 @@ func (s *Server) withDefaults() *api {
 	}
 	if a.ClientAddr == nil {
 		a.ClientAddr = clientaddr.Peer
+	}
+	if a.Narrow == nil {
+		a.Narrow = func(_ fosite.Client, scope, audience []string) ([]string, []string) { return scope, audience }
 	}
 	if a.DefaultScope == "" && slices.Contains(a.Scopes, "mcp:search") {
 		a.DefaultScope = "mcp:search"

@@ -48,8 +48,9 @@ func (a *api) listTokens(r *request) (*answer, error) {
 	}
 	list := page[tokenView]{Items: make([]tokenView, len(tokens))}
 	for i, t := range tokens {
+		scope, audience := a.Narrow(client, t.Scope, t.Audience)
 		list.Items[i] = tokenView{
-			TokenID: t.ID, Scope: strings.Join(t.Scope, " "), Audience: listOf(t.Audience), Subject: textOf(t.Subject), SecretID: textOf(t.SecretID),
+			TokenID: t.ID, Scope: strings.Join(scope, " "), Audience: listOf(audience), Subject: textOf(t.Subject), SecretID: textOf(t.SecretID),
 			IssuedAt: instantOf(t.IssuedAt), ExpiresAt: instantOf(t.ExpiresAt), LastUsedAt: instantOf(t.LastUsedAt), Status: t.Status,
 		}
 	}

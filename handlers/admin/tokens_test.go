@@ -50,6 +50,32 @@ func TestTheTokensOfAClientAreListedWithTheirStatus(t *testing.T) {
 	})
 }
 
+func TestTheTokenListShowsWhatTokensAllowToday(t *testing.T) {
+	onEveryEngine(t, func(t *testing.T, w *world) {
+		id, secret := w.client(`{"client_name":"ci","scope":"mcp:search mcp:write"}`)
+		token := w.mustToken(id, secret)
+		for _, c := range []struct {
+			patch, scope string
+			audience     []any
+		}{
+			{`{}`, "mcp:search mcp:write", []any{resource}},
+			{`{"scope":"mcp:search"}`, "mcp:search", []any{resource}},
+			{`{"audience":["` + otherResource + `"]}`, "", []any{}},
+			{`{"audience":["` + resource + `"],"scope":"mcp:write"}`, "mcp:write", []any{resource}},
+			{`{"scope":""}`, "", []any{resource}},
+		} {
+			w.patch("/clients/"+id, "*", c.patch).want(t, http.StatusOK)
+			item := w.get("/clients/" + id + "/tokens").items()[0]
+			if diff := cmp.Diff(c.audience, item["audience"]); diff != "" || item["scope"] != c.scope || item["status"] != "active" {
+				t.Errorf("after %s: %v, want the scope %q and the audience %v", c.patch, item, c.scope, c.audience)
+			}
+			if w.active(token) != (c.scope != "") {
+				t.Errorf("after %s the list and introspection do not agree", c.patch)
+			}
+		}
+	})
+}
+
 func TestTheTokenListHasPages(t *testing.T) {
 	onEveryEngine(t, func(t *testing.T, w *world) {
 		id, secret := w.client(`{"client_name":"ci"}`)

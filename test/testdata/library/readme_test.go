@@ -115,7 +115,7 @@ func composition(ctx context.Context, db *gorm.DB, config *fosite.Config, strate
 		provider.PolicyFactory(resources), // first: resource becomes audience, scopes are granted
 		compose.OAuth2ClientCredentialsGrantFactory,
 		compose.OAuth2TokenIntrospectionFactory,
-		provider.MCPSearchFactory(provider.DefaultScopes()), // after the core validator
+		provider.MCPSearchFactory(provider.DefaultScopes(), resources), // after the core validator
 		provider.RevocationFactory)
 	return oauth, store, err
 }
