@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -254,6 +255,53 @@ func TestARefreshLeavesOutWhatTheClientHasLost(t *testing.T) {
 	got = f.tokens(refresh(got.refresh))
 	if scope := f.inspect(got.access).json["scope"]; scope != "mcp:search mcp:admin" {
 		t.Errorf("scope %v, want what the person allowed", scope)
+	}
+}
+
+// A client that names the resource of its grant has nothing else to name: invalid_target would keep it there for good, while
+// invalid_grant sends the person to a new login.
+func TestARefreshThatNamesAResourceOfOldNeedsANewGrant(t *testing.T) {
+	forget := func(f *fixture) {
+		f.change = func(o *provider.Options) { o.Resources = provider.Resources{Known: []string{other}, Default: other} }
+		f.serve(f.store)
+	}
+	for name, c := range map[string]struct {
+		granted, named []string
+		lose           func(f *fixture)
+		want           string
+	}{
+		"which is gone":                       {[]string{docs}, []string{docs}, forget, "invalid_grant"},
+		"which is gone, one of two granted":   {[]string{docs, other}, []string{docs}, forget, "invalid_grant"},
+		"which is gone, one of two named":     {[]string{docs, other}, []string{other, docs}, forget, "invalid_grant"},
+		"which is gone, with a slash more":    {[]string{origin}, []string{origin + "/"}, forget, "invalid_grant"},
+		"which is gone, granted by default":   {nil, []string{docs}, forget, "invalid_grant"},
+		"which its client has lost":           {[]string{docs, other}, []string{docs}, func(f *fixture) { f.edit("app", func(c *storage.Client) { c.Audience = []string{other} }) }, "invalid_grant"},
+		"and another one that is still there": {[]string{docs, other}, []string{other}, forget, ""},
+		"that was never granted":              {[]string{docs}, []string{other}, forget, "invalid_target"},
+		"that never was one":                  {[]string{docs}, []string{"https://evil.example.com/"}, forget, "invalid_target"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.app("app", func(c *storage.Client) { c.Audience = []string{docs, other, origin} })
+			query := authorizeQuery()
+			query["resource"] = c.granted
+			got := f.tokens(redeem(f.visit(query.Encode()).sentBack(t, callback).Get("code")))
+			c.lose(f)
+			r := refresh(got.refresh)
+			for _, parameter := range []string{"resource", "audience"} {
+				for _, resource := range c.named {
+					r.body += "&" + parameter + "=" + url.QueryEscape(resource)
+				}
+				a := f.do(r)
+				if code, _ := a.json["error"].(string); code != c.want {
+					t.Errorf("by %s: %d %s, want %q", parameter, a.status, a.text, c.want)
+				}
+				if c.want == "" {
+					return // used up
+				}
+				r = refresh(got.refresh)
+			}
+		})
 	}
 }
 

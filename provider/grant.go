@@ -97,7 +97,8 @@ func (h *grantHandler) narrowAudience(client fosite.Client, grant fosite.Request
 		case !ok: // RFC 8707 §2.2
 			return nil, ErrInvalidTarget.WithHintf("The resource %q goes beyond what was granted.", identifier)
 		case h.Resources.unknown(known), !slices.Contains(client.GetAudience(), known):
-			return nil, ErrInvalidTarget.WithHintf("The resource %q is not known here any more, or not open to the client.", identifier)
+			// Not invalid_target: the client has nothing else to name, and only a new grant helps.
+			return nil, errNothingLeft
 		case !slices.Contains(audience, known):
 			audience = append(audience, known)
 		}
