@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,6 +40,11 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, request, err)
 		return
 	}
+	maxAge, err := maxAgeValue(request.GetRequestForm().Get("max_age"))
+	if err != nil {
+		s.refuse(w, r, request, err)
+		return
+	}
 	decision, err := s.Login.Authorize(w, r, AuthorizationRequest{
 		Client:      request.GetClient(),
 		RedirectURI: copyURL(request.GetRedirectURI()),
@@ -46,6 +52,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		Resources:   slices.Clone(request.GetRequestedAudience()),
 		Prompt:      prompt,
 		Offline:     request.GetClient().GetGrantTypes().Has("refresh_token"),
+		MaxAge:      maxAge,
 	})
 	if err != nil {
 		s.refuse(w, r, request, fosite.ErrTemporarilyUnavailable.WithWrap(err))
@@ -53,6 +60,9 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 	if decision == nil {
 		return // Login has answered
+	}
+	if maxAge != nil && decision.AuthenticatedAt.IsZero() && decision.Err == nil && !decision.Denied {
+		decision.Err = fosite.ErrLoginRequired.WithHint("Nothing tells when the person logged in, which max_age asks for.")
 	}
 	s.decide(w, r, request, decision)
 }
@@ -97,6 +107,19 @@ func promptValues(prompt string) ([]string, error) {
 		return nil, fosite.ErrInvalidRequest.WithHint("prompt=none goes with no other value.")
 	}
 	return values, nil
+}
+
+// maxAgeValue is OpenID Connect Core §3.1.2.1's max_age; nil: there is none.
+func maxAgeValue(text string) (*time.Duration, error) {
+	if text == "" {
+		return nil, nil
+	}
+	seconds, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return nil, fosite.ErrInvalidRequest.WithHint("The parameter max_age is a number of seconds.")
+	}
+	age := time.Duration(seconds) * time.Second
+	return &age, nil
 }
 
 // decide answers the client as the person has decided.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/storage"
@@ -50,6 +51,32 @@ func TestDecisions(t *testing.T) {
 				t.Errorf("%d rows were stored", n)
 			}
 		})
+	}
+}
+
+// OpenID Connect Core §3.1.2.1.
+func TestMaxAgeNeedsATimeOfLogin(t *testing.T) {
+	f := newFixture(t)
+	f.app("app")
+	for _, c := range []struct {
+		maxAge string
+		want   time.Duration
+		asked  bool
+	}{{"", 0, false}, {"0", 0, true}, {"3600", time.Hour, true}, {"4294967295", 4294967295 * time.Second, true}} {
+		f.decide = nil
+		if values := f.authorize("max_age", c.maxAge).sentBack(t, callback); values.Get("code") == "" {
+			t.Errorf("max_age=%s: got %v", c.maxAge, values)
+		}
+		if got := f.asked.MaxAge; (got != nil) != c.asked || got != nil && *got != c.want {
+			t.Errorf("max_age=%s: Login was asked for %v", c.maxAge, got)
+		}
+		f.decide = func(http.ResponseWriter) (*handlers.Decision, error) { return &handlers.Decision{Subject: "u1"}, nil }
+		if values := f.authorize("max_age", c.maxAge).sentBack(t, callback); (values.Get("error") == "login_required") != c.asked {
+			t.Errorf("max_age=%s and a login at an unknown time: got %v", c.maxAge, values)
+		}
+	}
+	if a := f.visit(authorizeQuery().Encode() + "&max_age=1&max_age=2"); a.sentBack(t, callback).Get("error") != "invalid_request" {
+		t.Errorf("max_age twice: %s", a.header.Get("Location"))
 	}
 }
 

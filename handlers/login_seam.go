@@ -25,15 +25,19 @@ type AuthorizationRequest struct {
 	Resources   []string // resolved RFC 8707 identifiers
 	Prompt      []string // OpenID Connect's prompt values, already validated: none, login, consent, select_account
 	Offline     bool     // a refresh token will be issued
+	// MaxAge, when set, is how long ago the person may have proven who they are. Who did so before, or at a time that is
+	// not known, has to log in again; with prompt none that is login_required.
+	MaxAge *time.Duration
 }
 
 // Decision is the person's answer.
 type Decision struct {
-	Denied          bool
-	Subject         string // required unless Denied
-	Username        string
-	Groups          []string
-	Scopes          []string // allowed: a subset of the requested ones; nil: all of them
+	Denied   bool
+	Subject  string // required unless Denied
+	Username string
+	Groups   []string
+	Scopes   []string // allowed: a subset of the requested ones; nil: all of them
+	// AuthenticatedAt is when the person has proven who they are; zero: not known, which no request with MaxAge allows.
 	AuthenticatedAt time.Time
 	// Err, when set, is the OAuth error to redirect with: login_required, consent_required or interaction_required
 	// for prompt=none.

@@ -34,6 +34,9 @@ func (s *Server) Authorize(w http.ResponseWriter, r *http.Request, request handl
 			return nil, err
 		}
 		q.loggedIn, q.covered = true, covers(allowed, request)
+		if age := request.MaxAge; age != nil {
+			q.stale = *age == 0 || !p.provenSince(s.Now().Add(-*age)) // 0 is prompt=login
+		}
 		q.answers = s.answers(r, p, here).answers
 	}
 	switch q.next() {
@@ -64,6 +67,7 @@ type question struct {
 	silent, wantsLogin, wantsConsent bool // the client's prompt
 
 	loggedIn bool
+	stale    bool // the client wants a login that is not as old, or that is proven at all (max_age)
 	covered  bool // the person has allowed all of this before
 	unproven bool // nobody can tell whether it is really this client
 	answers  answers
@@ -97,7 +101,9 @@ func (q question) next() step {
 		return askLogin
 	case q.answers.Denied:
 		return deny
-	case q.wantsLogin && !q.answers.LoggedIn:
+	case q.stale && !q.answers.LoggedIn && q.silent:
+		return refuseLogin
+	case (q.wantsLogin || q.stale) && !q.answers.LoggedIn:
 		return askLogin
 	case q.covered && (!mustAsk || q.answers.Allowed):
 		return grant

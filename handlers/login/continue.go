@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -47,12 +46,6 @@ func (d destination) String() string {
 		return d.path
 	}
 	return d.path + "?" + d.query.Encode()
-}
-
-// wantsLogin tells that the client asks for a fresh login (OpenID Connect Core §3.1.2.1). So does the choice of an
-// account: whoever can log in as somebody else is offered to.
-func wantsLogin(prompt []string) bool {
-	return slices.Contains(prompt, "login") || slices.Contains(prompt, "select_account")
 }
 
 // loginURL leads to the login page and from there to d. source is where d may lead in the end.

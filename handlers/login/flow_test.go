@@ -1,6 +1,7 @@
 package login_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -148,6 +149,44 @@ func TestPrompt(t *testing.T) {
 	both := request("prompt", "login consent")
 	b.get(both).wantPage(200, "Log in").logIn("alice").wantPage(200, "Allow The app?").submit("/consent", "answer", "allow").wantClient(callback, "code", "the-code")
 	b.get(request("prompt", "select_account")).wantPage(200, "Log in")
+}
+
+func TestMaxAge(t *testing.T) {
+	s := newSite(t)
+	s.user("alice")
+	young, silent := request("max_age", "600"), request("max_age", "600", "prompt", "none")
+	b := s.browser().get(silent).wantClient(callback, "error", "login_required")
+	b.get(young).logIn("alice").submit("/consent", "answer", "allow").wantClient(callback, "code", "the-code")
+	loggedIn := s.clock
+
+	s.clock = loggedIn.Add(10 * time.Minute)
+	b.get(young).wantClient(callback, "code", "the-code").get(silent).wantClient(callback, "code", "the-code")
+	if !s.decided.AuthenticatedAt.Equal(loggedIn) {
+		t.Errorf("authenticated at %v, want %v", s.decided.AuthenticatedAt, loggedIn)
+	}
+	s.clock = s.clock.Add(time.Second)
+	b.get(silent).wantClient(callback, "error", "login_required")
+	b.get(young).wantPage(200, "Log in").logIn("alice").wantClient(callback, "code", "the-code")
+	if !s.decided.AuthenticatedAt.Equal(s.clock) {
+		t.Errorf("authenticated at %v, want %v", s.decided.AuthenticatedAt, s.clock)
+	}
+	b.get(request("max_age", "0")).wantPage(200, "Log in").logIn("alice").wantClient(callback, "code", "the-code")
+	b.get(request("max_age", "0")).wantPage(200, "Log in")
+}
+
+// Sessions of earlier versions hold a time that could be made up.
+func TestASessionThatProvesNoTimeIsNotFresh(t *testing.T) {
+	s := newSite(t)
+	alice := s.user("alice")
+	b := s.browser()
+	data := fmt.Sprintf(`{"sub":%q,"username":"alice","method":"local","auth_time":%q}`, alice.ID, s.clock.Format(time.RFC3339))
+	if err := s.store.CreateLoginSession(t.Context(), "old", alice.ID, []byte(data), s.clock.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	b.cookies["__Host-fosite_mcp_session"] = "old"
+	b.get(request("max_age", "600", "prompt", "none")).wantClient(callback, "error", "login_required")
+	b.get(request("max_age", "600")).wantPage(200, "Log in")
+	b.get(request()).wantPage(200, "Allow The app?")
 }
 
 func TestAFreshLoginForOneRequestIsNoneForAnother(t *testing.T) {

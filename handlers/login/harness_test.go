@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -224,6 +225,10 @@ func (s *site) authorize(w http.ResponseWriter, r *http.Request) {
 	request.Scopes = strings.Fields(query.Get("scope"))
 	request.Resources = query["resource"]
 	request.Prompt = strings.Fields(query.Get("prompt"))
+	if seconds, err := strconv.Atoi(query.Get("max_age")); err == nil {
+		age := time.Duration(seconds) * time.Second
+		request.MaxAge = &age
+	}
 	decision, err := s.login.Authorize(w, r, request)
 	switch {
 	case err != nil:

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"fosite-mcp/handlers/clientaddr"
 
@@ -46,6 +45,11 @@ func (s *Server) headerPerson(r *http.Request) *person {
 		s.ignoreHeader(r, "its value is no user name")
 		return nil
 	}
+	if s.Header.Groups != "" && len(r.Header.Values(s.Header.Groups)) > 1 {
+		s.ignoreHeader(r, "the one with the groups is there more than once; the proxy must remove it from what it receives")
+		return nil
+	}
+	// No AuthenticatedAt: the proxy says who is there, and not since when.
 	return &person{Subject: "header|" + name, Username: name, Groups: s.headerGroups(r), Method: byHeader}
 }
 
@@ -53,7 +57,7 @@ func (s *Server) headerGroups(r *http.Request) []string {
 	if s.Header.Groups == "" {
 		return nil
 	}
-	return cleanGroups(strings.Split(strings.Join(r.Header.Values(s.Header.Groups), ","), ","))
+	return cleanGroups(strings.Split(r.Header.Get(s.Header.Groups), ","))
 }
 
 // Bounds of what one person may bring along.
@@ -90,6 +94,5 @@ func (s *Server) currentOrByHeader(w http.ResponseWriter, r *http.Request) (*per
 	if p = s.headerPerson(r); p == nil {
 		return nil, nil
 	}
-	p.AuthenticatedAt = s.Now().UTC().Truncate(time.Second)
 	return p, s.begin(w, r, p)
 }

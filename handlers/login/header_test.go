@@ -3,6 +3,7 @@ package login_test
 import (
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -43,6 +44,8 @@ func TestAHeaderFromAnybodyElseIsIgnored(t *testing.T) {
 		{"another address that says it is the proxy", stranger, http.Header{"X-Forwarded-For": {"10.0.0.5"}, "Forwarded": {"for=10.0.0.5"}, "X-Real-Ip": {"10.0.0.5"}}},
 		{"a peer that is no address", "@", nil},
 		{"the proxy, twice", proxy, http.Header{"X-Forwarded-User": {"carol", "admin"}}},
+		{"the proxy, with two lists of groups", proxy, http.Header{"X-Forwarded-Groups": {"staff", "admins"}}},
+		{"the proxy, with an empty second list of groups", proxy, http.Header{"X-Forwarded-Groups": {"staff", ""}}},
 		{"the proxy, empty", proxy, http.Header{"X-Forwarded-User": {" "}}},
 		{"the proxy, with a trick", proxy, http.Header{"X-Forwarded-User": {"carol\u202e"}}},
 		{"the proxy, too long", proxy, http.Header{"X-Forwarded-User": {strings.Repeat("x", 300)}}},
@@ -92,9 +95,56 @@ func TestNoAccountOfTheProxyIsALocalOne(t *testing.T) {
 	}
 }
 
-func TestAFreshLoginThroughTheProxyIsAClick(t *testing.T) {
-	s := newSite(t, byHeader, func(o *login.Options) { o.Local = nil })
+// The proxy says who is there, and not since when.
+func TestTheProxyProvesNoFreshLogin(t *testing.T) {
+	for _, demand := range [][]string{{"prompt", "login"}, {"max_age", "0"}, {"max_age", "86400"}, {"prompt", "login consent"}} {
+		s := newSite(t, byHeader, func(o *login.Options) { o.Local = nil })
+		b := s.browser().through(proxy, "carol", "").get(request(demand...)).wantPage(200, "Log in")
+		if strings.Contains(b.body, "Continue as") || !strings.Contains(b.body, "another way to log in") {
+			t.Errorf("%v: the page offers it, or does not say what to do:\n%s", demand, b.body)
+		}
+		asked := b.get(request()).wantPage(200, "Allow The app?").session() // what the proxy is good for
+		form := with(s.loginForm(b), "method", "header", "continue", request(demand...))
+		b.send(http.MethodPost, base+"/login", form, nil).wantPage(403, "Log in")
+		if !strings.Contains(b.body, "another way to log in") || b.session() != asked {
+			t.Errorf("%v: session changed, or the page does not say what to do:\n%s", demand, b.body)
+		}
+		b.get(request(demand...)).wantPage(200, "Log in")
+	}
+	s := newSite(t, byHeader)
+	s.browser().through(proxy, "carol", "").get(request("max_age", "60", "prompt", "none")).wantClient(callback, "error", "login_required")
+}
+
+// loginForm is the form of a login page that nobody has asked a fresh login of.
+func (s *site) loginForm(b *browser) url.Values {
+	s.t.Helper()
+	b.get(base + "/login?continue=" + url.QueryEscape(request()))
+	return b.fields("/login")
+}
+
+func TestAPersonOfTheProxyCanLogInAfreshWithAPassword(t *testing.T) {
+	s := newSite(t, byHeader)
+	s.user("alice")
 	b := s.browser().through(proxy, "carol", "").get(request("prompt", "login")).wantPage(200, "Log in")
-	b.submit("/login").wantPage(200, "Allow The app?")
-	s.browser().get(request()).wantPage(200, "Log in")
+	b.logIn("alice").wantPage(200, "Allow The app?").submit("/consent", "answer", "allow")
+	if !s.decided.AuthenticatedAt.Equal(s.clock) || s.decided.Username != "alice" {
+		t.Errorf("decided %+v", s.decided)
+	}
+}
+
+func TestAChoiceOfAccountIsAClick(t *testing.T) {
+	s := newSite(t, byHeader)
+	b := s.browser().through(proxy, "carol", "").get(request("prompt", "select_account")).wantPage(200, "Log in")
+	b.submit("/login").wantPage(200, "Allow The app?").submit("/consent", "answer", "allow").wantClient(callback, "code", "the-code")
+	if !s.decided.AuthenticatedAt.IsZero() {
+		t.Errorf("the time of the login is made up: %v", s.decided.AuthenticatedAt)
+	}
+}
+
+func TestTheProxyProvesNoTime(t *testing.T) {
+	s := newSite(t, byHeader)
+	s.browser().through(proxy, "carol", "").get(request()).submit("/consent", "answer", "allow").wantClient(callback, "code", "the-code")
+	if !s.decided.AuthenticatedAt.IsZero() {
+		t.Errorf("the time of the login is made up: %v", s.decided.AuthenticatedAt)
+	}
 }

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -67,7 +68,7 @@ func (s *Server) showLogin(w http.ResponseWriter, r *http.Request, status int, v
 		Page:     s.page(w, r, s.cookies.get(r, sessionCookie)),
 		Continue: d.String(),
 		Problem:  problem,
-		Again:    wantsLogin(strings.Fields(d.query.Get("prompt"))),
+		Again:    wantsLogin(prompt(d.query)),
 		Local:    s.Local != nil,
 	}
 	if source != "" {
@@ -76,26 +77,33 @@ func (s *Server) showLogin(w http.ResponseWriter, r *http.Request, status int, v
 	if s.Local != nil {
 		page.EnteredUsername = clean(values.Get("username"), nameLimit)
 	}
-	if named := s.headerPerson(r); named != nil {
+	named := s.headerPerson(r)
+	fresh := !provenSince(d.query, s.Now()).IsZero()
+	switch {
+	case named != nil && !fresh:
 		page.Header = clean(named.Username, nameLimit)
+	case named != nil && s.Local == nil && s.oidc == nil:
+		page.Problem = cmp.Or(problem, headerProvesNoLogin)
 	}
 	if s.oidc != nil {
 		page.OIDC = s.BasePath + "/login/oidc?" + url.Values{"continue": {d.String()}}.Encode()
 		page.OIDCName = s.oidc.name()
 	}
-	page.HeaderOnly = s.Header != nil && s.Local == nil && s.OIDC == nil && page.Header == ""
+	page.HeaderOnly = s.Header != nil && s.Local == nil && s.OIDC == nil && named == nil
 	s.render(w, r, status, "login", page, source)
 }
 
 // login takes the login page's form: a password, or the proxy's word.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
+	d := s.destination(r.PostForm.Get("continue"))
+	since := provenSince(d.query, s.Now())
 	if r.PostForm.Get("method") == byHeader {
 		p := s.headerPerson(r)
 		if p == nil {
 			s.showLogin(w, r, http.StatusForbidden, r.PostForm, "The proxy in front of this page did not say who you are.")
 			return
 		}
-		s.enter(w, r, p, s.destination(r.PostForm.Get("continue")))
+		s.enter(w, r, p, d, since)
 		return
 	}
 	if s.Local == nil {
@@ -129,15 +137,16 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		s.limits.forgive(address)
 	}
 	s.remember(w, r, username)
-	s.enter(w, r, p, s.destination(r.PostForm.Get("continue")))
+	s.enter(w, r, p, d, since)
 }
 
 const wrongPassword = "User name or password is wrong."
 
-// enter logs the browser in and sends it on to d.
-func (s *Server) enter(w http.ResponseWriter, r *http.Request, p *person, d destination) {
-	if p.AuthenticatedAt.IsZero() {
-		p.AuthenticatedAt = s.Now()
+// enter logs the browser in and sends it on to d, which wants a proof from since or later; zero: any.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request, p *person, d destination, since time.Time) {
+	if !p.provenSince(since) {
+		s.unproven(w, r, p, d)
+		return
 	}
 	p.AuthenticatedAt = p.AuthenticatedAt.UTC().Truncate(time.Second)
 	switch err := s.begin(w, r, p); {

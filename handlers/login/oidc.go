@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -120,18 +121,27 @@ type attempt struct {
 	Nonce    string    `json:"nonce"`
 	Verifier string    `json:"verifier"` // RFC 7636
 	Continue string    `json:"continue"`
-	Again    bool      `json:"again,omitempty"` // the client asked for a fresh login
 	Began    time.Time `json:"began"`
 }
 
 // attemptLife is how long a person may take at the provider.
 const attemptLife = 10 * time.Minute
 
-// authorizeURL is where the browser goes to log in.
-func (u *upstream) authorizeURL(provider *oidc.Provider, a attempt) string {
+// authorizeURL is where the browser goes to log in. What the client of the authorization request in query asks of the
+// login is passed on. With max_age the provider has to say when the person logged in (OpenID Connect Core §3.1.2.1).
+func (u *upstream) authorizeURL(provider *oidc.Provider, a attempt, query url.Values) string {
 	options := []oauth2.AuthCodeOption{oidc.Nonce(a.Nonce), oauth2.S256ChallengeOption(a.Verifier)}
-	if a.Again {
-		options = append(options, oauth2.SetAuthURLParam("prompt", "login"), oauth2.SetAuthURLParam("max_age", "0"))
+	var asked []string
+	for _, value := range prompt(query) {
+		if value == "login" || value == "select_account" { // consent is asked for here
+			asked = append(asked, value)
+		}
+	}
+	if len(asked) > 0 {
+		options = append(options, oauth2.SetAuthURLParam("prompt", strings.Join(asked, " ")))
+	}
+	if since := provenSince(query, a.Began); !since.IsZero() {
+		options = append(options, oauth2.SetAuthURLParam("max_age", strconv.Itoa(int(a.Began.Sub(since)/time.Second))))
 	}
 	return u.config(provider).AuthCodeURL(a.State, options...)
 }
@@ -166,7 +176,6 @@ func (u *upstream) redeem(ctx context.Context, provider *oidc.Provider, a attemp
 // claims is what we read of an ID token.
 type claims struct {
 	AuthorizedParty   string `json:"azp"`
-	AuthTime          int64  `json:"auth_time"`
 	PreferredUsername string `json:"preferred_username"`
 	Email             string `json:"email"`
 	EmailVerified     any    `json:"email_verified"` // some providers send a string
@@ -179,10 +188,6 @@ func (u *upstream) person(idToken *oidc.IDToken, a attempt) (*person, error) {
 	if err := errors.Join(idToken.Claims(&c), idToken.Claims(&all)); err != nil {
 		return nil, fmt.Errorf("%w: %w", errRefused, err)
 	}
-	authenticated := u.now()
-	if c.AuthTime > 0 {
-		authenticated = time.Unix(min(c.AuthTime, authenticated.Unix()), 0)
-	}
 	switch {
 	case a.Nonce == "" || idToken.Nonce != a.Nonce:
 		return nil, fmt.Errorf("%w: its nonce is not ours", errRefused)
@@ -190,13 +195,21 @@ func (u *upstream) person(idToken *oidc.IDToken, a attempt) (*person, error) {
 		return nil, fmt.Errorf("%w: it was issued to another client", errRefused)
 	case idToken.Subject == "" || len(idToken.Subject) > 255 || clean(idToken.Subject, 255) != idToken.Subject:
 		return nil, fmt.Errorf("%w: its subject cannot be used", errRefused)
-	case a.Again && authenticated.Before(a.Began.Add(-time.Minute)):
-		return nil, fmt.Errorf("%w: it did not ask for a fresh login", errRefused)
 	}
 	return &person{
 		Subject: u.subject(idToken.Subject), Username: c.username(idToken.Subject), Groups: u.groups(all),
-		Method: byProvider, AuthenticatedAt: authenticated,
+		Method: byProvider, AuthenticatedAt: authenticatedAt(all["auth_time"], u.now()),
 	}, nil
+}
+
+// authenticatedAt is when the person proved who they are, by the claim auth_time (OpenID Connect Core §2). Zero: the
+// provider does not say, or says what cannot be.
+func authenticatedAt(claim any, now time.Time) time.Time {
+	seconds, ok := claim.(float64)
+	if !ok || seconds <= 0 || seconds > float64(now.Add(clockLeeway).Unix()) {
+		return time.Time{}
+	}
+	return time.Unix(min(int64(seconds), now.Unix()), 0)
 }
 
 // username is the best name there is for people to read; the subject is who they are.

@@ -27,10 +27,7 @@ func (s *Server) startOIDC(w http.ResponseWriter, r *http.Request) {
 		s.upstreamDown(w, r, d, err)
 		return
 	}
-	a := attempt{
-		State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Continue: d.String(),
-		Again: wantsLogin(strings.Fields(d.query.Get("prompt"))), Began: s.Now(),
-	}
+	a := attempt{State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Continue: d.String(), Began: s.Now()}
 	sealed := s.sign.seal("attempt", a)
 	if len(sealed) > maxAttemptCookie {
 		s.tell(w, r, http.StatusRequestURITooLong, sayLongRequest)
@@ -38,7 +35,7 @@ func (s *Server) startOIDC(w http.ResponseWriter, r *http.Request) {
 	}
 	s.forgetAttempts(w, r)
 	s.cookies.set(w, attemptCookie(a.State), sealed, attemptLife)
-	seeOther(w, r, s.oidc.authorizeURL(provider, a))
+	seeOther(w, r, s.oidc.authorizeURL(provider, a, d.query))
 }
 
 // attemptCookie is a name of its own for each login, so that two tabs do not get in each other's way.
@@ -93,7 +90,11 @@ func (s *Server) finishOIDC(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.upstreamDown(w, r, d, err)
 	default:
-		s.enter(w, r, p, d)
+		since := provenSince(d.query, a.Began)
+		if !since.IsZero() {
+			since = since.Add(-clockLeeway) // what the provider says goes by its own clock
+		}
+		s.enter(w, r, p, d, since)
 	}
 }
 

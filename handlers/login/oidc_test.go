@@ -290,19 +290,98 @@ func TestTheProviderMayBeDown(t *testing.T) {
 	b.comeBack("state", state).wantPage(200, "Allow The app?")
 }
 
-func TestAFreshLoginIsPassedOnToTheProvider(t *testing.T) {
+func TestWhatTheClientAsksOfTheLoginIsPassedOnToTheProvider(t *testing.T) {
 	u := newUpstream(t)
 	s := newSite(t, u.option)
 	u.now = func() time.Time { return s.clock }
-	b := s.browser().get(request("prompt", "login"))
-	query := b.goTo(u)
-	if query.Get("prompt") != "login" || query.Get("max_age") != "0" {
-		t.Errorf("asked the provider for prompt=%q and max_age=%q", query.Get("prompt"), query.Get("max_age"))
+	for _, c := range []struct{ prompt, maxAge, wantPrompt, wantMaxAge string }{
+		{"", "", "", ""},
+		{"login", "", "login", "0"},
+		{"login", "600", "login", "0"},
+		{"", "0", "", "0"},
+		{"", "600", "", "600"},
+		{"consent", "", "", ""},
+		{"select_account", "", "select_account", ""},
+		{"consent select_account login", "", "select_account login", "0"},
+	} {
+		query := s.browser().get(request("prompt", c.prompt, "max_age", c.maxAge)).goTo(u)
+		if query.Get("prompt") != c.wantPrompt || query.Get("max_age") != c.wantMaxAge {
+			t.Errorf("%+v: asked the provider for prompt=%q and max_age=%q", c, query.Get("prompt"), query.Get("max_age"))
+		}
 	}
-	u.claims["auth_time"] = s.clock.Add(-time.Hour).Unix()
-	b.comeBack("state", query.Get("state")).wantPage(403, "Log in")
-	u.claims["auth_time"] = s.clock.Unix()
-	b.comeBack("state", b.goTo(u).Get("state")).wantPage(200, "Allow The app?")
+}
+
+// OpenID Connect Core §3.1.2.1 and §2: the ID token has to say when.
+func TestAFreshLoginAtTheProviderIsProven(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		demand []string
+		claim  func(now int64) any
+		said   string // in the page; empty: accepted
+	}{
+		{"prompt=login, now", []string{"prompt", "login"}, func(now int64) any { return now }, ""},
+		{"prompt=login, by a clock that is behind", []string{"prompt", "login"}, func(now int64) any { return now - 30 }, ""},
+		{"prompt=login, by a clock that is ahead", []string{"prompt", "login"}, func(now int64) any { return now + 30 }, ""},
+		{"prompt=login, with a fraction", []string{"prompt", "login"}, func(now int64) any { return float64(now) - 0.5 }, ""},
+		{"max_age, as old as allowed", []string{"max_age", "600"}, func(now int64) any { return now - 600 }, ""},
+		{"max_age=0, now", []string{"max_age", "0"}, func(now int64) any { return now }, ""},
+
+		{"prompt=login, nothing", []string{"prompt", "login"}, func(int64) any { return nil }, "must put auth_time into its ID tokens"},
+		{"max_age, nothing", []string{"max_age", "600"}, func(int64) any { return nil }, "must put auth_time into its ID tokens"},
+		{"a long max_age, nothing", []string{"max_age", "4294967295"}, func(int64) any { return nil }, "must put auth_time into its ID tokens"},
+		{"prompt=login, zero", []string{"prompt", "login"}, func(int64) any { return 0 }, "must put auth_time"},
+		{"prompt=login, negative", []string{"prompt", "login"}, func(int64) any { return -1 }, "must put auth_time"},
+		{"prompt=login, in the future", []string{"prompt", "login"}, func(now int64) any { return now + 3600 }, "must put auth_time"},
+		{"prompt=login, in milliseconds", []string{"prompt", "login"}, func(now int64) any { return now * 1000 }, "must put auth_time"},
+		{"prompt=login, out of all bounds", []string{"prompt", "login"}, func(int64) any { return 1e300 }, "must put auth_time"},
+		{"prompt=login, text", []string{"prompt", "login"}, func(int64) any { return "now" }, "must put auth_time"},
+		{"prompt=login, true", []string{"prompt", "login"}, func(int64) any { return true }, "must put auth_time"},
+		{"prompt=login, an hour ago", []string{"prompt", "login"}, func(now int64) any { return now - 3600 }, "with an older one"},
+		{"prompt=login, two minutes ago", []string{"prompt", "login"}, func(now int64) any { return now - 120 }, "with an older one"},
+		{"max_age, too old", []string{"max_age", "600"}, func(now int64) any { return now - 700 }, "with an older one"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			u := newUpstream(t)
+			s := newSite(t, u.option)
+			u.now = func() time.Time { return s.clock }
+			u.claims["auth_time"] = c.claim(s.clock.Unix())
+			b := s.browser().get(request(c.demand...))
+			b.comeBack("state", b.goTo(u).Get("state"))
+			if c.said == "" {
+				b.wantPage(200, "Allow The app?").submit("/consent", "answer", "allow").wantClient(callback, "code", "the-code")
+				if at := s.decided.AuthenticatedAt; at.IsZero() || at.After(s.clock) {
+					t.Errorf("authenticated at %v", at)
+				}
+				return
+			}
+			b.wantPage(403, "Log in")
+			if b.session() != "" || !strings.Contains(b.body, c.said) || !strings.Contains(s.log.String(), "remedy") {
+				t.Errorf("somebody was logged in, or page and log do not say what to do:\n%s\n%s", b.body, s.log.String())
+			}
+			b.get(request(c.demand...)).wantPage(200, "Log in")
+		})
+	}
+}
+
+// A login that nobody wants to be fresh needs no auth_time, and gets none made up.
+func TestTheTimeOfALoginIsWhatTheProviderSays(t *testing.T) {
+	u := newUpstream(t)
+	s := newSite(t, u.option)
+	u.now = func() time.Time { return s.clock }
+	for _, c := range []struct {
+		claim any
+		want  time.Time
+	}{
+		{nil, time.Time{}}, {"now", time.Time{}}, {s.clock.Add(time.Hour).Unix(), time.Time{}},
+		{s.clock.Add(-time.Hour).Unix(), s.clock.Add(-time.Hour)}, {s.clock.Add(time.Minute).Unix(), s.clock},
+	} {
+		u.claims["auth_time"] = c.claim
+		b := s.browser().get(request("prompt", "consent"))
+		b.comeBack("state", b.goTo(u).Get("state")).submit("/consent", "answer", "allow").wantClient(callback, "code", "the-code")
+		if got := s.decided.AuthenticatedAt; !got.Equal(c.want) {
+			t.Errorf("auth_time %v: authenticated at %v, want %v", c.claim, got, c.want)
+		}
+	}
 }
 
 func TestNamesAndGroupsOfTheProvider(t *testing.T) {

@@ -81,5 +81,7 @@ func (s *Server) checkPassword(ctx context.Context, username, password string) (
 	if !exists {
 		return nil, errWrong
 	}
-	return &person{Subject: subject, Username: username, Groups: groups, Method: byPassword, passwordHash: hash}, nil
+	return &person{
+		Subject: subject, Username: username, Groups: groups, Method: byPassword, AuthenticatedAt: s.Now(), passwordHash: hash,
+	}, nil
 }

@@ -28,11 +28,13 @@ const (
 
 // person is somebody who is logged in, and the data of a stored session.
 type person struct {
-	Subject         string    `json:"sub"`
-	Username        string    `json:"username"`
-	Groups          []string  `json:"groups,omitempty"`
-	Method          string    `json:"method"`
-	AuthenticatedAt time.Time `json:"auth_time"`
+	Subject  string   `json:"sub"`
+	Username string   `json:"username"`
+	Groups   []string `json:"groups,omitempty"`
+	Method   string   `json:"method"`
+	// AuthenticatedAt is when the person has proven who they are; zero: nothing says so. Sessions of earlier versions
+	// hold another member, auth_time, which could be made up.
+	AuthenticatedAt time.Time `json:"proven_at,omitzero"`
 
 	token        string // the browser's cookie
 	passwordHash []byte // what the password was compared with
