@@ -119,6 +119,8 @@ func (h *codeGrant) HandleTokenEndpointRequest(ctx context.Context, request fosi
 		return unavailable(err)
 	case grant.GetClient().GetID() != client.GetID(): // RFC 6749 §5.2; another client's misuse harms nobody
 		return errUnknownCode
+	case used && !genuine(ctx, h.strategy.ValidateAuthorizeCode, fosite.AuthorizeCode, grant, form.Get("code")):
+		return errUnknownCode
 	case used:
 		return h.punishReuse(ctx, grant.GetID(), errUsedCode)
 	}

@@ -9,8 +9,9 @@
 //   - [MCPSearchFactory] adds the introspection hook of the MCP search scope, [HookFactory] any other
 //     [IntrospectionHook]; both go after compose.OAuth2TokenIntrospectionFactory;
 //   - [AuthorizeCodeFactory] and [RefreshFactory] are the grants of people, in place of compose.OAuth2AuthorizeExplicitFactory,
-//     compose.OAuth2PKCEFactory and compose.OAuth2RefreshTokenGrantFactory; [AuthorizePolicy] reads authorization requests
-//     as MCP clients send them;
+//     compose.OAuth2PKCEFactory and compose.OAuth2RefreshTokenGrantFactory, and like [RevocationFactory] they end a grant
+//     only for a whole token, with any token strategy; [AuthorizePolicy] reads authorization requests as MCP clients
+//     send them;
 //   - [ClientAuthenticator], [TokenStrategy], [SecretHasher], [PolicyFactory] and [RevocationFactory] work alone too.
 //
 // What a client may be registered with is in the package client below.

@@ -75,6 +75,8 @@ func (h *refreshGrant) HandleTokenEndpointRequest(ctx context.Context, request f
 		return unavailable(err)
 	case grant.GetClient().GetID() != client.GetID(): // RFC 6749 §6; another client's misuse harms nobody
 		return errUnknownRefresh
+	case used && !genuine(ctx, h.strategy.ValidateRefreshToken, fosite.RefreshToken, grant, token):
+		return errUnknownRefresh
 	case used:
 		return h.punishReuse(ctx, grant.GetID(), errUsedRefresh)
 	}

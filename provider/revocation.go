@@ -14,7 +14,7 @@ var _ fosite.RevocationHandler = (*revocationHandler)(nil)
 
 // RevocationFactory makes the handler of RFC 7009, in place of compose.OAuth2TokenRevocationFactory, whose success is
 // not to be relied on. This one answers nil only when the token and everything issued with it is dead, or when
-// there is no such token; unauthorized_client for another client's token; and any failure of the store as it is.
+// there is no such token, a forged one included; unauthorized_client for another client's token; and any failure of the store as it is.
 func RevocationFactory(_ fosite.Configurator, store, strategy any) any {
 	return &revocationHandler{store: store.(oauth2.TokenRevocationStorage), strategy: strategy.(oauth2.CoreStrategy)}
 }
@@ -53,9 +53,19 @@ func (h *revocationHandler) RevokeToken(ctx context.Context, token string, hint 
 		case clientID != client.GetID(): // RFC 7009 §2.1: refuse a token that was issued to somebody else.
 			return fosite.ErrUnauthorizedClient.WithHint("The token was issued to another client.")
 		}
+		if !genuine(ctx, h.validator(kind), kind, &fosite.Request{ID: requestID, Client: client}, token) {
+			continue
+		}
 		return h.revoke(ctx, requestID)
 	}
 	return nil
+}
+
+func (h *revocationHandler) validator(kind fosite.TokenType) validator {
+	if kind == fosite.RefreshToken {
+		return h.strategy.ValidateRefreshToken
+	}
+	return h.strategy.ValidateAccessToken
 }
 
 // find looks for the token as one kind. A store that knows only what it would give to an introspection finds a rotated
