@@ -36,7 +36,7 @@ func serverKeys() []Key {
 		{"tls.key_file", "PEM private key that belongs to `tls.cert_file`.", "none", func(c *Config) any { return &c.TLS.KeyFile }},
 		{"admin.listen", "Address of the admin listener.", "", func(c *Config) any { return &c.Admin.Listen }},
 		{"admin.key", "First admin key, at least 16 characters.", "generated on first start into `data_dir`", func(c *Config) any { return &c.Admin.Key }},
-		{"database.url", "`sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`.", "`sqlite:` and `fosite-mcp.db` in `data_dir`", func(c *Config) any { return &c.Database.URL }},
+		{"database.url", "`sqlite:PATH` (PATH as it is written, without percent-encoding; `sqlite:///srv/data.db` is `sqlite:/srv/data.db`) or `postgres://USER:PASSWORD@HOST/NAME`.", "`sqlite:` and `fosite-mcp.db` in `data_dir`", func(c *Config) any { return &c.Database.URL }},
 		{"data_dir", "Folder of the SQLite file and of the generated keys.", "", func(c *Config) any { return &c.DataDir }},
 		{"system_secret", "At least 32 bytes from which the signing keys are derived. Replicas share one.", "generated on first start into `data_dir`", func(c *Config) any { return &c.SystemSecret }},
 		{"system_secrets_previous", "Earlier values of `system_secret` whose tokens still count.", "none", func(c *Config) any { return &c.SystemSecretsPrevious }},

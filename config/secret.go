@@ -47,9 +47,13 @@ type DatabaseURL string
 // Reveal returns the URL with its password, for the database driver.
 func (u DatabaseURL) Reveal() string { return string(u) }
 
-// SQLitePath returns PATH of sqlite:PATH; ok is false for PostgreSQL.
+// SQLitePath returns PATH of sqlite:PATH, as it is written there: no character has a meaning. ok is false for PostgreSQL.
 func (u DatabaseURL) SQLitePath() (path string, ok bool) {
-	return strings.CutPrefix(string(u), "sqlite:")
+	path, ok = strings.CutPrefix(string(u), "sqlite:")
+	if strings.HasPrefix(path, "///") { // a URL with no host between the slashes
+		path = "/" + strings.TrimLeft(path, "/")
+	}
+	return path, ok
 }
 
 // IsPostgres reports whether the URL names a PostgreSQL database.

@@ -133,15 +133,7 @@ func (c Config) notYetRules() []check {
 // problem says what is wrong with the URL, without its value.
 func (u DatabaseURL) problem() string {
 	if path, ok := u.SQLitePath(); ok {
-		switch {
-		case path == "":
-			return "must name a file: sqlite:PATH"
-		case strings.Contains(path, ":memory:"):
-			return "must name a file: tokens and revocations have to survive a restart"
-		case strings.ContainsAny(path, "?#%\x00"):
-			return "must be a plain file name after sqlite:, without ? # % or options"
-		}
-		return ""
+		return sqlitePathProblem(path)
 	}
 	if !u.IsPostgres() {
 		return "must be sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME"
@@ -155,6 +147,26 @@ func (u DatabaseURL) problem() string {
 	}
 	if strings.Contains(string(u), mask) {
 		return "holds the mask that stands for a password in printed configuration; put the password itself there"
+	}
+	return ""
+}
+
+// sqliteOptions are what other programs take behind the name of a file.
+var sqliteOptions = regexp.MustCompile(`\?[^/]*=[^/]*$`)
+
+// sqlitePathProblem accepts every name that a file can have, except for those by which people mean something else.
+func sqlitePathProblem(path string) string {
+	switch {
+	case path == "":
+		return "must name a file: sqlite:PATH"
+	case strings.HasPrefix(path, "//"):
+		return "has a host after sqlite://, which a file has not; write sqlite:data.db or sqlite:./data.db for a file in the working folder, sqlite:/srv/data.db for any other"
+	case path == ":memory:" || strings.HasPrefix(path, "file:"):
+		return "must name a file: tokens and revocations have to survive a restart; write sqlite:PATH, without file:"
+	case sqliteOptions.MatchString(path):
+		return "must not have options after the name of the file: those that matter are set already"
+	case strings.HasSuffix(path, "/") || strings.Contains(path, "\x00"):
+		return "must name a file, not a folder: sqlite:PATH"
 	}
 	return ""
 }
