@@ -118,6 +118,9 @@ func adminKey(cfg config.Config, file string) (key, source string, err error) {
 	named := file != ""
 	if !named {
 		file = filepath.Join(cfg.DataDir, "admin.key")
+		if err := checkPrivate(file); err != nil {
+			return "", "", fmt.Errorf("read the admin key: %w", err)
+		}
 	}
 	content, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) && !named {

@@ -39,6 +39,9 @@ func (s *Server) ensureAdminKey(ctx context.Context, store *storage.Store, cfg c
 	if created {
 		s.notify("wrote the admin key to %s", path)
 	}
+	if problem := config.AdminKeyProblem(key); problem != "" {
+		return "", fmt.Errorf("admin key: that in %s %s", path, problem)
+	}
 	return path, s.addAdminKey(ctx, store, key, path)
 }
 

@@ -26,13 +26,17 @@ func systemSecrets(cfg config.Config) (current []byte, previous [][]byte, err er
 	if cfg.SystemSecret != "" {
 		return []byte(cfg.SystemSecret.Reveal()), previous, nil
 	}
-	secret, _, err := secretFile(filepath.Join(cfg.DataDir, "system.secret"), func() string {
+	path := filepath.Join(cfg.DataDir, "system.secret")
+	secret, _, err := secretFile(path, func() string {
 		random := make([]byte, 32)
 		_, _ = rand.Read(random) // never fails
 		return hex.EncodeToString(random)
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("system secret: %w", err)
+	}
+	if problem := config.SystemSecretProblem(secret); problem != "" {
+		return nil, nil, fmt.Errorf("system secret: that in %s %s", path, problem)
 	}
 	return []byte(secret), previous, nil
 }
@@ -41,6 +45,9 @@ func systemSecrets(cfg config.Config) (current []byte, previous [][]byte, err er
 // once, one creates the file and the others read it.
 func secretFile(path string, generate func() string) (secret string, created bool, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", false, err
+	}
+	if err := checkPrivate(path); err != nil {
 		return "", false, err
 	}
 	content, err := os.ReadFile(path)

@@ -48,6 +48,10 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 
+	if err := checkDataDir(cfg); err != nil {
+		return err
+	}
+	s.noticeOpenFolder(cfg.DataDir)
 	db, closeDB, err := openDatabase(cfg.Database.URL)
 	if err != nil {
 		return err

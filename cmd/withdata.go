@@ -54,6 +54,9 @@ func (a *app) withData(ctx context.Context, fn func(context.Context, config.Conf
 }
 
 func withStore(ctx context.Context, cfg config.Config, fn func(context.Context, *storage.Store) error) error {
+	if err := checkPrivate(databaseFiles(cfg)...); err != nil {
+		return err
+	}
 	db, closeDB, err := openDatabase(cfg.Database.URL)
 	if err != nil {
 		return err

@@ -42,6 +42,8 @@ type TLS struct {
 type Admin struct {
 	Listen string
 	Key    Secret // first admin key; empty: the server generates one
+	// InsecureAllowHTTP lets the admin API, and with it admin keys, leave this machine without TLS.
+	InsecureAllowHTTP bool
 }
 
 // Database says where the data lives.

@@ -117,7 +117,7 @@ listen: 127.0.0.1:9000
 behind_proxy: true
 admin:
   listen: 127.0.0.1:9001
-  key: 0123456789abcdef
+  key: k7Q2vX9mPz4LdW8s
 tokens:
   access_lifespan: 24h
   refresh_grace: 0
@@ -132,7 +132,7 @@ scopes:
   mcp:write: {tools: [edit]}
 resources:
   https://docs.example.com/authed/mcp: {name: Docs, scopes: ["mcp:search", "mcp:write"]}
-system_secret: 0123456789abcdef0123456789abcdef
+system_secret: nV7xQe2pZr9Lk4Tb8WmYc3Js6Hd1GfUa
 system_secrets_previous: [fedcba9876543210fedcba9876543210]
 `
 
@@ -140,7 +140,7 @@ func TestTheFileSetsEveryKindOfValue(t *testing.T) {
 	want := Default()
 	want.PublicURL, want.Issuer = "https://docs.example.com", "https://docs.example.com"
 	want.Listen, want.BehindProxy = "127.0.0.1:9000", true
-	want.Admin = Admin{Listen: "127.0.0.1:9001", Key: "0123456789abcdef"}
+	want.Admin = Admin{Listen: "127.0.0.1:9001", Key: "k7Q2vX9mPz4LdW8s"}
 	want.Database.URL = "sqlite:fosite-mcp-data/fosite-mcp.db"
 	want.Tokens.AccessLifespan, want.Tokens.RefreshGrace = 24*time.Hour, 0
 	want.Tracing.SampleRatio = 0.5
@@ -153,7 +153,7 @@ func TestTheFileSetsEveryKindOfValue(t *testing.T) {
 		"https://docs.example.com/authed/mcp": {Name: "Docs", Scopes: []string{"mcp:search", "mcp:write"}},
 	}
 	want.DefaultResource = "https://docs.example.com/authed/mcp"
-	want.SystemSecret = "0123456789abcdef0123456789abcdef"
+	want.SystemSecret = "nV7xQe2pZr9Lk4Tb8WmYc3Js6Hd1GfUa"
 	want.SystemSecretsPrevious = []Secret{"fedcba9876543210fedcba9876543210"}
 	if diff := cmp.Diff(want, mustLoad(t, everyKind)); diff != "" {
 		t.Error(diff)

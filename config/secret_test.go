@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const hidden = "hunter2hunter2hunter2hunter2hunter2"
+const hidden = "nV7xQe2pZr9Lk4Tb8WmYc3Js6Hd1GfUa"
 
 func secretConfig() Config {
 	c := Default()

@@ -29,6 +29,8 @@ func (c Config) validate(p *problems) {
 
 func (c Config) addressRules() []check {
 	const exposed = "serves plain HTTP beyond this machine: listen on 127.0.0.1, set tls.cert_file and tls.key_file, or set behind_proxy: true when a reverse proxy ends TLS"
+	const adminExposed = "sends admin keys and client secrets over plain HTTP beyond this machine: listen on 127.0.0.1, set tls.cert_file and tls.key_file, " +
+		"or set admin.insecure_allow_http: true where nobody else can read that network, such as that of a container whose port is published to loopback alone"
 	_, port, listenProblem := splitListen(c.Listen)
 	_, _, adminProblem := splitListen(c.Admin.Listen)
 	plain := !c.TLS.Enabled() && !c.BehindProxy
@@ -50,7 +52,7 @@ func (c Config) addressRules() []check {
 		{adminProblem != "", "admin.listen", adminProblem},
 		{sameSocket(c.Listen, c.Admin.Listen), "admin.listen", "must differ from listen: the admin API never shares a listener with the public endpoints"},
 		{listenProblem == "" && plain && !isLoopbackListen(c.Listen), "listen", exposed},
-		{adminProblem == "" && plain && !isLoopbackListen(c.Admin.Listen), "admin.listen", exposed},
+		{adminProblem == "" && !c.TLS.Enabled() && !c.Admin.InsecureAllowHTTP && !isLoopbackListen(c.Admin.Listen), "admin.listen", adminExposed},
 		{c.TLS.CertFile != "" && c.TLS.KeyFile == "", "tls.key_file", "is missing; tls.cert_file needs it"},
 		{c.TLS.KeyFile != "" && c.TLS.CertFile == "", "tls.cert_file", "is missing; tls.key_file needs it"},
 	}
@@ -59,21 +61,53 @@ func (c Config) addressRules() []check {
 const (
 	minAdminKey     = 16
 	minSystemSecret = 32
+	shortSecret     = "must be at least 32 bytes of randomness, for example from: openssl rand -base64 48"
 )
 
+// AdminKeyProblem says why key cannot be an admin key; "" if it can.
+func AdminKeyProblem(key string) string {
+	const openssl = "for example from: openssl rand -hex 32"
+	switch {
+	case len(key) < minAdminKey:
+		return "must be at least 16 characters of randomness, " + openssl
+	case !visibleASCII.MatchString(key):
+		return "must be printable ASCII without spaces, because it travels in an HTTP header"
+	case randomness(key) < minAdminKeyBits:
+		return "can be guessed: it must be random, not typed, " + openssl
+	}
+	return ""
+}
+
+// SystemSecretProblem says why secret cannot be the system secret; "" if it can.
+func SystemSecretProblem(secret string) string {
+	switch {
+	case len(secret) < minSystemSecret:
+		return shortSecret
+	case randomness(secret) < minSystemSecretBits:
+		return "can be guessed: it must be random, not typed, for example from: openssl rand -base64 48; " +
+			"where tokens were made with this one, put it into system_secrets_previous"
+	}
+	return ""
+}
+
 func (c Config) storageRules() []check {
-	const short = "must be at least 32 bytes of randomness, for example from: openssl rand -base64 48"
 	databaseProblem := c.Database.URL.problem()
+	adminKey, systemSecret := "", ""
+	if c.Admin.Key != "" {
+		adminKey = AdminKeyProblem(c.Admin.Key.Reveal())
+	}
+	if c.SystemSecret != "" {
+		systemSecret = SystemSecretProblem(c.SystemSecret.Reveal())
+	}
 	rules := []check{
 		{c.DataDir == "", "data_dir", "must name a folder"},
 		{databaseProblem != "", "database.url", databaseProblem},
-		{c.Admin.Key != "" && len(c.Admin.Key) < minAdminKey, "admin.key", "must be at least 16 characters of randomness, for example from: openssl rand -hex 32"},
-		{c.Admin.Key != "" && !visibleASCII.MatchString(c.Admin.Key.Reveal()), "admin.key", "must be printable ASCII without spaces, because it travels in an HTTP header"},
-		{c.SystemSecret != "" && len(c.SystemSecret) < minSystemSecret, "system_secret", short},
+		{adminKey != "", "admin.key", adminKey},
+		{systemSecret != "", "system_secret", systemSecret},
 		{len(c.SystemSecretsPrevious) > 0 && c.SystemSecret == "", "system_secret", "is missing; system_secrets_previous only adds to it"},
 	}
 	for _, previous := range c.SystemSecretsPrevious {
-		rules = append(rules, check{len(previous) < minSystemSecret, "system_secrets_previous", short})
+		rules = append(rules, check{len(previous) < minSystemSecret, "system_secrets_previous", shortSecret})
 	}
 	return rules
 }

@@ -15,7 +15,10 @@ func TestEveryRule(t *testing.T) {
 		useHTTPS = "must use https: plain http is accepted for loopback hosts only"
 		basePath = "must begin with a slash, end without one, and hold letters, digits and . _ ~ - between single slashes"
 		short    = "must be at least 32 bytes of randomness, for example from: openssl rand -base64 48"
-		notYet   = "is not supported by this version; "
+		noAdmin  = "sends admin keys and client secrets over plain HTTP beyond this machine: listen on 127.0.0.1, set tls.cert_file and tls.key_file, " +
+			"or set admin.insecure_allow_http: true where nobody else can read that network, such as that of a container whose port is published to loopback alone"
+		random = "nV7xQe2pZr9Lk4Tb8WmYc3Js6Hd1GfUa"
+		notYet = "is not supported by this version; "
 	)
 	oidc := func(c *Config) {
 		c.Login.Methods = []string{LoginOIDC}
@@ -85,7 +88,11 @@ func TestEveryRule(t *testing.T) {
 		{func(c *Config) { c.Listen = ":8080" }, "listen: " + noHTTP},
 		{func(c *Config) { c.Listen = "0.0.0.0:8080" }, "listen: " + noHTTP},
 		{func(c *Config) { c.Listen = "docs.example.com:8080" }, "listen: " + noHTTP},
-		{func(c *Config) { c.Admin.Listen = "[::]:8081" }, "admin.listen: " + noHTTP},
+		{func(c *Config) { c.Admin.Listen = "[::]:8081" }, "admin.listen: " + noAdmin},
+		{func(c *Config) { c.Admin.Listen, c.BehindProxy = "0.0.0.0:8081", true }, "admin.listen: " + noAdmin},
+		{func(c *Config) { c.Admin.Listen, c.Admin.InsecureAllowHTTP = "0.0.0.0:8081", true }, ""},
+		{func(c *Config) { c.Listen, c.Admin.InsecureAllowHTTP = "0.0.0.0:8080", true }, "listen: " + noHTTP},
+		{func(c *Config) { c.Admin.Listen, c.TLS = "0.0.0.0:8081", TLS{"c.pem", "k.pem"} }, ""},
 		{func(c *Config) { c.Listen, c.BehindProxy = "0.0.0.0:8080", true }, ""},
 		{func(c *Config) { c.Listen, c.TLS = "0.0.0.0:8080", TLS{"c.pem", "k.pem"} }, ""},
 		{func(c *Config) { c.TLS.CertFile = "c.pem" }, "tls.key_file: is missing; tls.cert_file needs it"},
@@ -109,10 +116,13 @@ func TestEveryRule(t *testing.T) {
 		{func(c *Config) { c.Admin.Key = "short" }, "admin.key: must be at least 16 characters of randomness, for example from: openssl rand -hex 32"},
 		{func(c *Config) { c.Admin.Key = "with a space in the key" }, "admin.key: must be printable ASCII without spaces, because it travels in an HTTP header"},
 		{func(c *Config) { c.SystemSecret = Secret(strings.Repeat("x", 31)) }, "system_secret: " + short},
-		{func(c *Config) { c.SystemSecret = Secret(strings.Repeat("x", 32)) }, ""},
+		{func(c *Config) { c.SystemSecret = random }, ""},
 		{func(c *Config) {
-			c.SystemSecret, c.SystemSecretsPrevious = Secret(strings.Repeat("x", 32)), []Secret{"short"}
+			c.SystemSecret, c.SystemSecretsPrevious = random, []Secret{"short"}
 		}, "system_secrets_previous: " + short},
+		{func(c *Config) { // the way out of one that is typed
+			c.SystemSecret, c.SystemSecretsPrevious = random, []Secret{Secret(strings.Repeat("x", 32))}
+		}, ""},
 		{func(c *Config) { c.SystemSecretsPrevious = []Secret{Secret(strings.Repeat("x", 32))} }, "system_secret: is missing; system_secrets_previous only adds to it"},
 
 		{func(c *Config) { c.Tokens.AccessLifespan = 0 }, "tokens.access_lifespan: must be whole seconds between 1s and 8760h"},

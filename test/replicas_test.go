@@ -49,7 +49,7 @@ func connect(t *testing.T, url string) *pgx.Conn {
 	return connection
 }
 
-const replicaKey = "mcp_ak_0123456789abcdef0123456789abcdef"
+const replicaKey = "mcp_ak_nV7xQe2pZr9Lk4Tb8WmYc3Js6Hd1GfUa"
 
 // newReplicas prepares servers that share a database and everything that replicas must share.
 func newReplicas(t *testing.T, database string, n int, environment ...string) []*server {
