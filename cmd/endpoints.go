@@ -41,6 +41,7 @@ func newProvider(cfg config.Config, store *storage.Store, secret []byte, previou
 // publicRouter serves the OAuth endpoints, login and consent, metadata and health.
 func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, secret []byte) (http.Handler, error) {
 	root := newRouter(observer)
+	root.Use(newHosts(publicHosts(cfg), s.Log, handlers.Misdirected).only)
 	handlers.MountWellKnown(root, metadata(cfg))
 	handlers.MountHealth(root, store.Ping)
 
@@ -105,6 +106,7 @@ func (s *Server) adminRouter(cfg config.Config, store *storage.Store, oauth *pro
 		ReplayKey:             deriveKey(secret, "idempotency replay"),
 		Log:                   s.Log,
 	}
+	root.Use(newHosts(listenerHosts(cfg, cfg.Admin.Listen), s.Log, api.Misdirected).only)
 	api.Mount(root.PathPrefix("/admin/v1").Subrouter())
 	root.NewRoute().Handler(api.NotFound())
 	return root

@@ -26,7 +26,8 @@ type listener struct {
 // listeners are those of a server where everything is switched on.
 func listeners(t *testing.T) map[string]listener {
 	t.Helper()
-	cfg, err := config.Load("", []string{"FOSITE_MCP_DATA_DIR=" + filepath.Join(t.TempDir(), "data"), `FOSITE_MCP_LOGIN_METHODS=["local"]`})
+	cfg, err := config.Load("", []string{"FOSITE_MCP_DATA_DIR=" + filepath.Join(t.TempDir(), "data"), `FOSITE_MCP_LOGIN_METHODS=["local"]`,
+		`FOSITE_MCP_ALLOWED_HOSTS=["example.com"]`}) // which httptest asks
 	if err != nil {
 		t.Fatal(err)
 	}

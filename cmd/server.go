@@ -30,6 +30,7 @@ type Server struct {
 type Addresses struct {
 	PublicURL string // origin
 	Issuer    string
+	Public    string // host:port of the public listener
 	AdminURL  string // origin of the admin listener
 	AdminKey  string // path of the file with the first admin key; empty when the key comes from the configuration
 }
@@ -89,7 +90,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer maintenance.Wait()
 	defer stopBackground()
 	if s.Ready != nil {
-		s.Ready(Addresses{PublicURL: cfg.PublicURL, Issuer: cfg.Issuer, AdminURL: adminScheme(cfg) + adminListener.Addr().String(), AdminKey: keyFile})
+		s.Ready(Addresses{Public: public.Addr().String(), PublicURL: cfg.PublicURL, Issuer: cfg.Issuer, AdminURL: adminScheme(cfg) + adminListener.Addr().String(), AdminKey: keyFile})
 	}
 	return s.serve(ctx,
 		service{public, publicRouter, cfg.TLS.Enabled()},

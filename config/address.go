@@ -107,6 +107,18 @@ func withoutDefaultPort(scheme, hostport string) string {
 	return scheme + "://" + strings.TrimSuffix(hostport, defaultPort)
 }
 
+// allowedHostProblem accepts a host name. An IP address is refused although it would do no harm: it is no setting.
+func allowedHostProblem(name string) string {
+	_, err := netip.ParseAddr(strings.Trim(name, "[]"))
+	switch {
+	case err == nil:
+		return "must not hold IP addresses: they are always allowed; remove " + shown(name)
+	case !hostName.MatchString(name):
+		return "must hold host names in lower case without scheme, port, path and wildcards, such as docs.internal; " + shown(name) + " is none"
+	}
+	return ""
+}
+
 func originProblem(text string) string {
 	u, problem := webURL(text)
 	switch {

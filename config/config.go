@@ -7,12 +7,13 @@ import (
 
 // Config is the complete configuration. Its zero value is not usable: start from [Default] or [Load].
 type Config struct {
-	PublicURL      string // origin under which clients reach the server; empty only while the port of Listen is 0
-	Issuer         string // RFC 8414 issuer identifier, immutable once the server has started with it
-	BasePath       string // path prefix of the OAuth endpoints
-	Listen         string // host:port of the public listener
-	BehindProxy    bool   // a reverse proxy ends TLS in front of the listeners
-	ClientIPHeader string // header in which that proxy names the client's address; empty: addresses are the proxy's
+	PublicURL      string   // origin under which clients reach the server; empty only while the port of Listen is 0
+	Issuer         string   // RFC 8414 issuer identifier, immutable once the server has started with it
+	BasePath       string   // path prefix of the OAuth endpoints
+	Listen         string   // host:port of the public listener
+	BehindProxy    bool     // a reverse proxy ends TLS in front of the listeners
+	ClientIPHeader string   // header in which that proxy names the client's address; empty: addresses are the proxy's
+	AllowedHosts   []string // host names under which the server answers, besides its own
 	TLS            TLS
 	Admin          Admin
 	Database       Database

@@ -32,6 +32,7 @@ func serverKeys() []Key {
 		{"listen", "Address of the public listener. Port 0 picks a free one.", "", func(c *Config) any { return &c.Listen }},
 		{"behind_proxy", "A reverse proxy ends TLS in front of this server, so plain HTTP may leave loopback.", "", func(c *Config) any { return &c.BehindProxy }},
 		{"client_ip_header", "Header in which the proxy names the client's address: `X-Forwarded-For`, `Forwarded` (RFC 7239) or one with a single address. Of several the last counts. Needs `behind_proxy`, and a proxy that sets the header itself.", "none: addresses are the proxy's", func(c *Config) any { return &c.ClientIPHeader }},
+		{"allowed_hosts", "More host names under which both listeners answer, such as the name of a container. Always allowed: the hosts of `public_url`, `issuer`, `resources` and the listen addresses, `localhost`, and IP addresses.", "none", func(c *Config) any { return &c.AllowedHosts }},
 		{"tls.cert_file", "PEM certificate chain of the public listener, and of the admin listener where that is not on loopback.", "none", func(c *Config) any { return &c.TLS.CertFile }},
 		{"tls.key_file", "PEM private key that belongs to `tls.cert_file`.", "none", func(c *Config) any { return &c.TLS.KeyFile }},
 		{"admin.listen", "Address of the admin listener.", "", func(c *Config) any { return &c.Admin.Listen }},

@@ -44,7 +44,7 @@ func (c Config) addressRules() []check {
 		issuer = issuerProblem(c.Issuer)
 	}
 	basePath := basePathProblem(c.BasePath)
-	return []check{
+	rules := []check{
 		{publicProblem != "", "public_url", publicProblem},
 		{issuer != "", "issuer", issuer},
 		{basePath != "", "base_path", basePath},
@@ -56,6 +56,11 @@ func (c Config) addressRules() []check {
 		{c.TLS.CertFile != "" && c.TLS.KeyFile == "", "tls.key_file", "is missing; tls.cert_file needs it"},
 		{c.TLS.KeyFile != "" && c.TLS.CertFile == "", "tls.cert_file", "is missing; tls.key_file needs it"},
 	}
+	for _, name := range c.AllowedHosts {
+		problem := allowedHostProblem(name)
+		rules = append(rules, check{problem != "", "allowed_hosts", problem})
+	}
+	return rules
 }
 
 const (

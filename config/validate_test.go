@@ -9,13 +9,14 @@ import (
 
 func TestEveryRule(t *testing.T) {
 	const (
-		noHTTP   = "serves plain HTTP beyond this machine: listen on 127.0.0.1, set tls.cert_file and tls.key_file, or set behind_proxy: true when a reverse proxy ends TLS"
-		host     = "must name a host in lower case, such as docs.example.com, and a port only where it is not the default one"
-		scheme   = "must begin with https://, or with http:// on loopback"
-		useHTTPS = "must use https: plain http is accepted for loopback hosts only"
-		basePath = "must begin with a slash, end without one, and hold letters, digits and . _ ~ - between single slashes"
-		short    = "must be at least 32 bytes of randomness, for example from: openssl rand -base64 48"
-		noAdmin  = "sends admin keys and client secrets over plain HTTP beyond this machine: listen on 127.0.0.1, set tls.cert_file and tls.key_file, " +
+		hostNames = "must hold host names in lower case without scheme, port, path and wildcards, such as docs.internal; "
+		noHTTP    = "serves plain HTTP beyond this machine: listen on 127.0.0.1, set tls.cert_file and tls.key_file, or set behind_proxy: true when a reverse proxy ends TLS"
+		host      = "must name a host in lower case, such as docs.example.com, and a port only where it is not the default one"
+		scheme    = "must begin with https://, or with http:// on loopback"
+		useHTTPS  = "must use https: plain http is accepted for loopback hosts only"
+		basePath  = "must begin with a slash, end without one, and hold letters, digits and . _ ~ - between single slashes"
+		short     = "must be at least 32 bytes of randomness, for example from: openssl rand -base64 48"
+		noAdmin   = "sends admin keys and client secrets over plain HTTP beyond this machine: listen on 127.0.0.1, set tls.cert_file and tls.key_file, " +
 			"or set admin.insecure_allow_http: true where nobody else can read that network, such as that of a container whose port is published to loopback alone"
 		random = "nV7xQe2pZr9Lk4Tb8WmYc3Js6Hd1GfUa"
 		notYet = "is not supported by this version; "
@@ -101,6 +102,20 @@ func TestEveryRule(t *testing.T) {
 		{func(c *Config) { c.BehindProxy, c.Listen, c.Admin.Listen = true, ":8080", "127.0.0.1:8080" }, "admin.listen: must differ from listen: the admin API never shares a listener with the public endpoints"},
 		{func(c *Config) { c.Admin.Listen = "localhost:8080" }, "admin.listen: must differ from listen: the admin API never shares a listener with the public endpoints"},
 		{func(c *Config) { c.Admin.Listen = "127.0.0.2:8080" }, ""},
+
+		{func(c *Config) {
+			c.AllowedHosts = []string{"server", "docs.internal", "my_host", "xn--dcs-sna.example.com"}
+		}, ""},
+		{func(c *Config) { c.AllowedHosts = []string{"*"} }, "allowed_hosts: " + hostNames + "* is none"},
+		{func(c *Config) { c.AllowedHosts = []string{"*.example.com"} }, "allowed_hosts: " + hostNames + "*.example.com is none"},
+		{func(c *Config) { c.AllowedHosts = []string{"https://docs.internal"} }, "allowed_hosts: " + hostNames + "https://docs.internal is none"},
+		{func(c *Config) { c.AllowedHosts = []string{"docs.internal:8080"} }, "allowed_hosts: " + hostNames + "docs.internal:8080 is none"},
+		{func(c *Config) { c.AllowedHosts = []string{"docs.internal/"} }, "allowed_hosts: " + hostNames + "docs.internal/ is none"},
+		{func(c *Config) { c.AllowedHosts = []string{"Docs.internal"} }, "allowed_hosts: " + hostNames + "Docs.internal is none"},
+		{func(c *Config) { c.AllowedHosts = []string{"docs.internal."} }, "allowed_hosts: " + hostNames + "docs.internal. is none"},
+		{func(c *Config) { c.AllowedHosts = []string{"döcs.internal"} }, "allowed_hosts: " + hostNames + "döcs.internal is none"},
+		{func(c *Config) { c.AllowedHosts = []string{"10.0.0.1"} }, "allowed_hosts: must not hold IP addresses: they are always allowed; remove 10.0.0.1"},
+		{func(c *Config) { c.AllowedHosts = []string{"[::1]"} }, "allowed_hosts: must not hold IP addresses: they are always allowed; remove [::1]"},
 
 		{func(c *Config) { c.DataDir = "" }, "data_dir: must name a folder"},
 		{func(c *Config) { c.Database.URL = "postgres://u:p@db.example:5432/fosite?sslmode=verify-full" }, ""},

@@ -151,6 +151,13 @@ func NotFound() http.Handler {
 	}))
 }
 
+// Misdirected answers requests for a host that is not this server (RFC 9110 §15.5.20).
+func Misdirected(hint string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeOAuthError(w, withStatus(fosite.ErrInvalidRequest.WithHint(hint), http.StatusMisdirectedRequest))
+	})
+}
+
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	encoded, err := json.Marshal(body)
 	if err != nil {

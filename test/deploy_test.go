@@ -306,6 +306,9 @@ func TestComposeConfiguresTheServers(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
+		if !slices.Contains(cfg.AllowedHosts, name) {
+			t.Errorf("%s: other containers cannot reach it under its name: allowed_hosts is %q", name, cfg.AllowedHosts)
+		}
 		if cfg.Database.URL.IsPostgres() {
 			checkDatabase(t, file, cfg.Database.URL, filepath.Join(secrets, "postgres_password"))
 		}

@@ -67,12 +67,19 @@ func (s *Server) Mount(r *mux.Router) {
 }
 
 // NotFound answers requests to the admin listener that are for nothing on it, as the API answers those for nothing in it.
-func (s *Server) NotFound() http.Handler {
+func (s *Server) NotFound() http.Handler { return s.refusal(nothingHere()) }
+
+// Misdirected answers requests for a host that is not this server (RFC 9110 §15.5.20).
+func (s *Server) Misdirected(detail string) http.Handler {
+	return s.refusal(newProblem(http.StatusMisdirectedRequest, "misdirected", "Not this host", detail))
+}
+
+func (s *Server) refusal(p *problem) http.Handler {
 	a := s.withDefaults()
 	return http.HandlerFunc(func(w http.ResponseWriter, raw *http.Request) {
 		r := &request{Request: raw, id: requestID(raw)}
 		w.Header().Set("X-Request-Id", r.id)
-		a.write(w, r, a.refuse(r, nothingHere()))
+		a.write(w, r, a.refuse(r, p))
 	})
 }
 
