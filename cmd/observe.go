@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"fosite-mcp/handlers"
-	"fosite-mcp/storage"
 
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
@@ -57,6 +56,9 @@ func (o *observer) metrics() http.Handler {
 	return promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{})
 }
 
+// statusHungUp is what nginx calls a request whose caller left before the answer: an alert on failures must not count it.
+const statusHungUp = 499
+
 // watch is middleware for a router: it gives every request an id, measures it, and logs it (at the level debug, or as
 // an error when the server failed).
 func (o *observer) watch(next http.Handler) http.Handler {
@@ -71,6 +73,9 @@ func (o *observer) watch(next http.Handler) http.Handler {
 		recorded := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 		o.guard(recorded, r, next)
 		took := time.Since(start)
+		if recorded.status >= http.StatusInternalServerError && errors.Is(r.Context().Err(), context.Canceled) {
+			recorded.status = statusHungUp
+		}
 		o.requests.WithLabelValues(routeOf(r), methodOf(r), strconv.Itoa(recorded.status)).Observe(took.Seconds())
 		level := slog.LevelDebug
 		if recorded.status >= http.StatusInternalServerError {
@@ -130,62 +135,3 @@ func (w *statusRecorder) WriteHeader(status int) {
 
 // Unwrap lets [http.ResponseController] reach the real writer.
 func (w *statusRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// How often expired rows are looked for, and how often the notes on what was last used are written down.
-const (
-	cleanUpInterval = 5 * time.Minute
-	usageInterval   = time.Minute
-)
-
-// maintain does the housekeeping in the background until ctx ends.
-func (o *observer) maintain(ctx context.Context, store *storage.Store, auditRetention time.Duration) {
-	cleanUp, usage := time.NewTicker(cleanUpInterval), time.NewTicker(usageInterval)
-	defer cleanUp.Stop()
-	defer usage.Stop()
-	o.cleanUp(ctx, store, auditRetention)
-	for {
-		select {
-		case <-ctx.Done():
-			o.flushUsage(context.WithoutCancel(ctx), store)
-			return
-		case <-usage.C:
-			o.flushUsage(ctx, store)
-		case <-cleanUp.C:
-			o.cleanUp(ctx, store, auditRetention)
-		}
-	}
-}
-
-func (o *observer) flushUsage(ctx context.Context, store *storage.Store) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if err := store.FlushUsage(ctx); err != nil {
-		o.log.WarnContext(ctx, "the times of last use were not written; they will be with the next ones", "cause", err)
-	}
-}
-
-func (o *observer) cleanUp(ctx context.Context, store *storage.Store, auditRetention time.Duration) {
-	deleted, err := store.CleanUp(ctx, storage.CleanUp{Progress: func(table string, n int64) {
-		o.cleaned.WithLabelValues(table).Add(float64(n))
-	}})
-	switch {
-	case err == nil:
-		if err := store.PruneIdempotencyKeys(ctx); err != nil {
-			o.log.ErrorContext(ctx, "clean-up of idempotency keys failed; it will be tried again", "cause", err)
-		}
-		if auditRetention > 0 {
-			if _, err := store.PruneAudit(ctx, time.Now().Add(-auditRetention)); err != nil {
-				o.log.ErrorContext(ctx, "clean-up of audit events failed; it will be tried again", "cause", err)
-			}
-		}
-		o.cleaning.WithLabelValues("done").Inc()
-		if deleted > 0 {
-			o.log.InfoContext(ctx, "cleaned up", "deleted_rows", deleted)
-		}
-	case errors.Is(err, storage.ErrCleaningElsewhere):
-		o.cleaning.WithLabelValues("elsewhere").Inc()
-	case ctx.Err() == nil:
-		o.cleaning.WithLabelValues("failed").Inc()
-		o.log.ErrorContext(ctx, "clean-up failed; it will be tried again", "cause", err)
-	}
-}

@@ -23,14 +23,23 @@ type listener struct {
 	log      *bytes.Buffer
 }
 
-// listeners are those of a server where everything is switched on.
-func listeners(t *testing.T) map[string]listener {
+// testConfig is the configuration of a server with its data in a folder of the test's, and free ports.
+func testConfig(t *testing.T, environ ...string) config.Config {
 	t.Helper()
-	cfg, err := config.Load("", []string{"FOSITE_MCP_DATA_DIR=" + filepath.Join(t.TempDir(), "data"), `FOSITE_MCP_LOGIN_METHODS=["local"]`,
-		`FOSITE_MCP_ALLOWED_HOSTS=["example.com"]`}) // which httptest asks
+	cfg, err := config.Load("", append([]string{
+		"FOSITE_MCP_DATA_DIR=" + filepath.Join(t.TempDir(), "data"), "FOSITE_MCP_LISTEN=127.0.0.1:0", "FOSITE_MCP_ADMIN_LISTEN=127.0.0.1:0",
+	}, environ...))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return cfg
+}
+
+// listeners are those of a server where everything is switched on.
+func listeners(t *testing.T) map[string]listener {
+	t.Helper()
+	cfg := testConfig(t, `FOSITE_MCP_LOGIN_METHODS=["local"]`, "FOSITE_MCP_PUBLIC_URL=http://127.0.0.1:8080",
+		`FOSITE_MCP_ALLOWED_HOSTS=["example.com"]`) // which httptest asks
 	db, closeDB, err := openDatabase(cfg.Database.URL)
 	if err != nil {
 		t.Fatal(err)

@@ -84,7 +84,7 @@ func (s *Server) Run(ctx context.Context) error {
 	adminRouter := s.adminRouter(cfg, store, oauth, observer, secret)
 
 	s.warnOfHiddenAddresses(ctx, cfg)
-	background, stopBackground := context.WithCancel(ctx)
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	var maintenance sync.WaitGroup
 	maintenance.Go(func() { observer.maintain(background, store, cfg.Audit.Retention) })
 	defer maintenance.Wait()

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (s *Server) explain(r *http.Request, err error) *fosite.RFC6749Error {
 	known := fosite.ErrorToRFC6749Error(err)
 	switch {
+	case isOutage(err) && errors.Is(r.Context().Err(), context.Canceled):
+		return fosite.ErrTemporarilyUnavailable // the caller has hung up: nothing failed, and nobody reads the answer
 	case isOutage(err):
 		s.log().ErrorContext(r.Context(), "the store does not answer", "path", r.URL.EscapedPath(), "request_id", RequestID(r), "cause", cause(err))
 		return fosite.ErrTemporarilyUnavailable

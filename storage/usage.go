@@ -45,6 +45,20 @@ func (u *usage) note(kind usedKind, key string, now int64) {
 	}
 }
 
+// giveBack notes again what was taken and not written, unless it was used once more in the meantime.
+func (u *usage) giveBack(kind usedKind, keys []string, seen map[string]int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.seen[kind] == nil {
+		u.seen[kind] = make(map[string]int64)
+	}
+	for _, key := range keys {
+		if _, known := u.seen[kind][key]; !known && len(u.seen[kind]) < usageLimit {
+			u.seen[kind][key] = seen[key]
+		}
+	}
+}
+
 func (u *usage) take() (seen [usedKinds]map[string]int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -67,7 +81,7 @@ var usageTables = [usedKinds]struct{ table, key, keyType string }{
 }
 
 // FlushUsage writes the times of last use that were noted since the last call. Call it every minute or so, and before
-// the program ends. What cannot be written is lost, and only that.
+// the program ends. What cannot be written waits for the next call.
 func (s *Store) FlushUsage(ctx context.Context) error {
 	var errs []error
 	for kind, seen := range s.usage.take() {
@@ -82,14 +96,17 @@ const usageBatch = 500
 func (s *Store) writeUsage(ctx context.Context, kind usedKind, seen map[string]int64) error {
 	// In order, so that two replicas that write the same rows do not lock each other out.
 	keys := slices.Sorted(maps.Keys(seen))
-	for batch := range slices.Chunk(keys, usageBatch) {
-		write := s.writeUsageBatch
-		if s.db.postgres {
-			write = s.writeUsageAtOnce
-		}
+	write := s.writeUsageBatch
+	if s.db.postgres {
+		write = s.writeUsageAtOnce
+	}
+	for len(keys) > 0 {
+		batch := keys[:min(len(keys), usageBatch)]
 		if err := write(ctx, kind, batch, seen); err != nil {
+			s.usage.giveBack(kind, keys, seen)
 			return fmt.Errorf("storage: write times of last use: %w", err)
 		}
+		keys = keys[len(batch):]
 	}
 	return nil
 }

@@ -70,3 +70,55 @@ func TestWhatIsRememberedOfUseIsBounded(t *testing.T) {
 		t.Errorf("%d tokens remembered that cannot exist", n)
 	}
 }
+
+// An outage of the database loses no time of last use, and a newer one is not put back to an older.
+func TestWhatCannotBeWrittenOfUseWaitsForTheNextTime(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		clock := newTestClock()
+		s := e.storeWithClients(t, WithClock(clock.now))
+		if err := s.CreateAccessTokenSession(t.Context(), "signature", s.authenticated(t, "machine")); err != nil {
+			t.Fatal(err)
+		}
+		rename := func(from, to string) {
+			t.Helper()
+			if _, err := s.exec(t.Context(), "ALTER TABLE "+from+" RENAME TO "+to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.usage.note(usedClients, "machine", millis(clock.now()))
+		s.TokenUsed(TokenID("signature"))
+		rename("access_tokens", "gone")
+		if err := s.FlushUsage(t.Context()); err == nil {
+			t.Fatal("a write without a table succeeded")
+		}
+		if n := len(s.usage.seen[usedClients]); n != 0 {
+			t.Errorf("%d clients wait, though they were written", n)
+		}
+		first := clock.now()
+		clock.forward(time.Hour)
+		s.TokenUsed(TokenID("other"))
+		if err := s.FlushUsage(t.Context()); err == nil {
+			t.Fatal("a write without a table succeeded")
+		}
+		rename("gone", "access_tokens")
+		if err := s.FlushUsage(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		tokens, _, err := s.ListTokens(t.Context(), "machine", TokenFilter{})
+		if err != nil || len(tokens) != 1 || !tokens[0].LastUsedAt.Equal(first) {
+			t.Errorf("%v (%v), want %v", tokens, err, first)
+		}
+	})
+}
+
+func TestWhatIsGivenBackOfUseIsNoNewerThanWhatCameSince(t *testing.T) {
+	var u usage
+	u.note(usedTokens, "again", 1)
+	u.note(usedTokens, "once", 1)
+	seen := u.take()[usedTokens]
+	u.note(usedTokens, "again", 2)
+	u.giveBack(usedTokens, []string{"again", "once"}, seen)
+	if got := u.take()[usedTokens]; got["again"] != 2 || got["once"] != 1 {
+		t.Errorf("remembered %v", got)
+	}
+}

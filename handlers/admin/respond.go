@@ -1,9 +1,11 @@
 package admin
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -52,7 +54,11 @@ func (a *api) refuse(r *request, err error) *answer {
 	case errors.Is(err, storage.ErrIdempotencyReused):
 		p = newProblem(http.StatusUnprocessableEntity, "key-reused", "The Idempotency-Key was used before", "This Idempotency-Key belongs to another request. Use a new one for each request.")
 	default:
-		a.Log.ErrorContext(r.Context(), "admin request failed", "request_id", r.id, "method", r.Method, "path", r.URL.EscapedPath(), "cause", err.Error())
+		level := slog.LevelError
+		if errors.Is(r.Context().Err(), context.Canceled) {
+			level = slog.LevelDebug // the caller has hung up
+		}
+		a.Log.Log(r.Context(), level, "admin request failed", "request_id", r.id, "method", r.Method, "path", r.URL.EscapedPath(), "cause", err.Error())
 		p = newProblem(http.StatusServiceUnavailable, "unavailable", "Service unavailable", "The server cannot reach its database, or it is too busy. Nothing is known to have changed; try again in a moment.").with("Retry-After", retryAfter)
 	}
 	told := *p

@@ -1,0 +1,70 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"fosite-mcp/storage"
+)
+
+// Work that is cut short because the server stops, or because the caller has left, has not failed.
+func TestAnInterruptionIsNoError(t *testing.T) {
+	var log bytes.Buffer
+	o := newObserver(slog.New(slog.NewTextHandler(&log, nil)), new(sql.DB))
+	stopped, stop := context.WithCancel(t.Context())
+	o.cleanedUp(stopped, 0, errors.New("disk on fire"))
+	if !strings.Contains(log.String(), "disk on fire") {
+		t.Errorf("a failed clean-up is not in the log: %s", &log)
+	}
+	log.Reset()
+	stop()
+	o.cleanedUp(stopped, 0, context.Canceled)
+	o.watch(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })).
+		ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(stopped, http.MethodPost, "/token", nil))
+	if log.Len() > 0 {
+		t.Errorf("the log says:\n%s", &log)
+	}
+}
+
+// What was used by the last requests is written down before the database closes.
+func TestTheLastUseIsWrittenWhenTheServerStops(t *testing.T) {
+	cfg := testConfig(t)
+	db, closeDB, err := openDatabase(cfg.Database.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeDB()
+	store := storage.New(db)
+	if err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := db.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := &storage.AdminKey{Name: "ops", Role: storage.RoleRead}
+	if err := store.CreateAdminKey(t.Context(), key, strings.Repeat("k", 40)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.FindAdminKey(t.Context(), strings.Repeat("k", 40)); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	newObserver(slog.New(slog.NewTextHandler(&log, nil)), pool).maintain(stopped, store, 0)
+	keys, err := store.ListAdminKeys(t.Context())
+	if err != nil || len(keys) != 1 || keys[0].LastUsedAt.IsZero() {
+		t.Errorf("keys %+v, error %v", keys, err)
+	}
+	if log.Len() > 0 {
+		t.Errorf("the log says:\n%s", &log)
+	}
+}
