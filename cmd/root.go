@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
 	"syscall"
 
@@ -28,6 +29,7 @@ type app struct {
 	stdout, stderr io.Writer
 	configFile     string
 	json           bool
+	hangup         <-chan os.Signal // SIGHUP; nil: none comes
 }
 
 // config loads the settings; a mistake in them is bad usage.
@@ -48,7 +50,10 @@ func Main(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, func() { signal.Reset(syscall.SIGINT) }) // a second Ctrl-C does not wait for anything
-	a := &app{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // ends no command: the server reads some files again, the others go on
+	defer signal.Stop(hangup)
+	a := &app{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr, hangup: hangup}
 	root := a.rootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

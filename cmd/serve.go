@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -61,8 +62,9 @@ func (a *app) printConfig(cfg config.Config) error {
 
 // serve runs the server until ctx ends. Where logs are JSON, what people are told is a log line as well.
 func (a *app) serve(ctx context.Context, cfg config.Config) error {
-	log := newLogger(cfg.Log, a.stderr)
-	server := &Server{Config: cfg, Log: log, Notice: a.notice, Ready: func(at Addresses) {
+	var level slog.LevelVar
+	log := newLogger(cfg.Log, &level, a.stderr)
+	server := &Server{Config: cfg, Log: log, Notice: a.notice, Reread: a.onHangup(ctx, cfg, log, &level), Ready: func(at Addresses) {
 		a.notice("serving %s (admin API: %s)", at.PublicURL, at.AdminURL)
 	}}
 	if cfg.Log.Format == logJSON {
@@ -81,6 +83,42 @@ func (a *app) serve(ctx context.Context, cfg config.Config) error {
 	return err
 }
 
+// onHangup takes over what may change while the server runs, each time that the process gets a SIGHUP: first the log
+// level, then whatever hears from the channel.
+func (a *app) onHangup(ctx context.Context, cfg config.Config, log *slog.Logger, level *slog.LevelVar) <-chan struct{} {
+	reread := make(chan struct{}, 1)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-a.hangup:
+				a.rereadConfig(ctx, cfg, log, level)
+				select {
+				case reread <- struct{}{}:
+				default: // somebody has asked already, and was not heard yet
+				}
+			}
+		}
+	}()
+	return reread
+}
+
+// rereadConfig takes the log level from the configuration as it is now, and says so when other settings have changed.
+func (a *app) rereadConfig(ctx context.Context, running config.Config, log *slog.Logger, level *slog.LevelVar) {
+	now, err := a.config()
+	if err != nil {
+		log.ErrorContext(ctx, "SIGHUP: the log level stays", "cause", err)
+		return
+	}
+	level.Set(now.Log.SlogLevel())
+	log.InfoContext(ctx, "SIGHUP: read the configuration again", "log_level", now.Log.Level)
+	now.Log.Level = running.Log.Level
+	if !reflect.DeepEqual(now, running) {
+		log.WarnContext(ctx, "SIGHUP: other settings than log.level have changed; they count from the next start on")
+	}
+}
+
 // tuneGarbageCollector spends a few megabytes on collecting half as often, unless the operator has decided otherwise.
 func tuneGarbageCollector(environ []string) {
 	decided := slices.ContainsFunc(environ, func(entry string) bool { return strings.HasPrefix(entry, "GOGC=") })
@@ -97,8 +135,10 @@ func (a *app) notice(format string, args ...any) {
 // logJSON is the value of log.format for one JSON object on each line.
 const logJSON = "json"
 
-func newLogger(settings config.Log, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: settings.SlogLevel()}
+// newLogger makes a logger whose level can be set later.
+func newLogger(settings config.Log, level *slog.LevelVar, w io.Writer) *slog.Logger {
+	level.Set(settings.SlogLevel())
+	options := &slog.HandlerOptions{Level: level}
 	if settings.Format == logJSON {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}

@@ -22,6 +22,9 @@ type Server struct {
 	Log    *slog.Logger
 	// Ready is called once both listeners accept connections.
 	Ready func(Addresses)
+	// Reread makes the server read its TLS files again, each time that something comes; it also does so when they change.
+	// nil: nobody asks.
+	Reread <-chan struct{}
 	// Notice tells a person what happened at start that they should know; nil: nobody.
 	Notice func(format string, args ...any)
 }
@@ -44,6 +47,10 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	defer public.Close()
 	defer adminListener.Close()
+	certificate, err := newCertificate(s.Config.TLS, s.Log)
+	if err != nil {
+		return err
+	}
 	cfg, err := s.resolve(public.Addr())
 	if err != nil {
 		return err
@@ -89,10 +96,11 @@ func (s *Server) Run(ctx context.Context) error {
 	maintenance.Go(func() { observer.maintain(background, store, cfg.Audit.Retention) })
 	defer maintenance.Wait()
 	defer stopBackground()
+	maintenance.Go(func() { certificate.follow(background, s.Reread) })
 	if s.Ready != nil {
 		s.Ready(Addresses{Public: public.Addr().String(), PublicURL: cfg.PublicURL, Issuer: cfg.Issuer, AdminURL: adminScheme(cfg) + adminListener.Addr().String(), AdminKey: keyFile})
 	}
-	return s.serve(ctx,
+	return s.serve(ctx, certificate,
 		service{public, publicRouter, cfg.TLS.Enabled()},
 		service{adminListener, adminRouter, cfg.AdminTLS()},
 	)
@@ -180,7 +188,7 @@ type service struct {
 }
 
 // serve runs the services until ctx ends or one of them fails.
-func (s *Server) serve(ctx context.Context, services ...service) error {
+func (s *Server) serve(ctx context.Context, certificate *tlsCertificate, services ...service) error {
 	failed := make(chan error, len(services))
 	var servers []*http.Server
 	for _, svc := range services {
@@ -193,10 +201,13 @@ func (s *Server) serve(ctx context.Context, services ...service) error {
 			MaxHeaderBytes:    32 << 10,
 			ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		}
+		if svc.tls {
+			server.TLSConfig = certificate.config()
+		}
 		servers = append(servers, server)
 		go func() {
 			if svc.tls {
-				failed <- server.ServeTLS(svc.listener, s.Config.TLS.CertFile, s.Config.TLS.KeyFile)
+				failed <- server.ServeTLS(svc.listener, "", "")
 				return
 			}
 			failed <- server.Serve(svc.listener)
