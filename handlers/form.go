@@ -17,12 +17,14 @@ const maxForm = 64 << 10
 // maxStored bounds each parameter that ends up in the database.
 const maxStored = 2 << 10
 
-// browsers lets pages of any origin call an endpoint. Nothing here trusts cookies, so there is nothing to forge.
+// browsers lets pages of any origin call an endpoint, with whatever headers they like: a client's transport puts its own
+// on discovery and token requests too. "*" makes the answer name the headers asked for, which Authorization needs (Fetch
+// §3.3.6). Nothing here trusts cookies, and none are let in, so there is nothing to forge.
 var browsers = cors.New(cors.Options{
 	AllowedOrigins: []string{"*"},
-	AllowedMethods: []string{http.MethodGet, http.MethodPost},
-	AllowedHeaders: []string{"Authorization", "Content-Type", "Accept", "MCP-Protocol-Version"},
-	ExposedHeaders: []string{"WWW-Authenticate", "Retry-After"},
+	AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
+	AllowedHeaders: []string{"*"},
+	ExposedHeaders: []string{"WWW-Authenticate", "Retry-After", "X-Request-Id"},
 	MaxAge:         3600,
 })
 

@@ -157,11 +157,13 @@ func TestPagesOfAnyOriginMayCallWhatBrowserClientsNeed(t *testing.T) {
 		basePath + "/token":                                http.MethodPost,
 		basePath + "/revoke":                               http.MethodPost,
 	} {
-		preflight := f.get(http.MethodOptions, path, "Origin", app, "Access-Control-Request-Method", method,
-			"Access-Control-Request-Headers", "authorization,content-type,mcp-protocol-version")
-		if preflight.status >= 300 || preflight.header.Get("Access-Control-Allow-Origin") != "*" ||
-			preflight.header.Get("Access-Control-Allow-Methods") != method || preflight.header.Get("Access-Control-Allow-Headers") == "" {
-			t.Errorf("OPTIONS %s, without credentials: %d %v", path, preflight.status, preflight.header)
+		for _, asked := range []string{"authorization,content-type,mcp-protocol-version", "authorization,content-type,mcp-session-id,x-tenant", "x-b, x-a"} {
+			preflight := f.get(http.MethodOptions, path, "Origin", app, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", asked)
+			if preflight.status >= 300 || preflight.header.Get("Access-Control-Allow-Origin") != "*" ||
+				preflight.header.Get("Access-Control-Allow-Methods") != method || preflight.header.Get("Access-Control-Allow-Headers") != asked ||
+				preflight.header.Get("Access-Control-Allow-Credentials") != "" {
+				t.Errorf("OPTIONS %s, without credentials: %d %v", path, preflight.status, preflight.header)
+			}
 		}
 		answer := f.get(method, path, "Origin", app)
 		if answer.header.Get("Access-Control-Allow-Origin") != "*" || answer.header.Get("Access-Control-Allow-Credentials") != "" {

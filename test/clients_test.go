@@ -22,4 +22,5 @@ func TestBrowser(t *testing.T) {
 	s := startSite(t)
 	t.Run("how the pages look", func(t *testing.T) { s.runNode(t, "pages.test.mjs") })
 	t.Run("what a person does", func(t *testing.T) { s.runNode(t, "browser.test.mjs") })
+	t.Run("other origins", func(t *testing.T) { s.runNode(t, "origins.test.mjs") })
 }

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // forms are all forms of the site, each on the page it comes from, with what proves that it did not work.
@@ -184,23 +185,45 @@ func TestContinueCannotCarryHeaders(t *testing.T) {
 	}
 }
 
-// The consent page may name the client as a place that its form leads to; nobody else may make it do so.
-func TestOnlyTheAuthorizeEndpointNamesTargetsOfForms(t *testing.T) {
-	s := newSite(t)
-	b := s.browser().get(request())
-	if policy := b.answer.Header.Get("Content-Security-Policy"); !strings.HasSuffix(policy, "form-action 'self' https://app.example.com") {
-		t.Errorf("login page: %s", policy)
-	}
-	for _, target := range []string{"https://evil.example", "https://evil.example x", "*", "https://evil.example; script-src *"} {
-		b.get(base + "/login?" + url.Values{"continue": {request()}, "target": {target}}.Encode())
-		if policy := b.answer.Header.Get("Content-Security-Policy"); !strings.HasSuffix(policy, "form-action 'self'") {
-			t.Errorf("target %q: %s", target, policy)
-		}
-	}
-	real := b.get(request()).fields("/login").Get("target")
-	b.get(base + "/login?" + url.Values{"continue": {request("client_id", "other")}, "target": {real}}.Encode())
-	if policy := b.answer.Header.Get("Content-Security-Policy"); !strings.HasSuffix(policy, "form-action 'self'") {
-		t.Errorf("a target of another request: %s", policy)
+// A redirect that follows a form is held against the form-action of its page: that of the login page is this server.
+// So where the login leads to the client at once, the form ends on a page that goes on by itself.
+func TestTheFormOfALoginEndsBeforeTheClient(t *testing.T) {
+	u := newUpstream(t)
+	s := newSite(t, u.option)
+	s.user("alice")
+	u.now = func() time.Time { return s.clock }
+	u.claims["auth_time"] = s.clock.Unix()
+	for name, logIn := range map[string]func(b *browser) *browser{
+		"password": func(b *browser) *browser {
+			return b.once(http.MethodPost, base+"/login", with(b.fields("/login"), "username", "alice", "password", password), nil)
+		},
+		"provider": func(b *browser) *browser { // whose form it was
+			return b.once(http.MethodGet, base+"/login/callback?code=good&state="+b.goTo(u).Get("state"), nil, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			again := request("prompt", "login")
+			b := s.browser()
+			logIn(b.get(request()))
+			b.get(request()).submit("/consent", "answer", "allow").wantClient(callback, "code", "the-code") // remembered
+			logIn(b.get(again))
+			b.once(http.MethodGet, b.answer.Header.Get("Location"), nil, nil).wantPage(200, "One moment")
+			next := strings.TrimPrefix(b.answer.Header.Get("Refresh"), "0; url=")
+			if next != again {
+				t.Errorf("goes on to %q, want %q", next, again)
+			}
+			for a := range elements(b.page, "a") {
+				if href := attribute(a, "href"); href != again {
+					t.Errorf("the link goes to %q, want %q", href, again)
+				}
+			}
+			b.get(next).wantClient(callback, "code", "the-code")
+			b.get(next).wantPage(200, "Log in") // once means once
+
+			b.header.Set("Accept", "*/*") // a program
+			logIn(b.get(again))
+			b.get(b.answer.Header.Get("Location")).wantClient(callback, "code", "the-code")
+		})
 	}
 }
 

@@ -27,6 +27,7 @@ func (s *Server) Authorize(w http.ResponseWriter, r *http.Request, request handl
 		wantsLogin:   wantsLogin(request.Prompt),
 		wantsConsent: slices.Contains(request.Prompt, "consent"),
 		unproven:     unproven(request.Client, request.RedirectURI),
+		showsPages:   showsPages(r),
 	}
 	if p != nil {
 		allowed, err := s.Consents.FindConsent(r.Context(), p.Subject, request.Client.GetID())
@@ -41,7 +42,10 @@ func (s *Server) Authorize(w http.ResponseWriter, r *http.Request, request handl
 	}
 	switch q.next() {
 	case askLogin:
-		seeOther(w, r, s.loginURL(here, formSource(request.RedirectURI)))
+		seeOther(w, r, s.loginURL(here))
+		return nil, nil
+	case endForm:
+		s.endForm(w, r, p, here, q.answers)
 		return nil, nil
 	case askConsent:
 		s.consentPage(w, r, p, request, here)
@@ -66,6 +70,8 @@ func (s *Server) Authorize(w http.ResponseWriter, r *http.Request, request handl
 type question struct {
 	silent, wantsLogin, wantsConsent bool // the client's prompt
 
+	showsPages bool // the browser is one
+
 	loggedIn bool
 	stale    bool // the client wants a login that is not as old, or that is proven at all (max_age)
 	covered  bool // the person has allowed all of this before
@@ -78,12 +84,15 @@ type answers struct {
 	LoggedIn bool `json:"login,omitempty"`
 	Allowed  bool `json:"allow,omitempty"`
 	Denied   bool `json:"deny,omitempty"`
+	// FormEnded: the form that the login came from has ended, see [Server.endForm].
+	FormEnded bool `json:"ended,omitempty"`
 }
 
 type step int
 
 const (
 	grant step = iota
+	endForm
 	askLogin
 	askConsent
 	refuseLogin
@@ -106,6 +115,9 @@ func (q question) next() step {
 	case (q.wantsLogin || q.stale) && !q.answers.LoggedIn:
 		return askLogin
 	case q.covered && (!mustAsk || q.answers.Allowed):
+		if q.showsPages && q.answers == (answers{LoggedIn: true}) {
+			return endForm
+		}
 		return grant
 	case q.silent:
 		return refuseConsent

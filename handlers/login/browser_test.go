@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/html"
 )
 
-// browser keeps cookies and follows redirects within the site.
+// browser keeps cookies, and follows redirects and pages that go on by themselves within the site.
 type browser struct {
 	site    *site
 	cookies map[string]string
@@ -22,7 +22,7 @@ type browser struct {
 }
 
 func (s *site) browser() *browser {
-	return &browser{site: s, cookies: map[string]string{}, peer: "198.51.100.7:40000", header: http.Header{}}
+	return &browser{site: s, cookies: map[string]string{}, peer: "198.51.100.7:40000", header: http.Header{"Accept": {"text/html,*/*;q=0.8"}}}
 }
 
 func (b *browser) get(target string) *browser { return b.send(http.MethodGet, target, nil, nil) }
@@ -33,7 +33,10 @@ func (b *browser) send(method, target string, form url.Values, header http.Heade
 	for range 10 {
 		b.once(method, target, form, header)
 		location := b.answer.Header.Get("Location")
-		if b.answer.StatusCode != http.StatusSeeOther || !strings.HasPrefix(location, "/") {
+		if next, ok := strings.CutPrefix(b.answer.Header.Get("Refresh"), "0; url="); ok && b.answer.StatusCode == http.StatusOK {
+			location = next
+		}
+		if !strings.HasPrefix(location, "/") {
 			return b
 		}
 		method, target, form, header = http.MethodGet, location, nil, nil
@@ -108,13 +111,17 @@ func (b *browser) logIn(name string) *browser {
 
 func (b *browser) session() string { return b.cookies["__Host-fosite_mcp_session"] }
 
+func (b *browser) heading() (heading string) {
+	for h1 := range elements(b.page, "h1") {
+		heading = strings.TrimSpace(text(h1))
+	}
+	return heading
+}
+
 // wantPage checks status and heading of what the browser shows.
 func (b *browser) wantPage(status int, heading string) *browser {
 	b.site.t.Helper()
-	var got string
-	for h1 := range elements(b.page, "h1") {
-		got = strings.TrimSpace(text(h1))
-	}
+	got := b.heading()
 	if b.answer.StatusCode != status || got != heading {
 		b.site.t.Fatalf("%s: status %d, heading %q; want %d, %q\n%s", b.at, b.answer.StatusCode, got, status, heading, b.body)
 	}

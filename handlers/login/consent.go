@@ -30,7 +30,6 @@ func (s *Server) consentPage(w http.ResponseWriter, r *http.Request, p *person, 
 		Client:   client,
 		Redirect: describeRedirect(request),
 		Continue: here.String(),
-		Target:   s.signTarget(here, formSource(request.RedirectURI)),
 		Request: s.sign.seal("offer", offer{
 			Session: s.id(p), Query: here.query.Encode(), ClientID: request.Client.GetID(), ClientName: client.Name,
 			Scopes: asked(request), Resources: request.Resources,
@@ -41,7 +40,7 @@ func (s *Server) consentPage(w http.ResponseWriter, r *http.Request, p *person, 
 	for _, resource := range request.Resources {
 		page.Resources = append(page.Resources, s.describeResource(resource))
 	}
-	s.render(w, r, http.StatusOK, "consent", page, formSource(request.RedirectURI))
+	s.render(w, r, http.StatusOK, "consent", page)
 }
 
 // consent takes the answer to a consent page.

@@ -3,7 +3,6 @@ package login
 import (
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 )
 
@@ -48,51 +47,25 @@ func (d destination) String() string {
 	return d.path + "?" + d.query.Encode()
 }
 
-// loginURL leads to the login page and from there to d. source is where d may lead in the end.
-func (s *Server) loginURL(d destination, source string) string {
-	query := url.Values{"continue": {d.String()}}
-	if target := s.signTarget(d, source); target != "" {
-		query.Set("target", target)
-	}
-	return s.BasePath + "/login?" + query.Encode()
+// loginURL leads to the login page and from there to d.
+func (s *Server) loginURL(d destination) string {
+	return s.BasePath + "/login?" + url.Values{"continue": {d.String()}}.Encode()
 }
 
-// signTarget carries a CSP source from the authorize endpoint, which has checked it, through pages that have not.
-func (s *Server) signTarget(d destination, source string) string {
-	if source == "" {
-		return ""
-	}
-	return source + " " + s.sign.mac("target", source, d.String())
+// endForm shows a page that goes on to the authorization request here by itself. Browsers hold every redirect that
+// follows a form against the form-action of its page (CSP Level 3 §6.4.2): the redirect to the client, and those of its
+// hosted callback, which nobody knows beforehand. Here the form of the login page ends, which may lead to this server
+// alone, or that of the provider.
+func (s *Server) endForm(w http.ResponseWriter, r *http.Request, p *person, here destination, given answers) {
+	given.FormEnded = true
+	s.setAnswers(w, p, here, given)
+	w.Header().Set("Refresh", "0; url="+here.String())
+	s.render(w, r, http.StatusOK, "continue", &ContinuePage{Page: s.page(w, r, p.token), Continue: here.String()})
 }
 
-// target is the CSP source that signTarget has put in, or nothing.
-func (s *Server) target(text string, d destination) (source string) {
-	source, mac, _ := strings.Cut(text, " ")
-	if !s.sign.valid(mac, "target", source, d.String()) {
-		return ""
-	}
-	return source
-}
-
-var (
-	plainHost   = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?$`)
-	plainScheme = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
-)
-
-// formSource is a CSP source for the client's redirect URI. Browsers apply form-action to the redirects that follow a
-// form as well, so a page whose form may end at the client must name it (CSP Level 3 §6.4.2). Hosts that CSP cannot
-// express, IPv6 addresses for one, are named by their scheme.
-func formSource(redirect *url.URL) string {
-	switch {
-	case redirect == nil || !plainScheme.MatchString(redirect.Scheme):
-		return ""
-	case redirect.Scheme != "https" && redirect.Scheme != "http", !plainHost.MatchString(redirect.Host):
-		return redirect.Scheme + ":"
-	case redirect.Scheme == "http" && redirect.Hostname() != "localhost" && redirect.Hostname() != "127.0.0.1":
-		return "http:"
-	}
-	return redirect.Scheme + "://" + redirect.Host
-}
+// showsPages tells a browser from a program that fills in forms: it asks for HTML. A program follows redirects, and
+// knows no form-action.
+func showsPages(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept"), "text/html") }
 
 func seeOther(w http.ResponseWriter, r *http.Request, location string) {
 	w.Header().Set("Cache-Control", "no-store")

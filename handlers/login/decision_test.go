@@ -1,7 +1,6 @@
 package login
 
 import (
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +28,11 @@ func TestNext(t *testing.T) {
 		{"a login that is too old, silently", func(q *question) { q.stale, q.silent = true, true }, refuseLogin},
 		{"a login that was too old, renewed", func(q *question) { q.stale, q.answers.LoggedIn = true, true }, grant},
 		{"a login that is too old, denied instead", func(q *question) { q.stale, q.answers.Denied = true, true }, deny},
+		{"a form leads to the client", func(q *question) { q.showsPages, q.answers.LoggedIn = true, true }, endForm},
+		{"a form leads to the client, and has ended", func(q *question) { q.showsPages, q.answers = true, answers{LoggedIn: true, FormEnded: true} }, grant},
+		{"a form leads to the consent page", func(q *question) { q.showsPages, q.covered, q.answers.LoggedIn = true, false, true }, askConsent},
+		{"a form of the consent page", func(q *question) { q.showsPages, q.answers = true, answers{LoggedIn: true, Allowed: true} }, grant},
+		{"no form", func(q *question) { q.showsPages = true }, grant},
 		{"prompt=consent", func(q *question) { q.wantsConsent = true }, askConsent},
 		{"prompt=consent, allowed", func(q *question) { q.wantsConsent, q.answers.Allowed = true, true }, grant},
 		{"a login is no consent", func(q *question) { q.wantsConsent, q.answers.LoggedIn = true, true }, askConsent},
@@ -43,36 +47,6 @@ func TestNext(t *testing.T) {
 		if got := q.next(); got != test.want {
 			t.Errorf("%s: step %d, want %d", test.name, got, test.want)
 		}
-	}
-}
-
-func TestFormSource(t *testing.T) {
-	for redirect, want := range map[string]string{
-		"https://app.example.com/cb?x=1":  "https://app.example.com",
-		"https://app.example.com:8443/cb": "https://app.example.com:8443",
-		"http://127.0.0.1:33418/":         "http://127.0.0.1:33418",
-		"http://localhost:1/":             "http://localhost:1",
-		"http://[::1]:33418/":             "http:",
-		"http://127.0.0.2:1/":             "http:",
-		"https://[2001:db8::1]/":          "https:",
-		"https://bücher.example/":         "https:",
-		"https://a;script-src%20*/":       "https:",
-		"https://a,b/":                    "https:",
-		"https://*/":                      "https:",
-		"cursor://anysphere/x":            "cursor:",
-		"com.example.app:/x":              "com.example.app:",
-	} {
-		u, err := url.Parse(redirect)
-		if err != nil {
-			t.Logf("%s cannot be a redirect URI: %v", redirect, err)
-			continue
-		}
-		if got := formSource(u); got != want {
-			t.Errorf("%s: %q, want %q", redirect, got, want)
-		}
-	}
-	if got := formSource(nil); got != "" {
-		t.Errorf("nil: %q", got)
 	}
 }
 

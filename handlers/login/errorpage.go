@@ -74,5 +74,5 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, status int, p
 	case status >= 500:
 		page.Message = "The server made a mistake. Try again; if it stays like this, tell whoever runs it."
 	}
-	s.render(w, r, status, "error", page, "")
+	s.render(w, r, status, "error", page)
 }

@@ -54,7 +54,7 @@ func (s *Server) unproven(w http.ResponseWriter, r *http.Request, p *person, d d
 	if p.Method == byProvider {
 		problem = s.oidc.provesNoLogin(p.AuthenticatedAt)
 	}
-	s.showLogin(w, r, http.StatusForbidden, url.Values{"continue": {d.String()}, "target": {r.PostForm.Get("target")}}, problem)
+	s.showLogin(w, r, http.StatusForbidden, url.Values{"continue": {d.String()}}, problem)
 }
 
 // provesNoLogin is what to tell a person whom the provider has let in without a proof of a fresh login.

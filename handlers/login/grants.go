@@ -23,7 +23,7 @@ func (s *Server) grantsPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page.Grants = views
-	s.render(w, r, http.StatusOK, "grants", page, "")
+	s.render(w, r, http.StatusOK, "grants", page)
 }
 
 // withdrawPage asks before a client loses its access.
@@ -43,7 +43,7 @@ func (s *Server) withdrawPage(w http.ResponseWriter, r *http.Request) {
 	}
 	page := &WithdrawPage{Page: s.page(w, r, p.token), Grant: *view}
 	page.Username = clean(p.Username, nameLimit)
-	s.render(w, r, http.StatusOK, "withdraw", page, "")
+	s.render(w, r, http.StatusOK, "withdraw", page)
 }
 
 // withdraw takes a client's access away. A second click finds nothing left to do, and says the same, by the name that the
@@ -82,7 +82,7 @@ func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request) *person {
 		return nil
 	}
 	if p == nil {
-		seeOther(w, r, s.loginURL(destination{path: s.grantsPath()}, ""))
+		seeOther(w, r, s.loginURL(destination{path: s.grantsPath()}))
 	}
 	return p
 }

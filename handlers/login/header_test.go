@@ -19,7 +19,7 @@ func byHeader(o *login.Options) {
 
 func (b *browser) through(peer, name, groups string) *browser {
 	b.peer = peer
-	b.header = http.Header{"X-Forwarded-User": {name}, "X-Forwarded-Groups": {groups}}
+	b.header["X-Forwarded-User"], b.header["X-Forwarded-Groups"] = []string{name}, []string{groups}
 	return b
 }
 

@@ -62,8 +62,9 @@ type Options struct {
 	Resources map[string]string // name of a resource by its identifier
 
 	// Templates replaces pages: a file named as one of those in templates/ (layout.html, login.html, consent.html,
-	// grants.html, withdraw.html, signedout.html, error.html, style.css) is taken from here, the others stay. The data
-	// of each page is the struct named after it; pages.go describes them. New fails if a page does not fit its data.
+	// continue.html, grants.html, withdraw.html, signedout.html, error.html, style.css) is taken from here, the others
+	// stay. The data of each page is the struct named after it; pages.go describes them. New fails if a page does not fit
+	// its data.
 	Templates fs.FS
 	// ClientAddr is the address whose failed logins count together; nil: clientaddr.Peer. Behind a proxy it must be the
 	// browser's, or the zero Addr, which turns this limit off.

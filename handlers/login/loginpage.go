@@ -60,19 +60,15 @@ func enteredUsername(r *http.Request) string {
 	return strings.ToLower(strings.TrimSpace(r.PostForm.Get("username")))
 }
 
-// showLogin shows the login page with what went wrong, if anything. values holds continue, target and username.
+// showLogin shows the login page with what went wrong, if anything. values holds continue and username.
 func (s *Server) showLogin(w http.ResponseWriter, r *http.Request, status int, values url.Values, problem string) {
 	d := s.destination(values.Get("continue"))
-	source := s.target(values.Get("target"), d)
 	page := &LoginPage{
 		Page:     s.page(w, r, s.cookies.get(r, sessionCookie)),
 		Continue: d.String(),
 		Problem:  problem,
 		Again:    wantsLogin(prompt(d.query)),
 		Local:    s.Local != nil,
-	}
-	if source != "" {
-		page.Target = values.Get("target")
 	}
 	if s.Local != nil {
 		page.EnteredUsername = clean(values.Get("username"), nameLimit)
@@ -90,7 +86,7 @@ func (s *Server) showLogin(w http.ResponseWriter, r *http.Request, status int, v
 		page.OIDCName = s.oidc.name()
 	}
 	page.HeaderOnly = s.Header != nil && s.Local == nil && s.OIDC == nil && named == nil
-	s.render(w, r, status, "login", page, source)
+	s.render(w, r, status, "login", page)
 }
 
 // login takes the login page's form: a password, or the proxy's word.
@@ -237,7 +233,7 @@ func (s *Server) logoutOutdated(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) afterLogout(w http.ResponseWriter, r *http.Request) {
 	if d := s.destination(r.PostForm.Get("continue")); d.query != nil {
-		seeOther(w, r, s.loginURL(d, s.target(r.PostForm.Get("target"), d)))
+		seeOther(w, r, s.loginURL(d))
 		return
 	}
 	seeOther(w, r, s.BasePath+"/logout")
@@ -254,5 +250,5 @@ func (s *Server) signedOutPage(w http.ResponseWriter, r *http.Request) {
 	if p != nil {
 		page.Username = clean(p.Username, nameLimit)
 	}
-	s.render(w, r, http.StatusOK, "signedout", page, "")
+	s.render(w, r, http.StatusOK, "signedout", page)
 }

@@ -14,32 +14,39 @@ type Page struct {
 	Username string       // who is logged in; empty: nobody, or it does not matter here
 }
 
-// LoginPage is the data of login.html. The password form posts csrf, continue, target, username and password to
-// /login; the button of the proxy posts csrf, continue, target and method=header there.
+// LoginPage is the data of login.html. The password form posts csrf, continue, username and password to
+// /login; the button of the proxy posts csrf, continue and method=header there.
 type LoginPage struct {
 	Page
-	Continue, Target string // to be sent back as they are
-	Problem          string // what went wrong with the last attempt
-	Again            bool   // the client asks for a fresh login
-	Local            bool   // there are local accounts
-	EnteredUsername  string
-	Header           string // who the proxy says is there; empty: nobody
-	HeaderOnly       bool   // only a proxy could log anybody in, and there was none
-	OIDC             string // link that leads to the OpenID Connect provider; empty: there is none
-	OIDCName         string
+	Continue        string // to be sent back as it is
+	Problem         string // what went wrong with the last attempt
+	Again           bool   // the client asks for a fresh login
+	Local           bool   // there are local accounts
+	EnteredUsername string
+	Header          string // who the proxy says is there; empty: nobody
+	HeaderOnly      bool   // only a proxy could log anybody in, and there was none
+	OIDC            string // link that leads to the OpenID Connect provider; empty: there is none
+	OIDCName        string
 }
 
 // ConsentPage is the data of consent.html. Its form posts csrf, request and answer=allow or answer=deny to /consent;
-// the link "not you" is a form that posts csrf, continue and target to /logout.
+// the link "not you" is a form that posts csrf and continue to /logout.
 type ConsentPage struct {
 	Page
-	Client           ClientView
-	Redirect         RedirectView
-	Scopes           []ScopeView
-	Resources        []ResourceView
-	Offline          bool // access lasts until it is withdrawn
-	Request          string
-	Continue, Target string
+	Client    ClientView
+	Redirect  RedirectView
+	Scopes    []ScopeView
+	Resources []ResourceView
+	Offline   bool // access lasts until it is withdrawn
+	Request   string
+	Continue  string
+}
+
+// ContinuePage is the data of continue.html, which a browser shows for a moment: the header Refresh leads it on. The page
+// stays where that is switched off, or where an application was opened in its place.
+type ContinuePage struct {
+	Page
+	Continue string // where it goes on
 }
 
 // GrantsPage is the data of grants.html.
@@ -116,13 +123,14 @@ func samples() map[string][]any {
 	grant := GrantView{client, "mcp_1", scopes, resources, true, time.Unix(1_700_000_000, 0), time.Unix(1_700_000_000, 0)}
 	return map[string][]any{
 		"login": {
-			&LoginPage{page, "/c", "t", "Wrong.", true, true, "alice", "alice", false, "/oidc", "example.com"},
+			&LoginPage{page, "/c", "Wrong.", true, true, "alice", "alice", false, "/oidc", "example.com"},
 			&LoginPage{Page: page, HeaderOnly: true},
 		},
 		"consent": {
-			&ConsentPage{page, client, RedirectView{Host: "127.0.0.1:1", Loopback: true, Unproven: true}, scopes, resources, true, "r", "/c", "t"},
+			&ConsentPage{page, client, RedirectView{Host: "127.0.0.1:1", Loopback: true, Unproven: true}, scopes, resources, true, "r", "/c"},
 			&ConsentPage{Page: page, Redirect: RedirectView{Scheme: "cursor"}},
 		},
+		"continue":  {&ContinuePage{page, "/c"}, &ContinuePage{}},
 		"grants":    {&GrantsPage{page, []GrantView{grant, {}}, "Editor"}, &GrantsPage{Page: page}},
 		"withdraw":  {&WithdrawPage{page, grant}, &WithdrawPage{Page: page}},
 		"signedout": {&SignedOutPage{page}, &SignedOutPage{}},

@@ -78,9 +78,8 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, token string) Page
 	return Page{Style: s.pages.style, Base: s.BasePath, CSRF: s.formToken(w, r, token)}
 }
 
-// render writes a page that nobody may keep or frame, and that loads and runs nothing. formTarget is a CSP source that
-// its form may lead to besides this server.
-func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name string, data any, formTarget string) {
+// render writes a page that nobody may keep or frame, and that loads and runs nothing.
+func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
 	var body bytes.Buffer
 	if err := s.pages.templates[name].Execute(&body, data); err != nil {
 		s.Log.ErrorContext(r.Context(), "render a page", "page", name, "cause", err)
@@ -90,7 +89,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Cache-Control", "no-store")
-	header.Set("Content-Security-Policy", s.policy(formTarget))
+	header.Set("Content-Security-Policy", s.pages.policy(name))
 	header.Set("X-Frame-Options", "DENY")
 	header.Set("X-Content-Type-Options", "nosniff")
 	// Not no-referrer, which would turn the Origin of our own forms into "null".
@@ -101,9 +100,16 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name
 	}
 }
 
-// policy allows the style that is in the page, images of this origin (a team's logo) and forms that end here or at the
-// client.
-func (s *Server) policy(formTarget string) string {
-	return "default-src 'none'; style-src 'sha256-" + s.pages.styleHash + "'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action " +
-		strings.TrimSpace("'self' "+formTarget)
+// policy allows the style that is in the page, images of this origin (a team's logo) and forms that end here.
+//
+// The form of the consent page leads to the client and on from there, to an application or to another page of the
+// client's. Browsers hold each of these redirects against form-action (CSP Level 3 §6.4.2), and nobody knows them
+// beforehand, so that page, which takes no secret, has none. A page between them, as after a login, would lose the
+// person's click, and phones open no application without one.
+func (p *pages) policy(name string) string {
+	policy := "default-src 'none'; style-src 'sha256-" + p.styleHash + "'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'"
+	if name == "consent" {
+		return policy
+	}
+	return policy + "; form-action 'self'"
 }

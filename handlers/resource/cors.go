@@ -1,6 +1,9 @@
 package resource
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 // What the MCP specification has clients send, and what they must be able to read.
 const (
@@ -17,15 +20,15 @@ const (
 //
 // It answers preflight requests itself, as browsers send them without a
 // token; they never reach next. Any other OPTIONS request goes to next like
-// every request. Any origin is safe here because a bearer token, unlike a
-// cookie, is not added to a request by the browser on its own.
+// every request. Any origin and any header are safe here because a bearer
+// token, unlike a cookie, is not added to a request by the browser on its own.
 func CORS(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", "*")
 		if isPreflight(r) {
 			h.Set("Access-Control-Allow-Methods", corsAllowMethods)
-			h.Set("Access-Control-Allow-Headers", corsAllowHeaders)
+			allowHeaders(h, r)
 			h.Set("Access-Control-Max-Age", corsMaxAge)
 			w.WriteHeader(http.StatusNoContent)
 			return
@@ -33,6 +36,17 @@ func CORS(next http.Handler) http.Handler {
 		h.Set("Access-Control-Expose-Headers", corsExposeHeaders)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// allowHeaders allows the headers that a preflight asks for, by name: "*" does
+// not cover Authorization (Fetch §3.3.6). One that names none learns the usual.
+func allowHeaders(h http.Header, r *http.Request) {
+	h.Add("Vary", "Access-Control-Request-Headers")
+	if asked := strings.Join(r.Header.Values("Access-Control-Request-Headers"), ", "); asked != "" {
+		h.Set("Access-Control-Allow-Headers", asked)
+		return
+	}
+	h.Set("Access-Control-Allow-Headers", corsAllowHeaders)
 }
 
 // isPreflight knows a CORS-preflight request by what no other request has.

@@ -35,6 +35,26 @@ func TestPreflightIsAnsweredWithoutTokenAndNeverReachesTheHandler(t *testing.T) 
 	}
 }
 
+// A transport sends headers of its own, which nobody knows beforehand.
+func TestAPreflightIsAllowedTheHeadersItAsksFor(t *testing.T) {
+	metadata, err := NewMetadataHandler(Metadata{Resource: here, AuthorizationServers: []string{"https://auth.example.com"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, handler := range map[string]http.Handler{"endpoint": CORS(RequireBearer(known, "mcp:search")(never)), "metadata": metadata} {
+		for _, asked := range []string{"x-tenant", "authorization,content-type,mcp-protocol-version,mcp-session-id,x-tenant", "x-b, x-a"} {
+			resp := answerOf(handler, request("OPTIONS", "/authed/mcp", "Origin", "https://inspector.example", "Access-Control-Request-Method", "GET",
+				"Access-Control-Request-Headers", asked))
+			if got := resp.Header.Get("Access-Control-Allow-Headers"); got != asked || resp.Header.Get("Access-Control-Allow-Origin") != "*" || resp.StatusCode != 204 {
+				t.Errorf("%s: asked for %q, allowed %q, headers %v", name, asked, got, resp.Header)
+			}
+			if resp.Header.Get("Access-Control-Allow-Credentials") != "" {
+				t.Error("cookies must not be let in")
+			}
+		}
+	}
+}
+
 func TestOtherOptionsRequestNeedsAToken(t *testing.T) {
 	handler := CORS(RequireBearer(known, "mcp:search")(never))
 	if resp := answerOf(handler, request("OPTIONS", "/authed/mcp", "Origin", "https://inspector.example")); resp.StatusCode != 401 {

@@ -43,7 +43,7 @@ func NewMetadataHandler(m Metadata) (http.Handler, error) {
 		case http.MethodOptions:
 			h.Set("Allow", "GET, HEAD, OPTIONS")
 			h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
-			h.Set("Access-Control-Allow-Headers", corsAllowHeaders)
+			allowHeaders(h, r)
 			w.WriteHeader(http.StatusNoContent)
 		default:
 			h.Set("Allow", "GET, HEAD, OPTIONS")

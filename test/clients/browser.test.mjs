@@ -77,7 +77,7 @@ for (const javaScriptEnabled of [false, true]) {
   });
 }
 
-// Chromium applies form-action of the consent page to the redirect that follows its form.
+// Chromium holds every redirect that follows a form against the form-action of its page.
 for (const where of [
   { host: '127.0.0.1', name: 'localhost' },
   { host: '::1', name: '[::1]' },
