@@ -8,18 +8,21 @@ import (
 	"fosite-mcp/storage"
 )
 
-// How often expired rows are looked for, and how often the notes on what was last used are written down.
+// How often expired rows are looked for, how often the notes on what was last used are written down, and how often the
+// database is looked after.
 const (
 	cleanUpInterval = 5 * time.Minute
 	usageInterval   = time.Minute
+	checkInterval   = 15 * time.Second
 )
 
 // maintain does the housekeeping in the background until ctx ends. Let ctx end after the last request, so that what it
 // used is written down as well.
 func (o *observer) maintain(ctx context.Context, store *storage.Store, auditRetention time.Duration) {
-	cleanUp, usage := time.NewTicker(cleanUpInterval), time.NewTicker(usageInterval)
+	cleanUp, usage, check := time.NewTicker(cleanUpInterval), time.NewTicker(usageInterval), time.NewTicker(checkInterval)
 	defer cleanUp.Stop()
 	defer usage.Stop()
+	defer check.Stop()
 	o.cleanUp(ctx, store, auditRetention)
 	for {
 		select {
@@ -34,7 +37,19 @@ func (o *observer) maintain(ctx context.Context, store *storage.Store, auditRete
 			}
 		case <-cleanUp.C:
 			o.cleanUp(ctx, store, auditRetention)
+		case <-check.C:
+			o.check(ctx, store)
 		}
+	}
+}
+
+// check finds out whether the database takes writes, for /readyz, and gives back disk space that its log needs no more.
+func (o *observer) check(ctx context.Context, store *storage.Store) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	err := errors.Join(store.CheckWrites(ctx), store.ShrinkLog(ctx))
+	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		o.log.ErrorContext(ctx, "the database is not well; /readyz says so while it takes no writes", "cause", err)
 	}
 }
 

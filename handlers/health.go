@@ -19,7 +19,7 @@ func MountHealth(root *mux.Router, ready func(context.Context) error) {
 		defer cancel()
 		if err := ready(ctx); err != nil {
 			w.Header().Set("Retry-After", retryAfter)
-			writeJSON(w, http.StatusServiceUnavailable, health{"the database does not answer"})
+			writeJSON(w, http.StatusServiceUnavailable, health{"the database does not answer, or takes no writes"})
 			return
 		}
 		writeJSON(w, http.StatusOK, health{"ok"})

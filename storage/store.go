@@ -38,6 +38,7 @@ type Store struct {
 	now      func() time.Time
 	grace    time.Duration
 	usage    usage
+	health   writeHealth
 
 	registrations registrations
 }
@@ -99,13 +100,14 @@ func New(db *gorm.DB, options ...Option) *Store {
 	return s
 }
 
-// Ping tells whether the database answers.
+// Ping tells whether the database answers, and takes writes as far as is known: it remembers those that failed, and see
+// [Store.CheckWrites].
 func (s *Store) Ping(ctx context.Context) error {
 	var one int
 	if err := s.read(ctx).QueryRowContext(ctx, "SELECT 1").Scan(&one); err != nil {
 		return fmt.Errorf("storage: the database does not answer: %w", err)
 	}
-	return nil
+	return s.writable(ctx)
 }
 
 // millis is how times are stored: Unix milliseconds, which order, index and compare alike on both engines. Times beyond

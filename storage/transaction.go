@@ -63,6 +63,7 @@ func (s *Store) BeginTX(ctx context.Context) (context.Context, error) {
 	}
 	t, err := s.writer.begin(ctx)
 	if err != nil {
+		s.health.note(err)
 		return nil, fmt.Errorf("storage: begin a transaction: %w", err)
 	}
 	return context.WithValue(ctx, transactionKey{}, t), nil
@@ -75,6 +76,7 @@ func (s *Store) Commit(ctx context.Context) error {
 		return errors.New("storage: commit without a transaction")
 	}
 	if err := t.end(t.tx.Commit); err != nil {
+		s.health.note(err)
 		return fmt.Errorf("storage: commit: %w", err)
 	}
 	return nil
@@ -103,7 +105,8 @@ func (s *Store) read(ctx context.Context) queryer {
 
 // exec runs one statement, durable when it returns (or when the transaction of ctx commits), and tells how
 // many rows it changed.
-func (s *Store) exec(ctx context.Context, query string, args ...any) (int64, error) {
+func (s *Store) exec(ctx context.Context, query string, args ...any) (affected int64, err error) {
+	defer func() { s.health.note(err) }()
 	t := transactionFrom(ctx)
 	if t == nil {
 		return s.writer.exec(ctx, query, args...)
@@ -116,7 +119,8 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) (int64, err
 }
 
 // write runs fn in a transaction: that of ctx, or one of its own.
-func (s *Store) write(ctx context.Context, fn func(ctx context.Context, q queryer) error) error {
+func (s *Store) write(ctx context.Context, fn func(ctx context.Context, q queryer) error) (err error) {
+	defer func() { s.health.note(err) }()
 	if t := transactionFrom(ctx); t != nil {
 		return fn(ctx, t)
 	}

@@ -106,7 +106,13 @@ func TestWhileTheDiskIsFullClientsSee503AndNothingIsLost(t *testing.T) {
 			t.Errorf("a read on a full disk: %v", &e)
 		}
 	}
+	for _, address := range []string{s.public, s.admin} {
+		if status, _ := send(t, readiness(t, address)); status != http.StatusServiceUnavailable {
+			t.Errorf("a server that takes no writes answers /readyz with %d", status)
+		}
+	}
 	limitFileSize(t, s, "unlimited")
+	waitFor(t, "http://"+s.public+"/readyz", s.stderr)
 	seen.mark()
 	w.awaitPromises(t, 100)
 	w.stop()
@@ -114,6 +120,15 @@ func TestWhileTheDiskIsFullClientsSee503AndNothingIsLost(t *testing.T) {
 	w.verify(t, 0, 0)
 	s.kill()
 	checkIntegrity(t, s)
+}
+
+func readiness(t *testing.T, address string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/readyz", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // limitFileSize makes writes of the server beyond size fail, as a full disk would.

@@ -1,0 +1,51 @@
+package storage
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"os"
+)
+
+// walLimit is how large SQLite's log may be. It is reused from 4 MB on, unless somebody reads for so long that it cannot
+// be; what it has grown to by then it keeps.
+const walLimit = 8 << 20
+
+// ShrinkLog gives back the disk space of a SQLite log that has grown while somebody read for long, once nobody does.
+// Call it every quarter of a minute; it costs a look at the file. PostgreSQL sees to its own log.
+func (s *Store) ShrinkLog(ctx context.Context) error {
+	if s.db.postgres {
+		return nil
+	}
+	var file string
+	if err := s.db.pool.QueryRowContext(ctx, "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&file); err != nil {
+		return fmt.Errorf("storage: find the database file: %w", err)
+	}
+	log, err := os.Stat(file + "-wal")
+	if err != nil || log.Size() <= walLimit {
+		return nil //nolint:nilerr // a database without a log has nothing to shrink
+	}
+	conn, err := s.db.pool.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("storage: shrink the log: %w", err)
+	}
+	// With its shorter wait this connection is of no use to anybody else.
+	defer func() { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) }()
+	checkpoint := func(mode string) (whole bool, err error) {
+		var busy, frames, copied int
+		err = conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &frames, &copied)
+		return busy == 0 && frames == copied, err
+	}
+	// First the work that holds nobody up. Who still reads an older state would make the rest wait, and writers with it.
+	whole, err := checkpoint("PASSIVE")
+	if err == nil && whole {
+		_, err = conn.ExecContext(ctx, "PRAGMA busy_timeout = 50")
+	}
+	if err == nil && whole {
+		_, err = checkpoint("TRUNCATE")
+	}
+	if err != nil {
+		return fmt.Errorf("storage: shrink the log: %w", err)
+	}
+	return nil
+}
