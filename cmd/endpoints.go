@@ -32,6 +32,7 @@ func newProvider(cfg config.Config, store *storage.Store, secret []byte, previou
 		RefreshTokenLifespan:     cfg.Tokens.RefreshLifespan,
 		RefreshAbsoluteLifespan:  cfg.Tokens.RefreshAbsoluteLifespan,
 		AuthorizeCodeLifespan:    cfg.Tokens.CodeLifespan,
+		GroupsMaxAge:             cfg.Login.GroupsMaxAge,
 		ClientCredentialsRefresh: cfg.Tokens.ClientCredentialsRefresh,
 		Scopes:                   scopes(cfg),
 		Resources:                resources(cfg),

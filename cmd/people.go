@@ -21,15 +21,16 @@ func (s *Server) people(cfg config.Config, store *storage.Store, hasher fosite.H
 		return nil, nil
 	}
 	options := login.Options{
-		Origin:     cfg.PublicURL,
-		BasePath:   cfg.BasePath,
-		Key:        deriveKey(secret, "login"),
-		Sessions:   store,
-		Consents:   store,
-		Scopes:     map[string]string{},
-		Resources:  map[string]string{},
-		ClientAddr: clientaddr.FromHeader(cfg.ClientIPHeader),
-		Log:        s.Log,
+		Origin:       cfg.PublicURL,
+		BasePath:     cfg.BasePath,
+		GroupsMaxAge: cfg.Login.GroupsMaxAge,
+		Key:          deriveKey(secret, "login"),
+		Sessions:     store,
+		Consents:     store,
+		Scopes:       map[string]string{},
+		Resources:    map[string]string{},
+		ClientAddr:   clientaddr.FromHeader(cfg.ClientIPHeader),
+		Log:          s.Log,
 	}
 	for name, scope := range cfg.Scopes {
 		options.Scopes[name] = scope.Description

@@ -44,8 +44,8 @@ func (a *app) userGroupsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "groups USERNAME",
 		Short: "Replace the groups of an account",
-		Long: `Replace the groups of an account: those that are given are the ones it has from now on, none without --group. Tokens that
-were issued before keep the groups they were issued with.`,
+		Long: `Replace the groups of an account: those that are given are the ones it has from now on, none without --group. They count
+at the next introspection of any of the person's tokens.`,
 		Example: "  fosite-mcp user groups ada --group staff --group docs\n  fosite-mcp user groups ada",
 		RunE: func(c *cobra.Command, args []string) error {
 			username := strings.ToLower(args[0])

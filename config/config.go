@@ -87,6 +87,8 @@ type Login struct {
 	Methods []string // any of LoginLocal, LoginOIDC, LoginHeader; none: only machines get tokens
 	OIDC    LoginOIDCProvider
 	Header  LoginTrustedHeader
+	// GroupsMaxAge is how long the groups of people who came by OIDC or Header count after they were looked up.
+	GroupsMaxAge time.Duration
 }
 
 // The values of Login.Methods.

@@ -33,8 +33,9 @@ func Default() Config {
 			"mcp:search": {Description: "Search the documentation and read its pages", Tools: []string{"search", "get_page"}},
 		},
 		Login: Login{
-			Methods: []string{LoginLocal},
-			OIDC:    LoginOIDCProvider{Scopes: []string{"openid", "profile"}, GroupsClaim: "groups"},
+			Methods:      []string{LoginLocal},
+			OIDC:         LoginOIDCProvider{Scopes: []string{"openid", "profile"}, GroupsClaim: "groups"},
+			GroupsMaxAge: 336 * time.Hour,
 		},
 		Audit:   Audit{Retention: 365 * 24 * time.Hour},
 		Log:     Log{Level: "info", Format: "text"},

@@ -65,6 +65,7 @@ func policyKeys() []Key {
 		{"default_resource", "Resource of requests that name none.", "the only resource; must be given when there are several", func(c *Config) any { return &c.DefaultResource }},
 		{"registration.enabled", "Dynamic client registration (RFC 7591); not in this version.", "", func(c *Config) any { return &c.Registration.Enabled }},
 		{"login.methods", "How people log in: any of `local`, `oidc`, `header`; `[]` leaves only machines.", "", func(c *Config) any { return &c.Login.Methods }},
+		{"login.groups_max_age", "How long the groups of people who come by `oidc` or `header` count, 1s to 43800h. Their tokens end with them, and they log in again. Groups of local accounts count as they are.", "", func(c *Config) any { return &c.Login.GroupsMaxAge }},
 		{"login.oidc.issuer", "Issuer of the upstream OpenID Connect provider.", "none", func(c *Config) any { return &c.Login.OIDC.Issuer }},
 		{"login.oidc.client_id", "Client id of this server at that provider.", "none", func(c *Config) any { return &c.Login.OIDC.ClientID }},
 		{"login.oidc.client_secret", "Client secret of this server at that provider.", "none", func(c *Config) any { return &c.Login.OIDC.ClientSecret }},

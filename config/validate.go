@@ -126,11 +126,13 @@ const (
 	maxCodeLifespan     = 10 * time.Minute
 )
 
+// outside tells that a lifespan is not allowed.
+func outside(d, low, high time.Duration) bool {
+	return d < low || d > high || d%time.Second != 0 // expires_in counts whole seconds, RFC 6749 §5.1
+}
+
 func (c Config) tokenRules() []check {
 	t := c.Tokens
-	outside := func(d, low, high time.Duration) bool {
-		return d < low || d > high || d%time.Second != 0 // expires_in counts whole seconds, RFC 6749 §5.1
-	}
 	return []check{
 		{outside(t.AccessLifespan, time.Second, maxAccessLifespan), "tokens.access_lifespan", "must be whole seconds between 1s and 8760h"},
 		{outside(t.RefreshLifespan, time.Second, maxAbsoluteLifespan), "tokens.refresh_lifespan", "must be whole seconds between 1s and 43800h"},

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 func (c Config) loginRules() []check {
@@ -16,6 +17,7 @@ func (c Config) loginRules() []check {
 	known := []string{LoginLocal, LoginOIDC, LoginHeader}
 	rules := []check{
 		{slices.ContainsFunc(l.Methods, func(m string) bool { return !slices.Contains(known, m) }), "login.methods", "must list local, oidc or header"},
+		{outside(l.GroupsMaxAge, time.Second, maxAbsoluteLifespan), "login.groups_max_age", "must be whole seconds between 1s and 43800h"},
 		{len(slices.Compact(slices.Sorted(slices.Values(l.Methods)))) != len(l.Methods), "login.methods", "must list each method once"},
 	}
 	rules = append(rules, l.OIDC.rules(slices.Contains(l.Methods, LoginOIDC))...)

@@ -148,6 +148,8 @@ func TestEveryRule(t *testing.T) {
 		{func(c *Config) { c.Tokens.RefreshLifespan = 8761 * time.Hour }, "tokens.refresh_lifespan: must not exceed tokens.refresh_absolute_lifespan"},
 		{func(c *Config) { c.Tokens.RefreshAbsoluteLifespan = 43801 * time.Hour }, "tokens.refresh_absolute_lifespan: must be whole seconds between 1s and 43800h"},
 		{func(c *Config) { c.Tokens.RefreshGrace = 0 }, ""},
+		{func(c *Config) { c.Login.GroupsMaxAge = 0 }, "login.groups_max_age: must be whole seconds between 1s and 43800h"},
+		{func(c *Config) { c.Login.GroupsMaxAge = time.Second + 1 }, "login.groups_max_age: must be whole seconds between 1s and 43800h"},
 		{func(c *Config) { c.Tokens.RefreshGrace = 6 * time.Minute }, "tokens.refresh_grace: must be whole seconds between 0s and 5m"},
 		{func(c *Config) { c.Tokens.CodeLifespan = 11 * time.Minute }, "tokens.code_lifespan: must be whole seconds between 10s and 10m"},
 		{func(c *Config) { c.Tokens.CodeLifespan = 9 * time.Second }, "tokens.code_lifespan: must be whole seconds between 10s and 10m"},

@@ -133,7 +133,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, request fosite.A
 		return
 	}
 	session := s.NewSession()
-	if err := grant(request, session, decision); err != nil {
+	if err := grant(request, session, decision, s.now()); err != nil {
 		s.refuse(w, r, request, fosite.ErrServerError.WithDebug(err.Error()))
 		return
 	}
@@ -152,7 +152,7 @@ type personSession interface {
 
 // grant writes a decision to the request and its session. A decision that goes beyond what was asked for is a
 // mistake of Login's, and allows nothing.
-func grant(request fosite.AuthorizeRequester, session fosite.Session, decision *Decision) error {
+func grant(request fosite.AuthorizeRequester, session fosite.Session, decision *Decision, now time.Time) error {
 	if decision.Subject == "" {
 		return errors.New("handlers: Login allowed a request without saying who did (Decision.Subject)")
 	}
@@ -174,6 +174,13 @@ func grant(request fosite.AuthorizeRequester, session fosite.Session, decision *
 		request.GrantAudience(audience)
 	}
 	person.SetPerson(decision.Subject, decision.Username, decision.Groups, decision.AuthenticatedAt)
+	if aging, ok := session.(interface{ SetGroupsAt(time.Time) }); ok {
+		at := decision.GroupsAt
+		if at.IsZero() {
+			at = now
+		}
+		aging.SetGroupsAt(at)
+	}
 	return nil
 }
 

@@ -36,7 +36,8 @@ type Decision struct {
 	Subject  string // required unless Denied
 	Username string
 	Groups   []string
-	Scopes   []string // allowed: a subset of the requested ones; nil: all of them
+	GroupsAt time.Time // when Groups were looked up; zero: now
+	Scopes   []string  // allowed: a subset of the requested ones; nil: all of them
 	// AuthenticatedAt is when the person has proven who they are; zero: not known, which no request with MaxAge allows.
 	AuthenticatedAt time.Time
 	// Err, when set, is the OAuth error to redirect with: login_required, consent_required or interaction_required

@@ -22,6 +22,9 @@ type Grants struct {
 	// AbsoluteLifespan ends a grant with all its tokens, counted from the login, however often it is refreshed;
 	// 0: a year.
 	AbsoluteLifespan time.Duration
+	// GroupsMaxAge is how long the groups of a person count after they were looked up at the login; 0: as long as the grant.
+	// An access token with groups ends with them, and its refresh is refused then, so that the person logs in again.
+	GroupsMaxAge time.Duration
 	// MachineRefresh lets every confidential client with the client_credentials grant use refresh tokens.
 	MachineRefresh bool
 	Now            func() time.Time // nil: time.Now
@@ -116,7 +119,8 @@ type mortalSession interface {
 	SetGrantExpiresAt(time.Time)
 }
 
-// schedule sets when the tokens of request end: after their lifespans, and never after the grant.
+// schedule sets when the tokens of request end: after their lifespans, and never after the grant. An access token ends
+// with the groups in it.
 func (h *grantHandler) schedule(ctx context.Context, request fosite.AccessRequester, grantType fosite.GrantType) {
 	now, client, session := clock(h.Now), request.GetClient(), request.GetSession()
 	var end time.Time
@@ -131,7 +135,10 @@ func (h *grantHandler) schedule(ctx context.Context, request fosite.AccessReques
 		lifespan = h.AccessTokenLifespan
 	}
 	lifespan = fosite.GetEffectiveLifespan(client, grantType, fosite.AccessToken, lifespan)
-	session.SetExpiresAt(fosite.AccessToken, earlier(now.Add(lifespan), end))
+	if groupsEnded(session, h.GroupsMaxAge, now) { // on the way from the login to here
+		session.(agingSession).DropGroups()
+	}
+	session.SetExpiresAt(fosite.AccessToken, earlier(earlier(now.Add(lifespan), end), groupsEnd(session, h.GroupsMaxAge)))
 	lifespan = fosite.GetEffectiveLifespan(client, grantType, fosite.RefreshToken, h.config.GetRefreshTokenLifespan(ctx))
 	switch {
 	case lifespan >= 0:

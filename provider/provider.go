@@ -31,6 +31,9 @@ type Options struct {
 	// RefreshAbsoluteLifespan ends a grant with all its tokens, counted from the login, however often it is
 	// refreshed; 0: a year.
 	RefreshAbsoluteLifespan time.Duration
+	// GroupsMaxAge is how long the groups of a person count after they were looked up at the login, see [Grants]; 0: as long
+	// as the grant.
+	GroupsMaxAge time.Duration
 	// ClientCredentialsRefresh issues refresh tokens to machines as well, which RFC 6749 §4.4.3 advises against.
 	ClientCredentialsRefresh bool
 
@@ -106,16 +109,18 @@ func factories(o Options) []compose.Factory {
 		Resources:           o.Resources,
 		AccessTokenLifespan: o.PersonTokenLifespan,
 		AbsoluteLifespan:    o.RefreshAbsoluteLifespan,
+		GroupsMaxAge:        o.GroupsMaxAge,
 		MachineRefresh:      o.ClientCredentialsRefresh,
 		Now:                 o.Now,
 	}
+	hooks := append([]IntrospectionHook{MCPSearchHook(o.Scopes), GroupsHook(o.GroupsMaxAge, o.Now)}, o.Hooks...)
 	list := []compose.Factory{
 		PolicyFactory(o.Resources), // first: it prepares what the grants' own handlers check
 		compose.OAuth2ClientCredentialsGrantFactory,
 		AuthorizeCodeFactory(grants),
 		RefreshFactory(grants),
 		compose.OAuth2TokenIntrospectionFactory,
-		hookFactory(o.Resources, append([]IntrospectionHook{MCPSearchHook(o.Scopes)}, o.Hooks...)...), // after the core validator
+		hookFactory(o.Resources, hooks...), // after the core validator
 		RevocationFactory,
 	}
 	if o.ClientCredentialsRefresh {

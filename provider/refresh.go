@@ -37,6 +37,7 @@ func (h *refreshGrant) CanHandleTokenEndpointRequest(_ context.Context, r fosite
 var (
 	errUnknownRefresh  = fosite.ErrInvalidGrant.WithHint("The refresh token is not known here as one of this client's, or was used by too many at once; it may have expired or been revoked.")
 	errUsedRefresh     = fosite.ErrInvalidGrant.WithHint("The refresh token was used or revoked before. The whole grant is revoked now; log in again.")
+	errGroupsEnded     = fosite.ErrInvalidGrant.WithHint("The person's groups were looked up too long ago. Start again at the authorization endpoint.")
 	errRefreshMissing  = fosite.ErrInvalidRequest.WithHint("The parameter refresh_token is missing.")
 	errNoRefreshClient = fosite.ErrUnauthorizedClient.WithHint("The client is not registered for the refresh_token grant.")
 )
@@ -86,6 +87,9 @@ func (h *refreshGrant) HandleTokenEndpointRequest(ctx context.Context, request f
 	}
 	if err := h.narrow(request, grant, form.Get("scope")); err != nil {
 		return err
+	}
+	if groupsEnded(grant.GetSession(), h.GroupsMaxAge, clock(h.Now)) {
+		return errGroupsEnded
 	}
 	request.SetID(grant.GetID())
 	request.SetSession(grant.GetSession().Clone())

@@ -19,6 +19,8 @@ type Session struct {
 	Subject  string   `json:"sub,omitempty"` // empty for client_credentials: the client speaks for itself
 	Username string   `json:"username,omitempty"`
 	Groups   []string `json:"groups,omitempty"`
+	// GroupsAt is when whoever logged the person in said that these are the groups; zero: at AuthenticatedAt.
+	GroupsAt time.Time `json:"groups_at,omitzero"`
 	// Unix milliseconds of the expiries that every token has, which are read with every introspection; the others
 	// (pushed authorization requests, ID tokens) in a map. Use SetExpiresAt and GetExpiresAt.
 	AccessTokenExpiry   int64                      `json:"at,omitempty"`
@@ -29,7 +31,8 @@ type Session struct {
 	GrantExpiresAt  time.Time `json:"grant_exp,omitzero"`
 	AuthenticatedAt time.Time `json:"auth_time,omitzero"` // when the person proved who they are
 
-	claims map[string]any // added by introspection hooks; never stored
+	groupsCurrent bool           // Groups were looked up just now; never stored
+	claims        map[string]any // added by introspection hooks; never stored
 }
 
 // NewSession makes an empty session.
@@ -90,6 +93,27 @@ func (s *Session) SetPerson(subject, username string, groups []string, authentic
 	s.Subject, s.Username, s.Groups = subject, username, slices.Clone(groups)
 	s.AuthenticatedAt = authenticatedAt.UTC().Truncate(time.Second)
 }
+
+// SetGroupsAt says when the groups of the person were looked up.
+func (s *Session) SetGroupsAt(at time.Time) { s.GroupsAt = at.UTC().Truncate(time.Millisecond) }
+
+// SetCurrentGroups replaces the groups by those that the person has now. A store that knows the person's account calls it
+// whenever it reads a session, so that these groups never grow old.
+func (s *Session) SetCurrentGroups(groups []string) { s.Groups, s.groupsCurrent = groups, true }
+
+// GroupsEnd is when groups that count for maxAge count no more; zero: never. Groups of an unknown age have ended.
+func (s *Session) GroupsEnd(maxAge time.Duration) time.Time {
+	if len(s.Groups) == 0 || s.groupsCurrent || maxAge == 0 {
+		return time.Time{}
+	}
+	if s.GroupsAt.IsZero() {
+		return s.AuthenticatedAt.Add(maxAge)
+	}
+	return s.GroupsAt.Add(maxAge)
+}
+
+// DropGroups leaves the person without groups.
+func (s *Session) DropGroups() { s.Groups = nil }
 
 // GetAuthenticatedAt is when the person proved who they are; zero: not known.
 func (s *Session) GetAuthenticatedAt() time.Time { return s.AuthenticatedAt }

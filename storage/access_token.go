@@ -141,7 +141,7 @@ func (s *Store) GetAccessTokenSession(ctx context.Context, signature string, ses
 	if !open {
 		return nil, fosite.ErrNotFound
 	}
-	request, err := s.request(&token.record, client, session)
+	request, err := s.request(ctx, &token.record, client, session)
 	if err != nil {
 		return nil, err
 	}

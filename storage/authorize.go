@@ -106,7 +106,7 @@ func (s *Store) authorizeSession(ctx context.Context, kind, key string, session 
 	if client == nil {
 		return nil, fosite.ErrNotFound
 	}
-	request, err := s.request(&r, client, session)
+	request, err := s.request(ctx, &r, client, session)
 	if err != nil {
 		return nil, err
 	}

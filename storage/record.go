@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -93,9 +94,12 @@ func (s *Store) newRecord(request fosite.Requester, kind fosite.TokenType) (*rec
 }
 
 // request puts a record together again, around client.
-func (s *Store) request(r *record, client fosite.Client, into fosite.Session) (*fosite.Request, error) {
+func (s *Store) request(ctx context.Context, r *record, client fosite.Client, into fosite.Session) (*fosite.Request, error) {
 	session, err := s.sessions.unpack(r.sessionType, r.session, into)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.currentGroups(ctx, r.subject.String, session); err != nil {
 		return nil, err
 	}
 	form, err := url.ParseQuery(r.form.String)

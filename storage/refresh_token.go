@@ -78,7 +78,7 @@ func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, se
 	if client == nil {
 		return nil, fosite.ErrNotFound
 	}
-	request, err := s.request(&r, client, session)
+	request, err := s.request(ctx, &r, client, session)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,9 @@ type User struct {
 // usernames leaves out what could make two names look alike.
 var usernames = regexp.MustCompile(`^[a-z0-9][a-z0-9._@+-]{0,127}$`)
 
+// userIDPrefix begins the ids of local accounts.
+const userIDPrefix = "user_"
+
 // CheckUsername tells what is wrong with the name of a new account.
 func CheckUsername(username string) error {
 	if !usernames.MatchString(username) {
@@ -55,7 +58,7 @@ func (s *Store) CreateUser(ctx context.Context, user *User) error {
 	if len(user.PasswordHash) == 0 {
 		return errors.New("storage: refusing to store an account without a password")
 	}
-	user.ID = newID("user_")
+	user.ID = newID(userIDPrefix)
 	user.CreatedAt = s.now().UTC().Truncate(time.Millisecond)
 	user.UpdatedAt = user.CreatedAt
 	return s.InTransaction(ctx, func(ctx context.Context) error {

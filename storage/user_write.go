@@ -24,7 +24,8 @@ func (s *Store) SetUserPassword(ctx context.Context, username string, hash []byt
 	})
 }
 
-// SetUserGroups replaces the groups of an account. Tokens that were issued before keep what they were issued with.
+// SetUserGroups replaces the groups of an account. They count from the next introspection on, also for tokens that were
+// issued before.
 func (s *Store) SetUserGroups(ctx context.Context, username string, groups []string) error {
 	if err := checkGroups(groups); err != nil {
 		return err

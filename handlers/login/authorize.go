@@ -38,6 +38,7 @@ func (s *Server) Authorize(w http.ResponseWriter, r *http.Request, request handl
 		if age := request.MaxAge; age != nil {
 			q.stale = *age == 0 || !p.provenSince(s.Now().Add(-*age)) // 0 is prompt=login
 		}
+		q.stale = q.stale || s.groupsEnded(p)
 		q.answers = s.answers(r, p, here).answers
 	}
 	switch q.next() {
@@ -62,7 +63,7 @@ func (s *Server) Authorize(w http.ResponseWriter, r *http.Request, request handl
 		s.cookies.clear(w, stepCookie)
 	}
 	return &handlers.Decision{ // no Scopes: all that were requested, which is what the person has allowed
-		Subject: p.Subject, Username: p.Username, Groups: p.Groups, AuthenticatedAt: p.AuthenticatedAt,
+		Subject: p.Subject, Username: p.Username, Groups: p.Groups, GroupsAt: p.GroupsAt, AuthenticatedAt: p.AuthenticatedAt,
 	}, nil
 }
 
@@ -73,7 +74,7 @@ type question struct {
 	showsPages bool // the browser is one
 
 	loggedIn bool
-	stale    bool // the client wants a login that is not as old, or that is proven at all (max_age)
+	stale    bool // the client wants a login that is not as old, or that is proven at all (max_age), or the groups are too old
 	covered  bool // the person has allowed all of this before
 	unproven bool // nobody can tell whether it is really this client
 	answers  answers

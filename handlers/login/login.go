@@ -58,6 +58,10 @@ type Options struct {
 	OIDC   *OIDC   // an upstream OpenID Connect provider; nil: not offered
 	Header *Header // an authenticating proxy; nil: headers are ignored
 
+	// GroupsMaxAge is how long the groups that a provider has named count: who has some then logs in again before granting
+	// anything. 0: as long as the browser's session.
+	GroupsMaxAge time.Duration
+
 	Scopes    map[string]string // what a scope allows, in words
 	Resources map[string]string // name of a resource by its identifier
 

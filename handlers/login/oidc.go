@@ -198,7 +198,7 @@ func (u *upstream) person(idToken *oidc.IDToken, a attempt) (*person, error) {
 	}
 	return &person{
 		Subject: u.subject(idToken.Subject), Username: c.username(idToken.Subject), Groups: u.groups(all),
-		Method: byProvider, AuthenticatedAt: authenticatedAt(all["auth_time"], u.now()),
+		GroupsAt: u.now(), Method: byProvider, AuthenticatedAt: authenticatedAt(all["auth_time"], u.now()),
 	}, nil
 }
 

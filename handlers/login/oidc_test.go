@@ -384,6 +384,50 @@ func TestTheTimeOfALoginIsWhatTheProviderSays(t *testing.T) {
 	}
 }
 
+// A browser may be logged in for longer than the groups count that the provider has named.
+func TestGroupsOfTheProviderAreLookedUpAgain(t *testing.T) {
+	u := newUpstream(t)
+	s := newSite(t, u.option, func(o *login.Options) { o.GroupsMaxAge = 30 * time.Minute })
+	u.now = func() time.Time { return s.clock }
+	b := s.browser().get(request())
+	b.comeBack("state", b.goTo(u).Get("state")).submit("/consent", "answer", "allow").wantClient(callback, "code", "the-code")
+	first := s.clock
+	if !s.decided.GroupsAt.Equal(first) || len(s.decided.Groups) == 0 {
+		t.Fatalf("decided %+v, want groups as of %v", s.decided, first)
+	}
+	s.clock = first.Add(29 * time.Minute)
+	b.get(request()).wantClient(callback, "code", "the-code")
+	if !s.decided.GroupsAt.Equal(first) {
+		t.Errorf("the groups count as of %v, want %v", s.decided.GroupsAt, first)
+	}
+	s.clock = first.Add(30 * time.Minute)
+	b.get(request("prompt", "none")).wantClient(callback, "error", "login_required")
+	u.claims["groups"] = []string{"new"}
+	b.get(request()).wantPage(200, "Log in")
+	b.comeBack("state", b.goTo(u).Get("state")).wantClient(callback, "code", "the-code")
+	if !s.decided.GroupsAt.Equal(s.clock) || len(s.decided.Groups) != 1 || s.decided.Groups[0] != "new" {
+		t.Errorf("decided %+v, want the new group as of now", s.decided)
+	}
+	t.Run("not for somebody without any", func(t *testing.T) {
+		u.claims["groups"] = nil
+		b := s.browser().get(request())
+		b.comeBack("state", b.goTo(u).Get("state")).wantClient(callback, "code", "the-code")
+		s.clock = s.clock.Add(45 * time.Minute)
+		b.get(request()).wantClient(callback, "code", "the-code")
+	})
+}
+
+// However short groups count, a login gets through: it was for this very request.
+func TestGroupsThatEndAtOnceStillLetALoginThrough(t *testing.T) {
+	u := newUpstream(t)
+	s := newSite(t, u.option, func(o *login.Options) { o.GroupsMaxAge = time.Nanosecond })
+	u.now = func() time.Time { return s.clock }
+	b := s.browser().get(request())
+	b.comeBack("state", b.goTo(u).Get("state")).wantPage(200, "Allow The app?")
+	s.clock = s.clock.Add(time.Minute)
+	b.submit("/consent", "answer", "allow").wantClient(callback, "code", "the-code")
+}
+
 func TestNamesAndGroupsOfTheProvider(t *testing.T) {
 	tests := []struct {
 		name     string

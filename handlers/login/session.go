@@ -31,7 +31,9 @@ type person struct {
 	Subject  string   `json:"sub"`
 	Username string   `json:"username"`
 	Groups   []string `json:"groups,omitempty"`
-	Method   string   `json:"method"`
+	// GroupsAt is when a provider named the groups. Those of the other ways to log in are looked up again for each request.
+	GroupsAt time.Time `json:"groups_at,omitzero"`
+	Method   string    `json:"method"`
 	// AuthenticatedAt is when the person has proven who they are; zero: nothing says so. Sessions of earlier versions
 	// hold another member, auth_time, which could be made up.
 	AuthenticatedAt time.Time `json:"proven_at,omitzero"`
@@ -97,6 +99,11 @@ func (s *Server) stillStands(r *http.Request, p *person) (bool, error) {
 		return true, nil
 	}
 	return false, nil
+}
+
+// groupsEnded tells that a provider has named the person's groups too long ago.
+func (s *Server) groupsEnded(p *person) bool {
+	return p.Method == byProvider && s.GroupsMaxAge > 0 && len(p.Groups) > 0 && !s.Now().Before(p.GroupsAt.Add(s.GroupsMaxAge))
 }
 
 // begin logs the browser in as p. It always gets a new token: one that somebody had planted before the login is worth
