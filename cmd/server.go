@@ -199,7 +199,9 @@ func (s *Server) serve(ctx context.Context, certificate *tlsCertificate, service
 			WriteTimeout:      40 * time.Second,
 			IdleTimeout:       2 * time.Minute,
 			MaxHeaderBytes:    32 << 10,
-			ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+			// OPTIONS * is a request like any other: it gets an id, a log line and a metric.
+			DisableGeneralOptionsHandler: true,
+			ErrorLog:                     slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		}
 		if svc.tls {
 			server.TLSConfig = certificate.config()

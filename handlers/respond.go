@@ -63,8 +63,11 @@ func BasicAuth(r *http.Request) (username, password string, ok bool) {
 	if !ok {
 		return "", "", false
 	}
-	oneSpace := http.Request{Header: http.Header{"Authorization": {"Basic " + credentials}}}
-	return oneSpace.BasicAuth()
+	pair, err := base64.StdEncoding.DecodeString(credentials)
+	if err != nil {
+		return "", "", false
+	}
+	return strings.Cut(string(pair), ":")
 }
 
 // description is an error_description: printable ASCII without quotes and backslashes (RFC 6749 §4.1.2.1, §5.2),

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/url"
@@ -121,9 +122,9 @@ func credentialsFrom(r *http.Request, form url.Values) (credentials, error) {
 		}
 		return c, nil
 	}
-	oneSpace := http.Request{Header: http.Header{"Authorization": {"Basic " + encoded}}}
-	rawID, rawSecret, ok := oneSpace.BasicAuth()
-	if !ok {
+	pair, err := base64.StdEncoding.DecodeString(encoded)
+	rawID, rawSecret, ok := strings.Cut(string(pair), ":")
+	if err != nil || !ok {
 		return credentials{}, errInvalidClient.WithDebug("malformed Basic header")
 	}
 	c := credentials{basic: true, id: decoded(rawID)}
