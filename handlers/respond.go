@@ -26,6 +26,9 @@ func (s *Server) explain(r *http.Request, err error) *fosite.RFC6749Error {
 	switch {
 	case isOutage(err) && errors.Is(r.Context().Err(), context.Canceled):
 		return fosite.ErrTemporarilyUnavailable // the caller has hung up: nothing failed, and nobody reads the answer
+	case isBusy(err):
+		s.log().WarnContext(r.Context(), "too busy to answer", "path", r.URL.EscapedPath(), "request_id", RequestID(r), "cause", cause(err))
+		return fosite.ErrTemporarilyUnavailable
 	case isOutage(err):
 		s.log().ErrorContext(r.Context(), "the store does not answer", "path", r.URL.EscapedPath(), "request_id", RequestID(r), "cause", cause(err))
 		return fosite.ErrTemporarilyUnavailable
@@ -105,6 +108,12 @@ func isOutage(err error) bool {
 		}
 	}
 	return outage
+}
+
+// isBusy tells an error that says to come back later, with nothing broken.
+func isBusy(err error) bool {
+	var busy interface{ Busy() bool }
+	return errors.As(err, &busy) && busy.Busy()
 }
 
 // cause is what to log of an error: its innermost text, which is the store's.

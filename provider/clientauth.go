@@ -29,34 +29,9 @@ type ClientAuthenticator struct {
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 
-	decoys   lazyHasher // for comparisons whose only purpose is the time they take, one at a time
-	fallback lazyHasher
-}
-
-// lazyHasher is made when it is first needed, once: it bounds how many slow hashes are compared at a time.
-type lazyHasher struct {
-	once   sync.Once
-	hasher *SecretHasher
-}
-
-func (l *lazyHasher) get(newHasher func() *SecretHasher) *SecretHasher {
-	l.once.Do(func() { l.hasher = newHasher() })
-	return l.hasher
-}
-
-// usedSecret is implemented by clients that want to know which of their secrets authenticated a request.
-type usedSecret interface{ AuthenticatedWith(hash []byte) }
-
-// secretUser is implemented by stores that act on the use of a secret, for instance by ending the one before it. hash is
-// nil for a client that proved its identity with a key.
-type secretUser interface {
-	SecretUsed(ctx context.Context, client fosite.Client, hash []byte) error
-}
-
-// decoySource is implemented by stores that may hold imported hashes, which take long to compare. It returns one of
-// them, or nil when there is none.
-type decoySource interface {
-	DecoySecretHash(ctx context.Context) ([]byte, error)
+	refusals pace
+	once     sync.Once
+	own      *SecretHasher // see hasher
 }
 
 // One hint for every failure: the answer must not tell an unknown client from a wrong secret.
@@ -68,6 +43,14 @@ var errNoCredentials = fosite.ErrInvalidClient.WithHint("Send client credentials
 // a client, invalid_request for credentials that contradict each other, and temporarily_unavailable when the store
 // cannot tell: clients throw their credentials away on invalid_client.
 func (a *ClientAuthenticator) Authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
+	client, err := a.authenticate(ctx, r, form)
+	if errors.Is(err, fosite.ErrInvalidClient) {
+		a.refusals.hold(ctx)
+	}
+	return client, err
+}
+
+func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
 	sent, err := credentialsFrom(r, form)
 	if err != nil {
 		return nil, err
@@ -87,14 +70,14 @@ func (a *ClientAuthenticator) Authenticate(ctx context.Context, r *http.Request,
 	}
 	client, err := a.Store.GetClient(ctx, sent.id)
 	if errors.Is(err, fosite.ErrNotFound) {
-		return nil, a.refuse(ctx, sent, false, "unknown client")
+		return a.refuse(ctx, sent, "unknown client")
 	}
 	if err != nil {
 		return nil, unavailable(err)
 	}
 	if client.IsPublic() {
 		if len(sent.secrets) > 0 {
-			return nil, a.refuse(ctx, sent, false, "a public client sent a secret")
+			return a.refuse(ctx, sent, "a public client sent a secret")
 		}
 		return client, nil
 	}
@@ -160,66 +143,8 @@ func decoded(raw string) string {
 	return raw
 }
 
-func (a *ClientAuthenticator) checkSecret(ctx context.Context, client fosite.Client, sent credentials) (fosite.Client, error) {
-	hashes := [][]byte{client.GetHashedSecret()}
-	if rotating, ok := client.(fosite.ClientWithSecretRotation); ok {
-		hashes = append(hashes, rotating.GetRotatedHashes()...)
-	}
-	for _, hash := range hashes {
-		for _, secret := range sent.secrets {
-			err := a.hasher().Compare(ctx, hash, []byte(secret))
-			if err == nil {
-				if u, ok := client.(usedSecret); ok {
-					u.AuthenticatedWith(hash)
-				}
-				return client, a.used(ctx, client, hash)
-			}
-			if ctx.Err() != nil || errors.Is(err, ErrTooBusy) {
-				return nil, unavailable(err)
-			}
-		}
-	}
-	return nil, a.refuse(ctx, sent, slices.ContainsFunc(hashes, isSlow), "wrong secret")
-}
-
-// used tells the store about a successful authentication, before anything is issued.
-func (a *ClientAuthenticator) used(ctx context.Context, client fosite.Client, hash []byte) error {
-	if store, ok := a.Store.(secretUser); ok {
-		if err := store.SecretUsed(ctx, client, hash); err != nil {
-			return unavailable(err)
-		}
-	}
-	return nil
-}
-
-// refuse answers invalid_client after the same time whatever was wrong. Where the store holds imported hashes, which
-// take long to compare, each failure costs one such comparison: slow tells that it has been made already.
-func (a *ClientAuthenticator) refuse(ctx context.Context, sent credentials, slow bool, reason string) error {
-	if source, ok := a.Store.(decoySource); ok && !slow {
-		hash, err := source.DecoySecretHash(ctx)
-		if err != nil {
-			return unavailable(err)
-		}
-		decoys := a.decoys.get(func() *SecretHasher { return newSecretHasher(1) })
-		for _, secret := range sent.secrets {
-			// In a queue of its own: whoever floods the server with unknown ids keeps no known client waiting.
-			if err := decoys.Compare(ctx, hash, []byte(secret)); errors.Is(err, ErrTooBusy) {
-				return unavailable(err)
-			}
-		}
-	}
-	return errInvalidClient.WithDebug(reason)
-}
-
 // unavailable is what a failure of the store is told as, never as invalid_client.
 func unavailable(err error) error { return fosite.ErrTemporarilyUnavailable.WithWrap(err) }
-
-func (a *ClientAuthenticator) hasher() fosite.Hasher {
-	if a.Hasher != nil {
-		return a.Hasher
-	}
-	return a.fallback.get(NewSecretHasher)
-}
 
 func (a *ClientAuthenticator) verifier() *assertionVerifier {
 	now := a.Now

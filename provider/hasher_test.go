@@ -2,8 +2,11 @@ package provider
 
 import (
 	"context"
+	"errors"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -107,23 +110,121 @@ func TestHashesThatWouldExhaustTheServerAreRefused(t *testing.T) {
 	}
 }
 
-func TestSlowComparisonsAreBounded(t *testing.T) {
-	h := &SecretHasher{slow: make(chan struct{}, 1)}
-	h.slow <- struct{}{} // somebody is comparing
-	hash, err := bcrypt.GenerateFromPassword([]byte("sesame"), bcrypt.MinCost)
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestFastComparisonsWaitForNobody(t *testing.T) {
+	h := newSecretHasher(1)
+	defer occupy(t, h.clients)()
+	hash := quickBcrypt(t, "sesame")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := h.Compare(ctx, hash, []byte("sesame")); err == nil || err == errMismatch {
-		t.Errorf("got %v, want the reason for not comparing", err)
+	if err := h.Compare(ctx, hash, []byte("sesame")); !errors.Is(err, ErrTooBusy) {
+		t.Errorf("got %v, want ErrTooBusy: it was not compared", err)
 	}
 	generated := NewSecret()
 	fast, _ := h.Hash(ctx, []byte(generated))
 	if err := h.Compare(ctx, fast, []byte(generated)); err != nil {
 		t.Errorf("a fast comparison waited: %v", err)
 	}
+}
+
+// However many wrong secrets are sent for one hash, another has its turn next.
+func TestOneHashKeepsNoOtherWaiting(t *testing.T) {
+	h := newSecretHasher(1)
+	release := occupy(t, h.clients)
+	var flood []*turn
+	for range 100 {
+		flood = append(flood, h.clients.join("the hash of somebody else"))
+	}
+	hash, compared := quickBcrypt(t, "sesame"), make(chan error)
+	go func() { compared <- h.Compare(t.Context(), hash, []byte("sesame")) }()
+	for waiting(h.clients) < len(flood)+1 {
+		runtime.Gosched()
+	}
+	release()
+	flood[0].leave()
+	if err := <-compared; err != nil { // the rest of the flood still waits
+		t.Error(err)
+	}
+}
+
+func TestASecretThatWasRightWaitsOnce(t *testing.T) {
+	h := newSecretHasher(1)
+	clock := time.Now()
+	h.verified.now = func() time.Time { return clock }
+	hash := quickBcrypt(t, "sesame")
+	if err := h.Compare(t.Context(), hash, []byte("sesame")); err != nil {
+		t.Fatal(err)
+	}
+	defer occupy(t, h.clients)()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := h.Compare(gone, hash, []byte("sesame")); err != nil {
+		t.Errorf("the second time: %v", err)
+	}
+	for name, c := range map[string]struct {
+		hash   []byte
+		secret string
+	}{
+		"another secret":                   {hash, "open"},
+		"the same secret of another hash":  {quickBcrypt(t, "sesame"), "sesame"},
+		"what hash and secret add up to":   {hash[:len(hash)-1], string(hash[len(hash)-1:]) + "sesame"},
+		"the hash, for which there is one": {hash, string(hash)},
+	} {
+		if err := h.Compare(gone, c.hash, []byte(c.secret)); !errors.Is(err, ErrTooBusy) {
+			t.Errorf("%s: %v, want to have to wait", name, err)
+		}
+	}
+	clock = clock.Add(verifiedLife)
+	if err := h.Compare(gone, hash, []byte("sesame")); !errors.Is(err, ErrTooBusy) {
+		t.Errorf("an hour later: %v, want to have to wait", err)
+	}
+}
+
+func TestPasswordsAreNotRemembered(t *testing.T) {
+	h := newSecretHasher(1)
+	hash := quickBcrypt(t, "sesame")
+	if err := h.ComparePassword(t.Context(), "address", hash, []byte("sesame")); err != nil {
+		t.Fatal(err)
+	}
+	if h.verified.last.Len() != 0 {
+		t.Error("there is something of a password in memory")
+	}
+}
+
+// A flood of wrong passwords, or of wrong secrets, keeps the other door open.
+func TestPeopleAndClientsDoNotWaitForEachOther(t *testing.T) {
+	h := newSecretHasher(1)
+	release := occupy(t, h.people)
+	people, claim := h.people.join("flood"), h.claims.join("flood")
+	for range 100 - 1 {
+		h.people.join("flood")
+		h.claims.join("flood")
+	}
+	hash, compared := quickBcrypt(t, "sesame"), make(chan error)
+	go func() { compared <- h.Compare(t.Context(), hash, []byte("sesame")) }()
+	for waiting(h.clients) == 0 {
+		runtime.Gosched()
+	}
+	release()
+	people.leave()
+	claim.leave()
+	if err := <-compared; err != nil { // the rest still waits
+		t.Error(err)
+	}
+}
+
+func waiting(d *door) int {
+	d.turns.mu.Lock()
+	defer d.turns.mu.Unlock()
+	return d.waiting
+}
+
+func quickBcrypt(t *testing.T, secret string) []byte {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte(secret), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hash
 }
 
 func BenchmarkCompareGenerated(b *testing.B) {

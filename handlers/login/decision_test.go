@@ -76,17 +76,17 @@ func TestTheThrottleForgets(t *testing.T) {
 	for range 6 {
 		throttle.try("k", accountPace)
 	}
-	if wait := throttle.try("k", accountPace); wait != time.Second {
+	if _, wait := throttle.try("k", accountPace); wait != time.Second {
 		t.Fatalf("wait %v, want 1s", wait)
 	}
 	now = now.Add(6 * time.Minute)
 	for i := range 6 {
-		if wait := throttle.try("k", accountPace); wait > 0 {
+		if _, wait := throttle.try("k", accountPace); wait > 0 {
 			t.Fatalf("attempt %d after a pause: wait %v", i, wait)
 		}
 	}
 	throttle.forget("k")
-	if wait := throttle.try("k", accountPace); wait > 0 {
+	if _, wait := throttle.try("k", accountPace); wait > 0 {
 		t.Fatalf("after a success: wait %v", wait)
 	}
 }
@@ -108,9 +108,9 @@ func TestTheClockGoingBackLocksNobodyOut(t *testing.T) {
 		throttle.try("k", accountPace)
 	}
 	now = now.Add(-24 * time.Hour)
-	wait := throttle.try("k", accountPace)
+	_, wait := throttle.try("k", accountPace)
 	now = now.Add(wait)
-	if again := throttle.try("k", accountPace); wait > accountPace.ceiling || again > 0 {
+	if _, again := throttle.try("k", accountPace); wait > accountPace.ceiling || again > 0 {
 		t.Errorf("wait %v, then %v", wait, again)
 	}
 }

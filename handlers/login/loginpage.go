@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/url"
@@ -111,32 +112,51 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		s.showLogin(w, r, http.StatusBadRequest, r.PostForm, "Enter your user name and your password.")
 		return
 	}
-	account, address := s.accountKey(r, username), s.addressKey(r)
-	if wait := s.holdBack(account, address); wait > 0 {
-		seconds := int(math.Ceil(wait.Seconds()))
-		w.Header().Set("Retry-After", strconv.Itoa(seconds))
-		s.showLogin(w, r, http.StatusTooManyRequests, r.PostForm, fmt.Sprintf("Too many attempts. Wait %d seconds, then try again.", seconds))
+	guess, wait := s.guess(r, username)
+	if wait > 0 {
+		s.showWait(w, r, "Too many attempts.", wait)
 		return
 	}
-	p, err := s.checkPassword(r.Context(), username, password)
-	switch {
-	case errors.Is(err, errWrong):
-		s.Log.WarnContext(r.Context(), "login failed", "ip", clientaddr.String(s.ClientAddr(r)), "peer", r.RemoteAddr)
-		s.showLogin(w, r, http.StatusForbidden, r.PostForm, wrongPassword)
-		return
-	case err != nil:
-		s.fail(w, r, err)
+	p, err := s.checkPassword(r.Context(), guess.lane, username, password)
+	if err != nil {
+		s.refuseGuess(w, r, guess, err)
 		return
 	}
-	s.limits.forget(account)
-	if address != "" {
-		s.limits.forgive(address)
-	}
+	s.succeeded(guess)
 	s.remember(w, r, username)
 	s.enter(w, r, p, d, since)
 }
 
+// refuseGuess answers a guess that was wrong, or that was not compared, which counts as none.
+func (s *Server) refuseGuess(w http.ResponseWriter, r *http.Request, g guess, err error) {
+	from := slog.Group("", "ip", clientaddr.String(s.ClientAddr(r)), "peer", r.RemoteAddr)
+	switch {
+	case errors.Is(err, errWrong):
+		s.Log.WarnContext(r.Context(), "login failed", from)
+		if g.crowded {
+			s.showWait(w, r, wrongPassword+" Many logins from your network have failed.", crowdedPace.delay(1))
+			return
+		}
+		s.showLogin(w, r, http.StatusForbidden, r.PostForm, wrongPassword)
+	case errors.Is(err, errBusy):
+		s.takeBack(g)
+		s.Log.WarnContext(r.Context(), "too many logins at once", from)
+		w.Header().Set("Retry-After", retryAfter)
+		s.showLogin(w, r, http.StatusServiceUnavailable, r.PostForm, "Too many people are logging in right now, so your password was not looked at. Try again in a few seconds.")
+	default:
+		s.takeBack(g)
+		s.fail(w, r, err)
+	}
+}
+
 const wrongPassword = "User name or password is wrong."
+
+// showWait shows the login page to somebody who has to wait before the next attempt.
+func (s *Server) showWait(w http.ResponseWriter, r *http.Request, why string, wait time.Duration) {
+	seconds := int(math.Ceil(wait.Seconds()))
+	w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	s.showLogin(w, r, http.StatusTooManyRequests, r.PostForm, fmt.Sprintf("%s Wait %d seconds, then try again.", why, seconds))
+}
 
 // enter logs the browser in and sends it on to d, which wants a proof from since or later; zero: any.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request, p *person, d destination, since time.Time) {
@@ -157,51 +177,6 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, p *person, d dest
 		s.setAnswers(w, p, d, answers{LoggedIn: true})
 	}
 	seeOther(w, r, d.String())
-}
-
-func (s *Server) holdBack(account, address string) time.Duration {
-	if address != "" {
-		if wait := s.limits.try(address, addressPace); wait > 0 {
-			return wait
-		}
-	}
-	return s.limits.try(account, accountPace)
-}
-
-// addressKey counts the failures of one address together.
-func (s *Server) addressKey(r *http.Request) string {
-	address := s.ClientAddr(r)
-	if !address.IsValid() {
-		return ""
-	}
-	return "address " + clientaddr.Network(address).String()
-}
-
-// knownBrowser is a browser in which somebody has logged in to an account before.
-type knownBrowser struct {
-	ID       string `json:"id"`
-	Username string `json:"username"`
-}
-
-// knownLife is how long a browser is remembered after a login.
-const knownLife = 90 * 24 * time.Hour
-
-// accountKey counts failures for one account together, but apart for a browser that has logged in to it before:
-// strangers who fail in a person's name cannot keep that person waiting.
-func (s *Server) accountKey(r *http.Request, username string) string {
-	var known knownBrowser
-	if s.sign.open("known", s.cookies.get(r, knownCookie), &known) && known.Username == username {
-		return "browser " + known.ID
-	}
-	return "account " + s.sign.mac("account", username) // of a fixed size, however long the name
-}
-
-func (s *Server) remember(w http.ResponseWriter, r *http.Request, username string) {
-	var known knownBrowser
-	if s.sign.open("known", s.cookies.get(r, knownCookie), &known) && known.Username == username {
-		return
-	}
-	s.cookies.set(w, knownCookie, s.sign.seal("known", knownBrowser{ID: newToken(), Username: username}), knownLife)
 }
 
 // logout ends the browser's session and goes on to another login, or to the page that says so.

@@ -20,7 +20,22 @@ type Accounts interface {
 // Local is the login with a user name and a password.
 type Local struct {
 	Accounts Accounts
-	Hasher   fosite.Hasher // the one that HashPassword was called with; provider.SecretHasher
+	// Hasher is the one that HashPassword was called with: provider.SecretHasher. An error of it that is
+	// fosite.ErrTemporarilyUnavailable means that it is too busy, everything else that the password is wrong.
+	Hasher fosite.Hasher
+}
+
+// fairHasher is a hasher that lets too many comparisons wait for each other: those in one lane take turns with all other
+// lanes.
+type fairHasher interface {
+	ComparePassword(ctx context.Context, lane string, hash, password []byte) error
+}
+
+func (l *Local) compare(ctx context.Context, lane string, hash, password []byte) error {
+	if hasher, ok := l.Hasher.(fairHasher); ok {
+		return hasher.ComparePassword(ctx, lane, hash, password)
+	}
+	return l.Hasher.Compare(ctx, hash, password)
 }
 
 // Bounds of a password, in characters. NIST SP 800-63B §3.1.1: long rather than complicated.
@@ -56,8 +71,12 @@ func spice(password string) []byte { return []byte("password:" + norm.NFKC.Strin
 // errWrong is all that a failed login tells: not whether there is such an account.
 var errWrong = errors.New("login: wrong user name or password")
 
-// checkPassword tells whose account it is. It works as long for an account that does not exist.
-func (s *Server) checkPassword(ctx context.Context, username, password string) (*person, error) {
+// errBusy says that the password was not compared.
+var errBusy = errors.New("login: too many passwords are waiting to be compared")
+
+// checkPassword tells whose account it is. It works as long for an account that does not exist. Where many wait, those
+// in one lane wait for each other.
+func (s *Server) checkPassword(ctx context.Context, lane, username, password string) (*person, error) {
 	subject, hash, groups, err := s.Local.Accounts.LoginAccount(ctx, username)
 	exists := err == nil
 	if errors.Is(err, fosite.ErrNotFound) {
@@ -69,9 +88,9 @@ func (s *Server) checkPassword(ctx context.Context, username, password string) (
 	if len([]rune(password)) > MaxPassword {
 		return nil, errWrong
 	}
-	if err := s.Local.Hasher.Compare(ctx, hash, spice(password)); err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err() // it was not compared
+	if err := s.Local.compare(ctx, lane, hash, spice(password)); err != nil {
+		if ctx.Err() != nil || errors.Is(err, fosite.ErrTemporarilyUnavailable) {
+			return nil, errBusy
 		}
 		if exists { // an unknown name is not logged: it may be a password in the wrong field
 			s.Log.WarnContext(ctx, "wrong password", "username", username)

@@ -2,6 +2,7 @@ package login_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -168,6 +169,130 @@ func TestAttemptsOfAnUnknownAddressCountByAccountOnly(t *testing.T) {
 		if status := b.guess("user" + strings.Repeat("x", i)); status != 403 {
 			t.Fatalf("attempt %d: status %d, want 403", i, status)
 		}
+	}
+}
+
+// People share an address behind a proxy, or a whole company does: who mistypes is not everybody's affair.
+func TestFailuresOfOthersAtTheAddressKeepNobodyOut(t *testing.T) {
+	s := newSite(t)
+	s.user("alice")
+	attacker := s.browser().get(request())
+	for i := range 100 {
+		attacker.guess("user" + strings.Repeat("x", i))
+	}
+	s.browser().get(request()).logIn("alice").wantPage(200, "Allow The app?")
+
+	b := s.browser().get(request()) // but the address gets one attempt at a time for each account, and is slowed down
+	if status := b.guess("alice"); status != 429 || !strings.Contains(b.body, "User name or password is wrong") {
+		t.Errorf("a wrong password: %d, want 429 that says so", status)
+	}
+	b.logIn("alice").wantPage(429, "Log in")
+	s.clock = s.clock.Add(time.Second)
+	b.logIn("alice").wantPage(200, "Allow The app?")
+}
+
+// A browser that alice has used before has nothing to do with what others at her address do.
+func TestAKnownBrowserIsNotPartOfTheCrowd(t *testing.T) {
+	s := newSite(t)
+	s.user("alice")
+	known := s.browser().get(request()).logIn("alice")
+	attacker := s.browser().get(request())
+	for i := range 100 {
+		attacker.guess("user" + strings.Repeat("x", i))
+	}
+	attacker.guess("alice")
+	known.submit("/logout").logIn("alice").wantPage(200, "Allow The app?")
+}
+
+// laneHasher is a hasher that is busy at times, and tells who waits in which lane.
+type laneHasher struct {
+	quickHasher
+	busy bool
+	lane string
+}
+
+func (h *laneHasher) ComparePassword(ctx context.Context, lane string, hash, data []byte) error {
+	h.lane = lane
+	if h.busy {
+		return provider.ErrTooBusy
+	}
+	return h.Compare(ctx, hash, data)
+}
+
+// Busy is not wrong: it says so, and it counts against nobody.
+func TestABusyServerCallsNoPasswordWrong(t *testing.T) {
+	hasher := &laneHasher{}
+	s := newSite(t, func(o *login.Options) { o.Local.Hasher = hasher })
+	s.user("alice")
+	b := s.browser().get(request())
+	hasher.busy = true
+	for range 50 {
+		b.logIn("alice").wantPage(503, "Log in")
+		if b.answer.Header.Get("Retry-After") == "" || strings.Contains(b.body, "wrong") {
+			t.Fatalf("Retry-After %q, page %s", b.answer.Header.Get("Retry-After"), b.body)
+		}
+	}
+	hasher.busy = false
+	b.logIn("alice").wantPage(200, "Allow The app?")
+}
+
+// An outage is no failed login either.
+func TestAnOutageCountsAgainstNobody(t *testing.T) {
+	accounts := &failingAccounts{down: true}
+	s := newSite(t, func(o *login.Options) {
+		accounts.Accounts, o.Local.Accounts = o.Local.Accounts, accounts
+	})
+	s.user("alice")
+	b := s.browser().get(request())
+	for range 50 {
+		b.logIn("alice").wantPage(503, "Please try again in a moment").get(request())
+	}
+	accounts.down = false
+	b.logIn("alice").wantPage(200, "Allow The app?")
+}
+
+type failingAccounts struct {
+	login.Accounts
+	down bool
+}
+
+func (a *failingAccounts) LoginAccount(ctx context.Context, username string) (string, []byte, []string, error) {
+	if a.down {
+		return "", nil, nil, errors.New("connection refused")
+	}
+	return a.Accounts.LoginAccount(ctx, username)
+}
+
+// Who waits for whom when many log in: those of one address for each other. Where the address is not known, it is those
+// who try one account.
+func TestLanesOfLogins(t *testing.T) {
+	hasher := &laneHasher{}
+	s := newSite(t, func(o *login.Options) { o.Local.Hasher = hasher })
+	s.user("alice")
+	lane := func(peer, name string) string {
+		b := s.browser().get(request())
+		b.peer = peer
+		b.guess(name)
+		return hasher.lane
+	}
+	here := lane("192.0.2.1:1", "alice")
+	if other := lane("192.0.2.1:2", "bob"); other != here {
+		t.Errorf("one address has the lanes %q and %q", here, other)
+	}
+	if other := lane(stranger, "alice"); other == here {
+		t.Errorf("two addresses share the lane %q", here)
+	}
+	known := s.browser().get(request()).logIn("alice")
+	known.submit("/logout").logIn("alice")
+	if hasher.lane == here {
+		t.Errorf("a known browser waits for everybody at its address, in %q", here)
+	}
+	s = newSite(t, func(o *login.Options) {
+		o.Local.Hasher = hasher
+		o.ClientAddr = func(*http.Request) netip.Addr { return netip.Addr{} }
+	})
+	if lane("192.0.2.1:1", "alice") == lane("192.0.2.1:1", "bob") {
+		t.Errorf("without addresses everybody waits in %q", hasher.lane)
 	}
 }
 

@@ -18,6 +18,7 @@ type pace struct {
 var (
 	accountPace = pace{free: 5, ceiling: 15 * time.Second, forget: time.Minute}
 	addressPace = pace{free: 20, ceiling: time.Minute, forget: 10 * time.Second}
+	crowdedPace = pace{ceiling: time.Minute, forget: time.Minute} // of one account, at an address with many failures
 )
 
 // delay is how long to wait after the attempt that raised the level.
@@ -53,9 +54,15 @@ func newThrottle(now func() time.Time) *throttle {
 	return &throttle{now: now, entries: make(map[string]*list.Element), recent: list.New()}
 }
 
+// counted is what try has done.
+type counted struct {
+	key           string
+	before, after attempts
+}
+
 // try counts an attempt before its outcome is known, so that many at once are no way around. One that comes too early
 // is not counted: wait is how long to hold back.
-func (t *throttle) try(key string, p pace) (wait time.Duration) {
+func (t *throttle) try(key string, p pace) (c counted, wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
@@ -65,11 +72,13 @@ func (t *throttle) try(key string, p pace) (wait time.Duration) {
 		entry.at, elapsed = now, 0
 	}
 	if wait := p.delay(entry.level) - elapsed; wait > 0 {
-		return wait
+		return counted{}, wait
 	}
+	c = counted{key: key, before: *entry}
 	entry.level = min(max(entry.level-elapsed.Seconds()/p.forget.Seconds(), 0)+1, p.top())
 	entry.at = now
-	return 0
+	c.after = *entry
+	return c, 0
 }
 
 func (t *throttle) entry(key string, now time.Time) *attempts {
@@ -87,12 +96,17 @@ func (t *throttle) entry(key string, now time.Time) *attempts {
 	return entry
 }
 
-// forgive takes one attempt back: it was a success.
-func (t *throttle) forgive(key string) {
+// takeBack undoes what try has done. What others have added since stays.
+func (t *throttle) takeBack(c counted) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if element, ok := t.entries[key]; ok {
-		entry := element.Value.(*attempts)
+	element, ok := t.entries[c.key]
+	if !ok {
+		return
+	}
+	if entry := element.Value.(*attempts); *entry == c.after {
+		*entry = c.before
+	} else {
 		entry.level = max(entry.level-1, 0)
 	}
 }

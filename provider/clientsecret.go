@@ -1,0 +1,179 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+// usedSecret is implemented by clients that want to know which of their secrets authenticated a request.
+type usedSecret interface{ AuthenticatedWith(hash []byte) }
+
+// secretUser is implemented by stores that act on the use of a secret, for instance by ending the one before it. hash is
+// nil for a client that proved its identity with a key.
+type secretUser interface {
+	SecretUsed(ctx context.Context, client fosite.Client, hash []byte) error
+}
+
+// decoySource is implemented by stores that may hold imported hashes, which take long to compare. It returns one of
+// them, or nil when there is none.
+type decoySource interface {
+	DecoySecretHash(ctx context.Context) ([]byte, error)
+}
+
+// checkSecret tells whether one of the secrets that were sent is the client's. Only a comparison that takes long has to
+// wait for its turn.
+func (a *ClientAuthenticator) checkSecret(ctx context.Context, client fosite.Client, sent credentials) (fosite.Client, error) {
+	hashes := [][]byte{client.GetHashedSecret()}
+	if rotating, ok := client.(fosite.ClientWithSecretRotation); ok {
+		hashes = append(hashes, rotating.GetRotatedHashes()...)
+	}
+	hash, err := a.matchAtOnce(ctx, hashes, sent.secrets)
+	if err == nil && hash == nil {
+		hash, err = a.matchInTurn(ctx, sent, slices.DeleteFunc(hashes, func(hash []byte) bool { return !isSlow(hash) }))
+	}
+	switch {
+	case err != nil:
+		return nil, unavailable(err)
+	case hash == nil:
+		return nil, errInvalidClient.WithDebug("wrong secret")
+	}
+	if u, ok := client.(usedSecret); ok {
+		u.AuthenticatedWith(hash)
+	}
+	return client, a.used(ctx, client, hash)
+}
+
+// used tells the store about a successful authentication, before anything is issued.
+func (a *ClientAuthenticator) used(ctx context.Context, client fosite.Client, hash []byte) error {
+	if store, ok := a.Store.(secretUser); ok {
+		if err := store.SecretUsed(ctx, client, hash); err != nil {
+			return unavailable(err)
+		}
+	}
+	return nil
+}
+
+// refuse answers invalid_client after the time that a wrong secret takes.
+func (a *ClientAuthenticator) refuse(ctx context.Context, sent credentials, reason string) (fosite.Client, error) {
+	if _, err := a.matchInTurn(ctx, sent, nil); err != nil {
+		return nil, unavailable(err)
+	}
+	return nil, errInvalidClient.WithDebug(reason)
+}
+
+// matchAtOnce finds the hash of one of the secrets, as far as that takes no time; nil: it is none of these.
+func (a *ClientAuthenticator) matchAtOnce(ctx context.Context, hashes [][]byte, secrets []string) ([]byte, error) {
+	hasher := a.hasher()
+	for _, hash := range hashes {
+		for _, secret := range secrets {
+			if isSlow(hash) {
+				if hasher.verified.knows(hash, []byte(secret)) {
+					return hash, nil
+				}
+				continue
+			}
+			if err := hasher.compareOne(ctx, hash, []byte(secret)); err == nil {
+				return hash, nil
+			} else if ctx.Err() != nil || errors.Is(err, ErrTooBusy) {
+				return nil, err
+			}
+		}
+	}
+	return nil, nil
+}
+
+// matchInTurn is the same for hashes that take long. Whoever was not let in at once waits here in one line by the client
+// id that was sent, also those who are no client (without hashes): neither the time nor the queue tells who is one.
+//
+// Where many wait, a client with the right secret need not: see matchEarly. The others are refused in their turn.
+func (a *ClientAuthenticator) matchInTurn(ctx context.Context, sent credentials, hashes [][]byte) ([]byte, error) {
+	if len(sent.secrets) == 0 {
+		return nil, nil
+	}
+	decoys, err := a.decoys(ctx, hashes)
+	if err != nil || len(hashes)+len(decoys) == 0 {
+		return nil, err
+	}
+	hasher := a.hasher()
+	turn := hasher.claims.join(sent.id)
+	defer turn.leave()
+	early, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var found <-chan []byte
+	if !turn.hasCome() {
+		found = a.matchEarly(early, hashes, sent.secrets)
+	}
+	hash, err := turn.come(ctx, found)
+	if err != nil {
+		time.AfterFunc(patience, stop) // whoever is right will be let in at once the next time
+		return nil, err
+	}
+	stop()
+	if hash != nil {
+		return hash, nil
+	}
+	for _, secret := range sent.secrets {
+		for _, hash := range hashes {
+			if err := hasher.compareOne(ctx, hash, []byte(secret)); err == nil {
+				return hash, nil
+			} else if ctx.Err() != nil || errors.Is(err, ErrTooBusy) {
+				return nil, err
+			}
+		}
+		for _, decoy := range decoys {
+			if err := hasher.compareOne(ctx, decoy, []byte(secret)); errors.Is(err, ErrTooBusy) {
+				return nil, err
+			}
+		}
+	}
+	return nil, nil
+}
+
+// matchEarly compares while the turn has not come, in a queue where nobody but clients waits: a flood of invented ids
+// keeps none of them out. Only success comes of it, so that it tells nothing to those who have no right secret.
+func (a *ClientAuthenticator) matchEarly(ctx context.Context, hashes [][]byte, secrets []string) <-chan []byte {
+	if len(hashes) == 0 {
+		return nil
+	}
+	found := make(chan []byte, 1)
+	go func() {
+		for _, hash := range hashes {
+			for _, secret := range secrets {
+				if a.hasher().Compare(ctx, hash, []byte(secret)) == nil {
+					found <- hash
+					return
+				}
+			}
+		}
+	}()
+	return found
+}
+
+// decoys are hashes to compare a refused secret with, because of the time it takes: where the store holds imported
+// hashes, each failure costs one slow comparison.
+func (a *ClientAuthenticator) decoys(ctx context.Context, hashes [][]byte) ([][]byte, error) {
+	source, ok := a.Store.(decoySource)
+	if !ok || len(hashes) > 0 {
+		return nil, nil
+	}
+	hash, err := source.DecoySecretHash(ctx)
+	if err != nil || hash == nil {
+		return nil, err
+	}
+	return [][]byte{hash}, nil
+}
+
+// hasher is Hasher, or compares with what that is and adds what it lacks.
+func (a *ClientAuthenticator) hasher() *SecretHasher {
+	if hasher, ok := a.Hasher.(*SecretHasher); ok {
+		return hasher
+	}
+	a.once.Do(func() {
+		a.own = NewSecretHasher()
+		a.own.foreign = a.Hasher
+	})
+	return a.own
+}

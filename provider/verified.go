@@ -1,0 +1,67 @@
+package provider
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+// verified remembers which secrets were right, so that a client with a slow hash waits for one comparison an hour and
+// not at every request. Only what keyed hashes of them say is kept, under a key that ends with the process. The stored
+// hash is part of it: what was known of a secret is worth nothing once the client has another, or none.
+//
+// A nil one remembers nothing.
+type verified struct {
+	key  [32]byte
+	last *lru.Cache[[sha256.Size]byte, time.Time] // when it was compared
+	now  func() time.Time
+}
+
+const (
+	verifiedLife  = time.Hour
+	verifiedLimit = 50_000 // some 10 MB
+)
+
+func newVerified() *verified {
+	last, err := lru.New[[sha256.Size]byte, time.Time](verifiedLimit)
+	if err != nil {
+		panic(err) // only for a limit below 1
+	}
+	v := &verified{last: last, now: time.Now}
+	if _, err := rand.Read(v.key[:]); err != nil {
+		panic(err) // crypto/rand does not fail
+	}
+	return v
+}
+
+func (v *verified) knows(hash, secret []byte) bool {
+	if v == nil {
+		return false
+	}
+	entry := v.entry(hash, secret)
+	compared, ok := v.last.Get(entry)
+	if ok && v.now().Sub(compared) >= verifiedLife {
+		v.last.Remove(entry)
+		return false
+	}
+	return ok
+}
+
+func (v *verified) add(hash, secret []byte) {
+	if v != nil {
+		v.last.Add(v.entry(hash, secret), v.now())
+	}
+}
+
+func (v *verified) entry(hash, secret []byte) (entry [sha256.Size]byte) {
+	mac := hmac.New(sha256.New, v.key[:])
+	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(hash)))) // tells where the one ends and the other begins
+	mac.Write(hash)
+	mac.Write(secret)
+	mac.Sum(entry[:0])
+	return entry
+}
