@@ -117,10 +117,15 @@ func TestWrongPasswordsAreLimitedHoweverTheProxyNamesTheClient(t *testing.T) {
 		"in X-Forwarded-For with a port": {"X-Forwarded-For", proxyHeaders["X-Forwarded-For"](7)},
 		"in Forwarded":                   {"Forwarded", proxyHeaders["Forwarded"](7)},
 		"not at all":                     {"X-Forwarded-For", ""},
+		"in no header that is set":       {"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := runServer(t, "BEHIND_PROXY=true", "CLIENT_IP_HEADER="+c.header)
+			settings := []string{"BEHIND_PROXY=true"}
+			if c.header != "" {
+				settings = append(settings, "CLIENT_IP_HEADER="+c.header)
+			}
+			s := runServer(t, settings...)
 			browser, form := s.visitor(t)
 			form.Set("password", "wrong password 1")
 			limited := false

@@ -4,12 +4,14 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
+	"time"
 
 	"fosite-mcp/config"
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/admin"
-	"fosite-mcp/handlers/clientaddr"
+	"fosite-mcp/handlers/limit"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
 
@@ -42,13 +44,15 @@ func newProvider(cfg config.Config, store *storage.Store, secret []byte, previou
 // publicRouter serves the OAuth endpoints, login and consent, metadata and health.
 func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, secret []byte) (http.Handler, error) {
 	root := newRouter(observer)
-	root.Use(newHosts(publicHosts(cfg), s.Log, handlers.Misdirected).only)
+	limits := newLimits(cfg, observer)
+	root.Use(newHosts(publicHosts(cfg), s.Log, handlers.Misdirected).only, limits.requests)
 	handlers.MountWellKnown(root, metadata(cfg))
 	handlers.MountHealth(root, store.Ping)
 
 	below := root.PathPrefix(cfg.BasePath).Subrouter()
-	// Failed client authentications go to the audit log, at whichever endpoint.
-	authenticate := admin.NewRecorder(store, s.Log, nil).Watch(oauth.Authenticator.Authenticate, clientaddr.FromHeader(cfg.ClientIPHeader))
+	// Failed client authentications go to the audit log, and count, at whichever endpoint.
+	oauth.Authenticator.Store = watchedClients{store}
+	authenticate := limits.authenticate(admin.NewRecorder(store, s.Log, nil).Watch(oauth.Authenticator.Authenticate, limits.from))
 	oauth.Config.ClientAuthenticationStrategy = authenticate
 	endpoints := &handlers.Server{
 		Provider:     oauth,
@@ -65,7 +69,7 @@ func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *pr
 		},
 		Log: s.Log,
 	}
-	people, err := s.people(cfg, store, oauth.Config.ClientSecretsHasher, secret)
+	people, err := s.people(cfg, store, oauth.Config.ClientSecretsHasher, secret, limits)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +79,7 @@ func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *pr
 		endpoints.ErrorPage = func(w http.ResponseWriter, r *http.Request, status int, err *fosite.RFC6749Error) {
 			people.ErrorPage(w, r, status, err)
 		}
+		limits.page = endpoints.ErrorPage
 	}
 	endpoints.Mount(below)
 	root.NewRoute().Handler(handlers.NotFound())
@@ -105,8 +110,10 @@ func (s *Server) adminRouter(cfg config.Config, store *storage.Store, oauth *pro
 		DefaultResource:       cfg.DefaultResource,
 		Narrow:                resources(cfg).Narrow,
 		ReplayKey:             deriveKey(secret, "idempotency replay"),
+		Failures:              limit.New[netip.Prefix]("address-failures", cfg.RateLimits.AddressFailuresPerMinute, time.Minute, nil),
 		Log:                   s.Log,
 	}
+	api.Failures.Refused = observer.limited("admin-failures")
 	root.Use(newHosts(listenerHosts(cfg, cfg.Admin.Listen), s.Log, api.Misdirected).only)
 	api.Mount(root.PathPrefix("/admin/v1").Subrouter())
 	root.NewRoute().Handler(api.NotFound())

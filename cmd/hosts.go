@@ -61,7 +61,7 @@ func newHosts(names []string, log *slog.Logger, refuse func(detail string) http.
 // only is middleware that answers for these hosts. Health probes are answered whatever they call the server.
 func (h *hosts) only(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h.allow(r.Host) || r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
+		if h.allow(r.Host) || isProbe(r) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -72,6 +72,9 @@ func (h *hosts) only(next http.Handler) http.Handler {
 		h.refuse(fmt.Sprintf("This server does not answer as '%s'. Use its own address, or add the name to the setting allowed_hosts.", host)).ServeHTTP(w, r)
 	})
 }
+
+// isProbe tells a health probe, which is answered whoever asks and however often.
+func isProbe(r *http.Request) bool { return r.URL.Path == "/livez" || r.URL.Path == "/readyz" }
 
 // allow judges a host with or without port. Addresses are allowed: no page can choose what they lead to.
 func (h *hosts) allow(authority string) bool {

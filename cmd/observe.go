@@ -23,6 +23,7 @@ import (
 type observer struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
+	refused  *prometheus.CounterVec
 	cleaned  *prometheus.CounterVec
 	cleaning *prometheus.CounterVec
 	log      *slog.Logger
@@ -35,6 +36,9 @@ func newObserver(log *slog.Logger, pool *sql.DB) *observer {
 			Name: "fosite_mcp_http_request_duration_seconds", Help: "Time to answer a request.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15},
 		}, []string{"route", "method", "status"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fosite_mcp_rate_limited_total", Help: "Requests answered with 429, by the limit that they exceeded.",
+		}, []string{"limit"}),
 		cleaned: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fosite_mcp_cleanup_deleted_rows_total", Help: "Expired rows deleted by this process.",
 		}, []string{"table"}),
@@ -46,10 +50,13 @@ func newObserver(log *slog.Logger, pool *sql.DB) *observer {
 	for _, outcome := range []string{"done", "elsewhere", "failed"} {
 		o.cleaning.WithLabelValues(outcome) // from zero on: an alert must see the first one
 	}
-	o.registry.MustRegister(o.requests, o.cleaned, o.cleaning, collectors.NewGoCollector(),
+	o.registry.MustRegister(o.requests, o.refused, o.cleaned, o.cleaning, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewDBStatsCollector(pool, "fosite_mcp"))
 	return o
 }
+
+// limited returns what counts the requests that exceed a limit.
+func (o *observer) limited(limit string) func() { return o.refused.WithLabelValues(limit).Inc }
 
 // metrics serves /metrics.
 func (o *observer) metrics() http.Handler {

@@ -2,12 +2,10 @@ package cmd
 
 import (
 	"errors"
-	"net/http"
 	"net/netip"
 	"slices"
 
 	"fosite-mcp/config"
-	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/handlers/login"
 	"fosite-mcp/storage"
 
@@ -15,7 +13,7 @@ import (
 )
 
 // people is the built-in login and consent, as configured; nil when only machines get tokens.
-func (s *Server) people(cfg config.Config, store *storage.Store, hasher fosite.Hasher, secret []byte) (*login.Server, error) {
+func (s *Server) people(cfg config.Config, store *storage.Store, hasher fosite.Hasher, secret []byte, limits *limits) (*login.Server, error) {
 	methods := cfg.Login.Methods
 	if len(methods) == 0 {
 		return nil, nil
@@ -29,7 +27,8 @@ func (s *Server) people(cfg config.Config, store *storage.Store, hasher fosite.H
 		Consents:     store,
 		Scopes:       map[string]string{},
 		Resources:    map[string]string{},
-		ClientAddr:   clientaddr.FromHeader(cfg.ClientIPHeader),
+		ClientAddr:   limits.from,
+		Failures:     limits.failures,
 		Log:          s.Log,
 	}
 	for name, scope := range cfg.Scopes {
@@ -37,10 +36,6 @@ func (s *Server) people(cfg config.Config, store *storage.Store, hasher fosite.H
 	}
 	for identifier, resource := range cfg.Resources {
 		options.Resources[identifier] = resource.Name
-	}
-	if cfg.BehindProxy && cfg.ClientIPHeader == "" {
-		// Every browser has the proxy's address: counting failed logins by it would lock out everybody at once.
-		options.ClientAddr = func(*http.Request) netip.Addr { return netip.Addr{} }
 	}
 	if slices.Contains(methods, config.LoginLocal) {
 		options.Local = &login.Local{Accounts: store, Hasher: hasher}

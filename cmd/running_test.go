@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 // runningServer is a whole server in this process, as configured, on free ports of loopback.
 type runningServer struct {
 	Addresses
+	data     string
 	adminKey string
 	mu       sync.Mutex
 	log      bytes.Buffer
@@ -38,7 +40,8 @@ func (s *runningServer) logged() string {
 // runServer starts a server with these settings, each as NAME=value without FOSITE_MCP_, and stops it with the test.
 func runServer(t *testing.T, settings ...string) *runningServer {
 	t.Helper()
-	environ := []string{"FOSITE_MCP_DATA_DIR=" + t.TempDir() + "/data", "FOSITE_MCP_LISTEN=127.0.0.1:0", "FOSITE_MCP_ADMIN_LISTEN=127.0.0.1:0"}
+	s := &runningServer{data: filepath.Join(t.TempDir(), "data")}
+	environ := []string{"FOSITE_MCP_DATA_DIR=" + s.data, "FOSITE_MCP_LISTEN=127.0.0.1:0", "FOSITE_MCP_ADMIN_LISTEN=127.0.0.1:0"}
 	for _, setting := range settings {
 		environ = append(environ, "FOSITE_MCP_"+setting)
 	}
@@ -46,7 +49,6 @@ func runServer(t *testing.T, settings ...string) *runningServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &runningServer{}
 	ready, stopped := make(chan Addresses, 1), make(chan error, 1)
 	server := &Server{
 		Config: cfg, Log: slog.New(slog.NewTextHandler(s, nil)), Ready: func(at Addresses) { ready <- at },

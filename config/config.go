@@ -116,8 +116,10 @@ type LoginTrustedHeader struct {
 
 // RateLimits bound how often callers may ask. Zero means no limit.
 type RateLimits struct {
-	ClientPerHour  int // requests of one authenticated client
-	AddressPerHour int // requests of one address that failed to authenticate
+	ClientPerHour            int // requests of one authenticated client
+	AddressPerHour           int // requests of one address
+	ClientFailuresPerMinute  int // failed authentications as one client
+	AddressFailuresPerMinute int // failed authentications of one address
 }
 
 // Audit says what the audit log holds.

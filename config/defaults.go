@@ -37,9 +37,10 @@ func Default() Config {
 			OIDC:         LoginOIDCProvider{Scopes: []string{"openid", "profile"}, GroupsClaim: "groups"},
 			GroupsMaxAge: 336 * time.Hour,
 		},
-		Audit:   Audit{Retention: 365 * 24 * time.Hour},
-		Log:     Log{Level: "info", Format: "text"},
-		Tracing: Tracing{SampleRatio: 1},
+		RateLimits: RateLimits{ClientFailuresPerMinute: 10, AddressFailuresPerMinute: 10},
+		Audit:      Audit{Retention: 365 * 24 * time.Hour},
+		Log:        Log{Level: "info", Format: "text"},
+		Tracing:    Tracing{SampleRatio: 1},
 	}
 }
 

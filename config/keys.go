@@ -74,8 +74,10 @@ func policyKeys() []Key {
 		{"login.header.name", "Request header in which an authenticating proxy sends the user name.", "none", func(c *Config) any { return &c.Login.Header.Name }},
 		{"login.header.groups", "Request header with the person's groups, separated by commas.", "none", func(c *Config) any { return &c.Login.Header.Groups }},
 		{"login.header.proxies", "CIDRs of the proxies whose headers are believed.", "none", func(c *Config) any { return &c.Login.Header.Proxies }},
-		{"rate_limits.client_per_hour", "Requests an hour for each authenticated client; not in this version, 0 means no limit.", "", func(c *Config) any { return &c.RateLimits.ClientPerHour }},
-		{"rate_limits.address_per_hour", "Failed authentications an hour for each address; not in this version, 0 means no limit.", "", func(c *Config) any { return &c.RateLimits.AddressPerHour }},
+		{"rate_limits.client_per_hour", "Requests an hour of each client that authenticates; `0` means no limit.", "", func(c *Config) any { return &c.RateLimits.ClientPerHour }},
+		{"rate_limits.address_per_hour", "Requests an hour of each address, whoever sends them; `0` means no limit.", "", func(c *Config) any { return &c.RateLimits.AddressPerHour }},
+		{"rate_limits.client_failures_per_minute", "Failed authentications a minute as each client; `0` means no limit.", "", func(c *Config) any { return &c.RateLimits.ClientFailuresPerMinute }},
+		{"rate_limits.address_failures_per_minute", "Failed authentications a minute of each address, at the admin API too; `0` means no limit.", "", func(c *Config) any { return &c.RateLimits.AddressFailuresPerMinute }},
 	}
 }
 

@@ -117,6 +117,9 @@ func (c Config) operationRules() []check {
 		{!(c.Tracing.SampleRatio >= 0 && c.Tracing.SampleRatio <= 1), "tracing.sample_ratio", "must be between 0 and 1"},
 		{c.RateLimits.ClientPerHour < 0, "rate_limits.client_per_hour", "must not be negative; 0 means no limit"},
 		{c.RateLimits.AddressPerHour < 0, "rate_limits.address_per_hour", "must not be negative; 0 means no limit"},
+		{c.RateLimits.ClientFailuresPerMinute < 0, "rate_limits.client_failures_per_minute", "must not be negative; 0 means no limit"},
+		{c.RateLimits.AddressFailuresPerMinute < 0, "rate_limits.address_failures_per_minute", "must not be negative; 0 means no limit"},
+		{c.RateLimits.AddressPerHour > 0 && c.BehindProxy && c.ClientIPHeader == "", "rate_limits.address_per_hour", "needs client_ip_header: everybody has the proxy's address without it, and would share one limit"},
 	}
 }
 
@@ -126,8 +129,6 @@ func (c Config) notYetRules() []check {
 	return []check{
 		{c.Tokens.Format == "jwt", "tokens.format", notYet + "use opaque"},
 		{c.Registration.Enabled, "registration.enabled", notYet + "register clients through the admin API"},
-		{c.RateLimits.ClientPerHour > 0, "rate_limits.client_per_hour", notYet + "limit requests in the reverse proxy"},
-		{c.RateLimits.AddressPerHour > 0, "rate_limits.address_per_hour", notYet + "limit requests in the reverse proxy"},
 		{c.Tracing.Endpoint != "", "tracing.endpoint", notYet + "leave it out"},
 	}
 }

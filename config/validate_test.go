@@ -216,12 +216,17 @@ func TestEveryRule(t *testing.T) {
 		{func(c *Config) { c.Tracing.Endpoint = "collector:4318" }, "tracing.endpoint: must be the URL of an OTLP/HTTP collector without user name, such as http://127.0.0.1:4318"},
 		{func(c *Config) { c.Tracing.SampleRatio = 1.5 }, "tracing.sample_ratio: must be between 0 and 1"},
 		{func(c *Config) { c.RateLimits.ClientPerHour = -1 }, "rate_limits.client_per_hour: must not be negative; 0 means no limit"},
+		{func(c *Config) { c.RateLimits = RateLimits{5000, 5000, 5, 5} }, ""},
+		{func(c *Config) {
+			c.RateLimits.AddressPerHour, c.BehindProxy, c.ClientIPHeader = 5000, true, "Forwarded"
+		}, ""},
+		{func(c *Config) { c.RateLimits.AddressPerHour, c.BehindProxy = 5000, true }, "rate_limits.address_per_hour: needs client_ip_header: everybody has the proxy's address without it, and would share one limit"},
+		{func(c *Config) { c.RateLimits.ClientFailuresPerMinute = -1 }, "rate_limits.client_failures_per_minute: must not be negative; 0 means no limit"},
+		{func(c *Config) { c.RateLimits.AddressFailuresPerMinute = -1 }, "rate_limits.address_failures_per_minute: must not be negative; 0 means no limit"},
 		{func(c *Config) { c.RateLimits.AddressPerHour = -1 }, "rate_limits.address_per_hour: must not be negative; 0 means no limit"},
 
 		{func(c *Config) { c.Tokens.Format = "jwt" }, "tokens.format: " + notYet + "use opaque"},
 		{func(c *Config) { c.Registration.Enabled = true }, "registration.enabled: " + notYet + "register clients through the admin API"},
-		{func(c *Config) { c.RateLimits.ClientPerHour = 5000 }, "rate_limits.client_per_hour: " + notYet + "limit requests in the reverse proxy"},
-		{func(c *Config) { c.RateLimits.AddressPerHour = 60 }, "rate_limits.address_per_hour: " + notYet + "limit requests in the reverse proxy"},
 		{func(c *Config) { c.Tracing.Endpoint = "http://127.0.0.1:4318" }, "tracing.endpoint: " + notYet + "leave it out"},
 	}
 	for _, tt := range tests {

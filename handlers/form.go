@@ -24,7 +24,7 @@ var browsers = cors.New(cors.Options{
 	AllowedOrigins: []string{"*"},
 	AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
 	AllowedHeaders: []string{"*"},
-	ExposedHeaders: []string{"WWW-Authenticate", "Retry-After", "X-Request-Id"},
+	ExposedHeaders: []string{"WWW-Authenticate", "Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-Id"},
 	MaxAge:         3600,
 })
 

@@ -161,9 +161,12 @@ func Reading(endpoint http.HandlerFunc) http.Handler {
 // NotFound answers requests for nothing, as the OAuth endpoints answer errors: the last route of a router. A page may
 // look for metadata where there is none, so browsers let it read the answer.
 func NotFound() http.Handler {
-	return browsers.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeOAuthError(w, withStatus(fosite.ErrInvalidRequest.WithHint("There is nothing at this path."), http.StatusNotFound))
-	}))
+	return Refuse(withStatus(fosite.ErrInvalidRequest.WithHint("There is nothing at this path."), http.StatusNotFound))
+}
+
+// Refuse answers every request with err, as the OAuth endpoints answer errors.
+func Refuse(err *fosite.RFC6749Error) http.Handler {
+	return browsers.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeOAuthError(w, err) }))
 }
 
 // Misdirected answers requests for a host that is not this server (RFC 9110 §15.5.20).

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"strconv"
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/clientaddr"
@@ -64,15 +63,17 @@ func (a *api) adminKey(r *http.Request) (*storage.AdminKey, error) {
 // failedLogin slows down whoever tries keys, and puts a sample on record: an attacker must not fill the disk. A good
 // key is let in at any time, so that nobody can lock the operators out; keys are too long to be guessed.
 func (a *api) failedLogin(r *request, from netip.Addr, p *problem) error {
-	now, ip := a.Now(), clientaddr.String(from)
-	if wait := a.failures.note(clientaddr.Network(from), now); wait > 0 {
-		seconds := int(wait.Seconds()) + 1
-		return newProblem(http.StatusTooManyRequests, "too-many-failures", "Too many failed attempts",
-			fmt.Sprintf("Too many requests from this address had a wrong admin key. Try again in %d seconds.", seconds)).
-			with("Retry-After", strconv.Itoa(seconds))
+	ip, state := clientaddr.String(from), a.Failures.Take(clientaddr.Network(from))
+	if state.Exceeded {
+		p = newProblem(http.StatusTooManyRequests, "too-many-failures", "Too many failed attempts",
+			fmt.Sprintf("The admin key is wrong, and so were too many others from this address. Try again in %d seconds.", int(state.Wait.Seconds())))
+		p.header = http.Header{}
+		state.Tell(p.header)
+		return p
 	}
+	state.Tell(p.header)
 	a.Log.WarnContext(r.Context(), "admin login failed", "request_id", r.id, "ip", ip)
-	if a.failures.onRecord(now) {
+	if a.record.AllowN(a.Now(), 1) {
 		event := storage.AuditEvent{Actor: "unknown", Action: "admin.login_failed", RequestID: r.id, IP: ip, Outcome: storage.OutcomeFailure}
 		if err := a.Store.AppendAudit(r.Context(), event); err != nil {
 			a.Log.ErrorContext(r.Context(), "a failed admin login is not in the audit log", "request_id", r.id, "cause", err.Error())

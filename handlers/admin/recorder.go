@@ -19,6 +19,12 @@ import (
 	"golang.org/x/time/rate"
 )
 
+// How many failures go on record: some at once, then one in each interval. An attacker must not fill the disk.
+const (
+	recordBurst    = 50
+	recordInterval = 10 * time.Second
+)
+
 // Recorder puts failed client authentications into the audit log: a sample of them, so that an attacker cannot fill
 // the disk. Make one with [NewRecorder].
 type Recorder struct {

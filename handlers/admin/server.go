@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"fosite-mcp/handlers/clientaddr"
+	"fosite-mcp/handlers/limit"
 	"fosite-mcp/storage"
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
+	"golang.org/x/time/rate"
 )
 
 // Server is the admin API. Store, NewSecret, Hasher and the two signature functions are required.
@@ -43,6 +45,8 @@ type Server struct {
 	ReplayKey []byte
 	// ClientAddr is the address that a request came from; nil: clientaddr.Peer.
 	ClientAddr func(*http.Request) netip.Addr
+	// Failures limits the requests of each address that have a wrong key; nil: 10 a minute.
+	Failures *limit.Quota[netip.Prefix]
 	// Log receives failures of the server and of logins, never keys or secrets; nil: slog.Default.
 	Log *slog.Logger
 	// Now is the clock; nil: time.Now.
@@ -52,7 +56,7 @@ type Server struct {
 // api is a mounted Server: its settings, filled in, and what it remembers between requests.
 type api struct {
 	Server
-	failures *failures
+	record *rate.Limiter // how many failures go on record
 }
 
 // Mount adds the API to r, which is usually a subrouter at /admin/v1. r answers every path below it. The root router
@@ -85,12 +89,15 @@ func (s *Server) refusal(p *problem) http.Handler {
 
 // withDefaults is the server with what was left out filled in.
 func (s *Server) withDefaults() *api {
-	a := &api{Server: *s, failures: newFailures()}
+	a := &api{Server: *s, record: rate.NewLimiter(rate.Every(recordInterval), recordBurst)}
 	if a.Log == nil {
 		a.Log = slog.Default()
 	}
 	if a.Now == nil {
 		a.Now = time.Now
+	}
+	if a.Failures == nil {
+		a.Failures = limit.New[netip.Prefix]("address-failures", 10, time.Minute, a.Now)
 	}
 	if a.ClientAddr == nil {
 		a.ClientAddr = clientaddr.Peer

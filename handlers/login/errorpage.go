@@ -29,6 +29,7 @@ var errorTitles = map[int]string{
 	http.StatusBadRequest:          "That did not work",
 	http.StatusForbidden:           "That was not accepted",
 	http.StatusNotFound:            "Nothing to see here",
+	http.StatusTooManyRequests:     "Please wait a little",
 	http.StatusServiceUnavailable:  "Please try again in a moment",
 	http.StatusInternalServerError: "Something went wrong here",
 }
@@ -68,6 +69,8 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, status int, p
 	}
 	page.Title = cmp.Or(page.Title, errorTitles[status], errorTitles[kind])
 	switch {
+	case status == http.StatusTooManyRequests:
+		page.Message = "Too many requests have come from your network. Wait " + w.Header().Get("Retry-After") + " seconds, then try again."
 	case status == http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", retryAfter)
 		page.Message = "The server cannot answer at the moment. Try again in a few seconds."

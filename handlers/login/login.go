@@ -14,6 +14,7 @@ import (
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/clientaddr"
+	"fosite-mcp/handlers/limit"
 	"fosite-mcp/provider/client"
 
 	"github.com/gorilla/mux"
@@ -70,11 +71,14 @@ type Options struct {
 	// stay. The data of each page is the struct named after it; pages.go describes them. New fails if a page does not fit
 	// its data.
 	Templates fs.FS
-	// ClientAddr is the address whose failed logins count together; nil: clientaddr.Peer. Behind a proxy it must be the
-	// browser's, or the zero Addr, which turns this limit off.
+	// ClientAddr is the address whose failed logins count together; nil: clientaddr.Peer. Behind a proxy it
+	// should be the browser's.
 	ClientAddr func(*http.Request) netip.Addr
-	Log        *slog.Logger     // nil: slog.Default
-	Now        func() time.Time // nil: time.Now
+	// Failures limits wrong passwords of each address, together with failures elsewhere: more of them are answered with 429,
+	// and right ones are let in. nil: only the login page's own limits.
+	Failures *limit.Quota[netip.Prefix]
+	Log      *slog.Logger     // nil: slog.Default
+	Now      func() time.Time // nil: time.Now
 }
 
 // Server is the pages. Make one with [New]; it is safe for concurrent use.

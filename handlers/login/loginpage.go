@@ -133,8 +133,12 @@ func (s *Server) refuseGuess(w http.ResponseWriter, r *http.Request, g guess, er
 	switch {
 	case errors.Is(err, errWrong):
 		s.Log.WarnContext(r.Context(), "login failed", from)
+		wait := s.failed(w, r)
 		if g.crowded {
-			s.showWait(w, r, wrongPassword+" Many logins from your network have failed.", crowdedPace.delay(1))
+			wait = max(wait, crowdedPace.delay(1))
+		}
+		if wait > 0 {
+			s.showWait(w, r, wrongPassword+" Many logins from your network have failed.", wait)
 			return
 		}
 		s.showLogin(w, r, http.StatusForbidden, r.PostForm, wrongPassword)
@@ -147,6 +151,16 @@ func (s *Server) refuseGuess(w http.ResponseWriter, r *http.Request, g guess, er
 		s.takeBack(g)
 		s.fail(w, r, err)
 	}
+}
+
+// failed counts a wrong password for the address. It tells how long to wait where there were too many.
+func (s *Server) failed(w http.ResponseWriter, r *http.Request) (wait time.Duration) {
+	if s.Failures == nil {
+		return 0
+	}
+	state := s.Failures.Take(clientaddr.Network(s.ClientAddr(r)))
+	state.Tell(w.Header())
+	return state.Wait
 }
 
 const wrongPassword = "User name or password is wrong."
