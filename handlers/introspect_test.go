@@ -7,10 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"fosite-mcp/handlers"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
 )
 
@@ -101,6 +103,11 @@ func TestEverythingElseIsInactive(t *testing.T) {
 			t.Errorf("got %d %s, want 200 %s", a.status, a.text, inactive)
 		}
 	})
+	t.Run("asked by a client that serves no resource and has other tokens", func(t *testing.T) {
+		if a := f.introspect("nosy", f.client("nosy"), token); a.status != http.StatusOK || a.text != inactive {
+			t.Errorf("got %d %s, want 200 %s", a.status, a.text, inactive)
+		}
+	})
 	for name, kill := range map[string]func(client, token string) error{
 		"revoked by its client": func(client, token string) error {
 			if a := f.do(post("/revoke", "token", token).basic(client, secret)); a.status != http.StatusOK {
@@ -173,6 +180,52 @@ func TestAResourceServerAcceptsItsOwnClientsTokensForItsResourceAlone(t *testing
 			}
 		})
 	}
+}
+
+// A composition may find refresh tokens valid as well. Resource servers must not take one for an access token.
+func TestARefreshTokenIsInactiveInEveryComposition(t *testing.T) {
+	f := newFixture(t)
+	f.app("app")
+	got := f.login()
+	f.oauth.Config.DisableRefreshTokenValidation = false
+	if use, _, err := f.oauth.IntrospectToken(t.Context(), got.refresh, fosite.AccessToken, provider.NewSession()); use != fosite.RefreshToken || err != nil {
+		t.Fatalf("the composition knows it as %q, %v; want that it is valid there", use, err)
+	}
+	if a := f.inspect(got.refresh); a.status != http.StatusOK || a.text != inactive {
+		t.Errorf("refresh token: %d %s, want 200 %s", a.status, a.text, inactive)
+	}
+	if !f.alive(got.access) {
+		t.Error("the access token is inactive")
+	}
+}
+
+// What never says what a token is used for says nothing about an access token.
+func TestATokenOfNoKnownUseIsInactive(t *testing.T) {
+	f := newFixture(t)
+	secret := f.client("ci")
+	token := f.token("ci", secret)
+	for _, use := range []fosite.TokenUse{"", fosite.RefreshToken, fosite.AuthorizeCode, fosite.IDToken} {
+		router := mux.NewRouter()
+		(&handlers.Server{
+			Provider: &providerOfUse{f.oauth, use}, Authenticate: f.oauth.Authenticator.Authenticate,
+			NewSession: func() fosite.Session { return provider.NewSession() },
+		}).Mount(router.PathPrefix(basePath).Subrouter())
+		f.router = router
+		if a := f.introspect("ci", secret, token); a.status != http.StatusOK || a.text != inactive {
+			t.Errorf("a token of use %q: %d %s, want 200 %s", use, a.status, a.text, inactive)
+		}
+	}
+}
+
+// providerOfUse finds valid tokens to be of one use.
+type providerOfUse struct {
+	fosite.OAuth2Provider
+	use fosite.TokenUse
+}
+
+func (p *providerOfUse) IntrospectToken(ctx context.Context, token string, use fosite.TokenUse, session fosite.Session, scopes ...string) (fosite.TokenUse, fosite.AccessRequester, error) {
+	_, request, err := p.OAuth2Provider.IntrospectToken(ctx, token, use, session, scopes...)
+	return p.use, request, err
 }
 
 func TestATokenLivesTwoWeeksAndNoLonger(t *testing.T) {

@@ -105,10 +105,13 @@ func TestAShortSystemSecretIsRefused(t *testing.T) {
 func TestValidationKnowsTheTime(t *testing.T) {
 	ctx := context.Background()
 	s := newStrategy(t, secretA)
-	now := time.Now()
+	now := time.Now().Truncate(time.Millisecond)
 	s.now = func() time.Time { return now }
 	token, _, _ := s.GenerateAccessToken(ctx, nil)
 	refresh, _, _ := s.GenerateRefreshToken(ctx, nil)
+	code, _, _ := s.GenerateAuthorizeCode(ctx, nil)
+	// askedAt is a request of that time, whose session says nothing of an end.
+	askedAt := func(at time.Time) fosite.Requester { return &fosite.Request{Session: NewSession(), RequestedAt: at} }
 	request := func(kind fosite.TokenType, end time.Time) fosite.Requester {
 		session := NewSession()
 		if !end.IsZero() {
@@ -121,10 +124,16 @@ func TestValidationKnowsTheTime(t *testing.T) {
 		want bool
 	}{
 		"in its time":               {s.ValidateAccessToken(ctx, request(fosite.AccessToken, now.Add(time.Minute)), token), true},
-		"at its end":                {s.ValidateAccessToken(ctx, request(fosite.AccessToken, now.Truncate(time.Millisecond)), token), false},
+		"at its end":                {s.ValidateAccessToken(ctx, request(fosite.AccessToken, now), token), false},
+		"just before its end":       {s.ValidateAccessToken(ctx, request(fosite.AccessToken, now.Add(time.Millisecond)), token), true},
 		"after its end":             {s.ValidateAccessToken(ctx, request(fosite.AccessToken, now.Add(-time.Minute)), token), false},
-		"no end: the lifespan":      {s.ValidateAccessToken(ctx, request(fosite.AccessToken, time.Time{}), token), true},
-		"refresh, no end: never":    {s.ValidateRefreshToken(ctx, request(fosite.RefreshToken, time.Time{}), refresh), true},
+		"no end, new":               {s.ValidateAccessToken(ctx, askedAt(now), token), true},
+		"no end, in its lifespan":   {s.ValidateAccessToken(ctx, askedAt(now.Add(time.Millisecond-TokenLifespan)), token), true},
+		"no end, after it":          {s.ValidateAccessToken(ctx, askedAt(now.Add(-TokenLifespan)), token), false},
+		"code, no end":              {s.ValidateAuthorizeCode(ctx, askedAt(now.Add(time.Millisecond-time.Minute)), code), true},
+		"code, no end, after it":    {s.ValidateAuthorizeCode(ctx, askedAt(now.Add(-time.Minute)), code), false},
+		"code, past":                {s.ValidateAuthorizeCode(ctx, request(fosite.AuthorizeCode, now.Add(-time.Millisecond)), code), false},
+		"refresh, no end: never":    {s.ValidateRefreshToken(ctx, askedAt(now.AddDate(-10, 0, 0)), refresh), true},
 		"refresh, past":             {s.ValidateRefreshToken(ctx, request(fosite.RefreshToken, now.Add(-time.Minute)), refresh), false},
 		"access as a refresh token": {s.ValidateRefreshToken(ctx, request(fosite.RefreshToken, time.Time{}), token), false},
 	} {
