@@ -127,7 +127,7 @@ func TestReplicasAreOneServer(t *testing.T) {
 				if active(kept) {
 					t.Error("a token of a client that was disabled at one replica is active at the other")
 				}
-				if e := there.post("token", client, "/token", "grant_type", "client_credentials"); e.status != http.StatusUnauthorized {
+				if e := there.post("token", client, "/token", "grant_type", "client_credentials"); e.body["error"] != "invalid_client" { // 401, or 429 after too many
 					t.Errorf("a client that was disabled at one replica gets a token from the other: %v", &e)
 				}
 			}
