@@ -20,14 +20,15 @@ import (
 )
 
 // newProvider is the authorization server as configured.
-func newProvider(cfg config.Config, store *storage.Store, secret []byte, previous [][]byte) (*provider.Provider, error) {
+func newProvider(cfg config.Config, store *storage.Store, secrets systemSecrets, onMissingSecret func(context.Context, fosite.TokenType)) (*provider.Provider, error) {
 	var tokens fosite.Storage = store
 	if cfg.Audit.IssuedTokens {
 		tokens = storage.AuditedTokens{Store: store}
 	}
 	return provider.New(tokens, provider.Options{
-		SystemSecret:             secret,
-		PreviousSystemSecrets:    previous,
+		SystemSecret:             secrets.current,
+		PreviousSystemSecrets:    secrets.previous,
+		OnMissingSecret:          onMissingSecret,
 		Issuer:                   cfg.Issuer,
 		TokenURL:                 cfg.Endpoint("token"),
 		AccessTokenLifespan:      cfg.Tokens.AccessLifespan,
@@ -42,7 +43,7 @@ func newProvider(cfg config.Config, store *storage.Store, secret []byte, previou
 }
 
 // publicRouter serves the OAuth endpoints, login and consent, metadata and health.
-func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, secret []byte) (http.Handler, error) {
+func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, secrets systemSecrets) (http.Handler, error) {
 	root := newRouter(observer)
 	limits := newLimits(cfg, observer)
 	root.Use(newHosts(publicHosts(cfg), s.Log, handlers.Misdirected).only, limits.requests)
@@ -65,11 +66,15 @@ func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *pr
 			return id
 		},
 		ReadAhead: func(ctx context.Context, token string) context.Context {
-			return storage.ReadAhead(ctx, oauth.Strategy.AccessTokenSignature(ctx, token))
+			signature := oauth.Strategy.AccessTokenSignature(ctx, token)
+			if signature == "" { // perhaps one that another replica has made, see provider.MissingSecretFactory
+				_, signature = oauth.Strategy.UnverifiedSignature(token)
+			}
+			return storage.ReadAhead(ctx, signature)
 		},
 		Log: s.Log,
 	}
-	people, err := s.people(cfg, store, oauth.Config.ClientSecretsHasher, secret, limits)
+	people, err := s.people(cfg, store, oauth.Config.ClientSecretsHasher, secrets, limits)
 	if err != nil {
 		return nil, err
 	}
@@ -95,10 +100,11 @@ func newRouter(observer *observer) *mux.Router {
 }
 
 // adminRouter serves the admin API, metrics and health.
-func (s *Server) adminRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, secret []byte) http.Handler {
+func (s *Server) adminRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, secrets systemSecrets) http.Handler {
 	root := newRouter(observer)
 	root.Handle("/metrics", handlers.Reading(observer.metrics().ServeHTTP))
 	handlers.MountHealth(root, store.Ping)
+	replayKey, previousReplayKeys := secrets.keys("idempotency replay")
 	api := &admin.Server{
 		Store:                 store,
 		NewSecret:             provider.NewSecret,
@@ -109,7 +115,10 @@ func (s *Server) adminRouter(cfg config.Config, store *storage.Store, oauth *pro
 		Resources:             resourceIdentifiers(cfg),
 		DefaultResource:       cfg.DefaultResource,
 		Narrow:                resources(cfg).Narrow,
-		ReplayKey:             deriveKey(secret, "idempotency replay"),
+		UnverifiedSignature:   oauth.Strategy.UnverifiedSignature,
+		OnMissingSecret:       observer.missingSecret,
+		ReplayKey:             replayKey,
+		PreviousReplayKeys:    previousReplayKeys,
 		Failures:              limit.New[netip.Prefix]("address-failures", cfg.RateLimits.AddressFailuresPerMinute, time.Minute, nil),
 		Log:                   s.Log,
 	}

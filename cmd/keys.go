@@ -17,14 +17,30 @@ import (
 	"fosite-mcp/storage"
 )
 
-// systemSecrets returns the secret that keys are derived from and the earlier ones. Without one in the configuration
-// it is generated on the first start and kept in the data directory.
-func systemSecrets(cfg config.Config) (current []byte, previous [][]byte, err error) {
+// systemSecrets are the system secret, which keys are derived from, and the others whose keys count as well: earlier ones, and
+// the next one while replicas learn of it.
+type systemSecrets struct {
+	current  []byte
+	previous [][]byte
+}
+
+// keys are those for one purpose.
+func (s systemSecrets) keys(purpose string) (current []byte, previous [][]byte) {
+	for _, secret := range s.previous {
+		previous = append(previous, deriveKey(secret, purpose))
+	}
+	return deriveKey(s.current, purpose), previous
+}
+
+// readSystemSecrets reads them. Without one in the configuration it is generated on the first start and kept in the
+// data directory.
+func readSystemSecrets(cfg config.Config) (s systemSecrets, err error) {
 	for _, secret := range cfg.SystemSecretsPrevious {
-		previous = append(previous, []byte(secret.Reveal()))
+		s.previous = append(s.previous, []byte(secret.Reveal()))
 	}
 	if cfg.SystemSecret != "" {
-		return []byte(cfg.SystemSecret.Reveal()), previous, nil
+		s.current = []byte(cfg.SystemSecret.Reveal())
+		return s, nil
 	}
 	path := filepath.Join(cfg.DataDir, "system.secret")
 	secret, _, err := secretFile(path, func() string {
@@ -33,12 +49,13 @@ func systemSecrets(cfg config.Config) (current []byte, previous [][]byte, err er
 		return hex.EncodeToString(random)
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("system secret: %w", err)
+		return s, fmt.Errorf("system secret: %w", err)
 	}
 	if problem := config.SystemSecretProblem(secret); problem != "" {
-		return nil, nil, fmt.Errorf("system secret: that in %s %s", path, problem)
+		return s, fmt.Errorf("system secret: that in %s %s", path, problem)
 	}
-	return []byte(secret), previous, nil
+	s.current = []byte(secret)
+	return s, nil
 }
 
 // secretFile reads a secret from path, or makes one and keeps it there (0600). Of several processes that start at
@@ -107,18 +124,20 @@ func checkIssuer(ctx context.Context, store *storage.Store, issuer string) error
 	return nil
 }
 
-// checkSecret refuses to start with another system secret, which would, on one of several replicas for instance, make it
-// refuse the tokens of the others.
-func checkSecret(ctx context.Context, store *storage.Store, current []byte, previous [][]byte) error {
-	fingerprint := func(secret []byte) string { return hex.EncodeToString(deriveKey(secret, "fingerprint")) }
-	known, err := store.SettingOnce(ctx, "system_secret_fingerprint", fingerprint(current))
-	if err != nil || known == fingerprint(current) {
+// checkSecret refuses to start with another system secret than the replicas that started before, unless it knows that
+// one, too: it would not know their tokens. What is on record is the secret of the replica that started last.
+func checkSecret(ctx context.Context, store *storage.Store, s systemSecrets) error {
+	current, previous := s.keys("fingerprint")
+	own := hex.EncodeToString(current)
+	known, err := store.SettingOnce(ctx, "system_secret_fingerprint", own)
+	if err != nil || known == own {
 		return err
 	}
-	for _, secret := range previous {
-		if known == fingerprint(secret) {
-			return store.ReplaceSetting(ctx, "system_secret_fingerprint", known, fingerprint(current))
+	for _, fingerprint := range previous {
+		if known == hex.EncodeToString(fingerprint) {
+			return store.ReplaceSetting(ctx, "system_secret_fingerprint", known, own)
 		}
 	}
-	return errors.New("system_secret is not the one that this database was started with, so every token would stop working. All replicas need the same system_secret; to replace it, put the old one into system_secrets_previous")
+	return errors.New("system_secret is not the one that this database was started with, nor is that one among system_secrets_previous: " +
+		"the tokens made with it could not be checked. docs/operations.md (Secrets) says how to replace a system secret")
 }

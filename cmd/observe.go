@@ -14,6 +14,7 @@ import (
 	"fosite-mcp/handlers"
 
 	"github.com/gorilla/mux"
+	"github.com/ory/fosite"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -26,6 +27,7 @@ type observer struct {
 	refused  *prometheus.CounterVec
 	cleaned  *prometheus.CounterVec
 	cleaning *prometheus.CounterVec
+	missing  *prometheus.CounterVec
 	log      *slog.Logger
 }
 
@@ -45,18 +47,30 @@ func newObserver(log *slog.Logger, pool *sql.DB) *observer {
 		cleaning: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fosite_mcp_cleanup_runs_total", Help: "Clean-ups by this process: done, elsewhere (another process does it), failed.",
 		}, []string{"outcome"}),
+		missing: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fosite_mcp_missing_secret_tokens_total",
+			Help: "Tokens of this server that could not be checked, because they were made with a system secret that this process does not have.",
+		}, []string{"kind"}),
 		log: log,
+	}
+	for _, kind := range []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken, fosite.AuthorizeCode} {
+		o.missing.WithLabelValues(string(kind))
 	}
 	for _, outcome := range []string{"done", "elsewhere", "failed"} {
 		o.cleaning.WithLabelValues(outcome) // from zero on: an alert must see the first one
 	}
-	o.registry.MustRegister(o.requests, o.refused, o.cleaned, o.cleaning, collectors.NewGoCollector(),
+	o.registry.MustRegister(o.requests, o.refused, o.cleaned, o.cleaning, o.missing, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewDBStatsCollector(pool, "fosite_mcp"))
 	return o
 }
 
 // limited returns what counts the requests that exceed a limit.
 func (o *observer) limited(limit string) func() { return o.refused.WithLabelValues(limit).Inc }
+
+// missingSecret counts a token that cannot be checked here. The answer, an outage, is logged with its cause.
+func (o *observer) missingSecret(_ context.Context, kind fosite.TokenType) {
+	o.missing.WithLabelValues(string(kind)).Inc()
+}
 
 // metrics serves /metrics.
 func (o *observer) metrics() http.Handler {

@@ -13,16 +13,18 @@ import (
 )
 
 // people is the built-in login and consent, as configured; nil when only machines get tokens.
-func (s *Server) people(cfg config.Config, store *storage.Store, hasher fosite.Hasher, secret []byte, limits *limits) (*login.Server, error) {
+func (s *Server) people(cfg config.Config, store *storage.Store, hasher fosite.Hasher, secrets systemSecrets, limits *limits) (*login.Server, error) {
 	methods := cfg.Login.Methods
 	if len(methods) == 0 {
 		return nil, nil
 	}
+	key, previous := secrets.keys("login")
 	options := login.Options{
 		Origin:       cfg.PublicURL,
 		BasePath:     cfg.BasePath,
 		GroupsMaxAge: cfg.Login.GroupsMaxAge,
-		Key:          deriveKey(secret, "login"),
+		Key:          key,
+		PreviousKeys: previous,
 		Sessions:     store,
 		Consents:     store,
 		Scopes:       map[string]string{},

@@ -49,7 +49,7 @@ func listeners(t *testing.T) map[string]listener {
 	if err := store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	secret := bytes.Repeat([]byte("s"), 32)
+	secret := systemSecrets{current: bytes.Repeat([]byte("s"), 32)}
 	oauth, err := newProvider(cfg, store, secret, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -66,7 +66,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	defer closeDB()
 	store := storage.New(db, storage.WithSessions(&provider.Session{}), storage.WithRefreshGrace(cfg.Tokens.RefreshGrace))
-	secret, previous, err := s.adopt(ctx, store, cfg)
+	secrets, err := s.adopt(ctx, store, cfg)
 	if err != nil {
 		return err
 	}
@@ -75,20 +75,20 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 
-	oauth, err := newProvider(cfg, store, secret, previous)
-	if err != nil {
-		return err
-	}
 	pool, err := db.DB()
 	if err != nil {
 		return err
 	}
 	observer := newObserver(s.Log, pool)
-	publicRouter, err := s.publicRouter(cfg, store, oauth, observer, secret)
+	oauth, err := newProvider(cfg, store, secrets, observer.missingSecret)
 	if err != nil {
 		return err
 	}
-	adminRouter := s.adminRouter(cfg, store, oauth, observer, secret)
+	publicRouter, err := s.publicRouter(cfg, store, oauth, observer, secrets)
+	if err != nil {
+		return err
+	}
+	adminRouter := s.adminRouter(cfg, store, oauth, observer, secrets)
 
 	s.warnOfHiddenAddresses(ctx, cfg)
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
@@ -108,33 +108,33 @@ func (s *Server) Run(ctx context.Context) error {
 
 // adopt makes the database this server's: its schema, its issuer and its system secret. One that was in use before is not
 // migrated, which cannot be undone, until it is clear that it belongs to this server.
-func (s *Server) adopt(ctx context.Context, store *storage.Store, cfg config.Config) (secret []byte, previous [][]byte, err error) {
+func (s *Server) adopt(ctx context.Context, store *storage.Store, cfg config.Config) (secrets systemSecrets, err error) {
 	migrations, err := store.Migrations(ctx)
 	if err != nil {
-		return nil, nil, err
+		return secrets, err
 	}
 	pending := firstPending(migrations)
 	if pending == 0 {
 		if err := store.Migrate(ctx); err != nil {
-			return nil, nil, err
+			return secrets, err
 		}
 	}
 	if err := checkIssuer(ctx, store, cfg.Issuer); err != nil {
-		return nil, nil, err
+		return secrets, err
 	}
-	if secret, previous, err = systemSecrets(cfg); err != nil {
-		return nil, nil, err
+	if secrets, err = readSystemSecrets(cfg); err != nil {
+		return secrets, err
 	}
-	if err := checkSecret(ctx, store, secret, previous); err != nil {
-		return nil, nil, err
+	if err := checkSecret(ctx, store, secrets); err != nil {
+		return secrets, err
 	}
 	if pending > 0 {
 		if err := store.Migrate(ctx); err != nil {
-			return nil, nil, err
+			return secrets, err
 		}
 		s.Log.InfoContext(ctx, "migrated the database schema", "from", migrations[pending-1].Version, "to", migrations[len(migrations)-1].Version)
 	}
-	return secret, previous, nil
+	return secrets, nil
 }
 
 func (s *Server) listen() (public, adminListener net.Listener, err error) {

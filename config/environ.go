@@ -77,6 +77,8 @@ func readSecretFile(key Key, path string, values map[string]any, p *problems) {
 		p.add(key.FileVariable(), "cannot read the file that it names: %s", reason)
 	case text == "":
 		p.add(key.FileVariable(), "the file that it names is empty")
+	case key.composite() && !strings.HasPrefix(strings.TrimSpace(text), "["): // a list of secrets: the file of one secret serves as well
+		values[key.Name] = []any{text}
 	default:
 		setText(key, key.FileVariable(), text, values, p)
 	}

@@ -50,6 +50,30 @@ func TestMistakesInTheEnvironment(t *testing.T) {
 	}
 }
 
+// The file that held system_secret is what people have at hand when they replace it.
+func TestTheFileOfPreviousSecretsMayHoldOneAsItIs(t *testing.T) {
+	for content, want := range map[string][]Secret{
+		"nV7xQe2pZr9Lk4Tb8WmYc3Js6Hd1GfUa\n":                 {"nV7xQe2pZr9Lk4Tb8WmYc3Js6Hd1GfUa"},
+		"{\"nV7xQe2pZr9Lk4Tb8WmYc3Js6Hd1GfUa\" ":             {"{\"nV7xQe2pZr9Lk4Tb8WmYc3Js6Hd1GfUa\" "},
+		"two\nlines of nV7xQe2pZr9Lk4Tb8WmYc3Js6Hd1GfUa\r\n": {"two\nlines of nV7xQe2pZr9Lk4Tb8WmYc3Js6Hd1GfUa"},
+		"[\n \"nV7xQe2pZr9Lk4Tb8WmYc3Js6Hd1GfUa\",\n \"0123456789abcdef0123456789abcdef\"]\n": {
+			"nV7xQe2pZr9Lk4Tb8WmYc3Js6Hd1GfUa", "0123456789abcdef0123456789abcdef"},
+	} {
+		path := filepath.Join(t.TempDir(), "previous")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := load(t, "", "FOSITE_MCP_SYSTEM_SECRETS_PREVIOUS_FILE="+path, "FOSITE_MCP_SYSTEM_SECRET=k7Q2vX9mPz4LdW8snV7xQe2pZr9Lk4Tb")
+		if err != nil {
+			t.Errorf("%q: %v", content, err)
+			continue
+		}
+		if !slices.Equal(c.SystemSecretsPrevious, want) {
+			t.Errorf("%q is read as %d secrets", content, len(c.SystemSecretsPrevious))
+		}
+	}
+}
+
 func TestSecretsComeFromFiles(t *testing.T) {
 	dir := t.TempDir()
 	var environ []string

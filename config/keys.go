@@ -41,7 +41,7 @@ func serverKeys() []Key {
 		{"database.url", "`sqlite:PATH` (PATH as it is written, without percent-encoding; `sqlite:///srv/data.db` is `sqlite:/srv/data.db`) or `postgres://USER:PASSWORD@HOST/NAME`.", "`sqlite:` and `fosite-mcp.db` in `data_dir`", func(c *Config) any { return &c.Database.URL }},
 		{"data_dir", "Folder of the SQLite file and of the generated keys.", "", func(c *Config) any { return &c.DataDir }},
 		{"system_secret", "At least 32 bytes from which the signing keys are derived. Replicas share one.", "generated on first start into `data_dir`", func(c *Config) any { return &c.SystemSecret }},
-		{"system_secrets_previous", "Earlier values of `system_secret` whose tokens still count.", "none", func(c *Config) any { return &c.SystemSecretsPrevious }},
+		{"system_secrets_previous", "Other secrets whose tokens count: earlier values of `system_secret`, and the next one while replicas learn of it. A file may hold one secret as it is.", "none", func(c *Config) any { return &c.SystemSecretsPrevious }},
 		{"audit.issued_tokens", "Also write an audit event for each token that is issued, which costs throughput.", "", func(c *Config) any { return &c.Audit.IssuedTokens }},
 		{"audit.retention", "How long audit events are kept; `0s` keeps them forever.", "", func(c *Config) any { return &c.Audit.Retention }},
 		{"log.level", "`debug`, `info`, `warn` or `error`.", "", func(c *Config) any { return &c.Log.Level }},

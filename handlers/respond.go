@@ -30,7 +30,7 @@ func (s *Server) explain(r *http.Request, err error) *fosite.RFC6749Error {
 		s.log().WarnContext(r.Context(), "too busy to answer", "path", r.URL.EscapedPath(), "request_id", RequestID(r), "cause", cause(err))
 		return fosite.ErrTemporarilyUnavailable
 	case isOutage(err):
-		s.log().ErrorContext(r.Context(), "the store does not answer", "path", r.URL.EscapedPath(), "request_id", RequestID(r), "cause", cause(err))
+		s.log().ErrorContext(r.Context(), "the request cannot be answered now", "path", r.URL.EscapedPath(), "request_id", RequestID(r), "cause", cause(err))
 		return fosite.ErrTemporarilyUnavailable
 	case known.CodeField >= 500:
 		s.log().ErrorContext(r.Context(), "internal error", "path", r.URL.EscapedPath(), "request_id", RequestID(r), "cause", cause(err), "debug", known.DebugField)

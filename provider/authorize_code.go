@@ -108,6 +108,9 @@ func (h *codeGrant) HandleTokenEndpointRequest(ctx context.Context, request fosi
 	}
 	signature := h.strategy.AuthorizeCodeSignature(ctx, form.Get("code"))
 	if signature == "" {
+		if err := missingSecret(ctx, h.strategy, fosite.AuthorizeCode, form.Get("code"), request, h.store.GetAuthorizeCodeSession); err != nil {
+			return err
+		}
 		return errUnknownCode
 	}
 	grant, err := h.store.GetAuthorizeCodeSession(ctx, signature, request.GetSession())

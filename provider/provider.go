@@ -19,6 +19,9 @@ type Options struct {
 	SystemSecret []byte
 	// PreviousSystemSecrets still validate the tokens made with them.
 	PreviousSystemSecrets [][]byte
+	// OnMissingSecret is told about each token of this server that was made with a secret which is missing here; nil:
+	// nobody. Its bearer has got an outage for an answer.
+	OnMissingSecret func(ctx context.Context, kind fosite.TokenType)
 
 	Issuer   string // RFC 8414 issuer; an assertion's aud may name it
 	TokenURL string // URL of the token endpoint; an assertion's aud may name it
@@ -86,6 +89,9 @@ func New(store fosite.Storage, o Options) (*Provider, error) {
 	if o.Now != nil {
 		strategy.now = o.Now
 	}
+	if o.OnMissingSecret != nil {
+		strategy.onMissingSecret = o.OnMissingSecret
+	}
 	authenticator := &ClientAuthenticator{
 		Store:     store,
 		Hasher:    config.ClientSecretsHasher,
@@ -119,6 +125,7 @@ func factories(o Options) []compose.Factory {
 		compose.OAuth2ClientCredentialsGrantFactory,
 		AuthorizeCodeFactory(grants),
 		RefreshFactory(grants),
+		MissingSecretFactory, // before the core validator
 		compose.OAuth2TokenIntrospectionFactory,
 		hookFactory(o.Resources, hooks...), // after the core validator
 		RevocationFactory,

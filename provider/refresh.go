@@ -65,6 +65,9 @@ func (h *refreshGrant) HandleTokenEndpointRequest(ctx context.Context, request f
 	}
 	signature := h.strategy.RefreshTokenSignature(ctx, token)
 	if signature == "" {
+		if err := missingSecret(ctx, h.strategy, fosite.RefreshToken, token, request, h.store.GetRefreshTokenSession); err != nil {
+			return err
+		}
 		return errUnknownRefresh
 	}
 	grant, err := h.store.GetRefreshTokenSession(ctx, signature, request.GetSession())

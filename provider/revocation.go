@@ -68,19 +68,45 @@ func (h *revocationHandler) validator(kind fosite.TokenType) validator {
 	return h.strategy.ValidateAccessToken
 }
 
-// find looks for the token as one kind. A store that knows only what it would give to an introspection finds a rotated
-// refresh token as well, but no access token that has ended.
+// find looks for the token as one kind.
 func (h *revocationHandler) find(ctx context.Context, kind fosite.TokenType, token string) (clientID, requestID string, err error) {
-	signatureOf, get := h.strategy.AccessTokenSignature, h.store.GetAccessTokenSession
+	signatureOf := h.strategy.AccessTokenSignature
 	if kind == fosite.RefreshToken {
-		signatureOf, get = h.strategy.RefreshTokenSignature, h.store.GetRefreshTokenSession
+		signatureOf = h.strategy.RefreshTokenSignature
 	}
 	signature := signatureOf(ctx, token)
 	if signature == "" {
-		return "", "", fosite.ErrNotFound
+		return "", "", h.missing(ctx, kind, token)
 	}
+	return h.lookUp(ctx, kind, signature)
+}
+
+// missing is [fosite.ErrNotFound], or an outage when the store knows the token, in whatever state: what came of it may
+// be alive, and a token that cannot be checked ends nothing.
+func (h *revocationHandler) missing(ctx context.Context, kind fosite.TokenType, token string) error {
+	strategy, ok := h.strategy.(secretStrategy)
+	if !ok {
+		return fosite.ErrNotFound
+	}
+	found, signature := strategy.UnverifiedSignature(token)
+	if signature == "" || found != kind {
+		return fosite.ErrNotFound
+	}
+	if _, _, err := h.lookUp(ctx, kind, signature); err != nil {
+		return err
+	}
+	return strategy.MissingSecret(ctx, kind)
+}
+
+// lookUp asks the store. One that knows only what it would give to an introspection finds a rotated refresh token as well,
+// but no access token that has ended.
+func (h *revocationHandler) lookUp(ctx context.Context, kind fosite.TokenType, signature string) (clientID, requestID string, err error) {
 	if store, ok := h.store.(grantFinder); ok {
 		return store.TokenGrant(ctx, kind, signature)
+	}
+	get := h.store.GetAccessTokenSession
+	if kind == fosite.RefreshToken {
+		get = h.store.GetRefreshTokenSession
 	}
 	request, err := get(ctx, signature, nil)
 	switch {

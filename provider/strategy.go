@@ -32,21 +32,25 @@ const (
 // MinimumSecret is the shortest system secret, in bytes.
 const MinimumSecret = 32
 
-// TokenStrategy makes and checks opaque tokens: prefix, time and 256 random bits, a dot, and the HMAC-SHA-256 of these.
-// Each kind of token has a key of its own, derived from the system secret (RFC 5869), so that one kind never passes for
-// another.
+// TokenStrategy makes and checks opaque tokens: prefix, time, the name of a secret and 256 random bits, a dot, and the
+// HMAC-SHA-256 of these. Each kind of token has a key of its own, derived from the system secret (RFC 5869), so that one
+// kind never passes for another.
 //
-// A signature is the time (twelve hexadecimal digits and "~") and the HMAC. The storage package files tokens in the order
-// of such times, so that a new one goes to the end of its table and not to some page in the middle.
+// A signature is the time (twelve hexadecimal digits and "~"), the HMAC and the name of the secret. The storage package
+// files tokens in the order of such times, so that a new one goes to the end of its table and not to some page in the middle.
 //
 // The Signature methods check the HMAC and return "" for anything that was not made here. So whoever knows only
-// the half of a token that serves as its key in the database cannot make the server act on it.
+// the half of a token that serves as its key in the database cannot make the server act on it. What was made by another
+// replica with a secret that is missing here is told apart by the database, see [TokenStrategy.UnverifiedSignature].
 type TokenStrategy struct {
 	config  lifespans
 	now     func() time.Time
 	access  tokenKind
 	refresh tokenKind
 	code    tokenKind
+
+	// onMissingSecret is told about each token that was made with a secret which is missing here.
+	onMissingSecret func(ctx context.Context, kind fosite.TokenType)
 }
 
 type lifespans interface {
@@ -57,7 +61,7 @@ type lifespans interface {
 // NewTokenStrategy derives the keys from secret, which new tokens are made with, and from previous ones, whose
 // tokens go on working. Secrets are at least [MinimumSecret] bytes long.
 func NewTokenStrategy(config lifespans, secret []byte, previous ...[]byte) (*TokenStrategy, error) {
-	s := &TokenStrategy{config: config, now: time.Now}
+	s := &TokenStrategy{config: config, now: time.Now, onMissingSecret: func(context.Context, fosite.TokenType) {}}
 	for i, secret := range append([][]byte{secret}, previous...) {
 		if len(secret) < MinimumSecret {
 			return nil, fmt.Errorf("provider: system secret %d has %d bytes; it needs at least %d", i, len(secret), MinimumSecret)
@@ -74,23 +78,35 @@ func NewTokenStrategy(config lifespans, secret []byte, previous ...[]byte) (*Tok
 	return s, nil
 }
 
-// tokenKind is one prefix with its keys, the newest first. A key is a pool of HMACs under it, which are set up once
-// and used again: every request computes a few.
+// tokenKind is one prefix with its keys, the newest first.
 type tokenKind struct {
 	prefix string
-	keys   []*sync.Pool
+	keys   []tokenKey
+}
+
+// tokenKey is what one kind of token is made with. Its name says so in each token, without saying anything of the
+// secret. It is a pool of HMACs under the key, which are set up once and used again: every request computes a few.
+type tokenKey struct {
+	secret [secretBytes]byte
+	macs   *sync.Pool
 }
 
 const (
 	timeBytes   = 6 // milliseconds since 1970, as in a UUID of version 7
+	secretBytes = 4
 	randomBytes = 32
-	bodyBytes   = timeBytes + randomBytes
+	bodyBytes   = timeBytes + secretBytes + randomBytes
+	// unnamedBytes is the body of a token of earlier versions, which does not name its secret.
+	unnamedBytes = timeBytes + randomBytes
 
-	encodedBodyLength = 51 // in unpadded base64
-	encodedMACLength  = 43
+	encodedMACLength = 43 // in unpadded base64
 )
 
-var tokenEncoding = base64.RawURLEncoding.Strict()
+var (
+	tokenEncoding        = base64.RawURLEncoding.Strict()
+	encodedBodyLength    = tokenEncoding.EncodedLen(bodyBytes)
+	encodedUnnamedLength = tokenEncoding.EncodedLen(unnamedBytes)
+)
 
 func newTokenKind(prefix string, secrets [][]byte) (tokenKind, error) {
 	k := tokenKind{prefix: prefix}
@@ -99,58 +115,110 @@ func newTokenKind(prefix string, secrets [][]byte) (tokenKind, error) {
 		if err != nil {
 			return k, fmt.Errorf("provider: derive a key: %w", err)
 		}
-		k.keys = append(k.keys, &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }})
+		name, err := hkdf.Key(sha256.New, secret, nil, "fosite-mcp name of the system secret", secretBytes)
+		if err != nil {
+			return k, fmt.Errorf("provider: derive a key: %w", err)
+		}
+		k.keys = append(k.keys, tokenKey{[secretBytes]byte(name), &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}})
 	}
 	return k, nil
 }
 
 func (k *tokenKind) generate(now time.Time) (token, signature string, err error) {
-	var body [bodyBytes]byte
 	var milliseconds [8]byte
 	binary.BigEndian.PutUint64(milliseconds[:], uint64(now.UnixMilli()))
-	copy(body[:timeBytes], milliseconds[len(milliseconds)-timeBytes:])
-	if _, err := rand.Read(body[timeBytes:]); err != nil {
+	t := tokenParts{length: bodyBytes}
+	copy(t.bytes[:timeBytes], milliseconds[len(milliseconds)-timeBytes:])
+	copy(t.bytes[timeBytes:], k.keys[0].secret[:])
+	if _, err := rand.Read(t.bytes[timeBytes+secretBytes:]); err != nil {
 		return "", "", err
 	}
 	var mac [sha256.Size]byte
-	encoded := tokenEncoding.EncodeToString(sum(k.keys[0], body[:], mac[:0]))
-	return k.prefix + tokenEncoding.EncodeToString(body[:]) + "." + encoded, signatureOf(body[:], encoded), nil
+	t.encodedMAC = tokenEncoding.EncodeToString(sum(k.keys[0].macs, t.body(), mac[:0]))
+	return k.prefix + tokenEncoding.EncodeToString(t.body()) + "." + t.encodedMAC, t.signature(), nil
+}
+
+// tokenParts is a token taken apart.
+type tokenParts struct {
+	bytes      [bodyBytes]byte
+	length     int // of the body: bodyBytes or unnamedBytes
+	mac        [sha256.Size]byte
+	encodedMAC string
+}
+
+func (t *tokenParts) body() []byte { return t.bytes[:t.length] }
+
+// secret names the secret that the token says it was made with; ok is false for one of an earlier version.
+func (t *tokenParts) secret() (name [secretBytes]byte, ok bool) {
+	return [secretBytes]byte(t.bytes[timeBytes:]), t.length == bodyBytes
+}
+
+func (t *tokenParts) time() time.Time {
+	var milliseconds [8]byte
+	copy(milliseconds[len(milliseconds)-timeBytes:], t.bytes[:timeBytes])
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(milliseconds[:])))
+}
+
+func (t *tokenParts) signature() string {
+	var text [2*timeBytes + 1 + encodedMACLength + 1 + 2*secretBytes]byte
+	signature := append(hex.AppendEncode(text[:0], t.bytes[:timeBytes]), '~')
+	signature = append(signature, t.encodedMAC...)
+	if name, ok := t.secret(); ok {
+		signature = hex.AppendEncode(append(signature, '~'), name[:])
+	}
+	return string(signature)
 }
 
 // signature is that of token, or "" when token was not made with one of our keys.
 func (k *tokenKind) signature(token string) string {
-	var body [bodyBytes]byte
-	encodedMAC, ok := k.open(token, &body)
-	if !ok {
+	var t tokenParts
+	if !k.parse(token, &t) || !k.made(&t) {
 		return ""
 	}
-	return signatureOf(body[:], encodedMAC)
+	return t.signature()
 }
 
-// open takes token apart and tells whether it was made with one of our keys.
-func (k *tokenKind) open(token string, body *[bodyBytes]byte) (encodedMAC string, ok bool) {
+// parse takes token apart and tells whether it has the form of this kind.
+func (k *tokenKind) parse(token string, t *tokenParts) bool {
 	halves, ok := strings.CutPrefix(token, k.prefix)
-	if !ok || len(halves) != encodedBodyLength+1+encodedMACLength || halves[encodedBodyLength] != '.' {
-		return "", false
+	if !ok {
+		return false
 	}
-	encodedMAC = halves[encodedBodyLength+1:]
-	var given, want [sha256.Size]byte
-	if _, err := tokenEncoding.Decode(body[:], []byte(halves[:encodedBodyLength])); err != nil {
-		return "", false
+	encodedBody, encodedMAC, ok := strings.Cut(halves, ".")
+	if !ok || len(encodedMAC) != encodedMACLength {
+		return false
 	}
-	if _, err := tokenEncoding.Decode(given[:], []byte(encodedMAC)); err != nil {
-		return "", false
+	switch len(encodedBody) {
+	case encodedBodyLength:
+		t.length = bodyBytes
+	case encodedUnnamedLength:
+		t.length = unnamedBytes
+	default:
+		return false
 	}
+	if n, err := tokenEncoding.Decode(t.bytes[:], []byte(encodedBody)); err != nil || n != t.length {
+		return false
+	}
+	if n, err := tokenEncoding.Decode(t.mac[:], []byte(encodedMAC)); err != nil || n != len(t.mac) {
+		return false
+	}
+	t.encodedMAC = encodedMAC
+	return true
+}
+
+// made tells whether the token was made with one of our keys.
+func (k *tokenKind) made(t *tokenParts) bool {
+	var want [sha256.Size]byte
+	name, named := t.secret()
 	for _, key := range k.keys {
-		if hmac.Equal(sum(key, body[:], want[:0]), given[:]) {
-			return encodedMAC, true
+		if named && key.secret != name {
+			continue
+		}
+		if hmac.Equal(sum(key.macs, t.body(), want[:0]), t.mac[:]) {
+			return true
 		}
 	}
-	return "", false
-}
-
-func signatureOf(body []byte, encodedMAC string) string {
-	return hex.EncodeToString(body[:timeBytes]) + "~" + encodedMAC
+	return false
 }
 
 func sum(key *sync.Pool, message, into []byte) []byte {
@@ -166,17 +234,21 @@ var errNotOurs = errors.New("not a token of this server")
 // validate checks a token that was found in the database, and its time. fallback is used when the session does not
 // say when the token ends; zero: never.
 func (s *TokenStrategy) validate(kind *tokenKind, token string, r fosite.Requester, tokenType fosite.TokenType, fallback time.Duration) error {
-	if _, ok := kind.open(token, new([bodyBytes]byte)); !ok {
+	if kind.signature(token) == "" {
 		return fosite.ErrTokenSignatureMismatch.WithDebug(errNotOurs.Error())
 	}
+	if s.expired(r, tokenType, fallback) {
+		return fosite.ErrTokenExpired
+	}
+	return nil
+}
+
+func (s *TokenStrategy) expired(r fosite.Requester, tokenType fosite.TokenType, fallback time.Duration) bool {
 	end := r.GetSession().GetExpiresAt(tokenType)
 	if end.IsZero() && fallback > 0 {
 		end = r.GetRequestedAt().Add(fallback)
 	}
-	if !end.IsZero() && !s.now().Before(end) {
-		return fosite.ErrTokenExpired
-	}
-	return nil
+	return !end.IsZero() && !s.now().Before(end)
 }
 
 // AccessTokenSignature implements [oauth2.AccessTokenStrategy], like the methods below it.

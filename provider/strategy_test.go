@@ -2,6 +2,10 @@ package provider
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"strings"
 	"testing"
 	"time"
@@ -77,8 +81,8 @@ func TestSignaturesAreInTheOrderOfTime(t *testing.T) {
 		want  string
 	}{{0, "018bcfe56800~"}, {time.Millisecond, "018bcfe56801~"}, {255 * time.Millisecond, "018bcfe56900~"}} {
 		now = now.Add(c.later)
-		if _, signature, _ := s.GenerateAccessToken(ctx, nil); !strings.HasPrefix(signature, c.want) || len(signature) != 13+43 {
-			t.Errorf("signature %q, want %s and 43 characters", signature, c.want)
+		if _, signature, _ := s.GenerateAccessToken(ctx, nil); !strings.HasPrefix(signature, c.want) || len(signature) != 13+43+9 {
+			t.Errorf("signature %q, want %s, 43 characters and the name of the secret", signature, c.want)
 		}
 	}
 }
@@ -91,6 +95,69 @@ func TestTokensOfThePreviousSystemSecretStillWork(t *testing.T) {
 	}
 	if got := newStrategy(t, secretB).AccessTokenSignature(ctx, token); got != "" {
 		t.Errorf("once the old secret is gone: %q, want none", got)
+	}
+}
+
+// Tokens of earlier versions do not name their secret, and are found under the signature that they were stored with.
+func TestTokensThatDoNotNameTheirSecretStillWork(t *testing.T) {
+	ctx := context.Background()
+	s := newStrategy(t, secretB, secretA)
+	key, err := hkdf.Key(sha256.New, []byte(secretA), nil, "fosite-mcp token mcp_at_", sha256.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := append([]byte{0x01, 0x8b, 0xcf, 0xe5, 0x68, 0x00}, strings.Repeat("r", 32)...)
+	mac := hmac.New(sha256.New, key)
+	mac.Write(body)
+	half := base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	token := AccessTokenPrefix + base64.RawURLEncoding.EncodeToString(body) + "." + half
+	if got, want := s.AccessTokenSignature(ctx, token), "018bcfe56800~"+half; got != want {
+		t.Errorf("signature %q, want %q", got, want)
+	}
+	if got := newStrategy(t, secretB).AccessTokenSignature(ctx, token); got != "" {
+		t.Errorf("without its secret: %q, want none", got)
+	}
+	if _, got := newStrategy(t, secretB).UnverifiedSignature(token); got != "" {
+		t.Errorf("nothing tells it from an altered token, which costs no look at the database: %q", got)
+	}
+}
+
+func TestOnlyATokenThatNamesAMissingSecretIsLookedFor(t *testing.T) {
+	ctx := context.Background()
+	s, stranger := newStrategy(t, secretA), newStrategy(t, secretB)
+	now := time.Now()
+	s.now = func() time.Time { return now }
+	made := func(at time.Time) string {
+		stranger.now = func() time.Time { return at }
+		token, _, err := stranger.GenerateAccessToken(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	own, _, _ := s.GenerateAccessToken(ctx, nil)
+	theirs, signature, _ := stranger.GenerateAccessToken(ctx, nil)
+	refresh, refreshSignature, _ := stranger.GenerateRefreshToken(ctx, nil)
+	code, codeSignature, _ := stranger.GenerateAuthorizeCode(ctx, nil)
+	for name, c := range map[string]struct {
+		token, kind, signature string
+	}{
+		"their access token":        {theirs, "access_token", signature},
+		"their refresh token":       {refresh, "refresh_token", refreshSignature},
+		"their code":                {code, "authorize_code", codeSignature},
+		"our own":                   {own, "", ""},
+		"our own, altered":          {own[:30] + "x" + own[31:], "", ""},
+		"altered where none counts": {sameBits(theirs), "", ""},
+		"cut off":                   {theirs[:len(theirs)-1], "", ""},
+		"lengthened":                {theirs + "A", "", ""},
+		"of tomorrow":               {made(now.Add(24 * time.Hour)), "", ""},
+		"of the last century":       {made(time.UnixMilli(1)), "", ""},
+		"the prefix alone":          {AccessTokenPrefix, "", ""},
+		"nothing":                   {"", "", ""},
+	} {
+		if kind, signature := s.UnverifiedSignature(c.token); string(kind) != c.kind || signature != c.signature {
+			t.Errorf("%s: %q %q, want %q %q", name, kind, signature, c.kind, c.signature)
+		}
 	}
 }
 

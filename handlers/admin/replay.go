@@ -81,7 +81,7 @@ func (a *api) replay(r *request, kept *storage.KeptAnswer) *answer {
 	body := kept.Body
 	if kept.Sealed != nil && a.ReplayKey != nil {
 		full, err := a.open(r.once, kept.Sealed)
-		if err != nil { // sealed with another key: the system secret was replaced in the meantime
+		if err != nil { // sealed with another key, which is not among the previous ones either
 			a.Log.WarnContext(r.Context(), "a kept answer is replayed without its secret", "request_id", r.id, "cause", err.Error())
 		} else {
 			body = full
@@ -98,8 +98,8 @@ func (a *api) replay(r *request, kept *storage.KeptAnswer) *answer {
 
 // sealer encrypts under a key that takes both the server's key and the caller's Idempotency-Key, of which the
 // database holds neither.
-func (a *api) sealer(idempotencyKey string) (cipher.AEAD, error) {
-	key, err := hkdf.Key(sha256.New, a.ReplayKey, []byte(idempotencyKey), "fosite-mcp kept answer", 32)
+func (a *api) sealer(replayKey []byte, idempotencyKey string) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, replayKey, []byte(idempotencyKey), "fosite-mcp kept answer", 32)
 	if err != nil {
 		return nil, fmt.Errorf("derive a key: %w", err)
 	}
@@ -111,17 +111,22 @@ func (a *api) sealer(idempotencyKey string) (cipher.AEAD, error) {
 }
 
 func (a *api) seal(idempotencyKey string, body []byte) ([]byte, error) {
-	sealer, err := a.sealer(idempotencyKey)
+	sealer, err := a.sealer(a.ReplayKey, idempotencyKey)
 	if err != nil {
 		return nil, err
 	}
 	return sealer.Seal(nil, nil, body, nil), nil
 }
 
-func (a *api) open(idempotencyKey string, sealed []byte) ([]byte, error) {
-	sealer, err := a.sealer(idempotencyKey)
-	if err != nil {
-		return nil, err
+func (a *api) open(idempotencyKey string, sealed []byte) (body []byte, err error) {
+	for _, key := range append([][]byte{a.ReplayKey}, a.PreviousReplayKeys...) {
+		sealer, sealerErr := a.sealer(key, idempotencyKey)
+		if sealerErr != nil {
+			return nil, sealerErr
+		}
+		if body, err = sealer.Open(nil, nil, sealed, nil); err == nil {
+			return body, nil
+		}
 	}
-	return sealer.Open(nil, nil, sealed, nil)
+	return nil, err
 }

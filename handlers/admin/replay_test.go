@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
 	"sync"
@@ -133,6 +134,23 @@ func TestTheKeyIsTakenWhileTheFirstRequestRuns(t *testing.T) {
 		w.clock.advance(time.Minute) // then it counts as abandoned
 		w.do(register).want(t, http.StatusCreated)
 	})
+}
+
+// A repetition reaches a replica that has another system secret already, or not yet.
+func TestAnAnswerIsReplayedWithAPreviousKey(t *testing.T) {
+	w := newWorld(t)
+	register := call{method: "POST", path: "/clients", body: `{"client_name":"ci"}`, header: withOnce("k")}
+	made := w.do(register).want(t, http.StatusCreated)
+	w.server.ReplayKey, w.server.PreviousReplayKeys = bytes.Repeat([]byte("n"), 32), [][]byte{bytes.Repeat([]byte("x"), 32), w.server.ReplayKey}
+	w.mount()
+	if again := w.do(register).want(t, http.StatusCreated); again.str("client_secret") != made.str("client_secret") {
+		t.Errorf("the repetition is answered %s", again.text)
+	}
+	w.server.PreviousReplayKeys = nil
+	w.mount()
+	if again := w.do(register).want(t, http.StatusCreated); again.str("client_secret") != "" || again.str("client_id") != made.str("client_id") {
+		t.Errorf("without the key the repetition is answered %s", again.text)
+	}
 }
 
 func TestWithoutAReplayKeyNoSecretIsKept(t *testing.T) {

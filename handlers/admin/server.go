@@ -28,6 +28,11 @@ type Server struct {
 	// what is not such a token.
 	AccessTokenSignature  func(ctx context.Context, token string) string
 	RefreshTokenSignature func(ctx context.Context, token string) string
+	// UnverifiedSignature is the kind and the signature of a token that another replica has made with a system secret
+	// which is missing here, as that of provider.TokenStrategy; nil: there is no such token. OnMissingSecret is told about
+	// one that the database knows; nil: nobody is.
+	UnverifiedSignature func(token string) (kind fosite.TokenType, signature string)
+	OnMissingSecret     func(ctx context.Context, kind fosite.TokenType)
 
 	// Scopes and Resources are those that clients may be registered for.
 	Scopes    []string
@@ -43,6 +48,8 @@ type Server struct {
 	// ReplayKey encrypts secrets in the answers that are kept for an Idempotency-Key. It must be the same on all
 	// replicas. nil: a replay never shows a secret.
 	ReplayKey []byte
+	// PreviousReplayKeys open what was encrypted before, or by a replica that has another ReplayKey.
+	PreviousReplayKeys [][]byte
 	// ClientAddr is the address that a request came from; nil: clientaddr.Peer.
 	ClientAddr func(*http.Request) netip.Addr
 	// Failures limits the requests of each address that have a wrong key; nil: 10 a minute.

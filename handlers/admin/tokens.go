@@ -164,7 +164,32 @@ func (a *api) revokeToken(r *request) (*answer, error) {
 			}
 			return noContent(), storage.AuditEvent{Action: "token.revoked", ClientID: clientID, TokenID: id}, err
 		}
+		if err := a.missingSecret(ctx, r, token); err != nil {
+			return nil, storage.AuditEvent{}, err
+		}
 		return nil, storage.AuditEvent{}, notFound("This is no token of this server, or it expired and was cleaned up: nothing was revoked. " +
 			"Check that the value is whole: mcp_at_… or mcp_rt_….")
 	})
+}
+
+// missingSecret is a problem where the token is one of this server that cannot be checked here: it is not revoked, and it
+// is not unknown.
+func (a *api) missingSecret(ctx context.Context, r *request, token string) error {
+	if a.UnverifiedSignature == nil {
+		return nil
+	}
+	kind, signature := a.UnverifiedSignature(token)
+	_, _, err := a.Store.TokenGrant(ctx, kind, signature)
+	if errors.Is(err, fosite.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	a.Log.ErrorContext(ctx, "a token was made with a system secret that this replica does not have", "request_id", r.id)
+	if a.OnMissingSecret != nil {
+		a.OnMissingSecret(ctx, kind)
+	}
+	return newProblem(http.StatusServiceUnavailable, "missing-secret", "The token cannot be checked here", "The token was made with a system secret that this replica does not have: "+
+		"nothing was revoked. Try again at another replica, or revoke the token by its token_id.").with("Retry-After", retryAfter)
 }

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"context"
 	"maps"
 	"net/http"
 	"slices"
@@ -8,9 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"fosite-mcp/provider"
 	"fosite-mcp/storage"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/ory/fosite"
 )
 
 func sortedKeys(object map[string]any) []string { return slices.Sorted(maps.Keys(object)) }
@@ -179,6 +182,40 @@ func TestRevocationsThatAreRefused(t *testing.T) {
 	if !w.active(token) {
 		t.Error("a refused revocation has ended a token")
 	}
+}
+
+// A token that cannot be checked here is neither revoked nor unknown, and it is said how to revoke it all the same.
+func TestALeakedTokenOfAMissingSecretIsNotCalledUnknown(t *testing.T) {
+	onEveryEngine(t, func(t *testing.T, w *world) {
+		id, secret := w.client(`{"client_name":"ci"}`)
+		token := w.mustToken(id, secret)
+		tokenID := w.get("/clients/" + id + "/tokens").items()[0]["token_id"].(string)
+		elsewhere, err := provider.NewTokenStrategy(w.provider.Config, []byte(strings.Repeat("o", 32)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		invented, _, err := elsewhere.GenerateAccessToken(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var noted []fosite.TokenType
+		w.server.AccessTokenSignature, w.server.RefreshTokenSignature = elsewhere.AccessTokenSignature, elsewhere.RefreshTokenSignature
+		w.server.UnverifiedSignature = elsewhere.UnverifiedSignature
+		w.server.OnMissingSecret = func(_ context.Context, kind fosite.TokenType) { noted = append(noted, kind) }
+		w.mount()
+		refused := w.post("/tokens/revoke", `{"token":"`+token+`"}`).want(t, http.StatusServiceUnavailable)
+		if !strings.Contains(refused.str("detail"), "nothing was revoked") || refused.Header.Get("Retry-After") == "" || len(noted) != 1 {
+			t.Errorf("answered %s, noted %v", refused.text, noted)
+		}
+		w.post("/tokens/revoke", `{"token":"`+invented+`"}`).want(t, http.StatusNotFound)
+		if !w.active(token) {
+			t.Fatal("the token was revoked")
+		}
+		w.post("/clients/"+id+"/tokens/revoke", `{"token_id":"`+tokenID+`"}`).want(t, http.StatusNoContent)
+		if w.active(token) {
+			t.Error("the token is alive")
+		}
+	})
 }
 
 func TestALeakedTokenIsRevokedByItsValue(t *testing.T) {

@@ -183,7 +183,7 @@ type stepState struct {
 func (s *Server) answers(r *http.Request, p *person, d destination) stepState {
 	var state stepState
 	if !s.sign.open("step", s.cookies.get(r, stepCookie), &state) ||
-		state.Session != s.id(p) || state.Request != s.digest(d) || s.Now().Unix() >= state.Expires {
+		state.Session != p.id() || state.Request != d.digest() || s.Now().Unix() >= state.Expires {
 		return stepState{}
 	}
 	return state
@@ -191,9 +191,9 @@ func (s *Server) answers(r *http.Request, p *person, d destination) stepState {
 
 func (s *Server) setAnswers(w http.ResponseWriter, p *person, d destination, given answers) {
 	s.cookies.set(w, stepCookie, s.sign.seal("step", stepState{
-		Session: s.id(p), Request: s.digest(d), Expires: s.Now().Add(stepLife).Unix(), answers: given,
+		Session: p.id(), Request: d.digest(), Expires: s.Now().Add(stepLife).Unix(), answers: given,
 	}), stepLife)
 }
 
 // digest stands for an authorization request in a cookie, which has no room for a long one.
-func (s *Server) digest(d destination) string { return s.sign.mac("request", d.String()) }
+func (d destination) digest() string { return digest("request", d.String()) }

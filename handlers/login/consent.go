@@ -31,7 +31,7 @@ func (s *Server) consentPage(w http.ResponseWriter, r *http.Request, p *person, 
 		Redirect: describeRedirect(request),
 		Continue: here.String(),
 		Request: s.sign.seal("offer", offer{
-			Session: s.id(p), Query: here.query.Encode(), ClientID: request.Client.GetID(), ClientName: client.Name,
+			Session: p.id(), Query: here.query.Encode(), ClientID: request.Client.GetID(), ClientName: client.Name,
 			Scopes: asked(request), Resources: request.Resources,
 		}),
 	}
@@ -61,7 +61,7 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if p == nil || s.id(p) != shown.Session {
+	if p == nil || p.id() != shown.Session {
 		// The session ended, or became somebody else's, while the page was open: nothing is granted, ask again.
 		seeOther(w, r, back.String())
 		return

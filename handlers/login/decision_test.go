@@ -51,7 +51,7 @@ func TestNext(t *testing.T) {
 }
 
 func TestWhatWasSealedForOnePurposeIsNothingForAnother(t *testing.T) {
-	s, stranger := signer{[]byte(strings.Repeat("k", 32))}, signer{[]byte(strings.Repeat("x", 32))}
+	s, stranger := signer{[][]byte{[]byte(strings.Repeat("k", 32))}}, signer{[][]byte{[]byte(strings.Repeat("x", 32))}}
 	sealed := s.seal("offer", offer{ClientID: "app"})
 	var got offer
 	if !s.open("offer", sealed, &got) || got.ClientID != "app" {

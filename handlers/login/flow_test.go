@@ -44,6 +44,34 @@ func TestAPersonLogsInConsentsAndWithdraws(t *testing.T) {
 	})
 }
 
+// While the key is replaced, each page may come from another replica than the one before.
+func TestALoginGoesOnAtReplicasThatSignWithAnotherKey(t *testing.T) {
+	s := newSite(t)
+	s.user("alice")
+	before, after := []byte(strings.Repeat("k", 32)), []byte(strings.Repeat("n", 32))
+	signWith := func(key, previous []byte) {
+		o := s.login.Options
+		o.Key, o.PreviousKeys = key, [][]byte{previous}
+		s.mount(o)
+	}
+	b := s.browser()
+	for range 2 {
+		signWith(before, after)
+		b.get(request()).wantPage(200, "Log in")
+		signWith(after, before)
+		b.once(http.MethodPost, base+"/login", with(b.fields("/login"), "username", "alice", "password", password), nil)
+		signWith(before, after)
+		b.get(b.answer.Header.Get("Location")).wantPage(200, "Allow The app?")
+		signWith(after, before)
+		b.once(http.MethodPost, base+"/consent", with(b.fields("/consent"), "answer", "deny"), nil)
+		signWith(before, after)
+		b.get(b.answer.Header.Get("Location")).wantClient(callback, "error", "access_denied")
+		b.get(base+"/logout").wantPage(200, "Log out?")
+		signWith(after, before)
+		b.submit("/logout").wantPage(200, "You are logged out")
+	}
+}
+
 func TestDenialGoesToTheClientOnce(t *testing.T) {
 	s := newSite(t)
 	s.user("alice")

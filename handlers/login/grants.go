@@ -14,7 +14,7 @@ func (s *Server) grantsPage(w http.ResponseWriter, r *http.Request) {
 	page := &GrantsPage{Page: s.page(w, r, p.token)}
 	page.Username = clean(p.Username, nameLimit)
 	var withdrawn string
-	if s.sign.open("withdrawn "+s.id(p), r.URL.Query().Get("withdrawn"), &withdrawn) {
+	if s.sign.open("withdrawn "+p.id(), r.URL.Query().Get("withdrawn"), &withdrawn) {
 		page.Withdrawn = withdrawn
 	}
 	views, err := s.grants(r, p)
@@ -71,7 +71,7 @@ func (s *Server) withdraw(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	seeOther(w, r, s.grantsPath()+"?withdrawn="+s.sign.seal("withdrawn "+s.id(p), name))
+	seeOther(w, r, s.grantsPath()+"?withdrawn="+s.sign.seal("withdrawn "+p.id(), name))
 }
 
 // loggedIn returns who is there; when it is nobody, it has sent the browser to the login page and returns nil.

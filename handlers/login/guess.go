@@ -81,7 +81,7 @@ func (s *Server) accountKey(r *http.Request, username string) (key string, known
 	if browser, ok := s.knownBrowser(r, username); ok {
 		return "browser " + browser.ID, true
 	}
-	return "account " + s.sign.mac("account", username), false // of a fixed size, however long the name
+	return "account " + digest("account", username), false // of a fixed size, however long the name
 }
 
 func (s *Server) knownBrowser(r *http.Request, username string) (browser knownBrowser, ok bool) {

@@ -79,15 +79,22 @@ func newSiteOn(t *testing.T, db *gorm.DB, options ...option) *site {
 	for _, change := range options {
 		change(&o)
 	}
+	s.mount(o)
+	s.client("app", callback)
+	return s
+}
+
+// mount serves the pages with these options.
+func (s *site) mount(o login.Options) {
+	s.t.Helper()
+	var err error
 	if s.login, err = login.New(o); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	s.router = mux.NewRouter()
 	endpoints := s.router.PathPrefix(base).Subrouter()
 	s.login.Mount(endpoints)
 	endpoints.HandleFunc("/authorize", s.authorize)
-	s.client("app", callback)
-	return s
 }
 
 // quickHasher stands in for argon2id, which takes its time.

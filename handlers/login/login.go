@@ -52,8 +52,10 @@ type Options struct {
 	Origin   string // under which browsers reach the server; plain http only on loopback
 	BasePath string // where the pages are mounted, beside authorize; "/authed/mcp/oauth"
 	Key      []byte // 32 bytes or more; replicas share one
-	Sessions Sessions
-	Consents Consents
+	// PreviousKeys are accepted beside Key while it is replaced.
+	PreviousKeys [][]byte
+	Sessions     Sessions
+	Consents     Consents
 
 	Local  *Local  // local accounts; nil: not offered
 	OIDC   *OIDC   // an upstream OpenID Connect provider; nil: not offered
@@ -109,7 +111,7 @@ func New(options Options) (*Server, error) {
 	}
 	s := &Server{
 		Options: options,
-		sign:    signer{key: options.Key},
+		sign:    signer{append([][]byte{options.Key}, options.PreviousKeys...)},
 		cookies: cookies{secure: strings.HasPrefix(options.Origin, "https://"), path: options.BasePath},
 		origins: http.NewCrossOriginProtection(),
 		limits:  newThrottle(options.Now),

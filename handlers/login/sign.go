@@ -7,18 +7,20 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"hash"
+	"slices"
 	"strings"
 )
 
 // newToken is a random value that nobody can guess: 260 bits.
 func newToken() string { return rand.Text() + rand.Text() }
 
-// signer makes values that come back to us unchanged or not at all.
-type signer struct{ key []byte }
+// digest stands for parts in what we sign, and says nothing of them. It is no signature: anybody can compute it. Unlike
+// one it is the same whatever key a replica has.
+func digest(purpose string, parts ...string) string { return bind(sha256.New(), purpose, parts) }
 
-// mac binds parts together for one purpose. Each part goes in with its length, so that no two lists look the same.
-func (s signer) mac(purpose string, parts ...string) string {
-	h := hmac.New(sha256.New, s.key)
+// bind binds parts together for one purpose. Each goes in with its length, so that no two lists look the same.
+func bind(h hash.Hash, purpose string, parts []string) string {
 	for _, part := range append([]string{"fosite-mcp login 1", purpose}, parts...) {
 		_ = binary.Write(h, binary.BigEndian, uint64(len(part))) // a hash never fails
 		h.Write([]byte(part))
@@ -26,8 +28,17 @@ func (s signer) mac(purpose string, parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }
 
+// signer makes values that come back to us unchanged or not at all. It signs with the first key, and accepts them all.
+type signer struct{ keys [][]byte }
+
+func (s signer) mac(purpose string, parts ...string) string {
+	return bind(hmac.New(sha256.New, s.keys[0]), purpose, parts)
+}
+
 func (s signer) valid(mac, purpose string, parts ...string) bool {
-	return hmac.Equal([]byte(mac), []byte(s.mac(purpose, parts...)))
+	return slices.ContainsFunc(s.keys, func(key []byte) bool {
+		return hmac.Equal([]byte(mac), []byte(bind(hmac.New(sha256.New, key), purpose, parts)))
+	})
 }
 
 // seal writes value (a struct of ours, which always encodes) as text that open accepts for the same purpose only.
