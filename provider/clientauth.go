@@ -30,6 +30,7 @@ type ClientAuthenticator struct {
 	Now func() time.Time
 
 	refusals pace
+	dearest  dearest
 	once     sync.Once
 	own      *SecretHasher // see hasher
 }

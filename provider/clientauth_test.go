@@ -1,78 +1,17 @@
 package provider
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"sync/atomic"
 	"testing"
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/storage"
 	"golang.org/x/crypto/bcrypt"
 )
-
-// storeWithImports is a store that holds hashes which take long to compare.
-type storeWithImports struct {
-	*storage.MemoryStore
-	decoy []byte
-	asked atomic.Int64
-}
-
-func (s *storeWithImports) DecoySecretHash(context.Context) ([]byte, error) {
-	s.asked.Add(1)
-	return s.decoy, nil
-}
-
-// slowCounter counts the comparisons that take long.
-type slowCounter struct {
-	fosite.Hasher
-	slow int
-}
-
-func (c *slowCounter) Compare(ctx context.Context, hash, secret []byte) error {
-	if isSlow(hash) {
-		c.slow++
-	}
-	return c.Hasher.Compare(ctx, hash, secret)
-}
-
-// Time must not tell which clients exist: where one client's secret takes long to compare, every failure does.
-func TestEveryFailureCostsOneSlowComparison(t *testing.T) {
-	bc, err := bcrypt.GenerateFromPassword([]byte("sesame"), bcrypt.MinCost)
-	if err != nil {
-		t.Fatal(err)
-	}
-	generated := NewSecret()
-	hasher := &slowCounter{Hasher: NewSecretHasher()}
-	fast, err := hasher.Hash(t.Context(), []byte(generated))
-	if err != nil {
-		t.Fatal(err)
-	}
-	store := &storeWithImports{MemoryStore: storage.NewMemoryStore(), decoy: bc}
-	store.Clients["imported"] = &fosite.DefaultClient{ID: "imported", Secret: bc}
-	store.Clients["generated"] = &fosite.DefaultClient{ID: "generated", Secret: fast}
-	authenticator := &ClientAuthenticator{Store: store, Hasher: hasher}
-	authenticate := func(id, secret string) error {
-		hasher.slow = 0
-		store.asked.Store(0)
-		form := url.Values{"client_id": {id}, "client_secret": {secret}}
-		_, err := authenticator.Authenticate(t.Context(), httptest.NewRequest(http.MethodPost, "/token", nil), form)
-		return err
-	}
-	store.Clients["public"] = &fosite.DefaultClient{ID: "public", Public: true}
-	for _, id := range []string{"imported", "generated", "public", "unknown"} {
-		if err := authenticate(id, "wrong"); err == nil || hasher.slow != 1 {
-			t.Errorf("%s, wrong secret: %d slow comparisons and error %v, want 1 and an error", id, hasher.slow, err)
-		}
-	}
-	if err := authenticate("generated", generated); err != nil || hasher.slow != 0 {
-		t.Errorf("the right secret: %d slow comparisons and error %v, want none", hasher.slow, err)
-	}
-}
 
 // SDKs differ in whether they form-encode the parts of a Basic header.
 func TestBasicWorksEncodedAndRaw(t *testing.T) {

@@ -18,12 +18,6 @@ type secretUser interface {
 	SecretUsed(ctx context.Context, client fosite.Client, hash []byte) error
 }
 
-// decoySource is implemented by stores that may hold imported hashes, which take long to compare. It returns one of
-// them, or nil when there is none.
-type decoySource interface {
-	DecoySecretHash(ctx context.Context) ([]byte, error)
-}
-
 // checkSecret tells whether one of the secrets that were sent is the client's. Only a comparison that takes long has to
 // wait for its turn.
 func (a *ClientAuthenticator) checkSecret(ctx context.Context, client fosite.Client, sent credentials) (fosite.Client, error) {
@@ -87,15 +81,20 @@ func (a *ClientAuthenticator) matchAtOnce(ctx context.Context, hashes [][]byte, 
 }
 
 // matchInTurn is the same for hashes that take long. Whoever was not let in at once waits here in one line by the client
-// id that was sent, also those who are no client (without hashes): neither the time nor the queue tells who is one.
+// id that was sent, also those who are no client (without hashes), and is refused after the work that the dearest client
+// takes: neither the time nor the queue tells who is a client, nor with which hashes.
 //
 // Where many wait, a client with the right secret need not: see matchEarly. The others are refused in their turn.
 func (a *ClientAuthenticator) matchInTurn(ctx context.Context, sent credentials, hashes [][]byte) ([]byte, error) {
 	if len(sent.secrets) == 0 {
 		return nil, nil
 	}
-	decoys, err := a.decoys(ctx, hashes)
-	if err != nil || len(hashes)+len(decoys) == 0 {
+	var mine work
+	for _, hash := range hashes {
+		mine = mine.plus(workOf(hash))
+	}
+	most, err := a.dearest.most(ctx, a.Store, mine)
+	if err != nil || len(hashes) == 0 && most.none() {
 		return nil, err
 	}
 	hasher := a.hasher()
@@ -123,11 +122,7 @@ func (a *ClientAuthenticator) matchInTurn(ctx context.Context, sent credentials,
 				return nil, err
 			}
 		}
-		for _, decoy := range decoys {
-			if err := hasher.compareOne(ctx, decoy, []byte(secret)); errors.Is(err, ErrTooBusy) {
-				return nil, err
-			}
-		}
+		most.without(mine).do([]byte(secret))
 	}
 	return nil, nil
 }
@@ -150,20 +145,6 @@ func (a *ClientAuthenticator) matchEarly(ctx context.Context, hashes [][]byte, s
 		}
 	}()
 	return found
-}
-
-// decoys are hashes to compare a refused secret with, because of the time it takes: where the store holds imported
-// hashes, each failure costs one slow comparison.
-func (a *ClientAuthenticator) decoys(ctx context.Context, hashes [][]byte) ([][]byte, error) {
-	source, ok := a.Store.(decoySource)
-	if !ok || len(hashes) > 0 {
-		return nil, nil
-	}
-	hash, err := source.DecoySecretHash(ctx)
-	if err != nil || hash == nil {
-		return nil, err
-	}
-	return [][]byte{hash}, nil
 }
 
 // hasher is Hasher, or compares with what that is and adds what it lacks.

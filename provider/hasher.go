@@ -32,6 +32,7 @@ type SecretHasher struct {
 	people, clients, claims *door
 	verified                *verified
 	foreign                 fosite.Hasher // compares in its place
+	dearestPassword         dearest
 }
 
 // Bounds of how many comparisons wait at a door, and of how long: less than clients and browsers do. Nobody waits long
@@ -93,7 +94,8 @@ func (h *SecretHasher) Compare(ctx context.Context, hash, secret []byte) error {
 }
 
 // ComparePassword is the same for people's passwords, which are not remembered. Those in one lane, such as all from one
-// address, take turns with the other lanes, so that a flood from there keeps nobody else waiting.
+// address, take turns with the other lanes, so that a flood from there keeps nobody else waiting. A wrong password takes as
+// long as the dearest that was ever compared.
 func (h *SecretHasher) ComparePassword(ctx context.Context, lane string, hash, password []byte) error {
 	if !isSlow(hash) {
 		return compareFast(hash, password)
@@ -103,7 +105,13 @@ func (h *SecretHasher) ComparePassword(ctx context.Context, lane string, hash, p
 		return err
 	}
 	defer end()
-	return compare(hash, password)
+	mine := workOf(hash)
+	most := h.dearestPassword.raise(mine)
+	err = compare(hash, password)
+	if err != nil {
+		most.without(mine).do(password)
+	}
+	return err
 }
 
 // compareOne compares without waiting for a turn. It remembers a secret that was right and takes long to compare.

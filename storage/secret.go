@@ -2,9 +2,7 @@ package storage
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -184,20 +182,27 @@ func (s *Store) SecretUsed(ctx context.Context, client fosite.Client, hash []byt
 	})
 }
 
-// DecoySecretHash returns a hash of some client that takes long to compare, for unknown clients to be compared with,
-// or nil when all hashes are quick.
-func (s *Store) DecoySecretHash(ctx context.Context) ([]byte, error) {
+// EachSlowSecret calls each for every hash of active clients that takes long to compare, those of one client one after
+// the other: provider.ClientAuthenticator makes each refusal take as long as the dearest of them.
+func (s *Store) EachSlowSecret(ctx context.Context, each func(clientID string, hash []byte)) error {
 	if s.clients != nil {
-		return nil, nil
+		return nil
 	}
-	var hash string
-	err := s.read(ctx).QueryRowContext(ctx, `SELECT s.hash FROM client_secrets s JOIN clients c ON c.id = s.client_id
-		WHERE s.slow = 1 AND s.deleted_at IS NULL AND c.status = 'active' LIMIT 1`).Scan(&hash)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
+	rows, err := s.read(ctx).QueryContext(ctx, `SELECT s.client_id, s.hash FROM client_secrets s JOIN clients c ON c.id = s.client_id
+		WHERE s.slow = 1 AND s.deleted_at IS NULL AND c.status = 'active' ORDER BY s.client_id`)
 	if err != nil {
-		return nil, fmt.Errorf("storage: read a hash: %w", err)
+		return fmt.Errorf("storage: read the slow hashes: %w", err)
 	}
-	return []byte(hash), nil
+	defer rows.Close()
+	for rows.Next() {
+		var id, hash string
+		if err := rows.Scan(&id, &hash); err != nil {
+			return fmt.Errorf("storage: read the slow hashes: %w", err)
+		}
+		each(id, []byte(hash))
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("storage: read the slow hashes: %w", err)
+	}
+	return nil
 }

@@ -1,0 +1,141 @@
+package provider
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ory/fosite"
+	"github.com/ory/fosite/storage"
+	"golang.org/x/crypto/bcrypt"
+)
+
+// hashesOfAllKinds are of different cost; the secrets do not matter.
+func hashesOfAllKinds() map[string][]string {
+	bcryptOf := func(cost int) string { return fmt.Sprintf("$2a$%02d$%s", cost, strings.Repeat("a", 53)) }
+	return map[string][]string{
+		"bcrypt 4":            {bcryptOf(4)},
+		"bcrypt 6":            {bcryptOf(6)},
+		"two of bcrypt 6":     {bcryptOf(6), bcryptOf(6)},
+		"pbkdf2-sha256":       {quickHash},
+		"dearer":              {"$pbkdf2-sha256$i=1000,l=32$c2FsdHNhbHQ$" + pbkdf2SHA256},
+		"pbkdf2-sha512":       {"$pbkdf2-sha512$i=1000,l=32$c2FsdHNhbHQ$" + pbkdf2SHA512},
+		"argon2id":            {"$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$" + pbkdf2SHA256},
+		"argon2id and bcrypt": {"$argon2id$v=19$m=128,t=2,p=1$c2FsdHNhbHQ$" + pbkdf2SHA256, bcryptOf(5)},
+	}
+}
+
+// Time must not tell which clients exist, nor which hash they have: what a client's own hashes cost, and what is added
+// when it is refused, make the same work for each, and for a client that does not exist.
+func TestEachRefusalIsTheSameWork(t *testing.T) {
+	store := &storeWithImports{MemoryStore: storage.NewMemoryStore(), hashes: hashesOfAllKinds()}
+	var d dearest
+	unknown, err := d.most(t.Context(), store, work{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := work{bcrypt: 2 << 6, sha256: 1000, sha512: 1000, argon2id: 256, passes: 2, threads: 1}
+	if unknown != want {
+		t.Errorf("the work for an unknown client is %+v, want the dearest of each kind: %+v", unknown, want)
+	}
+	for name, hashes := range store.hashes {
+		var own work
+		for _, hash := range hashes {
+			w := workOf([]byte(hash))
+			if w.none() {
+				t.Errorf("%s: %s costs nothing", name, hash)
+			}
+			own = own.plus(w)
+		}
+		most, err := d.most(t.Context(), store, own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sum := own.plus(most.without(own)); sum.bcrypt != want.bcrypt || sum.sha256 != want.sha256 || sum.sha512 != want.sha512 || sum.argon2id != want.argon2id {
+			t.Errorf("%s: %+v, want %+v", name, sum, want)
+		}
+	}
+	if w := workOf([]byte("$sha256$" + pbkdf2SHA256)); !w.none() {
+		t.Errorf("a fast hash is %+v", w)
+	}
+}
+
+// The work is really done: with clients of bcrypt 4 and 9, each refusal takes as long as one with 9.
+func TestRefusalsTakeAsLongAsTheDearestHash(t *testing.T) {
+	store := &storeWithImports{MemoryStore: storage.NewMemoryStore(), hashes: map[string][]string{}}
+	for _, cost := range []int{4, 9} {
+		hash, err := bcrypt.GenerateFromPassword([]byte("sesame"), cost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := fmt.Sprint("bcrypt ", cost)
+		store.hashes[id] = []string{string(hash)}
+		store.Clients[id] = &fosite.DefaultClient{ID: id, Secret: hash}
+	}
+	hasher := NewSecretHasher()
+	generated := NewSecret()
+	fast, err := hasher.Hash(t.Context(), []byte(generated))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.Clients["fast"] = &fosite.DefaultClient{ID: "fast", Secret: fast}
+	store.Clients["public"] = &fosite.DefaultClient{ID: "public", Public: true}
+	a := &ClientAuthenticator{Store: store, Hasher: hasher}
+	best := map[string]time.Duration{} // of several: the machine may be busy
+	ids := []string{"bcrypt 9", "bcrypt 4", "fast", "public", "unknown"}
+	for range 7 {
+		for _, id := range ids {
+			start := time.Now()
+			_, err := a.Authenticate(t.Context(), httptest.NewRequest(http.MethodPost, "/token", nil), url.Values{"client_id": {id}, "client_secret": {"wrong"}})
+			took := time.Since(start)
+			if !errors.Is(err, fosite.ErrInvalidClient) {
+				t.Fatalf("%s: %v", id, err)
+			}
+			if best[id] == 0 || took < best[id] {
+				best[id] = took
+			}
+		}
+	}
+	for _, id := range ids[1:] {
+		if ratio := float64(best[id]) / float64(best[ids[0]]); ratio < 0.3 || ratio > 3 { // 0.03 without; the machine may be busy
+			t.Errorf("%s is refused in %v, and a client with bcrypt 9 in %v", id, best[id], best[ids[0]])
+		}
+	}
+}
+
+// The decoys are hashes that the library accepts: a malformed one would take no time.
+func TestWorkIsDone(t *testing.T) {
+	for cost := bcrypt.MinCost; cost < 6; cost++ {
+		hash := fmt.Sprintf("$2a$%02d$%s", cost, strings.Repeat("a", 53))
+		if err := bcrypt.CompareHashAndPassword([]byte(hash), []byte("x")); !errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
+			t.Errorf("cost %d: %v", cost, err)
+		}
+	}
+	work{bcrypt: 48, sha256: 3, sha512: 3, argon2id: 100, passes: 3, threads: 2}.do([]byte("x"))
+}
+
+// People's hashes, too, may be of different cost.
+func TestAWrongPasswordTakesAsLongAsTheDearest(t *testing.T) {
+	h := newSecretHasher(1)
+	dear := "$pbkdf2-sha256$i=200000,l=32$c2FsdHNhbHQ$" + pbkdf2SHA256
+	best := map[string]time.Duration{}
+	for range 5 {
+		for _, hash := range []string{dear, quickHash} {
+			start := time.Now()
+			if err := h.ComparePassword(t.Context(), "address", []byte(hash), []byte("wrong")); err == nil {
+				t.Fatal("let in")
+			}
+			if took := time.Since(start); best[hash] == 0 || took < best[hash] {
+				best[hash] = took
+			}
+		}
+	}
+	if ratio := float64(best[quickHash]) / float64(best[dear]); ratio < 0.3 || ratio > 3 { // 0.00001 without
+		t.Errorf("%v and %v", best[quickHash], best[dear])
+	}
+}
