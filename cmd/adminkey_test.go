@@ -54,7 +54,7 @@ func TestAStartWithARevokedAdminKeySaysSo(t *testing.T) {
 		environ := []string{"FOSITE_MCP_SYSTEM_SECRET=" + rand.Text() + rand.Text(), "FOSITE_MCP_ADMIN_KEY=" + admin.NewKey()}
 		key := strings.TrimPrefix(environ[1], "FOSITE_MCP_ADMIN_KEY=")
 		startReplica(t, url, environ...).stop()
-		db, closeDB, err := openDatabase(config.DatabaseURL(url))
+		db, closeDB, err := openDatabase(config.Database{URL: config.DatabaseURL(url)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,56 +13,48 @@ import (
 	"syscall"
 	"time"
 
+	"fosite-mcp/cmd/pgpool"
 	"fosite-mcp/config"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 )
 
-// Connections of one server. Each of SQLite's has a cache of 2 MB and answers in microseconds, so a few are plenty.
-// PostgreSQL allows 100 in all unless told otherwise, which several replicas share.
-const (
-	sqliteConnections   = 6
-	postgresConnections = 16
-)
-
-// openDatabase opens the database that url names and applies the settings that our promises rest on: durable
-// commits on both engines. A SQLite file is created with access for its owner alone.
-func openDatabase(url config.DatabaseURL) (db *gorm.DB, closeDB func() error, err error) {
-	path, isSQLite := url.SQLitePath()
+// openDatabase opens the configured database and applies the settings that our promises rest on: durable commits on both
+// engines. A SQLite file is created with access for its owner alone.
+func openDatabase(cfg config.Database) (db *gorm.DB, closeDB func() error, err error) {
+	path, isSQLite := cfg.URL.SQLitePath()
 	var dialector gorm.Dialector
-	connections := sqliteConnections
 	if isSQLite {
 		if err := createPrivateFile(path); err != nil {
 			return nil, nil, fmt.Errorf("create the database file: %w", err)
 		}
 		dialector = sqliteDialector(path)
 	} else {
-		connections = postgresConnections
-		if dialector, err = postgresDialector(url.Reveal()); err != nil {
-			return nil, nil, err
+		pool, err := pgpool.Open(cfg.URL.Reveal(), cfg.MaxConnections)
+		if err != nil {
+			return nil, nil, fmt.Errorf("database.url: %w", err)
 		}
+		if err := reach(pool, cfg.URL); err != nil {
+			return nil, nil, errors.Join(err, pool.Close())
+		}
+		dialector = postgres.New(postgres.Config{Conn: pool})
 	}
 	db, err = openGORM(dialector)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the database %s: %w", url, err)
+		return nil, nil, fmt.Errorf("open the database %s: %w", cfg.URL, err)
 	}
 	pool, err := db.DB()
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the database %s: %w", url, err)
+		return nil, nil, fmt.Errorf("open the database %s: %w", cfg.URL, err)
 	}
-	if !isSQLite {
-		if err := reach(pool, url); err != nil {
-			return nil, nil, errors.Join(err, pool.Close())
-		}
+	if isSQLite {
+		pool.SetMaxOpenConns(cfg.MaxConnections)
+		pool.SetMaxIdleConns(cfg.MaxConnections)
+		pool.SetConnMaxIdleTime(10 * time.Minute)
 	}
-	pool.SetMaxOpenConns(connections)
-	pool.SetMaxIdleConns(connections)
-	pool.SetConnMaxIdleTime(10 * time.Minute)
 	return db, pool.Close, nil
 }
 
@@ -84,19 +76,6 @@ func openGORM(dialector gorm.Dialector) (db *gorm.DB, err error) {
 
 // isLocked recognises SQLITE_BUSY, for which the two drivers have different types and the same words.
 func isLocked(err error) bool { return strings.Contains(err.Error(), "database is locked") }
-
-func postgresDialector(url string) (gorm.Dialector, error) {
-	settings, err := pgx.ParseConfig(url)
-	if err != nil {
-		return nil, fmt.Errorf("database.url: %w", err) // pgx leaves the password out
-	}
-	settings.RuntimeParams["synchronous_commit"] = "on"
-	settings.RuntimeParams["application_name"] = "fosite-mcp"
-	if settings.ConnectTimeout == 0 {
-		settings.ConnectTimeout = 5 * time.Second
-	}
-	return postgres.New(postgres.Config{Conn: stdlib.OpenDB(*settings)}), nil
-}
 
 // reachLimit bounds the wait for PostgreSQL at start, over all addresses of its host.
 const reachLimit = 15 * time.Second

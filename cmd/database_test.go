@@ -33,7 +33,7 @@ func TestOpeningWaitsForAProcessThatOpensTheSameNewFile(t *testing.T) {
 	}
 	opened := make(chan error)
 	go func() {
-		_, closeDB, err := openDatabase(config.DatabaseURL("sqlite:" + path))
+		_, closeDB, err := openDatabase(config.Database{URL: config.DatabaseURL("sqlite:" + path)})
 		if err == nil {
 			err = closeDB()
 		}

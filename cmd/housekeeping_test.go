@@ -36,7 +36,7 @@ func TestAnInterruptionIsNoError(t *testing.T) {
 // What was used by the last requests is written down before the database closes.
 func TestTheLastUseIsWrittenWhenTheServerStops(t *testing.T) {
 	cfg := testConfig(t)
-	db, closeDB, err := openDatabase(cfg.Database.URL)
+	db, closeDB, err := openDatabase(cfg.Database)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func keptServer(t *testing.T, environ ...string) config.Config {
 // openForTest opens the database of a configuration until the test ends.
 func openForTest(t *testing.T, cfg config.Config) *gorm.DB {
 	t.Helper()
-	db, closeDB, err := openDatabase(cfg.Database.URL)
+	db, closeDB, err := openDatabase(cfg.Database)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func eachDatabase(t *testing.T, test func(t *testing.T, url string)) {
 		return
 	}
 	t.Run("postgres", func(t *testing.T) {
-		db, closeDB, err := openDatabase(config.DatabaseURL(server))
+		db, closeDB, err := openDatabase(config.Database{URL: config.DatabaseURL(server), MaxConnections: 4})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,7 +40,7 @@ func listeners(t *testing.T) map[string]listener {
 	t.Helper()
 	cfg := testConfig(t, `FOSITE_MCP_LOGIN_METHODS=["local"]`, "FOSITE_MCP_PUBLIC_URL=http://127.0.0.1:8080",
 		`FOSITE_MCP_ALLOWED_HOSTS=["example.com"]`) // which httptest asks
-	db, closeDB, err := openDatabase(cfg.Database.URL)
+	db, closeDB, err := openDatabase(cfg.Database)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -115,7 +115,7 @@ func scriptMode(ts *testscript.TestScript, _ bool, args []string) {
 
 // scriptTamper is "tamper SQL": somebody at work in the database itself.
 func scriptTamper(ts *testscript.TestScript, _ bool, args []string) {
-	db, closeDB, err := openDatabase(config.DatabaseURL("sqlite:" + filepath.Join(ts.Getenv("FOSITE_MCP_DATA_DIR"), "fosite-mcp.db")))
+	db, closeDB, err := openDatabase(config.Database{URL: config.DatabaseURL("sqlite:" + filepath.Join(ts.Getenv("FOSITE_MCP_DATA_DIR"), "fosite-mcp.db"))})
 	ts.Check(err)
 	defer closeDB()
 	ts.Check(db.Exec(args[0]).Error)

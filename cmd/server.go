@@ -60,7 +60,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	s.noticeOpenFolder(cfg.DataDir)
-	db, closeDB, err := openDatabase(cfg.Database.URL)
+	db, closeDB, err := openDatabase(cfg.Database)
 	if err != nil {
 		return err
 	}

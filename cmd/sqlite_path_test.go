@@ -15,7 +15,7 @@ func TestTheDatabaseIsTheFileThatIsNamed(t *testing.T) {
 		root := t.TempDir()
 		for _, name := range []string{"fosite-mcp.db", folder} {
 			path := filepath.Join(root, folder, name)
-			db, closeDB, err := openDatabase(config.DatabaseURL("sqlite:" + path))
+			db, closeDB, err := openDatabase(config.Database{URL: config.DatabaseURL("sqlite:" + path)})
 			if err != nil {
 				t.Errorf("%s: %v", path, err)
 				continue

@@ -57,7 +57,7 @@ func withStore(ctx context.Context, cfg config.Config, fn func(context.Context, 
 	if err := checkPrivate(databaseFiles(cfg)...); err != nil {
 		return err
 	}
-	db, closeDB, err := openDatabase(cfg.Database.URL)
+	db, closeDB, err := openDatabase(cfg.Database)
 	if err != nil {
 		return err
 	}

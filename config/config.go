@@ -49,7 +49,8 @@ type Admin struct {
 
 // Database says where the data lives.
 type Database struct {
-	URL DatabaseURL
+	URL            DatabaseURL
+	MaxConnections int // of this server
 }
 
 // Tokens holds lifespans and formats.

@@ -12,6 +12,13 @@ import (
 // defaultResourcePath follows public_url in the identifier of the resource that exists without configuration.
 const defaultResourcePath = "/authed/mcp"
 
+// Connections of one server. Each of SQLite's has a cache of 2 MB and answers in microseconds, so a few are plenty.
+// PostgreSQL allows 100 in all unless told otherwise, which several replicas share.
+const (
+	sqliteConnections   = 6
+	postgresConnections = 16
+)
+
 // Default returns the configuration that holds without a file and without variables. Settings that follow from others
 // (public_url, issuer, database.url, resources, default_resource) are left empty until [Config.Resolve], so that a
 // caller may change what they follow from.
@@ -66,6 +73,12 @@ func (c Config) derived() Config {
 	}
 	if c.Database.URL == "" {
 		c.Database.URL = DatabaseURL("sqlite:" + filepath.Join(c.DataDir, "fosite-mcp.db"))
+	}
+	if c.Database.MaxConnections == 0 {
+		c.Database.MaxConnections = postgresConnections
+		if !c.Database.URL.IsPostgres() {
+			c.Database.MaxConnections = sqliteConnections
+		}
 	}
 	if len(c.Resources) == 0 && c.PublicURL != "" {
 		c.Resources = map[string]Resource{

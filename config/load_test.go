@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -51,7 +52,7 @@ func TestNothingConfiguredGivesTheDocumentedServer(t *testing.T) {
 	want := Default()
 	want.PublicURL = "http://127.0.0.1:8080"
 	want.Issuer = "http://127.0.0.1:8080"
-	want.Database.URL = "sqlite:fosite-mcp-data/fosite-mcp.db"
+	want.Database = Database{URL: "sqlite:fosite-mcp-data/fosite-mcp.db", MaxConnections: 6}
 	want.Resources = map[string]Resource{
 		"http://127.0.0.1:8080/authed/mcp": {Name: "MCP server", Scopes: []string{"mcp:search"}},
 	}
@@ -83,6 +84,9 @@ func TestSettingsFollowFromOthers(t *testing.T) {
 		{"issuer from public_url", []string{"FOSITE_MCP_PUBLIC_URL=https://docs.example.com"}, func(c Config) string { return c.Issuer }, "https://docs.example.com"},
 		{"issuer of its own", []string{"FOSITE_MCP_PUBLIC_URL=https://docs.example.com", "FOSITE_MCP_ISSUER=https://docs.example.com/tenant"}, func(c Config) string { return c.Issuer }, "https://docs.example.com/tenant"},
 		{"database in data_dir", []string{"FOSITE_MCP_DATA_DIR=/data"}, func(c Config) string { return c.Database.URL.Reveal() }, "sqlite:/data/fosite-mcp.db"},
+		{"connections to SQLite", nil, func(c Config) string { return strconv.Itoa(c.Database.MaxConnections) }, "6"},
+		{"connections to PostgreSQL", []string{"FOSITE_MCP_DATABASE_URL=postgres://app@db/app"}, func(c Config) string { return strconv.Itoa(c.Database.MaxConnections) }, "16"},
+		{"connections as configured", []string{"FOSITE_MCP_DATABASE_MAX_CONNECTIONS=3"}, func(c Config) string { return strconv.Itoa(c.Database.MaxConnections) }, "3"},
 		{"the only resource is the default", []string{`FOSITE_MCP_RESOURCES={"https://a.example/mcp":{"scopes":["mcp:search"]}}`}, func(c Config) string { return c.DefaultResource }, "https://a.example/mcp"},
 		{"a port that is not known yet leaves public_url open", []string{"FOSITE_MCP_LISTEN=127.0.0.1:0"}, func(c Config) string { return c.PublicURL + c.Issuer + c.DefaultResource }, ""},
 	}
@@ -141,7 +145,7 @@ func TestTheFileSetsEveryKindOfValue(t *testing.T) {
 	want.PublicURL, want.Issuer = "https://docs.example.com", "https://docs.example.com"
 	want.Listen, want.BehindProxy = "127.0.0.1:9000", true
 	want.Admin = Admin{Listen: "127.0.0.1:9001", Key: "k7Q2vX9mPz4LdW8s"}
-	want.Database.URL = "sqlite:fosite-mcp-data/fosite-mcp.db"
+	want.Database = Database{URL: "sqlite:fosite-mcp-data/fosite-mcp.db", MaxConnections: 6}
 	want.Tokens.AccessLifespan, want.Tokens.RefreshGrace = 24*time.Hour, 0
 	want.Tracing.SampleRatio = 0.5
 	want.Login.Methods = []string{}

@@ -107,6 +107,7 @@ func (c Config) storageRules() []check {
 	rules := []check{
 		{c.DataDir == "", "data_dir", "must name a folder"},
 		{databaseProblem != "", "database.url", databaseProblem},
+		{c.Database.MaxConnections < 1 || c.Database.MaxConnections > 1000, "database.max_connections", "must be between 1 and 1000"},
 		{adminKey != "", "admin.key", adminKey},
 		{systemSecret != "", "system_secret", systemSecret},
 		{len(c.SystemSecretsPrevious) > 0 && c.SystemSecret == "", "system_secret", "is missing; system_secrets_previous only adds to it"},

@@ -118,6 +118,9 @@ func TestEveryRule(t *testing.T) {
 		{func(c *Config) { c.AllowedHosts = []string{"[::1]"} }, "allowed_hosts: must not hold IP addresses: they are always allowed; remove [::1]"},
 
 		{func(c *Config) { c.DataDir = "" }, "data_dir: must name a folder"},
+		{func(c *Config) { c.Database.MaxConnections = 1 }, ""},
+		{func(c *Config) { c.Database.MaxConnections = -1 }, "database.max_connections: must be between 1 and 1000"},
+		{func(c *Config) { c.Database.MaxConnections = 1001 }, "database.max_connections: must be between 1 and 1000"},
 		{func(c *Config) { c.Database.URL = "postgres://u:p@db.example:5432/fosite?sslmode=verify-full" }, ""},
 		{func(c *Config) { c.Database.URL = "postgresql:///fosite?host=/run/postgresql" }, ""},
 		{func(c *Config) { c.Database.URL = "mysql://u:p@db.example/fosite" }, "database.url: must be sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME"},
