@@ -138,6 +138,6 @@ func checkSecret(ctx context.Context, store *storage.Store, s systemSecrets) err
 			return store.ReplaceSetting(ctx, "system_secret_fingerprint", known, own)
 		}
 	}
-	return errors.New("system_secret is not the one that this database was started with, nor is that one among system_secrets_previous: " +
-		"the tokens made with it could not be checked. docs/operations.md (Secrets) says how to replace a system secret")
+	return errors.New("system_secret is not the one that this database was started with, so every token would stop working. " +
+		"All replicas need the same system_secret; to replace it, follow docs/operations.md (Secrets) and put the other one into system_secrets_previous")
 }
