@@ -11,9 +11,9 @@ import (
 
 // auditActions is everything that is put on record.
 var auditActions = []string{
-	"admin.login_failed", "admin_key.created", "admin_key.replaced", "admin_key.revoked", "audit.pruned",
+	"admin.login_failed", "admin_key.created", "admin_key.replaced", "admin_key.revoked", "audit.pruned", "authorization_code.reused",
 	"client.changed", "client.deleted", "client.disabled", "client.enabled", "client.login_failed", "client.registered",
-	"consent.granted", "consent.withdrawn", "secret.created", "secret.deleted", "secret.previous_ended",
+	"consent.granted", "consent.withdrawn", "refresh_token.reused", "secret.created", "secret.deleted", "secret.previous_ended",
 	"token.issued", "token.revoked", "tokens.revoked",
 	"user.created", "user.deleted", "user.disabled", "user.enabled", "user.groups_changed", "user.password_changed",
 }

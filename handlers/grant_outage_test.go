@@ -73,11 +73,11 @@ func (s *brokenGrants) RotateRefreshToken(ctx context.Context, id, signature str
 	return s.Store.RotateRefreshToken(ctx, id, signature)
 }
 
-func (s *brokenGrants) RevokeGrant(ctx context.Context, id string) error {
+func (s *brokenGrants) RevokeReused(ctx context.Context, action string, grant fosite.Requester, signature string) (bool, error) {
 	if err := s.fails("revoke"); err != nil {
-		return err
+		return false, err
 	}
-	return s.Store.RevokeGrant(ctx, id)
+	return s.Store.RevokeReused(ctx, action, grant, signature)
 }
 
 // An outage in the middle of a grant is 503, uses nothing up, and is never taken for a wrong code or a done revocation.

@@ -125,7 +125,7 @@ func (h *codeGrant) HandleTokenEndpointRequest(ctx context.Context, request fosi
 	case used && !genuine(ctx, h.strategy.ValidateAuthorizeCode, fosite.AuthorizeCode, grant, form.Get("code")):
 		return errUnknownCode
 	case used:
-		return h.punishReuse(ctx, grant.GetID(), errUsedCode)
+		return h.punishReuse(ctx, CodeReused, grant, signature, errUsedCode)
 	}
 	if err := h.strategy.ValidateAuthorizeCode(ctx, grant, form.Get("code")); err != nil {
 		return errUnknownCode.WithWrap(err)
@@ -189,7 +189,7 @@ func (h *codeGrant) PopulateTokenEndpointResponse(ctx context.Context, request f
 	case err == nil:
 		return nil
 	case errors.Is(err, fosite.ErrInvalidatedAuthorizeCode):
-		return h.punishReuse(ctx, request.GetID(), errUsedCode)
+		return h.punishReuse(ctx, CodeReused, request, signature, errUsedCode)
 	case errors.Is(err, fosite.ErrNotFound):
 		return errUnknownCode
 	}

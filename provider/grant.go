@@ -27,7 +27,10 @@ type Grants struct {
 	GroupsMaxAge time.Duration
 	// MachineRefresh lets every confidential client with the client_credentials grant use refresh tokens.
 	MachineRefresh bool
-	Now            func() time.Time // nil: time.Now
+	// Reused is told of each use of a code or refresh token that was used before: [CodeReused], [RefreshReused]. One of its
+	// two users has stolen it. ended is false when the grant had ended before. nil: nobody.
+	Reused func(ctx context.Context, action string, grant fosite.Requester, signature string, ended bool)
+	Now    func() time.Time // nil: time.Now
 }
 
 // grantStore is what a store must be for grants of people.
@@ -208,11 +211,33 @@ func wholeGrant(request fosite.Requester) fosite.Requester {
 	}
 }
 
+// The uses that end a grant, by the names of their audit events.
+const (
+	CodeReused    = "authorization_code.reused"
+	RefreshReused = "refresh_token.reused"
+)
+
+// reuseRevoker is implemented by stores that end a grant in one durable step, and keep a record of why. ended tells
+// whether anything was alive until now.
+type reuseRevoker interface {
+	RevokeReused(ctx context.Context, action string, grant fosite.Requester, signature string) (ended bool, err error)
+}
+
 // punishReuse ends the grant whose code or refresh token was used twice (RFC 6749 §4.1.2, RFC 9700 §4.14.2): one of
 // the two users has stolen it. answer is returned once that is done, an outage otherwise.
-func (h *grantHandler) punishReuse(ctx context.Context, requestID string, answer error) error {
-	if err := (&revocationHandler{store: h.store, strategy: h.strategy}).revoke(ctx, requestID); err != nil {
-		return err
+func (h *grantHandler) punishReuse(ctx context.Context, action string, grant fosite.Requester, signature string, answer error) error {
+	var ended bool
+	var err error
+	if store, ok := h.store.(reuseRevoker); ok {
+		ended, err = store.RevokeReused(ctx, action, grant, signature)
+	} else {
+		ended, err = true, revokeAll(ctx, h.store, grant.GetID())
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	if h.Reused != nil {
+		h.Reused(ctx, action, grant, signature, ended)
 	}
 	return answer
 }

@@ -44,6 +44,9 @@ type Options struct {
 	Resources Resources
 	Hooks     []IntrospectionHook // after the MCP search hook
 
+	// Reused is told of each use of a code or refresh token that was used before, see [Grants]; nil: nobody.
+	Reused func(ctx context.Context, action string, grant fosite.Requester, signature string, ended bool)
+
 	Hasher fosite.Hasher              // nil: NewSecretHasher
 	Keys   fosite.JWKSFetcherStrategy // nil: NewJWKSFetcher
 	Now    func() time.Time           // nil: time.Now
@@ -117,6 +120,7 @@ func factories(o Options) []compose.Factory {
 		AbsoluteLifespan:    o.RefreshAbsoluteLifespan,
 		GroupsMaxAge:        o.GroupsMaxAge,
 		MachineRefresh:      o.ClientCredentialsRefresh,
+		Reused:              o.Reused,
 		Now:                 o.Now,
 	}
 	hooks := append([]IntrospectionHook{MCPSearchHook(o.Scopes), GroupsHook(o.GroupsMaxAge, o.Now)}, o.Hooks...)

@@ -82,7 +82,7 @@ func (h *refreshGrant) HandleTokenEndpointRequest(ctx context.Context, request f
 	case used && !genuine(ctx, h.strategy.ValidateRefreshToken, fosite.RefreshToken, grant, token):
 		return errUnknownRefresh
 	case used:
-		return h.punishReuse(ctx, grant.GetID(), errUsedRefresh)
+		return h.punishReuse(ctx, RefreshReused, grant, signature, errUsedRefresh)
 	}
 	// The token ends with its grant at the latest, see schedule.
 	if err := h.strategy.ValidateRefreshToken(ctx, grant, token); err != nil {
@@ -113,7 +113,7 @@ func (h *refreshGrant) PopulateTokenEndpointResponse(ctx context.Context, reques
 	case err == nil:
 		return nil
 	case errors.Is(err, fosite.ErrInactiveToken): // lost a race without a grace, or against a revocation
-		return h.punishReuse(ctx, request.GetID(), errUsedRefresh)
+		return h.punishReuse(ctx, RefreshReused, request, signature, errUsedRefresh)
 	case errors.Is(err, fosite.ErrNotFound):
 		return errUnknownRefresh
 	}

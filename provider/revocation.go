@@ -7,14 +7,14 @@ import (
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
 	"github.com/ory/fosite/handler/oauth2"
-	"github.com/ory/fosite/storage"
 )
 
 var _ fosite.RevocationHandler = (*revocationHandler)(nil)
 
 // RevocationFactory makes the handler of RFC 7009, in place of compose.OAuth2TokenRevocationFactory, whose success is
 // not to be relied on. This one answers nil only when the token and everything issued with it is dead, or when
-// there is no such token, a forged one included; unauthorized_client for another client's token; and any failure of the store as it is.
+// there is no such token, a forged one included; unauthorized_client for another client's token; and any failure of the
+// store as it is.
 func RevocationFactory(_ fosite.Configurator, store, strategy any) any {
 	return &revocationHandler{store: store.(oauth2.TokenRevocationStorage), strategy: strategy.(oauth2.CoreStrategy)}
 }
@@ -26,13 +26,15 @@ type revocationHandler struct {
 	strategy oauth2.CoreStrategy
 }
 
-// grantRevoker is implemented by stores that can end a grant in one durable step.
-type grantRevoker interface {
-	RevokeGrant(ctx context.Context, requestID string) error
+// ownTokenRevoker is implemented by stores that end a client's token and everything issued with it in one durable step,
+// and keep a record of it. They answer the client that the token was issued to, and do nothing when it is another one;
+// [fosite.ErrNotFound] when there is no such token. A token that has ended still ends what came of it.
+type ownTokenRevoker interface {
+	RevokeOwnToken(ctx context.Context, kind fosite.TokenType, signature, clientID string) (owner string, err error)
 }
 
-// grantFinder is implemented by stores that remember the grant of a token which has ended: revoking such a token still
-// ends what came of it. It answers [fosite.ErrNotFound] when there is no such token.
+// grantFinder is implemented by stores that remember the grant of a token which has ended. It answers
+// [fosite.ErrNotFound] when there is no such token.
 type grantFinder interface {
 	TokenGrant(ctx context.Context, kind fosite.TokenType, signature string) (clientID, requestID string, err error)
 }
@@ -44,41 +46,41 @@ func (h *revocationHandler) RevokeToken(ctx context.Context, token string, hint 
 		kinds = []fosite.TokenType{fosite.RefreshToken, fosite.AccessToken}
 	}
 	for _, kind := range kinds {
-		clientID, requestID, err := h.find(ctx, kind, token)
+		owner, err := h.revokeAs(ctx, kind, token, client)
 		switch {
 		case errors.Is(err, fosite.ErrNotFound):
 			continue
 		case err != nil:
 			return unavailable(err)
-		case clientID != client.GetID(): // RFC 7009 §2.1: refuse a token that was issued to somebody else.
+		case owner != client.GetID(): // RFC 7009 §2.1: refuse a token that was issued to somebody else.
 			return fosite.ErrUnauthorizedClient.WithHint("The token was issued to another client.")
 		}
-		if !genuine(ctx, h.validator(kind), kind, &fosite.Request{ID: requestID, Client: client}, token) {
-			continue
-		}
-		return h.revoke(ctx, requestID)
+		return nil
 	}
 	return nil
 }
 
-func (h *revocationHandler) validator(kind fosite.TokenType) validator {
+// revokeAs ends token if it is one of this kind and the client's, and tells whose it is.
+func (h *revocationHandler) revokeAs(ctx context.Context, kind fosite.TokenType, token string, client fosite.Client) (owner string, err error) {
+	signatureOf, validate := h.strategy.AccessTokenSignature, h.strategy.ValidateAccessToken
 	if kind == fosite.RefreshToken {
-		return h.strategy.ValidateRefreshToken
-	}
-	return h.strategy.ValidateAccessToken
-}
-
-// find looks for the token as one kind.
-func (h *revocationHandler) find(ctx context.Context, kind fosite.TokenType, token string) (clientID, requestID string, err error) {
-	signatureOf := h.strategy.AccessTokenSignature
-	if kind == fosite.RefreshToken {
-		signatureOf = h.strategy.RefreshTokenSignature
+		signatureOf, validate = h.strategy.RefreshTokenSignature, h.strategy.ValidateRefreshToken
 	}
 	signature := signatureOf(ctx, token)
 	if signature == "" {
-		return "", "", h.missing(ctx, kind, token)
+		return "", h.missing(ctx, kind, token)
 	}
-	return h.lookUp(ctx, kind, signature)
+	if !genuine(ctx, validate, kind, &fosite.Request{Client: client}, token) {
+		return "", fosite.ErrNotFound
+	}
+	if store, ok := h.store.(ownTokenRevoker); ok {
+		return store.RevokeOwnToken(ctx, kind, signature, client.GetID())
+	}
+	owner, requestID, err := h.lookUp(ctx, kind, signature)
+	if err != nil || owner != client.GetID() {
+		return owner, err
+	}
+	return owner, revokeAll(ctx, h.store, requestID)
 }
 
 // missing is [fosite.ErrNotFound], or an outage when the store knows the token, in whatever state: what came of it may
@@ -118,25 +120,11 @@ func (h *revocationHandler) lookUp(ctx context.Context, kind fosite.TokenType, s
 	return request.GetClient().GetID(), request.GetID(), nil
 }
 
-func (h *revocationHandler) revoke(ctx context.Context, requestID string) (err error) {
-	if store, ok := h.store.(grantRevoker); ok {
-		if err := store.RevokeGrant(ctx, requestID); err != nil {
-			return unavailable(err)
-		}
-		return nil
-	}
-	ctx, err = storage.MaybeBeginTx(ctx, h.store)
-	if err != nil {
-		return unavailable(err)
-	}
-	err = errors.Join(ignoreGone(h.store.RevokeRefreshToken(ctx, requestID)), ignoreGone(h.store.RevokeAccessToken(ctx, requestID)))
-	if err != nil {
-		return unavailable(errors.Join(err, storage.MaybeRollbackTx(ctx, h.store)))
-	}
-	if err := storage.MaybeCommitTx(ctx, h.store); err != nil {
-		return unavailable(errors.Join(err, storage.MaybeRollbackTx(ctx, h.store)))
-	}
-	return nil
+// revokeAll ends all tokens of a request.
+func revokeAll(ctx context.Context, store oauth2.TokenRevocationStorage, requestID string) error {
+	return inTransaction(ctx, store, func(ctx context.Context) error {
+		return errors.Join(ignoreGone(store.RevokeRefreshToken(ctx, requestID)), ignoreGone(store.RevokeAccessToken(ctx, requestID)))
+	})
 }
 
 func ignoreGone(err error) error {

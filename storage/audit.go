@@ -6,7 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +16,7 @@ import (
 
 // AuditEvent says who did what, to what, and how it ended. It never holds a secret or a token.
 type AuditEvent struct {
-	ID        int64     // 1, 2, 3, … without gaps, in the order of commit; set by AppendAudit
+	ID        int64     // 1, 2, 3, … without gaps, in the order of commit; set when it is stored
 	Time      time.Time // set by AppendAudit
 	Actor     string    // name of the admin key; the origin's when empty, else "system"
 	Action    string    // for example "client.registered"
@@ -51,34 +51,15 @@ func AuditOriginFrom(ctx context.Context) AuditOrigin {
 	return origin
 }
 
-// AppendAudit adds an event to the chain. Call it inside [Store.InTransaction], together with the change it tells of
-// and after it: events take turns until the transaction ends.
+// AppendAudit adds an event to the chain. Call it inside [Store.InTransaction], together with the change it tells of:
+// both become durable together, or neither.
 func (s *Store) AppendAudit(ctx context.Context, event AuditEvent) error {
 	event.fill(AuditOriginFrom(ctx), s.now())
-	return s.write(ctx, func(ctx context.Context, q queryer) error {
-		event := event // fn may run more than once
-		var previous []byte
-		err := q.QueryRowContext(ctx, `UPDATE audit_chain SET last_id = last_id + 1 WHERE chain = 'main' RETURNING last_id, last_hash`).
-			Scan(&event.ID, &previous)
-		if err != nil {
-			return fmt.Errorf("storage: lock the audit chain: %w", err)
-		}
-		hash := event.hash(previous)
-		_, err = q.ExecContext(ctx, insertAuditEvent, event.ID, millis(event.Time), event.Actor, event.Action, event.ClientID,
-			event.TokenID, event.RequestID, event.IP, event.Outcome, string(event.Changes), previous, hash)
-		if err != nil {
-			return fmt.Errorf("storage: store an audit event: %w", err)
-		}
-		if _, err := q.ExecContext(ctx, `UPDATE audit_chain SET last_hash = ? WHERE chain = 'main'`, hash); err != nil {
-			return fmt.Errorf("storage: extend the audit chain: %w", err)
-		}
+	return s.write(ctx, func(_ context.Context, q queryer) error {
+		addEvent(q, event)
 		return nil
 	})
 }
-
-const auditColumns = `id, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash`
-
-const insertAuditEvent = `INSERT INTO audit_events (` + auditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 func (e *AuditEvent) fill(origin AuditOrigin, now time.Time) {
 	e.Time = now.UTC().Truncate(time.Millisecond)
@@ -110,16 +91,23 @@ func auditText(s string) string {
 // hash is what the next event will point to: SHA-256 over the hash before and every field, each with its length in
 // front, so that no two events have the same encoding.
 func (e *AuditEvent) hash(previous []byte) []byte {
-	sum := sha256.New()
-	fields := []string{
-		"fosite-mcp audit 1", string(previous), strconv.FormatInt(e.ID, 10), strconv.FormatInt(millis(e.Time), 10), e.Actor, e.Action,
-		e.ClientID, e.TokenID, e.RequestID, e.IP, e.Outcome, string(e.Changes),
-	}
-	for _, field := range fields {
-		var length [8]byte
-		binary.BigEndian.PutUint64(length[:], uint64(len(field)))
-		sum.Write(length[:])
-		sum.Write([]byte(field))
-	}
-	return sum.Sum(nil)
+	id := strconv.FormatInt(e.ID, 10)
+	sum := sha256.Sum256(slices.Concat(auditHead(), previous, lengthOf(id), []byte(id), e.tail()))
+	return sum[:]
 }
+
+// auditHead is what is hashed before the hash before, which has the length of every SHA-256.
+func auditHead() []byte {
+	const version = "fosite-mcp audit 1"
+	return slices.Concat(lengthOf(version), []byte(version), binary.BigEndian.AppendUint64(nil, sha256.Size))
+}
+
+// tail is what is hashed after the id.
+func (e *AuditEvent) tail() (tail []byte) {
+	for _, field := range []string{strconv.FormatInt(millis(e.Time), 10), e.Actor, e.Action, e.ClientID, e.TokenID, e.RequestID, e.IP, e.Outcome, string(e.Changes)} {
+		tail = append(append(tail, lengthOf(field)...), field...)
+	}
+	return tail
+}
+
+func lengthOf(field string) []byte { return binary.BigEndian.AppendUint64(nil, uint64(len(field))) }

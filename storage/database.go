@@ -25,6 +25,7 @@ type database struct {
 	postgres bool
 	compiled sync.Map // query → *sql.Stmt (SQLite) or string (PostgreSQL)
 	wanted   sync.Map // queries to compile before the next transaction
+	audited  func(AuditEvent)
 }
 
 func newDatabase(pool *sql.DB, dialect string, err error) *database {
@@ -118,8 +119,9 @@ func (d *database) begin(ctx context.Context) (*txQueryer, error) {
 
 // txQueryer runs statements inside one transaction.
 type txQueryer struct {
-	tx *sql.Tx
-	db *database
+	tx     *sql.Tx
+	db     *database
+	events []AuditEvent // to be chained at the end
 }
 
 // statement is like that of the database, but takes no second connection.

@@ -3,6 +3,8 @@ package storage
 import (
 	"context"
 	"fmt"
+
+	"github.com/ory/fosite"
 )
 
 // openGrant makes sure that the parent row of a request exists and outlives r. A grant that was revoked stays
@@ -45,6 +47,82 @@ func (s *Store) RevokeGrant(ctx context.Context, requestID string) error {
 		return revokeAccessTokens(ctx, q, requestID, now)
 	})
 }
+
+// RevokeReused is [Store.RevokeGrant] after a code or refresh token was used that had been used before, and puts that on
+// record in the same step. action names the event, such as "refresh_token.reused"; signature is that of what was used.
+// ended tells whether anything was alive until now; if not, there is no event.
+func (s *Store) RevokeReused(ctx context.Context, action string, grant fosite.Requester, signature string) (ended bool, err error) {
+	clientID := grant.GetClient().GetID()
+	after := map[string]any{"grant": "revoked"}
+	if session := grant.GetSession(); session != nil && session.GetSubject() != "" {
+		after["subject"] = session.GetSubject()
+	}
+	changes, err := auditAfter(after)
+	if err != nil {
+		return false, err
+	}
+	return s.endGrant(ctx, grant.GetID(), AuditEvent{
+		Actor: "client:" + clientID, Action: action, ClientID: clientID, TokenID: TokenID(signature), Outcome: OutcomeFailure, Changes: changes,
+	})
+}
+
+// RevokeOwnToken is RFC 7009: a client ends a token, access or refresh token, and everything issued under the same grant,
+// which is put on record in the same step. owner is the client that the token was issued to; when that is another one
+// nothing happens. It answers [fosite.ErrNotFound] when there is no such token.
+func (s *Store) RevokeOwnToken(ctx context.Context, kind fosite.TokenType, signature, clientID string) (owner string, err error) {
+	if signature == "" {
+		return "", fosite.ErrNotFound
+	}
+	event := AuditEvent{Actor: "client:" + clientID, Action: "token.revoked", ClientID: clientID, TokenID: TokenID(signature)}
+	if kind == fosite.AccessToken { // a machine's has no grant, and this is all
+		ended, err := s.execAudited(ctx, revokeMachineToken, event, signatureHash(signature), clientID)
+		if err != nil {
+			return "", fmt.Errorf("storage: revoke an access token: %w", err)
+		}
+		if ended {
+			return clientID, nil
+		}
+	}
+	owner, requestID, err := s.TokenGrant(ctx, kind, signature)
+	if err != nil || owner != clientID {
+		return owner, err
+	}
+	_, err = s.endGrant(ctx, requestID, event)
+	return owner, err
+}
+
+// endGrant ends everything that was issued under requestID and tells whether anything was alive until now.
+func (s *Store) endGrant(ctx context.Context, requestID string, event AuditEvent) (ended bool, err error) {
+	for _, change := range []*auditedChange{revokeGrant, revokeTokens} {
+		ended, err = s.execAudited(ctx, change, event, requestID)
+		if err != nil {
+			return false, fmt.Errorf("storage: revoke a grant: %w", err)
+		}
+		if ended {
+			break // the tokens of a grant are read together with it
+		}
+	}
+	return ended, nil
+}
+
+var (
+	revokeGrant = audited(`UPDATE grants SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`,
+		`CAST(? AS TEXT[])`, `grant_id`,
+		`UPDATE grants SET revoked_at = given.time FROM given WHERE grants.id = given.grant_id AND grants.revoked_at IS NULL`)
+	// Tokens without a grant, of which there is one for each request as a rule.
+	revokeTokens = audited(`UPDATE access_tokens SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL
+			AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.id = access_tokens.request_id)`,
+		`CAST(? AS TEXT[])`, `grant_id`,
+		`UPDATE access_tokens t SET revoked_at = given.time FROM given WHERE t.request_id = given.grant_id AND t.revoked_at IS NULL
+			AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.id = t.request_id)`)
+	revokeMachineToken = audited(`UPDATE access_tokens SET revoked_at = ? WHERE revoked_at IS NULL
+			AND request_id = (SELECT request_id FROM access_tokens WHERE signature = ? AND client_id = ?)
+			AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.id = access_tokens.request_id)`,
+		`CAST(? AS BYTEA[]), CAST(? AS TEXT[])`, `signature, owner`,
+		`UPDATE access_tokens t SET revoked_at = given.time FROM given
+			JOIN access_tokens o ON o.signature = given.signature AND o.client_id = given.owner
+			WHERE t.request_id = o.request_id AND t.revoked_at IS NULL AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.id = t.request_id)`)
+)
 
 // RevokeRefreshToken implements [oauth2.TokenRevocationStorage]: it ends the grant, and with it every refresh
 // token and access token of requestID.

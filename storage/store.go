@@ -33,12 +33,14 @@ type Store struct {
 	dialect  string
 	db       *database
 	writer   writer
-	clients  fosite.ClientManager // nil: the store's own
+	changes  *turns[*auditedWrite] // PostgreSQL's
+	clients  fosite.ClientManager  // nil: the store's own
 	sessions sessionTypes
 	now      func() time.Time
 	grace    time.Duration
 	usage    usage
 	health   writeHealth
+	audited  func(AuditEvent)
 
 	registrations registrations
 }
@@ -63,6 +65,12 @@ func WithSessions(prototypes ...fosite.Session) Option {
 // WithClock replaces [time.Now], for tests.
 func WithClock(now func() time.Time) Option {
 	return func(s *Store) { s.now = now }
+}
+
+// WithAuditListener has fn told of every audit event of this store that has become durable, for metrics. fn is called by
+// whoever commits, so it must be quick.
+func WithAuditListener(fn func(AuditEvent)) Option {
+	return func(s *Store) { s.audited = fn }
 }
 
 // New makes a store on db, a connection pool that may be shared with other code. Its tables have plain names (clients,
@@ -92,8 +100,10 @@ func New(db *gorm.DB, options ...Option) *Store {
 		err = fmt.Errorf("storage: the %q dialect is not supported; use SQLite or PostgreSQL", s.dialect)
 	}
 	s.db = newDatabase(pool, s.dialect, err)
+	s.db.audited = s.audited
 	if s.dialect == "postgres" {
 		s.writer = &directWriter{db: s.db}
+		s.changes = newTurns(changesTimeout, s.makeChanges)
 	} else {
 		s.writer = newGroupWriter(s.db)
 	}

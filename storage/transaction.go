@@ -75,7 +75,7 @@ func (s *Store) Commit(ctx context.Context) error {
 	if t == nil {
 		return errors.New("storage: commit without a transaction")
 	}
-	if err := t.end(t.tx.Commit); err != nil {
+	if err := t.end(func() error { return t.commit(ctx) }); err != nil {
 		s.health.note(err)
 		return fmt.Errorf("storage: commit: %w", err)
 	}

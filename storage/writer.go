@@ -62,7 +62,7 @@ func (d *database) inTransaction(ctx context.Context, fn func(ctx context.Contex
 		}
 		return err
 	}
-	return tx.tx.Commit()
+	return tx.commit(ctx)
 }
 
 // retryConflicts runs fn again when PostgreSQL says that it lost against a concurrent transaction
