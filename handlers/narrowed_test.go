@@ -78,6 +78,27 @@ func TestWhatAClientLosesItsTokensLose(t *testing.T) {
 	}, withScopes)
 }
 
+// A token without any scope has none to lose, and is for its resources all the same.
+func TestATokenWithoutScopesEndsWithItsResources(t *testing.T) {
+	f := newFixture(t, withScopes, func(f *fixture) {
+		scopes := f.change
+		f.change = func(o *provider.Options) { scopes(o); o.ClientCredentialsRefresh = true }
+	})
+	secret := f.client("ci", registeredFor())
+	got := f.tokens(post("/token", "grant_type", "client_credentials").basic("ci", secret))
+	token := got.access
+	if a := f.introspect("ci", secret, token); a.json["active"] != true {
+		t.Fatalf("at first: %s", a.text)
+	}
+	f.edit("ci", func(c *storage.Client) { c.Audience = []string{wiki} })
+	if a := f.introspect("ci", secret, token); a.text != inactive {
+		t.Errorf("without its resource: %s, want %s", a.text, inactive)
+	}
+	if a := f.do(post("/token", "grant_type", "refresh_token", "refresh_token", got.refresh).basic("ci", secret)); a.json["error"] != "invalid_grant" {
+		t.Errorf("refreshed: %s, want invalid_grant", a.text)
+	}
+}
+
 // What the configuration takes from resources is gone as well.
 func TestWhatAResourceLosesItsTokensLose(t *testing.T) {
 	f := newFixture(t, withScopes)
