@@ -114,6 +114,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	}
 	guess, wait := s.guess(r, username)
 	if wait > 0 {
+		s.failed(w, r) // or whoever comes too early would pay nothing for it
 		s.showWait(w, r, "Too many attempts.", wait)
 		return
 	}
@@ -133,12 +134,8 @@ func (s *Server) refuseGuess(w http.ResponseWriter, r *http.Request, g guess, er
 	switch {
 	case errors.Is(err, errWrong):
 		s.Log.WarnContext(r.Context(), "login failed", from)
-		wait := s.failed(w, r)
-		if g.crowded {
-			wait = max(wait, crowdedPace.delay(1))
-		}
-		if wait > 0 {
-			s.showWait(w, r, wrongPassword+" Many logins from your network have failed.", wait)
+		if wait := max(s.failed(w, r), g.next); wait > 0 {
+			s.showWait(w, r, wrongPassword+" Many logins from your network, or in this name, have failed.", wait)
 			return
 		}
 		s.showLogin(w, r, http.StatusForbidden, r.PostForm, wrongPassword)
@@ -153,7 +150,7 @@ func (s *Server) refuseGuess(w http.ResponseWriter, r *http.Request, g guess, er
 	}
 }
 
-// failed counts a wrong password for the address. It tells how long to wait where there were too many.
+// failed counts a wrong password, or one that came too early, for the address. It tells how long to wait where there were too many.
 func (s *Server) failed(w http.ResponseWriter, r *http.Request) (wait time.Duration) {
 	if s.Failures == nil {
 		return 0
