@@ -45,7 +45,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, request, err)
 		return
 	}
-	decision, err := s.Login.Authorize(w, r, AuthorizationRequest{
+	asked := AuthorizationRequest{
 		Client:      request.GetClient(),
 		RedirectURI: copyURL(request.GetRedirectURI()),
 		Scopes:      slices.Clone(request.GetRequestedScopes()),
@@ -53,7 +53,8 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		Prompt:      prompt,
 		Offline:     request.GetClient().GetGrantTypes().Has("refresh_token"),
 		MaxAge:      maxAge,
-	})
+	}
+	decision, err := s.Login.Authorize(w, r, asked)
 	if err != nil {
 		s.refuse(w, r, request, fosite.ErrTemporarilyUnavailable.WithWrap(err))
 		return
@@ -61,8 +62,8 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	if decision == nil {
 		return // Login has answered
 	}
-	if maxAge != nil && decision.AuthenticatedAt.IsZero() && decision.Err == nil && !decision.Denied {
-		decision.Err = fosite.ErrLoginRequired.WithHint("Nothing tells when the person logged in, which max_age asks for.")
+	if decision.Err == nil && !decision.Denied && !asked.AcceptsLogin(decision.AuthenticatedAt, s.now()) {
+		decision.Err = fosite.ErrLoginRequired.WithHint("Nothing proves a login that is as fresh as prompt=login or max_age asks for.")
 	}
 	s.decide(w, r, request, decision)
 }

@@ -63,7 +63,9 @@ func TestMaxAgeNeedsATimeOfLogin(t *testing.T) {
 		want   time.Duration
 		asked  bool
 	}{{"", 0, false}, {"0", 0, true}, {"3600", time.Hour, true}, {"4294967295", 4294967295 * time.Second, true}} {
-		f.decide = nil
+		f.decide = func(http.ResponseWriter) (*handlers.Decision, error) {
+			return &handlers.Decision{Subject: "u1", AuthenticatedAt: time.Now()}, nil
+		}
 		if values := f.authorize("max_age", c.maxAge).sentBack(t, callback); values.Get("code") == "" {
 			t.Errorf("max_age=%s: got %v", c.maxAge, values)
 		}
@@ -77,6 +79,41 @@ func TestMaxAgeNeedsATimeOfLogin(t *testing.T) {
 	}
 	if a := f.visit(authorizeQuery().Encode() + "&max_age=1&max_age=2"); a.sentBack(t, callback).Get("error") != "invalid_request" {
 		t.Errorf("max_age twice: %s", a.header.Get("Location"))
+	}
+}
+
+// The page before this endpoint may take a person for freshly logged in by mistake.
+func TestAFreshLoginIsCheckedBehindTheLoginPage(t *testing.T) {
+	f := newFixture(t)
+	f.app("app")
+	now := time.Now()
+	for name, c := range map[string]struct {
+		parameters string
+		at         time.Time
+		want       string
+	}{
+		"nothing asked, no time":                    {"", time.Time{}, ""},
+		"an account chosen, no time":                {"prompt=select_account", time.Time{}, ""},
+		"prompt=login, no time":                     {"prompt=login", time.Time{}, "login_required"},
+		"prompt=login, yesterday":                   {"prompt=login", now.Add(-24 * time.Hour), "login_required"},
+		"prompt=login, before the consent page":     {"prompt=login", now.Add(-20 * time.Minute), ""},
+		"prompt=login behind an empty one":          {"prompt=&prompt=login", time.Time{}, "login_required"},
+		"prompt=login and a long max_age":           {"prompt=login&max_age=86400", now.Add(-20 * time.Hour), "login_required"},
+		"prompt=login with another":                 {"prompt=consent+login", now.Add(-24 * time.Hour), "login_required"},
+		"max_age, yesterday":                        {"max_age=600", now.Add(-24 * time.Hour), "login_required"},
+		"max_age=0, yesterday":                      {"max_age=0", now.Add(-24 * time.Hour), "login_required"},
+		"max_age=0, before the consent page":        {"max_age=0", now.Add(-20 * time.Minute), ""},
+		"max_age of a day, this morning":            {"max_age=86400", now.Add(-20 * time.Hour), ""},
+		"max_age behind an empty one, no time":      {"max_age=&max_age=0", time.Time{}, "login_required"},
+		"max_age behind an empty one, an old login": {"max_age=&max_age=0", now.Add(-24 * time.Hour), "login_required"},
+	} {
+		f.decide = func(http.ResponseWriter) (*handlers.Decision, error) {
+			return &handlers.Decision{Subject: "u1", AuthenticatedAt: c.at}, nil
+		}
+		values := f.visit(authorizeQuery().Encode()+"&"+c.parameters).sentBack(t, callback)
+		if values.Get("error") != c.want || values.Has("code") != (c.want == "") {
+			t.Errorf("%s: sent back with %v, want the error %q", name, values, c.want)
+		}
 	}
 }
 

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"mime"
 	"net/http"
-	"net/url"
-	"slices"
+
+	"fosite-mcp/provider"
 
 	"github.com/ory/fosite"
 	"github.com/rs/cors"
@@ -61,8 +61,7 @@ func parseForm(w http.ResponseWriter, r *http.Request) *fosite.RFC6749Error {
 		}
 		return fosite.ErrInvalidRequest.WithHint("The form cannot be decoded.")
 	}
-	dropEmpty(r.PostForm)
-	dropEmpty(r.Form)
+	r.PostForm, r.Form = provider.WithoutEmpty(r.PostForm), provider.WithoutEmpty(r.Form)
 	if len(r.PostForm) == 0 {
 		return fosite.ErrInvalidRequest.WithHint("The form is empty.")
 	}
@@ -79,25 +78,13 @@ func parseForm(w http.ResponseWriter, r *http.Request) *fosite.RFC6749Error {
 		}
 	}
 	// RFC 6749 §2.3.1: credentials must not be in the URL.
-	query := r.URL.Query()
-	dropEmpty(query)
+	query := provider.WithoutEmpty(r.URL.Query())
 	for _, name := range secretParameters {
 		if query.Has(name) {
 			return fosite.ErrInvalidRequest.WithHintf("Send %q in the body, not in the URL.", name)
 		}
 	}
 	return nil
-}
-
-// dropEmpty takes out parameters without a value, which count as left out (RFC 6749 §3.1 and §3.2). A second one that has
-// a value is then the only one.
-func dropEmpty(form url.Values) {
-	for name, values := range form {
-		form[name] = slices.DeleteFunc(values, func(value string) bool { return value == "" })
-		if len(form[name]) == 0 {
-			delete(form, name)
-		}
-	}
 }
 
 func withStatus(err *fosite.RFC6749Error, status int) *fosite.RFC6749Error {

@@ -153,6 +153,25 @@ func TestGroupsThatHaveEndedAreToldToNobody(t *testing.T) {
 			t.Errorf("refreshed: %s, want invalid_grant", a.text)
 		}
 	})
+	t.Run("issued by a version that stored when the person came", func(t *testing.T) {
+		f := newFixture(t, withGroupsFor(time.Hour))
+		f.app("app")
+		f.loggedIn("oidc|7", f.clock, "staff")
+		got := f.login()
+		came := f.clock.Add(-30 * time.Minute).UTC().Truncate(time.Second)
+		for _, table := range []string{"access_tokens", "refresh_tokens"} {
+			if err := f.db.Exec(`UPDATE `+table+` SET session = json_set(json_remove(session, '$.groups_at'), '$.auth_time', ?)`, came.Format(time.RFC3339)).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		if told := f.groups(got.access); told != "staff" {
+			t.Errorf("half an hour later: told %q", told)
+		}
+		got = f.tokens(refresh(got.refresh))
+		if end := f.ends(got.access); end != came.Add(time.Hour).Unix() {
+			t.Errorf("refreshed: ends at %v, want with the groups", time.Unix(end, 0))
+		}
+	})
 	t.Run("ended before the code is redeemed", func(t *testing.T) {
 		f := newFixture(t, withGroupsFor(10*time.Second))
 		f.app("app")

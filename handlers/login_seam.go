@@ -3,6 +3,7 @@ package handlers
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/ory/fosite"
@@ -30,6 +31,24 @@ type AuthorizationRequest struct {
 	MaxAge *time.Duration
 }
 
+// loginTime is how long a person may take from the proof to the decision: at an upstream provider, on the consent page,
+// and on the way back.
+const loginTime = 45 * time.Minute
+
+// AcceptsLogin tells whether a person who has proven who they are at a time (zero: not known) may get a code now, by
+// prompt=login and MaxAge. Login knows when it was asked, and is stricter: this is the last check behind it.
+func (r AuthorizationRequest) AcceptsLogin(at, now time.Time) bool {
+	age := loginTime
+	switch {
+	case slices.Contains(r.Prompt, "login"):
+	case r.MaxAge != nil:
+		age += *r.MaxAge
+	default:
+		return true
+	}
+	return !at.IsZero() && !at.Before(now.Add(-age))
+}
+
 // Decision is the person's answer.
 type Decision struct {
 	Denied   bool
@@ -38,7 +57,8 @@ type Decision struct {
 	Groups   []string
 	GroupsAt time.Time // when Groups were looked up; zero: now
 	Scopes   []string  // allowed: a subset of the requested ones; nil: all of them
-	// AuthenticatedAt is when the person has proven who they are; zero: not known, which no request with MaxAge allows.
+	// AuthenticatedAt is when the person has proven who they are; zero: not known. [AuthorizationRequest.AcceptsLogin] tells
+	// what a request allows.
 	AuthenticatedAt time.Time
 	// Err, when set, is the OAuth error to redirect with: login_required, consent_required or interaction_required
 	// for prompt=none.

@@ -33,6 +33,26 @@ func TestARefreshTokenIsRotatedAndKeepsWhoAndWhat(t *testing.T) {
 	}
 }
 
+// Earlier versions made up when people had proven who they are. What they stored is told to nobody.
+func TestATimeOfLoginThatMayBeMadeUpIsToldToNobody(t *testing.T) {
+	f := newFixture(t)
+	f.app("app")
+	got := f.login()
+	for _, table := range []string{"access_tokens", "refresh_tokens"} {
+		done := f.db.Exec(`UPDATE ` + table + ` SET session = json_set(json_remove(session, '$.proven_at'), '$.auth_time', '2026-11-01T08:00:00Z')`)
+		if done.Error != nil || done.RowsAffected != 1 {
+			t.Fatal(done.Error, done.RowsAffected)
+		}
+	}
+	for range 2 {
+		a := f.inspect(got.access)
+		if _, told := a.json["auth_time"]; told || a.json["sub"] != "u1" {
+			t.Errorf("told %s", a.text)
+		}
+		got = f.tokens(refresh(got.refresh))
+	}
+}
+
 // RFC 6749 §5.2 and §6, RFC 8707 §2.2. No failed try uses the token up.
 func TestRefreshesThatAreRefused(t *testing.T) {
 	f := newFixture(t)

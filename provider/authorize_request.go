@@ -47,7 +47,7 @@ func (p *AuthorizePolicy) NewAuthorizeRequest(ctx context.Context, r *http.Reque
 	if err := r.ParseForm(); err != nil {
 		return request, fosite.ErrInvalidRequest.WithHint("The parameters cannot be decoded.")
 	}
-	request.Form = withoutEmpty(r.Form)
+	request.Form = WithoutEmpty(r.Form)
 	if len(request.Form["client_id"]) > 1 || len(request.Form["redirect_uri"]) > 1 {
 		return request, fosite.ErrInvalidRequest.WithHint("The parameters client_id and redirect_uri must not be given more than once.")
 	}
@@ -122,9 +122,9 @@ func (p *AuthorizePolicy) check(request *fosite.AuthorizeRequest) error {
 	return nil
 }
 
-// withoutEmpty leaves out parameters without a value, which count as left out (RFC 6749 §3.1). A second one that has a
-// value is then the only one.
-func withoutEmpty(form url.Values) url.Values {
+// WithoutEmpty leaves out parameters without a value, which count as left out (RFC 6749 §3.1 and §3.2). A second one that
+// has a value is then the only one. Whoever reads a request has to read it so, or takes it for another one.
+func WithoutEmpty(form url.Values) url.Values {
 	given := url.Values{}
 	for name, values := range form {
 		for _, value := range values {

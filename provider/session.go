@@ -19,7 +19,7 @@ type Session struct {
 	Subject  string   `json:"sub,omitempty"` // empty for client_credentials: the client speaks for itself
 	Username string   `json:"username,omitempty"`
 	Groups   []string `json:"groups,omitempty"`
-	// GroupsAt is when whoever logged the person in said that these are the groups; zero: at AuthenticatedAt.
+	// GroupsAt is when whoever logged the person in said that these are the groups; zero: at AuthenticatedAt, or at CameAt.
 	GroupsAt time.Time `json:"groups_at,omitzero"`
 	// Unix milliseconds of the expiries that every token has, which are read with every introspection; the others
 	// (pushed authorization requests, ID tokens) in a map. Use SetExpiresAt and GetExpiresAt.
@@ -29,7 +29,10 @@ type Session struct {
 	OtherExpiries       map[fosite.TokenType]int64 `json:"exp,omitempty"`
 	// GrantExpiresAt ends the whole grant, however often it is refreshed; zero: no such end.
 	GrantExpiresAt  time.Time `json:"grant_exp,omitzero"`
-	AuthenticatedAt time.Time `json:"auth_time,omitzero"` // when the person proved who they are
+	AuthenticatedAt time.Time `json:"proven_at,omitzero"` // when the person proved who they are; zero: not known
+	// CameAt is when the person came, in what earlier versions have stored. It proves nothing, and is good for the age of
+	// groups alone.
+	CameAt time.Time `json:"auth_time,omitzero"`
 
 	groupsCurrent bool           // Groups were looked up just now; never stored
 	claims        map[string]any // added by introspection hooks; never stored
@@ -106,10 +109,12 @@ func (s *Session) GroupsEnd(maxAge time.Duration) time.Time {
 	if len(s.Groups) == 0 || s.groupsCurrent || maxAge == 0 {
 		return time.Time{}
 	}
-	if s.GroupsAt.IsZero() {
-		return s.AuthenticatedAt.Add(maxAge)
+	for _, at := range []time.Time{s.GroupsAt, s.AuthenticatedAt} {
+		if !at.IsZero() {
+			return at.Add(maxAge)
+		}
 	}
-	return s.GroupsAt.Add(maxAge)
+	return s.CameAt.Add(maxAge)
 }
 
 // DropGroups leaves the person without groups.

@@ -40,6 +40,7 @@ func (s *Server) Authorize(w http.ResponseWriter, r *http.Request, request handl
 		}
 		q.stale = q.stale || s.groupsEnded(p)
 		q.answers = s.answers(r, p, here).answers
+		q.answers.LoggedIn = q.answers.LoggedIn && request.AcceptsLogin(p.AuthenticatedAt, s.Now())
 	}
 	switch q.next() {
 	case askLogin:

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"fosite-mcp/provider"
 )
 
 // maxContinue bounds an authorization request that is carried through the login. The authorize endpoint takes no
@@ -14,7 +16,7 @@ const maxContinue = 17 << 10
 // connected applications. There is no other, so that no link can lead people through our login to a strange place.
 type destination struct {
 	path  string
-	query url.Values // nil: not an authorization request
+	query url.Values // as the authorize endpoint reads it; nil: not an authorization request
 }
 
 func (s *Server) authorizePath() string { return s.BasePath + "/authorize" }
@@ -27,7 +29,7 @@ func (s *Server) destination(text string) destination {
 		return destination{path: s.grantsPath()}
 	}
 	values, err := url.ParseQuery(query)
-	if err != nil || len(values) == 0 {
+	if values = provider.WithoutEmpty(values); err != nil || len(values) == 0 {
 		return destination{path: s.grantsPath()}
 	}
 	return destination{s.authorizePath(), values}
@@ -36,7 +38,7 @@ func (s *Server) destination(text string) destination {
 // here is the authorization request of r as a destination.
 func (s *Server) here(r *http.Request) destination {
 	_ = r.ParseForm() // the authorize endpoint has parsed it, and refused what it could not
-	return destination{s.authorizePath(), r.Form}
+	return destination{s.authorizePath(), provider.WithoutEmpty(r.Form)}
 }
 
 // String is a path of ours with a query that we have encoded ourselves: it is safe in a Location header.

@@ -18,6 +18,7 @@ import (
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/login"
+	"fosite-mcp/provider"
 	"fosite-mcp/storage"
 
 	"github.com/gorilla/mux"
@@ -214,7 +215,7 @@ func (s *site) user(name string, groups ...string) *storage.User {
 
 // authorize plays the authorize endpoint: everything in the request is taken as valid.
 func (s *site) authorize(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
+	query := provider.WithoutEmpty(r.URL.Query()) // as the endpoint reads it
 	client, err := s.store.GetClient(r.Context(), query.Get("client_id"))
 	if errors.Is(err, fosite.ErrNotFound) {
 		s.login.ErrorPage(w, r, http.StatusBadRequest, fosite.ErrInvalidClient)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"fosite-mcp/handlers/login"
 )
@@ -113,6 +114,40 @@ func TestTheProxyProvesNoFreshLogin(t *testing.T) {
 	}
 	s := newSite(t, byHeader)
 	s.browser().through(proxy, "carol", "").get(request("max_age", "60", "prompt", "none")).wantClient(callback, "error", "login_required")
+}
+
+// The authorize endpoint takes an empty parameter for none (RFC 6749 §3.1), and the login reads the same request.
+func TestAnEmptyParameterHidesNoDemandForAFreshLogin(t *testing.T) {
+	for _, demand := range []string{"&prompt=&prompt=login", "&prompt=login&prompt=", "&max_age=&max_age=0", "&max_age=&max_age=600"} {
+		s := newSite(t, byHeader)
+		b := s.browser().through(proxy, "carol", "").get(request()+demand).wantPage(200, "Log in")
+		if strings.Contains(b.body, "Continue as") {
+			t.Errorf("%s: the page offers a login that proves nothing", demand)
+		}
+		b.submit("/login", "method", "header").wantPage(403, "Log in")
+		form := with(s.loginForm(b), "method", "header", "continue", request()+demand)
+		b.send(http.MethodPost, base+"/login", form, nil).wantPage(403, "Log in")
+		b.get(request()+demand).wantPage(200, "Log in")
+
+		u := newUpstream(t)
+		s = newSite(t, u.option)
+		u.now = func() time.Time { return s.clock }
+		u.claims["auth_time"] = s.clock.Add(-time.Hour).Unix()
+		b = s.browser().get(request() + demand)
+		query := b.goTo(u)
+		if !query.Has("max_age") || strings.Contains(demand, "login") != (query.Get("prompt") == "login") {
+			t.Errorf("%s: the provider is asked for %v", demand, query)
+		}
+		b.comeBack("state", query.Get("state")).wantPage(403, "Log in")
+	}
+}
+
+// What was a login for one demand is none for a greater one.
+func TestALoginThatProvesLessThanIsAskedForIsNone(t *testing.T) {
+	s := newSite(t, byHeader)
+	s.asked.MaxAge = new(time.Duration) // beyond what the URL says
+	b := s.browser().through(proxy, "carol", "").get(request()).wantPage(200, "Log in")
+	b.submit("/login", "method", "header").wantPage(200, "Log in")
 }
 
 // loginForm is the form of a login page that nobody has asked a fresh login of.
