@@ -12,14 +12,13 @@ import (
 	"time"
 
 	"fosite-mcp/handlers"
-	"fosite-mcp/provider"
-	"fosite-mcp/storage"
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/time/rate"
 )
 
 // observer measures requests and the work behind them. Labels hold route templates, never what a client sent.
@@ -30,8 +29,8 @@ type observer struct {
 	cleaned  *prometheus.CounterVec
 	cleaning *prometheus.CounterVec
 	missing  *prometheus.CounterVec
-	events   *prometheus.CounterVec
 	log      *slog.Logger
+	busy     *rate.Limiter // of which requests that found the server busy the log tells
 }
 
 func newObserver(log *slog.Logger, pool *sql.DB) *observer {
@@ -54,14 +53,8 @@ func newObserver(log *slog.Logger, pool *sql.DB) *observer {
 			Name: "fosite_mcp_missing_secret_tokens_total",
 			Help: "Tokens of this server that could not be checked, because they were made with a system secret that this process does not have.",
 		}, []string{"kind"}),
-		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "fosite_mcp_audit_events_total",
-			Help: "What this process has put on record, and what it left out of a flood, by the names of the audit log.",
-		}, []string{"action", "outcome"}),
-		log: log,
-	}
-	for _, alarm := range alarms {
-		o.events.WithLabelValues(alarm.Action, alarm.Outcome)
+		log:  log,
+		busy: handlers.NewSample(),
 	}
 	for _, kind := range []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken, fosite.AuthorizeCode} {
 		o.missing.WithLabelValues(string(kind))
@@ -69,27 +62,9 @@ func newObserver(log *slog.Logger, pool *sql.DB) *observer {
 	for _, outcome := range []string{"done", "elsewhere", "failed"} {
 		o.cleaning.WithLabelValues(outcome) // from zero on: an alert must see the first one
 	}
-	o.registry.MustRegister(o.requests, o.refused, o.cleaned, o.cleaning, o.missing, o.events, collectors.NewGoCollector(),
+	o.registry.MustRegister(o.requests, o.refused, o.cleaned, o.cleaning, o.missing, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewDBStatsCollector(pool, "fosite_mcp"))
 	return o
-}
-
-// alarms are the events that somebody should look at, or at the number of.
-var alarms = []storage.AuditEvent{
-	{Action: provider.CodeReused, Outcome: storage.OutcomeFailure},
-	{Action: provider.RefreshReused, Outcome: storage.OutcomeFailure},
-	{Action: "token.revoked", Outcome: storage.OutcomeSuccess},
-	{Action: "user.logged_in", Outcome: storage.OutcomeSuccess},
-	{Action: "user.login_failed", Outcome: storage.OutcomeFailure},
-	{Action: "client.login_failed", Outcome: storage.OutcomeFailure},
-	{Action: "admin.login_failed", Outcome: storage.OutcomeFailure},
-	{Action: "consent.granted", Outcome: storage.OutcomeSuccess},
-	{Action: "consent.withdrawn", Outcome: storage.OutcomeSuccess},
-}
-
-// audited counts an event. Actions are names in this program, so that nobody can make them up.
-func (o *observer) audited(event storage.AuditEvent) {
-	o.events.WithLabelValues(event.Action, event.Outcome).Inc()
 }
 
 // limited returns what counts the requests that exceed a limit.
@@ -108,8 +83,8 @@ func (o *observer) metrics() http.Handler {
 // statusHungUp is what nginx calls a request whose caller left before the answer: an alert on failures must not count it.
 const statusHungUp = 499
 
-// watch is middleware for a router: it gives every request an id, measures it, and logs it (at the level debug, or as
-// an error when the server failed).
+// watch is middleware for a router: it gives every request an id, measures it, and logs it: as an error when the server
+// failed, a sample as a warning while it is busy, and otherwise at the level debug.
 func (o *observer) watch(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -127,7 +102,12 @@ func (o *observer) watch(next http.Handler) http.Handler {
 		}
 		o.requests.WithLabelValues(routeOf(r), methodOf(r), strconv.Itoa(recorded.status)).Observe(took.Seconds())
 		level := slog.LevelDebug
-		if recorded.status >= http.StatusInternalServerError {
+		switch {
+		case recorded.busy && recorded.status == http.StatusServiceUnavailable:
+			if o.busy.AllowN(start, 1) {
+				level = slog.LevelWarn
+			}
+		case recorded.status >= http.StatusInternalServerError:
 			level = slog.LevelError
 		}
 		if o.log.Enabled(r.Context(), level) {
@@ -171,11 +151,15 @@ func methodOf(r *http.Request) string {
 	return "other"
 }
 
-// statusRecorder remembers the status of an answer.
+// statusRecorder remembers the status of an answer, and whether it says that the server is busy.
 type statusRecorder struct {
 	http.ResponseWriter
 	status int
+	busy   bool
 }
+
+// Busy is what [handlers.TellBusy] calls.
+func (w *statusRecorder) Busy() { w.busy = true }
 
 func (w *statusRecorder) WriteHeader(status int) {
 	w.status = status

@@ -38,6 +38,41 @@ func TestAPanicIsAnAnswerALogLineAndAMetric(t *testing.T) {
 	}
 }
 
+// Busy is no failure of the server: its log lines are warnings, a sample of them. Each request counts in the metrics. An
+// outage stays an error.
+func TestABusyServerLogsASampleOfWarnings(t *testing.T) {
+	var log bytes.Buffer
+	o := newObserver(slog.New(slog.NewTextHandler(&log, nil)), new(sql.DB))
+	answer := func(busy bool) {
+		o.watch(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if busy {
+				handlers.TellBusy(w)
+			}
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/token", nil))
+	}
+	for range 1000 {
+		answer(true)
+	}
+	if lines := strings.Count(log.String(), "\n"); lines < 50 || lines > 60 || strings.Count(log.String(), "level=WARN") != lines {
+		t.Errorf("1000 refusals make %d lines:\n%.500s", lines, log.String())
+	}
+	families, err := o.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == "fosite_mcp_http_request_duration_seconds" && family.GetMetric()[0].GetHistogram().GetSampleCount() != 1000 {
+			t.Errorf("the metric knows of %v", family)
+		}
+	}
+	log.Reset()
+	answer(false)
+	if !strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("an outage is logged as %s", log.String())
+	}
+}
+
 func TestRequestIDsOfCallersAreHarmless(t *testing.T) {
 	for id, want := range map[string]bool{
 		"abc-DEF_123": true, "": false, "a b": false, "a\nlevel=ERROR": false, strings.Repeat("a", 65): false, `"`: false,

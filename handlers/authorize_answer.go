@@ -23,7 +23,7 @@ func protectPage(header http.Header) {
 // refuse tells the client that its request failed; or the person, when there is no redirect URI that is known to be
 // the client's (RFC 6749 §4.1.2.1).
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, request fosite.AuthorizeRequester, err error) {
-	known := s.explain(r, err)
+	known := s.explain(w, r, err)
 	if request == nil || !request.IsRedirectURIValid() {
 		s.errorPage(w, r, known)
 		return

@@ -16,18 +16,21 @@ const retryAfter = "5"
 
 // fail answers an error as JSON.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	writeOAuthError(w, s.explain(r, err))
+	writeOAuthError(w, s.explain(w, r, err))
 }
 
 // explain is the one place that turns errors into answers. Outages and mistakes of the server are logged, with their
-// cause, which the client does not get to see.
-func (s *Server) explain(r *http.Request, err error) *fosite.RFC6749Error {
+// cause, which the client does not get to see. A flood that makes the server busy does not flood its log.
+func (s *Server) explain(w http.ResponseWriter, r *http.Request, err error) *fosite.RFC6749Error {
 	known := fosite.ErrorToRFC6749Error(err)
 	switch {
 	case isOutage(err) && errors.Is(r.Context().Err(), context.Canceled):
 		return fosite.ErrTemporarilyUnavailable // the caller has hung up: nothing failed, and nobody reads the answer
 	case isBusy(err):
-		s.log().WarnContext(r.Context(), "too busy to answer", "path", r.URL.EscapedPath(), "request_id", RequestID(r), "cause", cause(err))
+		TellBusy(w)
+		if s.busy.AllowN(s.now(), 1) {
+			s.log().WarnContext(r.Context(), "too busy to answer", "path", r.URL.EscapedPath(), "request_id", RequestID(r), "cause", cause(err))
+		}
 		return fosite.ErrTemporarilyUnavailable
 	case isOutage(err):
 		s.log().ErrorContext(r.Context(), "the request cannot be answered now", "path", r.URL.EscapedPath(), "request_id", RequestID(r), "cause", cause(err))
@@ -114,6 +117,22 @@ func isOutage(err error) bool {
 func isBusy(err error) bool {
 	var busy interface{ Busy() bool }
 	return errors.As(err, &busy) && busy.Busy()
+}
+
+// TellBusy tells the middleware around w, if it wants to know (it has a method Busy), that the answer is no failure of the
+// server though its status is 503.
+func TellBusy(w http.ResponseWriter) {
+	for w != nil {
+		if told, ok := w.(interface{ Busy() }); ok {
+			told.Busy()
+			return
+		}
+		inner, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return
+		}
+		w = inner.Unwrap()
+	}
 }
 
 // cause is what to log of an error: its innermost text, which is the store's.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
+	"golang.org/x/time/rate"
 )
 
 // Server is the OAuth endpoints. Provider and NewSession are required.
@@ -37,10 +38,13 @@ type Server struct {
 	Log *slog.Logger
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
+
+	busy *rate.Limiter // of which refusals the log tells
 }
 
 // Mount adds the endpoints to r, which is usually a subrouter at the base path.
 func (s *Server) Mount(r *mux.Router) {
+	s.busy = NewSample()
 	r.Handle("/token", browsers.Handler(form(s.token)))
 	r.Handle("/revoke", browsers.Handler(form(s.revoke)))
 	r.Handle("/introspect", form(s.introspect))

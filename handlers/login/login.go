@@ -18,6 +18,7 @@ import (
 	"fosite-mcp/provider/client"
 
 	"github.com/gorilla/mux"
+	"golang.org/x/time/rate"
 )
 
 var _ handlers.Login = (*Server)(nil)
@@ -25,11 +26,10 @@ var _ handlers.Login = (*Server)(nil)
 // Sessions keeps which browsers are logged in, under a token that must be stored as a hash only. A session that is
 // not there, or has expired, is fosite.ErrNotFound.
 type Sessions interface {
-	// username and method (local, oidc or header) are for the record of logins.
-	CreateLoginSession(ctx context.Context, token, subject, username, method string, data []byte, expiresAt time.Time) error
+	CreateLoginSession(ctx context.Context, token, subject string, data []byte, expiresAt time.Time) error
 	// CreatePasswordSession is the same for a local account whose password was compared with passwordHash. It answers
 	// fosite.ErrAccessDenied when the account has another password by now, or may not log in any more.
-	CreatePasswordSession(ctx context.Context, token, subject, username, method string, passwordHash, data []byte, expiresAt time.Time) error
+	CreatePasswordSession(ctx context.Context, token, subject string, passwordHash, data []byte, expiresAt time.Time) error
 	FindLoginSession(ctx context.Context, token string) (data []byte, seenAt time.Time, err error)
 	TouchLoginSession(ctx context.Context, token string) error
 	DeleteLoginSession(ctx context.Context, token string) error
@@ -80,11 +80,8 @@ type Options struct {
 	// Failures limits wrong passwords of each address, together with failures elsewhere: more of them are answered with 429,
 	// and right ones are let in. nil: only the login page's own limits.
 	Failures *limit.Quota[netip.Prefix]
-	// LoginFailed is told of each login that failed, and not of an outage. method is local, oidc or header; username is
-	// empty unless there is such an account. nil: nobody.
-	LoginFailed func(r *http.Request, method, username string)
-	Log         *slog.Logger     // nil: slog.Default
-	Now         func() time.Time // nil: time.Now
+	Log      *slog.Logger     // nil: slog.Default
+	Now      func() time.Time // nil: time.Now
 }
 
 // Server is the pages. Make one with [New]; it is safe for concurrent use.
@@ -95,8 +92,9 @@ type Server struct {
 	pages   *pages
 	origins *http.CrossOriginProtection
 	limits  *throttle
-	oidc    *upstream // nil: not offered
-	decoy   []byte    // password hash that belongs to nobody
+	busy    *rate.Limiter // of which refusals the log tells
+	oidc    *upstream     // nil: not offered
+	decoy   []byte        // password hash that belongs to nobody
 }
 
 // New checks the options and prepares the pages. It does not talk to the OpenID Connect provider, which may be down.
@@ -119,6 +117,7 @@ func New(options Options) (*Server, error) {
 		cookies: cookies{secure: strings.HasPrefix(options.Origin, "https://"), path: options.BasePath},
 		origins: http.NewCrossOriginProtection(),
 		limits:  newThrottle(options.Now),
+		busy:    handlers.NewSample(),
 	}
 	if err := s.origins.AddTrustedOrigin(options.Origin); err != nil {
 		return nil, fmt.Errorf("login: origin %q: %w", options.Origin, err)

@@ -226,11 +226,14 @@ func TestABusyServerCallsNoPasswordWrong(t *testing.T) {
 	s.user("alice")
 	b := s.browser().get(request())
 	hasher.busy = true
-	for range 50 {
+	for range 60 {
 		b.logIn("alice").wantPage(503, "Log in")
 		if b.answer.Header.Get("Retry-After") == "" || strings.Contains(b.body, "wrong") {
 			t.Fatalf("Retry-After %q, page %s", b.answer.Header.Get("Retry-After"), b.body)
 		}
+	}
+	if n := strings.Count(s.log.String(), "too many logins at once"); n != 50 {
+		t.Errorf("the log tells of %d in a flood of 60, want a sample of 50", n)
 	}
 	hasher.busy = false
 	b.logIn("alice").wantPage(200, "Allow The app?")
