@@ -143,6 +143,17 @@ func TestRegistrationAndAuthorizationHaveOneRule(t *testing.T) {
 		"windsurf://codeium.windsurf/oauth/callback":     public,
 		"claude://oauth/callback":                        public,
 		"zed://auth/callback":                            public,
+		"vscodium://publisher.extension/callback":        public,
+		"code-oss://publisher.extension/callback":        public,
+		"goose://oauth/callback":                         public,
+		"warp://mcp/oauth2callback":                      public,
+		"raycast://oauth/callback":                       public,
+		"jetbrains://idea/oauth/callback":                public,
+		"kiro://kiro.oauth/callback":                     public,
+		"trae://oauth/callback":                          public,
+		"lmstudio://oauth/callback":                      public,
+		"librechat://oauth/callback":                     public,
+		"cline://oauth/callback":                         public,
 		"com.example.app:/callback":                      public,
 		"com.example.app://callback":                     public,
 		"com.example.app:callback":                       public,
@@ -247,6 +258,9 @@ func TestRegistrationAndAuthorizationHaveOneRule(t *testing.T) {
 		"android.resource", "market", "itms", "itms-apps", "itms-services", "macappstore", "x-apple.systempreferences", "x-man-page", "prefs", "app-prefs", "geo", "maps",
 		"rdp", "vnc", "git", "svn+ssh", "git+ssh", "nfs", "irc", "xmpp", "sip", "callto", "otpauth", "webcal", "bitcoin", "web+app", "ext+app", "z39.50r", "soap.beep", "http", "https",
 		"googlechrome", "x-safari-https",
+		"apturl", "snap", "appstream", "flatpak", "admin", "afc", "afp", "burn", "computer", "dav", "davs", "network", "recent", "trash", "google-drive", "mtp",
+		"gphoto2", "zip", "tar", "archive", "putty", "winbox", "spice", "virt-viewer", "teamviewer", "anydesk", "iterm2", "skype", "whatsapp", "tg", "steam",
+		"safari", "chromium", "firefox", "google-chrome", "opera", "brave", "vivaldi", "arc", "cros", "wsl", "systemsettings", "acrobat",
 	} {
 		uris[scheme+":x"], uris[scheme+":/x"], uris[strings.ToUpper(scheme)+":x"] = never, never, never
 		if scheme != "https" {
