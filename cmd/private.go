@@ -14,17 +14,12 @@ import (
 )
 
 // checkDataDir refuses secrets and a database in the data directory that everybody on the machine may read or change,
-// as ssh does with keys. Their group may: so a cluster shares volumes (fsGroup). Only what is used is looked at, and not
-// what a setting names (…_FILE, --admin-key-file): that is the platform's affair.
+// as ssh does with keys. Their group may: so a cluster shares volumes (fsGroup). A generated secret is looked at beside a
+// configured one too: its admin key still opens the API, and its tokens may still work. What a setting names (…_FILE,
+// --admin-key-file) is not looked at: that is the platform's affair.
 func checkDataDir(cfg config.Config) error {
-	var paths []string
-	if cfg.SystemSecret == "" {
-		paths = append(paths, filepath.Join(cfg.DataDir, "system.secret"))
-	}
-	if cfg.Admin.Key == "" {
-		paths = append(paths, filepath.Join(cfg.DataDir, "admin.key"))
-	}
-	return checkPrivate(append(paths, databaseFiles(cfg)...)...)
+	secrets := []string{filepath.Join(cfg.DataDir, "system.secret"), filepath.Join(cfg.DataDir, "admin.key")}
+	return checkPrivate(append(secrets, databaseFiles(cfg)...)...)
 }
 
 // databaseFiles are the files of a SQLite database in the data directory: its own, and those that SQLite puts beside it.

@@ -71,14 +71,15 @@ func TestGroupsMayReadAndAnOpenFolderIsTold(t *testing.T) {
 	}
 }
 
-// Files that a setting names are the platform's affair: mounted secrets have mode 0444. What is not used is not looked at.
-func TestFilesThatASettingNamesMayBeReadable(t *testing.T) {
+// Files that a setting names are the platform's affair: mounted secrets have mode 0444. The generated ones in the data
+// directory are the server's, beside a configured secret too: what they hold may still open something.
+func TestAGeneratedSecretStaysPrivateBesideAConfiguredOne(t *testing.T) {
 	folder := t.TempDir()
 	data := filepath.Join(folder, "data")
 	if err := os.Mkdir(data, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	var environ []string
+	environ := []string{"FOSITE_MCP_DATA_DIR=" + data, "FOSITE_MCP_LISTEN=127.0.0.1:0", "FOSITE_MCP_ADMIN_LISTEN=127.0.0.1:0"}
 	for name, secret := range map[string]string{"ADMIN_KEY": admin.NewKey(), "SYSTEM_SECRET": rand.Text() + rand.Text(), "DATABASE_URL": "sqlite:" + filepath.Join(data, "x.db")} {
 		path := filepath.Join(folder, name)
 		if err := os.WriteFile(path, []byte(secret), 0o444); err != nil {
@@ -86,17 +87,27 @@ func TestFilesThatASettingNamesMayBeReadable(t *testing.T) {
 		}
 		environ = append(environ, "FOSITE_MCP_"+name+"_FILE="+path)
 	}
-	for _, name := range []string{"system.secret", "admin.key"} {
-		if err := os.WriteFile(filepath.Join(data, name), []byte("unused"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cfg, err := config.Load("", append(environ, "FOSITE_MCP_DATA_DIR="+data, "FOSITE_MCP_LISTEN=127.0.0.1:0", "FOSITE_MCP_ADMIN_LISTEN=127.0.0.1:0"))
+	cfg, err := config.Load("", environ)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := checkDataDir(cfg); err != nil {
 		t.Error(err)
+	}
+	for _, name := range []string{"system.secret", "admin.key"} {
+		path := filepath.Join(data, name)
+		if err := os.WriteFile(path, []byte("generated"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := checkDataDir(cfg); err == nil || !strings.Contains(err.Error(), "chmod o-rwx "+path) {
+			t.Errorf("%s with mode 0644: %v", name, err)
+		}
+		if err := os.Chmod(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := checkDataDir(cfg); err != nil {
+			t.Errorf("%s with mode 0600: %v", name, err)
+		}
 	}
 }
 
