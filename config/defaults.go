@@ -44,7 +44,7 @@ func Default() Config {
 			OIDC:         LoginOIDCProvider{Scopes: []string{"openid", "profile"}, GroupsClaim: "groups"},
 			GroupsMaxAge: 336 * time.Hour,
 		},
-		RateLimits: RateLimits{ClientFailuresPerMinute: 10, AddressFailuresPerMinute: 10},
+		RateLimits: RateLimits{ClientFailuresPerMinute: 20, AddressFailuresPerMinute: 20},
 		Audit:      Audit{Retention: 365 * 24 * time.Hour},
 		Log:        Log{Level: "info", Format: "text"},
 		Tracing:    Tracing{SampleRatio: 1},

@@ -17,7 +17,7 @@ func TestMistakesInTheEnvironment(t *testing.T) {
 		}
 		return path
 	}
-	key, empty, large := write("key", "k7Q2vX9mPz4LdW8s\n"), write("empty", "\n"), write("large", strings.Repeat("x", maxFileSize+1))
+	key, empty, large := write("key", "k7Q2vX9mPz4LdW8sJc3Yb6Hf\n"), write("empty", "\n"), write("large", strings.Repeat("x", maxFileSize+1))
 	tests := []struct {
 		name    string
 		environ []string
@@ -28,7 +28,7 @@ func TestMistakesInTheEnvironment(t *testing.T) {
 		{"no file form for what is no secret", []string{"FOSITE_MCP_LISTEN_FILE=x"}, "FOSITE_MCP_LISTEN_FILE: is not a variable of this server; did you mean FOSITE_MCP_LISTEN?"},
 		{"a port as it is called elsewhere", []string{"FOSITE_MCP_PORT=9000"}, "FOSITE_MCP_PORT: is not a variable of this server; docs/configuration.md lists every setting"},
 		{"empty", []string{"FOSITE_MCP_DATABASE_URL="}, "FOSITE_MCP_DATABASE_URL: is empty; give it a value or remove the variable"},
-		{"both forms", []string{"FOSITE_MCP_ADMIN_KEY=k7Q2vX9mPz4LdW8s", "FOSITE_MCP_ADMIN_KEY_FILE=" + key}, "FOSITE_MCP_ADMIN_KEY: is set together with FOSITE_MCP_ADMIN_KEY_FILE; keep one of them"},
+		{"both forms", []string{"FOSITE_MCP_ADMIN_KEY=k7Q2vX9mPz4LdW8sJc3Yb6Hf", "FOSITE_MCP_ADMIN_KEY_FILE=" + key}, "FOSITE_MCP_ADMIN_KEY: is set together with FOSITE_MCP_ADMIN_KEY_FILE; keep one of them"},
 		{"file that does not exist", []string{"FOSITE_MCP_ADMIN_KEY_FILE=" + dir + "/none"}, "FOSITE_MCP_ADMIN_KEY_FILE: cannot read the file that it names: no such file or directory"},
 		{"folder", []string{"FOSITE_MCP_ADMIN_KEY_FILE=" + dir}, "FOSITE_MCP_ADMIN_KEY_FILE: cannot read the file that it names: is a directory"},
 		{"empty file", []string{"FOSITE_MCP_ADMIN_KEY_FILE=" + empty}, "FOSITE_MCP_ADMIN_KEY_FILE: the file that it names is empty"},
@@ -78,7 +78,7 @@ func TestSecretsComeFromFiles(t *testing.T) {
 	dir := t.TempDir()
 	var environ []string
 	for variable, content := range map[string]string{
-		"FOSITE_MCP_ADMIN_KEY_FILE":               "k7Q2vX9mPz4LdW8s\n",
+		"FOSITE_MCP_ADMIN_KEY_FILE":               "k7Q2vX9mPz4LdW8sJc3Yb6Hf\n",
 		"FOSITE_MCP_SYSTEM_SECRET_FILE":           " spaces around Qe2pZr9Lk4Tb8WmYc3Js6H belong to it \r\n",
 		"FOSITE_MCP_SYSTEM_SECRETS_PREVIOUS_FILE": `["fedcba9876543210fedcba9876543210"]` + "\n",
 		"FOSITE_MCP_DATABASE_URL_FILE":            "postgres://u:p@db.example/fosite\n",
@@ -90,7 +90,7 @@ func TestSecretsComeFromFiles(t *testing.T) {
 		environ = append(environ, variable+"="+path)
 	}
 	c := mustLoad(t, "", environ...)
-	if c.Admin.Key != "k7Q2vX9mPz4LdW8s" || c.SystemSecret != " spaces around Qe2pZr9Lk4Tb8WmYc3Js6H belong to it " ||
+	if c.Admin.Key != "k7Q2vX9mPz4LdW8sJc3Yb6Hf" || c.SystemSecret != " spaces around Qe2pZr9Lk4Tb8WmYc3Js6H belong to it " ||
 		c.SystemSecretsPrevious[0] != "fedcba9876543210fedcba9876543210" || c.Database.URL != "postgres://u:p@db.example/fosite" {
 		t.Errorf("%q %q %q %q", c.Admin.Key.Reveal(), c.SystemSecret.Reveal(), c.SystemSecretsPrevious[0].Reveal(), c.Database.URL.Reveal())
 	}

@@ -121,7 +121,7 @@ listen: 127.0.0.1:9000
 behind_proxy: true
 admin:
   listen: 127.0.0.1:9001
-  key: k7Q2vX9mPz4LdW8s
+  key: k7Q2vX9mPz4LdW8sJc3Yb6Hf
 tokens:
   access_lifespan: 24h
   refresh_grace: 0
@@ -144,7 +144,7 @@ func TestTheFileSetsEveryKindOfValue(t *testing.T) {
 	want := Default()
 	want.PublicURL, want.Issuer = "https://docs.example.com", "https://docs.example.com"
 	want.Listen, want.BehindProxy = "127.0.0.1:9000", true
-	want.Admin = Admin{Listen: "127.0.0.1:9001", Key: "k7Q2vX9mPz4LdW8s"}
+	want.Admin = Admin{Listen: "127.0.0.1:9001", Key: "k7Q2vX9mPz4LdW8sJc3Yb6Hf"}
 	want.Database = Database{URL: "sqlite:fosite-mcp-data/fosite-mcp.db", MaxConnections: 6}
 	want.Tokens.AccessLifespan, want.Tokens.RefreshGrace = 24*time.Hour, 0
 	want.Tracing.SampleRatio = 0.5

@@ -26,7 +26,7 @@ func TestPrintedConfigurationLoadsAsItself(t *testing.T) {
 }
 
 func TestPrintedConfigurationIsReadable(t *testing.T) {
-	text := printed(t, mustLoad(t, "", "FOSITE_MCP_ADMIN_KEY=k7Q2vX9mPz4LdW8s"))
+	text := printed(t, mustLoad(t, "", "FOSITE_MCP_ADMIN_KEY=k7Q2vX9mPz4LdW8sJc3Yb6Hf"))
 	for _, want := range []string{
 		"public_url: http://127.0.0.1:8080\n",
 		"admin:\n  listen: 127.0.0.1:8081\n  key: REDACTED\n",

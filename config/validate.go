@@ -77,8 +77,8 @@ func AdminKeyProblem(key string) string {
 		return "must be at least 16 characters of randomness, " + openssl
 	case !visibleASCII.MatchString(key):
 		return "must be printable ASCII without spaces, because it travels in an HTTP header"
-	case randomness(key) < minAdminKeyBits:
-		return "can be guessed: it must be random, not typed, " + openssl
+	case randomness(key) < minSecretBits:
+		return "can be guessed: it must be random, not typed, and not short, " + openssl
 	}
 	return ""
 }
@@ -88,7 +88,7 @@ func SystemSecretProblem(secret string) string {
 	switch {
 	case len(secret) < minSystemSecret:
 		return shortSecret
-	case randomness(secret) < minSystemSecretBits:
+	case randomness(secret) < minSecretBits:
 		return "can be guessed: it must be random, not typed, for example from: openssl rand -base64 48; " +
 			"where tokens were made with this one, put it into system_secrets_previous"
 	}
