@@ -75,27 +75,39 @@ func (s *Store) changeTogether(ctx context.Context, change *auditedChange, jobs 
 	for key := range jobs[0].what.keys {
 		args = append(args, keyColumn(jobs, key))
 	}
-	rows, err := s.db.QueryContext(ctx, change.together, append(args, givenArrays(events)...)...)
-	if err != nil {
+	args = append(args, givenArrays(events)...)
+	if len(jobs) == 1 {
+		n, err := execCount(ctx, s.db, change.together, args...)
+		jobs[0].what.changed = err == nil && n > 0
+		if jobs[0].what.changed {
+			s.db.tell(events[0])
+		}
 		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var position int
-		if err := rows.Scan(&position); err != nil {
+	// Whose change it was is in rows. A transaction, because a pool makes writes durable there and in ExecContext only.
+	var happened []AuditEvent
+	err := s.db.inTransaction(ctx, func(ctx context.Context, q queryer) error {
+		rows, err := q.QueryContext(ctx, change.together, args...)
+		if err != nil {
 			return err
 		}
-		jobs[position-1].what.changed = true
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	for _, j := range jobs {
-		if j.what.changed {
-			s.db.tell(j.what.event)
+		defer rows.Close()
+		for rows.Next() {
+			var position int
+			if err := rows.Scan(&position); err != nil {
+				return err
+			}
+			if w := jobs[position-1].what; !w.changed {
+				w.changed = true
+				happened = append(happened, w.event)
+			}
 		}
+		return rows.Err()
+	})
+	if err == nil {
+		s.db.tell(happened...)
 	}
-	return nil
+	return err
 }
 
 // keyColumn is a key of all jobs as an array.

@@ -8,7 +8,9 @@ import (
 	"sync"
 )
 
-// queryer runs one statement: on the pool, or inside a transaction. Statements use ? as placeholder.
+// queryer runs one statement: on the pool, or inside a transaction. Statements use ? as placeholder. Outside of a
+// transaction a write goes through ExecContext and never through QueryContext: behind a pooler of connections, a pool
+// asks for a durable commit there.
 //
 // A join says CAST(? AS TEXT) or CAST(? AS BLOB) for the key it looks up. Without the cast SQLite plans the statement
 // anew each time that a value is bound, because the value might change the plan, which costs ten times the look-up.
