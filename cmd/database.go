@@ -92,6 +92,10 @@ func reach(pool *sql.DB, url config.DatabaseURL) error {
 	var refusal *pgconn.PgError
 	var name *net.DNSError
 	switch {
+	case errors.Is(err, pgconn.ErrReadOnlyConnection):
+		cause = "the server takes no writes; it may be a standby: name the primary, or every server of the cluster"
+	case errors.As(err, &refusal) && strings.HasPrefix(refusal.Message, "unsupported startup parameter"):
+		cause = refusal.Message + "; take it out of the URL and set it for the role: ALTER ROLE … SET …"
 	case errors.As(err, &refusal):
 		cause = refusal.Message
 	case errors.Is(err, syscall.ECONNREFUSED):

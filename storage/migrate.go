@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -55,7 +54,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err := s.refuseNewer(ctx, provider); err != nil {
 		return err
 	}
-	if _, err := provider.Up(ctx); err != nil {
+	if err := s.migrateUp(ctx, provider); err != nil {
 		if strings.Contains(err.Error(), "already exists") {
 			err = fmt.Errorf("%w (the store's tables have plain names: give it a database of its own or, on PostgreSQL, a schema, by search_path in the URL)", err)
 		}
@@ -119,7 +118,6 @@ func (s *Store) migrator() (*goose.Provider, error) {
 	options := []goose.ProviderOption{goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true)}
 	if s.db.postgres {
 		dialect, folder = goose.DialectPostgres, "migrations/postgres"
-		options = append(options, goose.WithSessionLocker(advisoryLock{}))
 	}
 	files, err := fs.Sub(migrations, folder)
 	if err != nil {
@@ -132,19 +130,51 @@ func (s *Store) migrator() (*goose.Provider, error) {
 	return provider, nil
 }
 
-// advisoryLock lets one process migrate a PostgreSQL database at a time. The others wait for as long as that takes and
-// no longer, where goose's own lock looks again every five seconds.
-type advisoryLock struct{}
+func (s *Store) migrateUp(ctx context.Context, provider *goose.Provider) error {
+	if !s.db.postgres {
+		_, err := provider.Up(ctx)
+		return err
+	}
+	current, err := provider.GetDBVersion(ctx)
+	if err != nil {
+		return err
+	}
+	for _, source := range provider.ListSources() {
+		if source.Version <= current {
+			continue
+		}
+		if err := s.applyOnPostgres(ctx, source); err != nil {
+			return fmt.Errorf("%s: %w", source.Path, err)
+		}
+	}
+	return nil
+}
 
 // advisoryLockKey is a random number that other programs on the same database are unlikely to lock.
 const advisoryLockKey = 7_261_590_431_806_447
 
-func (advisoryLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
-	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", int64(advisoryLockKey))
-	return err
-}
-
-func (advisoryLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
-	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1)", int64(advisoryLockKey))
-	return err
+// applyOnPostgres applies one migration, unless another process has done so. goose's own lock belongs to a session, which
+// PgBouncer gives to somebody else after each transaction. This one belongs to the transaction of the migration, so it
+// needs no second connection either; the others wait for as long as that takes.
+func (s *Store) applyOnPostgres(ctx context.Context, source *goose.Source) error {
+	script, err := migrations.ReadFile("migrations/postgres/" + source.Path)
+	if err != nil {
+		return err
+	}
+	return s.writer.write(ctx, func(ctx context.Context, q queryer) error {
+		if _, err := q.ExecContext(ctx, "SELECT pg_advisory_xact_lock(?)", int64(advisoryLockKey)); err != nil {
+			return err
+		}
+		var applied int
+		err := q.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+versionTable+" WHERE version_id = ?", source.Version).Scan(&applied)
+		if err != nil || applied > 0 {
+			return err
+		}
+		// As it is, several statements in one: its ? are no placeholders.
+		if _, err := q.(*txQueryer).tx.ExecContext(ctx, string(script)); err != nil {
+			return err
+		}
+		_, err = q.ExecContext(ctx, "INSERT INTO "+versionTable+" (version_id, is_applied) VALUES (?, ?)", source.Version, true)
+		return err
+	})
 }

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -88,6 +89,23 @@ func TestBothEnginesHaveTheSameMigrations(t *testing.T) {
 	}
 	if strings.Join(names[0], " ") != strings.Join(names[1], " ") {
 		t.Errorf("SQLite has %v, PostgreSQL has %v", names[0], names[1])
+	}
+}
+
+// PostgreSQL runs a file as it is, where goose would stop at the part that goes back.
+func TestMigrationsOnlyGoForward(t *testing.T) {
+	err := fs.WalkDir(migrations, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		script, err := migrations.ReadFile(path)
+		if strings.Count(string(script), "+goose") != 1 {
+			t.Errorf("%s: want one annotation, +goose Up", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
