@@ -20,7 +20,7 @@ func (t *txQueryer) addEvent(event AuditEvent) { t.events = append(t.events, eve
 // commit ends the transaction, with its events.
 func (t *txQueryer) commit(ctx context.Context) error {
 	if err := t.chain(ctx); err != nil {
-		return errors.Join(err, t.tx.Rollback())
+		return notCommitted(errors.Join(err, t.tx.Rollback()))
 	}
 	if err := t.tx.Commit(); err != nil {
 		return err

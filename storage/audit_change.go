@@ -59,7 +59,7 @@ func (s *Store) makeChanges(ctx context.Context, jobs []*job[*auditedWrite]) {
 		kinds[j.what.change] = append(kinds[j.what.change], j)
 	}
 	for change, jobs := range kinds {
-		err := retryConflicts(ctx, func() error { return s.changeTogether(ctx, change, jobs) })
+		err := repeat(ctx, func() error { return s.changeTogether(ctx, change, jobs) })
 		for _, j := range jobs {
 			j.done <- err
 		}

@@ -113,9 +113,16 @@ func New(db *gorm.DB, options ...Option) *Store {
 // Ping tells whether the database answers, and takes writes as far as is known: it remembers those that failed, and see
 // [Store.CheckWrites].
 func (s *Store) Ping(ctx context.Context) error {
-	var one int
-	if err := s.read(ctx).QueryRowContext(ctx, "SELECT 1").Scan(&one); err != nil {
+	query := "SELECT 'off'"
+	if s.db.postgres {
+		query = "SELECT current_setting('transaction_read_only')" // on: a standby
+	}
+	var readOnly string
+	if err := s.read(ctx).QueryRowContext(ctx, query).Scan(&readOnly); err != nil {
 		return fmt.Errorf("storage: the database does not answer: %w", err)
+	}
+	if readOnly == "on" {
+		return s.CheckWrites(ctx) // on another connection, perhaps to another server
 	}
 	return s.writable(ctx)
 }

@@ -100,7 +100,7 @@ func (s *Store) read(ctx context.Context) queryer {
 	if t := transactionFrom(ctx); t != nil {
 		return t
 	}
-	return s.db
+	return reader{s.db}
 }
 
 // exec runs one statement, durable when it returns (or when the transaction of ctx commits), and tells how
@@ -134,14 +134,14 @@ func (s *Store) InTransaction(ctx context.Context, fn func(ctx context.Context) 
 	if transactionFrom(ctx) != nil {
 		return fn(ctx)
 	}
-	return retryConflicts(ctx, func() error {
+	return repeat(ctx, func() error {
 		inner, err := s.BeginTX(ctx)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = s.Rollback(inner) }() // after a commit it does nothing
 		if err := fn(inner); err != nil {
-			return err
+			return notCommitted(err)
 		}
 		return s.Commit(inner)
 	})

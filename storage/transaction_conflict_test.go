@@ -3,7 +3,9 @@ package storage
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"io"
 	"sync"
 	"testing"
 
@@ -26,10 +28,17 @@ func TestConflictsAreRetriedWithABound(t *testing.T) {
 		{"never ending", []error{failing("40001")}, conflictRetries + 1, failing("40001")},
 		{"another failure", []error{failing("23505")}, 1, failing("23505")},
 		{"a lost connection", []error{sql.ErrConnDone}, 1, sql.ErrConnDone},
+		{"a dead connection, then success", []error{driver.ErrBadConn, nil}, 2, nil},
+		{"a session that was ended, then success", []error{failing("57P01"), nil}, 2, nil},
+		{"a standby, then success", []error{failing("25006"), nil}, 2, nil},
+		{"a standby for ever", []error{failing("25006")}, reconnects + 1, failing("25006")},
+		{"a connection that broke in the middle", []error{io.ErrUnexpectedEOF}, 1, io.ErrUnexpectedEOF},
+		{"one that broke before the commit", []error{notCommitted(io.ErrUnexpectedEOF), nil}, 2, nil},
+		{"a caller who has gone", []error{notCommitted(context.Canceled)}, 1, context.Canceled},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			runs := 0
-			err := retryConflicts(context.Background(), func() error {
+			err := repeat(context.Background(), func() error {
 				runs++
 				return c.errs[min(runs, len(c.errs))-1]
 			})
@@ -43,7 +52,7 @@ func TestConflictsAreRetriedWithABound(t *testing.T) {
 func TestRetryingConflictsEndsWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	runs := 0
-	err := retryConflicts(ctx, func() error { runs++; cancel(); return failing("40001") })
+	err := repeat(ctx, func() error { runs++; cancel(); return failing("40001") })
 	if runs != 1 || !errors.Is(err, context.Canceled) || !isConflict(err) {
 		t.Errorf("%d runs and error %v, want one and both reasons", runs, err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -33,9 +32,8 @@ func (h *writeHealth) note(err error) {
 // isUnwritable tells failures that all writes share, for want of disk space above all, from those of one statement. The
 // two drivers for SQLite have different types for its errors, and the same words.
 func isUnwritable(err error) bool {
-	var postgres interface{ SQLState() string }
-	if errors.As(err, &postgres) {
-		return postgres.SQLState() == "53100" || postgres.SQLState() == "58030" // disk_full, io_error
+	if state := sqlState(err); state != "" {
+		return state == "53100" || state == "58030" || state == readOnlyTransaction // disk_full, io_error
 	}
 	for _, words := range []string{
 		"database or disk is full", "disk I/O error", "attempt to write a readonly database", "unable to open database file",

@@ -73,6 +73,7 @@ type traffic struct {
 	machine  *tenant      // whose tokens come and go
 	checker  *tenant      // resource server of every token
 	observe  func(exchange)
+	width    int // machines at work; 5 at least
 	mu       sync.Mutex
 	promises int // acknowledged by the server
 	tokens   []*issued
@@ -117,7 +118,7 @@ func (s *server) setting(name, otherwise string) string {
 // run starts the traffic; it goes on until stop, or until a request gets no answer.
 func (w *traffic) run() {
 	w.ctx, w.cancel = context.WithCancel(context.Background())
-	for range 5 {
+	for range max(w.width, 5) {
 		w.workers.Go(func() { w.repeat(w.issueAndRevoke) })
 	}
 	w.workers.Go(func() { w.repeat(w.manage) })
