@@ -15,7 +15,7 @@ var auditActions = []string{
 	"client.changed", "client.deleted", "client.disabled", "client.enabled", "client.login_failed", "client.registered",
 	"consent.granted", "consent.withdrawn", "refresh_token.reused", "secret.created", "secret.deleted", "secret.previous_ended",
 	"token.issued", "token.revoked", "tokens.revoked",
-	"user.created", "user.deleted", "user.disabled", "user.enabled", "user.groups_changed", "user.password_changed",
+	"user.created", "user.deleted", "user.disabled", "user.enabled", "user.groups_changed", "user.logged_in", "user.login_failed", "user.password_changed",
 }
 
 func checkAction(action string) error {

@@ -11,6 +11,7 @@ import (
 	"fosite-mcp/config"
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/admin"
+	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/handlers/limit"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
@@ -20,7 +21,7 @@ import (
 )
 
 // newProvider is the authorization server as configured.
-func newProvider(cfg config.Config, store *storage.Store, secrets systemSecrets, onMissingSecret func(context.Context, fosite.TokenType)) (*provider.Provider, error) {
+func newProvider(cfg config.Config, store *storage.Store, secrets systemSecrets, onMissingSecret func(context.Context, fosite.TokenType), recorder *admin.Recorder) (*provider.Provider, error) {
 	var tokens fosite.Storage = store
 	if cfg.Audit.IssuedTokens {
 		tokens = storage.AuditedTokens{Store: store}
@@ -29,6 +30,7 @@ func newProvider(cfg config.Config, store *storage.Store, secrets systemSecrets,
 		SystemSecret:             secrets.current,
 		PreviousSystemSecrets:    secrets.previous,
 		OnMissingSecret:          onMissingSecret,
+		Reused:                   recorder.Reused,
 		Issuer:                   cfg.Issuer,
 		TokenURL:                 cfg.Endpoint("token"),
 		AccessTokenLifespan:      cfg.Tokens.AccessLifespan,
@@ -42,8 +44,23 @@ func newProvider(cfg config.Config, store *storage.Store, secrets systemSecrets,
 	})
 }
 
+// newRecorder records, and counts, what changes nothing.
+func newRecorder(store *storage.Store, observer *observer) *admin.Recorder {
+	recorder := admin.NewRecorder(store, observer.log, nil)
+	recorder.Counted = observer.audited
+	return recorder
+}
+
+// auditOrigin tells where a request to the public listener comes from.
+func auditOrigin(cfg config.Config) func(*http.Request) storage.AuditOrigin {
+	from := clientaddr.FromHeader(cfg.ClientIPHeader)
+	return func(r *http.Request) storage.AuditOrigin {
+		return storage.AuditOrigin{RequestID: handlers.RequestID(r), IP: clientaddr.String(from(r))}
+	}
+}
+
 // publicRouter serves the OAuth endpoints, login and consent, metadata and health.
-func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, secrets systemSecrets) (http.Handler, error) {
+func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, secrets systemSecrets, recorder *admin.Recorder) (http.Handler, error) {
 	root := newRouter(observer)
 	limits := newLimits(cfg, observer)
 	root.Use(newHosts(publicHosts(cfg), s.Log, handlers.Misdirected).only, limits.requests)
@@ -53,7 +70,7 @@ func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *pr
 	below := root.PathPrefix(cfg.BasePath).Subrouter()
 	// Failed client authentications go to the audit log, and count, at whichever endpoint.
 	oauth.Authenticator.Store = watchedClients{store}
-	authenticate := limits.authenticate(admin.NewRecorder(store, s.Log, nil).Watch(oauth.Authenticator.Authenticate, limits.from))
+	authenticate := limits.authenticate(recorder.Watch(oauth.Authenticator.Authenticate, limits.from))
 	oauth.Config.ClientAuthenticationStrategy = authenticate
 	endpoints := &handlers.Server{
 		Provider:     oauth,
@@ -74,7 +91,7 @@ func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *pr
 		},
 		Log: s.Log,
 	}
-	people, err := s.people(cfg, store, oauth.Config.ClientSecretsHasher, secrets, limits)
+	people, err := s.people(cfg, store, oauth.Config.ClientSecretsHasher, secrets, limits, recorder)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +117,7 @@ func newRouter(observer *observer) *mux.Router {
 }
 
 // adminRouter serves the admin API, metrics and health.
-func (s *Server) adminRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, secrets systemSecrets) http.Handler {
+func (s *Server) adminRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, secrets systemSecrets, recorder *admin.Recorder) http.Handler {
 	root := newRouter(observer)
 	root.Handle("/metrics", handlers.Reading(observer.metrics().ServeHTTP))
 	handlers.MountHealth(root, store.Ping)
@@ -120,6 +137,7 @@ func (s *Server) adminRouter(cfg config.Config, store *storage.Store, oauth *pro
 		ReplayKey:             replayKey,
 		PreviousReplayKeys:    previousReplayKeys,
 		Failures:              limit.New[netip.Prefix]("address-failures", cfg.RateLimits.AddressFailuresPerMinute, time.Minute, nil),
+		Recorder:              recorder,
 		Log:                   s.Log,
 	}
 	api.Failures.Refused = observer.limited("admin-failures")

@@ -403,8 +403,7 @@ func BenchmarkRequestsWithDefaultLimits(b *testing.B) {
 			r := httptest.NewRequest(http.MethodPost, "/token", nil)
 			b.ReportAllocs()
 			for b.Loop() {
-				w := httptest.ResponseRecorder{HeaderMap: http.Header{}}
-				handler.ServeHTTP(&w, r)
+				handler.ServeHTTP(httptest.NewRecorder(), r)
 			}
 		})
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"fosite-mcp/handlers"
+	"fosite-mcp/provider"
+	"fosite-mcp/storage"
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
@@ -29,6 +31,7 @@ type observer struct {
 	cleaned  *prometheus.CounterVec
 	cleaning *prometheus.CounterVec
 	missing  *prometheus.CounterVec
+	events   *prometheus.CounterVec
 	log      *slog.Logger
 	busy     *rate.Limiter // of which requests that found the server busy the log tells
 }
@@ -53,8 +56,15 @@ func newObserver(log *slog.Logger, pool *sql.DB) *observer {
 			Name: "fosite_mcp_missing_secret_tokens_total",
 			Help: "Tokens of this server that could not be checked, because they were made with a system secret that this process does not have.",
 		}, []string{"kind"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fosite_mcp_audit_events_total",
+			Help: "What this process has put on record, and what it left out of a flood, by the names of the audit log.",
+		}, []string{"action", "outcome"}),
 		log:  log,
 		busy: handlers.NewSample(),
+	}
+	for _, alarm := range alarms {
+		o.events.WithLabelValues(alarm.Action, alarm.Outcome)
 	}
 	for _, kind := range []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken, fosite.AuthorizeCode} {
 		o.missing.WithLabelValues(string(kind))
@@ -62,9 +72,27 @@ func newObserver(log *slog.Logger, pool *sql.DB) *observer {
 	for _, outcome := range []string{"done", "elsewhere", "failed"} {
 		o.cleaning.WithLabelValues(outcome) // from zero on: an alert must see the first one
 	}
-	o.registry.MustRegister(o.requests, o.refused, o.cleaned, o.cleaning, o.missing, collectors.NewGoCollector(),
+	o.registry.MustRegister(o.requests, o.refused, o.cleaned, o.cleaning, o.missing, o.events, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewDBStatsCollector(pool, "fosite_mcp"))
 	return o
+}
+
+// alarms are the events that somebody should look at, or at the number of.
+var alarms = []storage.AuditEvent{
+	{Action: provider.CodeReused, Outcome: storage.OutcomeFailure},
+	{Action: provider.RefreshReused, Outcome: storage.OutcomeFailure},
+	{Action: "token.revoked", Outcome: storage.OutcomeSuccess},
+	{Action: "user.logged_in", Outcome: storage.OutcomeSuccess},
+	{Action: "user.login_failed", Outcome: storage.OutcomeFailure},
+	{Action: "client.login_failed", Outcome: storage.OutcomeFailure},
+	{Action: "admin.login_failed", Outcome: storage.OutcomeFailure},
+	{Action: "consent.granted", Outcome: storage.OutcomeSuccess},
+	{Action: "consent.withdrawn", Outcome: storage.OutcomeSuccess},
+}
+
+// audited counts an event. Actions are names in this program, so that nobody can make them up.
+func (o *observer) audited(event storage.AuditEvent) {
+	o.events.WithLabelValues(event.Action, event.Outcome).Inc()
 }
 
 // limited returns what counts the requests that exceed a limit.

@@ -50,10 +50,6 @@ func listeners(t *testing.T) map[string]listener {
 		t.Fatal(err)
 	}
 	secret := systemSecrets{current: bytes.Repeat([]byte("s"), 32)}
-	oauth, err := newProvider(cfg, store, secret, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	pool, err := db.DB()
 	if err != nil {
 		t.Fatal(err)
@@ -61,13 +57,18 @@ func listeners(t *testing.T) map[string]listener {
 	var log bytes.Buffer
 	s := &Server{Config: cfg, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	public, admin := newObserver(s.Log, pool), newObserver(s.Log, pool)
-	publicRouter, err := s.publicRouter(cfg, store, oauth, public, secret)
+	recorder := newRecorder(store, public)
+	oauth, err := newProvider(cfg, store, secret, nil, recorder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publicRouter, err := s.publicRouter(cfg, store, oauth, public, secret, recorder)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return map[string]listener{
 		"public": {publicRouter, public, &log},
-		"admin":  {s.adminRouter(cfg, store, oauth, admin, secret), admin, &log},
+		"admin":  {s.adminRouter(cfg, store, oauth, admin, secret, recorder), admin, &log},
 	}
 }
 

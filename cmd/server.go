@@ -65,7 +65,13 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	defer closeDB()
-	store := storage.New(db, storage.WithSessions(&provider.Session{}), storage.WithRefreshGrace(cfg.Tokens.RefreshGrace))
+	pool, err := db.DB()
+	if err != nil {
+		return err
+	}
+	observer := newObserver(s.Log, pool)
+	store := storage.New(db, storage.WithSessions(&provider.Session{}), storage.WithRefreshGrace(cfg.Tokens.RefreshGrace),
+		storage.WithAuditListener(observer.audited))
 	secrets, err := s.adopt(ctx, store, cfg)
 	if err != nil {
 		return err
@@ -75,20 +81,16 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 
-	pool, err := db.DB()
+	recorder := newRecorder(store, observer)
+	oauth, err := newProvider(cfg, store, secrets, observer.missingSecret, recorder)
 	if err != nil {
 		return err
 	}
-	observer := newObserver(s.Log, pool)
-	oauth, err := newProvider(cfg, store, secrets, observer.missingSecret)
+	publicRouter, err := s.publicRouter(cfg, store, oauth, observer, secrets, recorder)
 	if err != nil {
 		return err
 	}
-	publicRouter, err := s.publicRouter(cfg, store, oauth, observer, secrets)
-	if err != nil {
-		return err
-	}
-	adminRouter := s.adminRouter(cfg, store, oauth, observer, secrets)
+	adminRouter := s.adminRouter(cfg, store, oauth, observer, secrets, recorder)
 
 	s.warnOfHiddenAddresses(ctx, cfg)
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
@@ -101,8 +103,8 @@ func (s *Server) Run(ctx context.Context) error {
 		s.Ready(Addresses{Public: public.Addr().String(), PublicURL: cfg.PublicURL, Issuer: cfg.Issuer, AdminURL: adminScheme(cfg) + adminListener.Addr().String(), AdminKey: keyFile})
 	}
 	return s.serve(ctx, certificate,
-		service{public, publicRouter, cfg.TLS.Enabled()},
-		service{adminListener, adminRouter, cfg.AdminTLS()},
+		service{public, publicRouter, cfg.TLS.Enabled(), auditOrigin(cfg)},
+		service{adminListener, adminRouter, cfg.AdminTLS(), nil},
 	)
 }
 
@@ -185,6 +187,7 @@ type service struct {
 	listener net.Listener
 	handler  http.Handler
 	tls      bool
+	origin   func(*http.Request) storage.AuditOrigin // of audit events; nil: the handler sees to it
 }
 
 // serve runs the services until ctx ends or one of them fails.
@@ -193,7 +196,7 @@ func (s *Server) serve(ctx context.Context, certificate *tlsCertificate, service
 	var servers []*http.Server
 	for _, svc := range services {
 		server := &http.Server{
-			Handler:           withDeadline(svc.handler),
+			Handler:           withDeadline(svc.handler, svc.origin),
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       15 * time.Second,
 			WriteTimeout:      40 * time.Second,
@@ -231,10 +234,13 @@ func (s *Server) serve(ctx context.Context, certificate *tlsCertificate, service
 // requestLimit bounds the work on one request, database included: a client rather gets 503 than no answer.
 const requestLimit = 15 * time.Second
 
-func withDeadline(next http.Handler) http.Handler {
+func withDeadline(next http.Handler, origin func(*http.Request) storage.AuditOrigin) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), requestLimit)
 		defer cancel()
+		if origin != nil { // here, because a request that is copied twice costs twice
+			ctx = storage.WithAuditOriginFunc(ctx, func() storage.AuditOrigin { return origin(r) })
+		}
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }

@@ -78,6 +78,7 @@ func withGroupsFor(age time.Duration) func(*fixture) {
 // Nobody tells this server what an upstream provider or a proxy has taken from a person since the login.
 func TestGroupsFromElsewhereGrowOld(t *testing.T) {
 	f := newFixture(t, withGroupsFor(time.Hour))
+	f.clock = f.clock.Truncate(time.Millisecond) // as precise as what is stored
 	f.app("app")
 	machine := f.token("ci", f.client("ci"))
 	f.loggedIn("oidc|7", f.clock.Add(-10*time.Minute), "staff")

@@ -78,6 +78,27 @@ func TestWhatAClientLosesItsTokensLose(t *testing.T) {
 	}, withScopes)
 }
 
+// A token without any scope has none to lose, and is for its resources all the same.
+func TestATokenWithoutScopesEndsWithItsResources(t *testing.T) {
+	f := newFixture(t, withScopes, func(f *fixture) {
+		scopes := f.change
+		f.change = func(o *provider.Options) { scopes(o); o.ClientCredentialsRefresh = true }
+	})
+	secret := f.client("ci", registeredFor())
+	got := f.tokens(post("/token", "grant_type", "client_credentials").basic("ci", secret))
+	token := got.access
+	if a := f.introspect("ci", secret, token); a.json["active"] != true {
+		t.Fatalf("at first: %s", a.text)
+	}
+	f.edit("ci", func(c *storage.Client) { c.Audience = []string{wiki} })
+	if a := f.introspect("ci", secret, token); a.text != inactive {
+		t.Errorf("without its resource: %s, want %s", a.text, inactive)
+	}
+	if a := f.do(post("/token", "grant_type", "refresh_token", "refresh_token", got.refresh).basic("ci", secret)); a.json["error"] != "invalid_grant" {
+		t.Errorf("refreshed: %s, want invalid_grant", a.text)
+	}
+}
+
 // What the configuration takes from resources is gone as well.
 func TestWhatAResourceLosesItsTokensLose(t *testing.T) {
 	f := newFixture(t, withScopes)
@@ -92,11 +113,12 @@ func TestWhatAResourceLosesItsTokensLose(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*provider.Resources)
 		want   string // the scope for docs; empty: inactive
+		code   string // of a refresh for docs alone
 	}{
-		"a scope":      {func(r *provider.Resources) { r.Scopes[docs] = []string{"docs:read"} }, "docs:read"},
-		"every scope":  {func(r *provider.Resources) { r.Scopes[docs] = []string{"profile"} }, ""},
-		"its place":    {func(r *provider.Resources) { r.Known, r.Default = []string{wiki, origin}, wiki }, ""},
-		"a scope more": {func(r *provider.Resources) { r.Scopes[docs] = append(r.Scopes[docs], "wiki:read") }, "docs:read docs:admin wiki:read"},
+		"a scope":      {func(r *provider.Resources) { r.Scopes[docs] = []string{"docs:read"} }, "docs:read", ""},
+		"every scope":  {func(r *provider.Resources) { r.Scopes[docs] = []string{"profile"} }, "", "invalid_scope"}, // the wiki's are left
+		"its place":    {func(r *provider.Resources) { r.Known, r.Default = []string{wiki, origin}, wiki }, "", "invalid_grant"},
+		"a scope more": {func(r *provider.Resources) { r.Scopes[docs] = append(r.Scopes[docs], "wiki:read") }, "docs:read docs:admin wiki:read", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f.change = func(o *provider.Options) { before(o); c.change(&o.Resources) }
@@ -107,8 +129,8 @@ func TestWhatAResourceLosesItsTokensLose(t *testing.T) {
 			}
 			// The person's grant, refreshed for docs alone, is worth the same.
 			a = f.do(refresh(person.refresh, "resource", docs))
-			if scope, _ := a.json["scope"].(string); scope != c.want || c.want == "" && a.json["error"] != "invalid_grant" {
-				t.Errorf("refreshed: %s, want the scope %q", a.text, c.want)
+			if scope, _ := a.json["scope"].(string); scope != c.want || c.want == "" && a.json["error"] != c.code {
+				t.Errorf("refreshed: %s, want the scope %q or the error %q", a.text, c.want, c.code)
 			}
 			if a.json["refresh_token"] != nil {
 				person.refresh = a.json["refresh_token"].(string)

@@ -297,8 +297,14 @@ func TestARefreshThatNamesAResourceOfOldNeedsANewGrant(t *testing.T) {
 		"which is gone, granted by default":   {nil, []string{docs}, forget, "invalid_grant"},
 		"which its client has lost":           {[]string{docs, other}, []string{docs}, func(f *fixture) { f.edit("app", func(c *storage.Client) { c.Audience = []string{other} }) }, "invalid_grant"},
 		"and another one that is still there": {[]string{docs, other}, []string{other}, forget, ""},
-		"that was never granted":              {[]string{docs}, []string{other}, forget, "invalid_target"},
-		"that never was one":                  {[]string{docs}, []string{"https://evil.example.com/"}, forget, "invalid_target"},
+		"that was never granted":              {[]string{docs, other}, []string{origin}, forget, "invalid_target"},
+		"that never was one":                  {[]string{docs, other}, []string{"https://evil.example.com/"}, forget, "invalid_target"},
+		// The client has read in the metadata what to name now.
+		"that was never granted, of a grant that is gone": {[]string{docs}, []string{other}, forget, "invalid_grant"},
+		"that never was one, of a grant that is gone":     {[]string{docs}, []string{"https://evil.example.com/"}, forget, "invalid_grant"},
+		"that was never granted, by a client without scopes": {[]string{docs}, []string{other}, func(f *fixture) {
+			f.edit("app", func(c *storage.Client) { c.Scope = nil })
+		}, "invalid_grant"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)

@@ -35,7 +35,7 @@ func TestBasicWorksEncodedAndRaw(t *testing.T) {
 // It bounds how many slow hashes are compared at a time, so there must be one, not one for each comparison.
 func TestWithoutAHasherThereIsOneForAll(t *testing.T) {
 	a := &ClientAuthenticator{}
-	if a.hasher() != a.hasher() || a.hasher().clients == nil {
+	if first, second := a.hasher(), a.hasher(); first != second || first.clients == nil {
 		t.Error("slow comparisons are not bounded")
 	}
 }

@@ -62,14 +62,22 @@ func newGrantHandler(g Grants, config fosite.Configurator, store, strategy any) 
 // narrow grants to request what is left of grant: what the client may still have today, less what this request
 // leaves out. The whole grant stays what is requested, and goes on into the refresh token (RFC 6749 §6).
 func (h *grantHandler) narrow(request fosite.AccessRequester, grant fosite.Requester, scope string) error {
-	client := request.GetClient()
-	audience, err := h.narrowAudience(client, grant, requestedResources(request.GetRequestForm()))
-	if err != nil {
-		return err
-	}
-	scopes, audience := h.Resources.Narrow(client, grant.GetGrantedScopes(), audience)
-	if lost(scopes, grant.GetGrantedScopes()) || lost(audience, grant.GetGrantedAudience()) {
+	client, grantedScopes, grantedAudience := request.GetClient(), grant.GetGrantedScopes(), grant.GetGrantedAudience()
+	// The whole grant first: of one that is lost no part can be asked for, and invalid_grant ends it, whatever is named.
+	scopes, audience := h.Resources.Narrow(client, grantedScopes, grantedAudience)
+	if lost(scopes, grantedScopes) || lost(audience, grantedAudience) {
 		return errNothingLeft
+	}
+	if named := requestedResources(request.GetRequestForm()); len(named) > 0 {
+		var err error
+		if audience, err = h.narrowAudience(client, grantedAudience, named); err != nil {
+			return err
+		}
+		// Not invalid_grant here: a client would throw away tokens that are good for another resource.
+		if scopes, audience = h.Resources.Narrow(client, scopes, audience); lost(scopes, grantedScopes) {
+			return fosite.ErrInvalidScope.WithHintf("None of the granted scopes means anything to the resource %s; name another resource, or none.",
+				strings.Join(named, " "))
+		}
 	}
 	if wanted := strings.Fields(scope); len(wanted) > 0 {
 		if !containsAll(scopes, wanted) {
@@ -77,8 +85,8 @@ func (h *grantHandler) narrow(request fosite.AccessRequester, grant fosite.Reque
 		}
 		scopes = wanted
 	}
-	request.SetRequestedScopes(grant.GetGrantedScopes())
-	request.SetRequestedAudience(grant.GetGrantedAudience())
+	request.SetRequestedScopes(grantedScopes)
+	request.SetRequestedAudience(grantedAudience)
 	for _, s := range scopes {
 		request.GrantScope(s)
 	}
@@ -90,14 +98,10 @@ func (h *grantHandler) narrow(request fosite.AccessRequester, grant fosite.Reque
 
 var errNothingLeft = fosite.ErrInvalidGrant.WithHint("Nothing is left of what was granted: the client or the resource has lost it since. Start again at the authorization endpoint.")
 
-// narrowAudience is what a request names of the audience of grant; all of it when it names none.
-func (h *grantHandler) narrowAudience(client fosite.Client, grant fosite.Requester, wanted []string) ([]string, error) {
-	granted := grant.GetGrantedAudience()
-	if len(wanted) == 0 {
-		return granted, nil
-	}
+// narrowAudience is what a request names of the granted audience.
+func (h *grantHandler) narrowAudience(client fosite.Client, granted, named []string) ([]string, error) {
 	var audience []string
-	for _, identifier := range wanted {
+	for _, identifier := range named {
 		known, ok := find(granted, identifier)
 		switch {
 		case !ok: // RFC 8707 §2.2

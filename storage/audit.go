@@ -45,10 +45,20 @@ func WithAuditOrigin(ctx context.Context, origin AuditOrigin) context.Context {
 	return context.WithValue(ctx, auditOriginKey{}, origin)
 }
 
-// AuditOriginFrom is the origin that [WithAuditOrigin] has put into ctx, or the zero value.
+// WithAuditOriginFunc is [WithAuditOrigin] for requests of which few have events: origin is asked when there is one.
+func WithAuditOriginFunc(ctx context.Context, origin func() AuditOrigin) context.Context {
+	return context.WithValue(ctx, auditOriginKey{}, origin)
+}
+
+// AuditOriginFrom is the origin that [WithAuditOrigin] or [WithAuditOriginFunc] has put into ctx, or the zero value.
 func AuditOriginFrom(ctx context.Context) AuditOrigin {
-	origin, _ := ctx.Value(auditOriginKey{}).(AuditOrigin)
-	return origin
+	switch origin := ctx.Value(auditOriginKey{}).(type) {
+	case AuditOrigin:
+		return origin
+	case func() AuditOrigin:
+		return origin()
+	}
+	return AuditOrigin{}
 }
 
 // AppendAudit adds an event to the chain. Call it inside [Store.InTransaction], together with the change it tells of:

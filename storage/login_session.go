@@ -10,23 +10,39 @@ import (
 	"github.com/ory/fosite"
 )
 
-// CreateLoginSession keeps that a browser, which holds token, is logged in as subject until expiresAt. data is the
-// caller's. Only the hash of token is stored.
-func (s *Store) CreateLoginSession(ctx context.Context, token, subject string, data []byte, expiresAt time.Time) error {
+// CreateLoginSession keeps that a browser, which holds token, is logged in as subject until expiresAt, and puts the login on
+// record. username and method are for people to read; data is the caller's. Only the hash of token is stored.
+func (s *Store) CreateLoginSession(ctx context.Context, token, subject, username, method string, data []byte, expiresAt time.Time) error {
 	if token == "" || subject == "" {
 		return errors.New("storage: refusing to store a login session without a token or a subject")
 	}
+	event, err := s.loginEvent(ctx, subject, username, method)
+	if err != nil {
+		return err
+	}
 	return s.write(ctx, func(ctx context.Context, q queryer) error {
+		addEvent(q, event)
 		return s.insertSession(ctx, q, token, subject, data, expiresAt)
 	})
+}
+
+func (s *Store) loginEvent(ctx context.Context, subject, username, method string) (event AuditEvent, err error) {
+	event = AuditEvent{Actor: "user:" + username, Action: "user.logged_in"}
+	event.Changes, err = auditAfter(map[string]any{"subject": subject, "username": username, "method": method})
+	event.fill(AuditOriginFrom(ctx), s.now())
+	return event, err
 }
 
 // CreatePasswordSession is [Store.CreateLoginSession] for a local account whose password was compared with passwordHash.
 // It answers [fosite.ErrAccessDenied] when that is not the account's password any more, or the account may not log in:
 // comparing takes long, and a change of the password that ends all sessions may have come meanwhile.
-func (s *Store) CreatePasswordSession(ctx context.Context, token, subject string, passwordHash, data []byte, expiresAt time.Time) error {
+func (s *Store) CreatePasswordSession(ctx context.Context, token, subject, username, method string, passwordHash, data []byte, expiresAt time.Time) error {
 	if token == "" || subject == "" || len(passwordHash) == 0 {
 		return errors.New("storage: refusing to store a login session without a token, a subject or a password")
+	}
+	event, err := s.loginEvent(ctx, subject, username, method)
+	if err != nil {
+		return err
 	}
 	return s.write(ctx, func(ctx context.Context, q queryer) error {
 		// Locks the row, as every change of the account does.
@@ -38,6 +54,7 @@ func (s *Store) CreatePasswordSession(ctx context.Context, token, subject string
 		if n == 0 {
 			return fosite.ErrAccessDenied
 		}
+		addEvent(q, event)
 		return s.insertSession(ctx, q, token, subject, data, expiresAt)
 	})
 }

@@ -31,7 +31,7 @@ func (s *Store) granted(t *testing.T, name string, user *User, clientID string) 
 	request := s.authenticated(t, clientID)
 	request.Session = &fosite.DefaultSession{Subject: user.ID, Username: user.Username}
 	s.issue(t, name, request)
-	if err := s.CreateLoginSession(t.Context(), "browser of "+user.Username, user.ID, []byte("{}"), s.now().Add(time.Hour)); err != nil {
+	if err := s.CreateLoginSession(t.Context(), "browser of "+user.Username, user.ID, user.Username, "local", []byte("{}"), s.now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -202,7 +202,7 @@ func TestLoginSessionsEnd(t *testing.T) {
 		s := e.store(t, WithClock(clock.now))
 		for _, token := range []string{"short", "long"} {
 			life := map[string]time.Duration{"short": time.Minute, "long": time.Hour}[token]
-			if err := s.CreateLoginSession(t.Context(), token, "subject", []byte(`{"x":1}`), clock.at.Add(life)); err != nil {
+			if err := s.CreateLoginSession(t.Context(), token, "subject", "alice", "oidc", []byte(`{"x":1}`), clock.at.Add(life)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -219,7 +219,7 @@ func TestLoginSessionsEnd(t *testing.T) {
 		if _, seen, err := s.FindLoginSession(t.Context(), "long"); err != nil || !seen.Equal(clock.at) {
 			t.Errorf("seen %v, error %v; want now", seen, err)
 		}
-		if err := s.CreateLoginSession(t.Context(), "next", "subject", nil, clock.at.Add(time.Hour)); err != nil {
+		if err := s.CreateLoginSession(t.Context(), "next", "subject", "alice", "oidc", nil, clock.at.Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		var rows int
@@ -234,8 +234,8 @@ func TestLoginSessionsEnd(t *testing.T) {
 		wantSession(t, s, "long", false)
 		wantSession(t, s, "", false)
 		for name, err := range map[string]error{
-			"no token":   s.CreateLoginSession(t.Context(), "", "subject", nil, clock.at.Add(time.Hour)),
-			"no subject": s.CreateLoginSession(t.Context(), "token", "", nil, clock.at.Add(time.Hour)),
+			"no token":   s.CreateLoginSession(t.Context(), "", "subject", "alice", "oidc", nil, clock.at.Add(time.Hour)),
+			"no subject": s.CreateLoginSession(t.Context(), "token", "", "alice", "oidc", nil, clock.at.Add(time.Hour)),
 		} {
 			if err == nil {
 				t.Errorf("%s: no error", name)
@@ -359,7 +359,8 @@ func TestADeletedClientIsNotListed(t *testing.T) {
 
 func TestLoginChangesAreAudited(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
-		s := e.storeWithClients(t)
+		listener := new(told)
+		s := e.storeWithClients(t, WithAuditListener(listener.listen))
 		ctx := WithAuditOrigin(t.Context(), AuditOrigin{Actor: "shell"})
 		alice := &User{Username: "alice", PasswordHash: []byte("x")}
 		for _, err := range []error{
@@ -388,6 +389,9 @@ func TestLoginChangesAreAudited(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
+		}
+		if len(listener.actions) != len(want) {
+			t.Errorf("the listener was told of %v", listener.actions)
 		}
 	})
 }
@@ -465,7 +469,7 @@ func TestASessionNeedsThePasswordOfThatMoment(t *testing.T) {
 		s := e.store(t)
 		alice := s.person(t, "alice")
 		login := func(token string) error {
-			return s.CreatePasswordSession(t.Context(), token, alice.ID, alice.PasswordHash, nil, s.now().Add(time.Hour))
+			return s.CreatePasswordSession(t.Context(), token, alice.ID, alice.Username, "local", alice.PasswordHash, nil, s.now().Add(time.Hour))
 		}
 		if err := login("first"); err != nil {
 			t.Fatal(err)

@@ -73,12 +73,7 @@ func (a *api) failedLogin(r *request, from netip.Addr, p *problem) error {
 	}
 	state.Tell(p.header)
 	a.Log.WarnContext(r.Context(), "admin login failed", "request_id", r.id, "ip", ip)
-	if a.record.AllowN(a.Now(), 1) {
-		event := storage.AuditEvent{Actor: "unknown", Action: "admin.login_failed", RequestID: r.id, IP: ip, Outcome: storage.OutcomeFailure}
-		if err := a.Store.AppendAudit(r.Context(), event); err != nil {
-			a.Log.ErrorContext(r.Context(), "a failed admin login is not in the audit log", "request_id", r.id, "cause", err.Error())
-		}
-	}
+	a.Recorder.note(r.Context(), storage.AuditEvent{Actor: "unknown", Action: "admin.login_failed", RequestID: r.id, IP: ip})
 	return p
 }
 

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"fosite-mcp/handlers"
@@ -19,13 +21,21 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Recorder puts failed client authentications into the audit log: a sample of them, so that an attacker cannot fill
-// the disk. Make one with [NewRecorder].
+const recordTimeout = 5 * time.Second
+
+// Recorder puts into the audit log what changes nothing, and of which an attacker can make as much as they like: failed
+// logins of clients, people and administrators, and uses of stolen tokens whose grant has ended. It stores a sample of
+// each kind, so that nobody can fill the disk, nor drown one kind in another. Make one with [NewRecorder].
 type Recorder struct {
-	store  *storage.Store
-	log    *slog.Logger
-	now    func() time.Time
-	sample *rate.Limiter
+	// Counted is told of the events that were not stored; the store tells of the others (storage.WithAuditListener). nil:
+	// nobody.
+	Counted func(storage.AuditEvent)
+
+	store   *storage.Store
+	log     *slog.Logger
+	now     func() time.Time
+	mu      sync.Mutex
+	samples map[string]*rate.Limiter // by action
 }
 
 // NewRecorder makes a recorder; a nil log is slog.Default, a nil clock time.Now.
@@ -36,7 +46,35 @@ func NewRecorder(store *storage.Store, log *slog.Logger, now func() time.Time) *
 	if now == nil {
 		now = time.Now
 	}
-	return &Recorder{store: store, log: log, now: now, sample: handlers.NewSample()}
+	return &Recorder{store: store, log: log, now: now, samples: make(map[string]*rate.Limiter)}
+}
+
+// note stores event, if its kind has room. Whoever hangs up meanwhile is put on record all the same.
+func (rec *Recorder) note(ctx context.Context, event storage.AuditEvent) {
+	event.Outcome = storage.OutcomeFailure
+	if rec.sampled(event.Action) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+		defer cancel()
+		err := rec.store.AppendAudit(ctx, event)
+		if err == nil {
+			return
+		}
+		rec.log.ErrorContext(ctx, "an event is not in the audit log", "action", event.Action, "cause", err.Error())
+	}
+	if rec.Counted != nil {
+		rec.Counted(event)
+	}
+}
+
+func (rec *Recorder) sampled(action string) bool {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	sample := rec.samples[action]
+	if sample == nil {
+		sample = handlers.NewSample()
+		rec.samples[action] = sample
+	}
+	return sample.AllowN(rec.now(), 1)
 }
 
 // Watch wraps a way of client authentication. from tells where a request came from; nil: clientaddr.Peer.
@@ -46,20 +84,32 @@ func (rec *Recorder) Watch(next fosite.ClientAuthenticationStrategy, from func(*
 	}
 	return func(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
 		client, err := next(ctx, r, form)
-		if errors.Is(err, fosite.ErrInvalidClient) && rec.sample.AllowN(rec.now(), 1) {
-			rec.record(ctx, r, claimedID(r, form), clientaddr.String(from(r)))
+		if errors.Is(err, fosite.ErrInvalidClient) {
+			rec.note(ctx, storage.AuditEvent{
+				Actor: "unknown", Action: "client.login_failed", ClientID: claimedID(r, form), RequestID: requestID(r), IP: clientaddr.String(from(r)),
+			})
 		}
 		return client, err
 	}
 }
 
-func (rec *Recorder) record(ctx context.Context, r *http.Request, clientID, ip string) {
-	event := storage.AuditEvent{
-		Actor: "unknown", Action: "client.login_failed", ClientID: clientID, RequestID: requestID(r), IP: ip, Outcome: storage.OutcomeFailure,
+// LoginFailed is for login.Options.
+func (rec *Recorder) LoginFailed(r *http.Request, method, username string) {
+	changes := map[string]any{"method": map[string]string{"after": method}}
+	if username != "" {
+		changes["username"] = map[string]string{"after": username}
 	}
-	if err := rec.store.AppendAudit(ctx, event); err != nil {
-		rec.log.ErrorContext(ctx, "a failed client authentication is not in the audit log", "cause", err.Error())
+	encoded, _ := json.Marshal(changes) // strings always encode
+	rec.note(r.Context(), storage.AuditEvent{Actor: "unknown", Action: "user.login_failed", RequestID: requestID(r), Changes: encoded})
+}
+
+// Reused is for provider.Options. What ended a grant is on record already.
+func (rec *Recorder) Reused(ctx context.Context, action string, grant fosite.Requester, signature string, ended bool) {
+	if ended {
+		return
 	}
+	clientID := grant.GetClient().GetID()
+	rec.note(ctx, storage.AuditEvent{Actor: "client:" + clientID, Action: action, ClientID: clientID, TokenID: storage.TokenID(signature)})
 }
 
 var harmlessID = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)

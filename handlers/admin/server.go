@@ -9,14 +9,12 @@ import (
 	"slices"
 	"time"
 
-	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/handlers/limit"
 	"fosite-mcp/storage"
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
-	"golang.org/x/time/rate"
 )
 
 // Server is the admin API. Store, NewSecret, Hasher and the two signature functions are required.
@@ -55,6 +53,8 @@ type Server struct {
 	ClientAddr func(*http.Request) netip.Addr
 	// Failures limits the requests of each address that have a wrong key; nil: 10 a minute.
 	Failures *limit.Quota[netip.Prefix]
+	// Recorder puts failed logins on record; nil: one for these alone.
+	Recorder *Recorder
 	// Log receives failures of the server and of logins, never keys or secrets; nil: slog.Default.
 	Log *slog.Logger
 	// Now is the clock; nil: time.Now.
@@ -62,10 +62,7 @@ type Server struct {
 }
 
 // api is a mounted Server: its settings, filled in, and what it remembers between requests.
-type api struct {
-	Server
-	record *rate.Limiter // how many failures go on record
-}
+type api struct{ Server }
 
 // Mount adds the API to r, which is usually a subrouter at /admin/v1. r answers every path below it. The root router
 // should have SkipClean(true): it otherwise redirects ids that look like a path.
@@ -97,12 +94,15 @@ func (s *Server) refusal(p *problem) http.Handler {
 
 // withDefaults is the server with what was left out filled in.
 func (s *Server) withDefaults() *api {
-	a := &api{Server: *s, record: handlers.NewSample()}
+	a := &api{*s}
 	if a.Log == nil {
 		a.Log = slog.Default()
 	}
 	if a.Now == nil {
 		a.Now = time.Now
+	}
+	if a.Recorder == nil {
+		a.Recorder = NewRecorder(a.Store, a.Log, a.Now)
 	}
 	if a.Failures == nil {
 		a.Failures = limit.New[netip.Prefix]("address-failures", 10, time.Minute, a.Now)

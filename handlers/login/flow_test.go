@@ -208,7 +208,7 @@ func TestASessionThatProvesNoTimeIsNotFresh(t *testing.T) {
 	alice := s.user("alice")
 	b := s.browser()
 	data := fmt.Sprintf(`{"sub":%q,"username":"alice","method":"local","auth_time":%q}`, alice.ID, s.clock.Format(time.RFC3339))
-	if err := s.store.CreateLoginSession(t.Context(), "old", alice.ID, []byte(data), s.clock.Add(time.Hour)); err != nil {
+	if err := s.store.CreateLoginSession(t.Context(), "old", alice.ID, "alice", "local", []byte(data), s.clock.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	b.cookies["__Host-fosite_mcp_session"] = "old"

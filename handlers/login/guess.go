@@ -9,32 +9,47 @@ import (
 
 // guess is one try to log in with a password.
 type guess struct {
-	lane    string    // who else waits in it; see checkPassword
-	crowded bool      // many attempts from this address have failed
-	counted []counted // where, until its outcome is known
+	lane    string        // who else waits in it; see checkPassword
+	next    time.Duration // how long to wait after it, where it is wrong and many others were
+	counted []counted     // where, until its outcome is known; the last one is its own
 }
 
-// guess counts a try to log in as username. It comes too early where wait is not zero.
+// guess counts a try to log in as username. It comes too early where wait is not zero: the password is not compared, but
+// the try counts all the same.
 //
-// Failures count by account and by address. An address with many of them may still try each account, one attempt at a
-// time: nobody is kept out because others at the same address failed in other names. A browser in which this person has
-// logged in before has nothing to do with what others do.
+// What holds a try back is only what the same address has done to the same account. Many failures at the address in other
+// names, or on the account from elsewhere, leave one try at a time: the right password still gets in, a wrong one is told
+// to wait. A browser in which this person has logged in before has nothing to do with what others do.
+//
+// So one address has 4 tries a minute for an account in the long run, after the first 6. Each further address has as many
+// at most, and together they have no more than the hashing queue compares on half of the processors. That is the only bound
+// for somebody with more addresses than the throttle remembers: any other one would lock the person out.
 func (s *Server) guess(r *http.Request, username string) (g guess, wait time.Duration) {
-	account, known := s.accountKey(r, username)
+	account := "account " + digest("account", username) // of a fixed size, however long the name
 	address := s.addressKey(r)
-	g.lane = account
-	if wait = s.count(&g, account, accountPace); wait > 0 || known || address == "" {
-		return g, wait
-	}
-	g.lane = address
-	if s.count(&g, address, addressPace) > 0 {
-		g.crowded = true
-		if wait = s.count(&g, address+" "+account, crowdedPace); wait > 0 {
-			s.takeBack(g)
+	own, p := address+" "+account, accountPace
+	browser, known := s.knownBrowser(r, username)
+	switch {
+	case known:
+		own = "browser " + browser.ID
+		g.lane = own
+	case address == "":
+		g.lane = account
+	default:
+		g.lane = address
+		for _, shared := range []string{address, account} {
+			if s.count(&g, shared, sharedPace) > 0 {
+				p = crowdedPace
+			}
 		}
+	}
+	if wait = s.count(&g, own, p); wait == 0 && p == crowdedPace {
+		g.next = p.delay(g.own().after.level)
 	}
 	return g, wait
 }
+
+func (g *guess) own() counted { return g.counted[len(g.counted)-1] }
 
 func (s *Server) count(g *guess, key string, p pace) (wait time.Duration) {
 	counted, wait := s.limits.try(key, p)
@@ -51,10 +66,10 @@ func (s *Server) takeBack(g guess) {
 	}
 }
 
-// succeeded forgets the failures in the person's name, and takes this attempt off the address.
+// succeeded forgets the failures in the person's name here, and takes this attempt off what others share.
 func (s *Server) succeeded(g guess) {
 	s.takeBack(g)
-	s.limits.forget(g.counted[0].key)
+	s.limits.forget(g.own().key)
 }
 
 // addressKey counts the failures of one address together.
@@ -66,7 +81,8 @@ func (s *Server) addressKey(r *http.Request) string {
 	return "address " + clientaddr.Network(address).String()
 }
 
-// knownBrowser is a browser in which somebody has logged in to an account before.
+// knownBrowser is a browser in which somebody has logged in to an account before. Its failures count apart: strangers who
+// fail in a person's name cannot keep that person waiting.
 type knownBrowser struct {
 	ID       string `json:"id"`
 	Username string `json:"username"`
@@ -74,15 +90,6 @@ type knownBrowser struct {
 
 // knownLife is how long a browser is remembered after a login.
 const knownLife = 90 * 24 * time.Hour
-
-// accountKey counts failures for one account together, but apart for a browser that has logged in to it before:
-// strangers who fail in a person's name cannot keep that person waiting.
-func (s *Server) accountKey(r *http.Request, username string) (key string, known bool) {
-	if browser, ok := s.knownBrowser(r, username); ok {
-		return "browser " + browser.ID, true
-	}
-	return "account " + digest("account", username), false // of a fixed size, however long the name
-}
 
 func (s *Server) knownBrowser(r *http.Request, username string) (browser knownBrowser, ok bool) {
 	ok = s.sign.open("known", s.cookies.get(r, knownCookie), &browser) && browser.Username == username

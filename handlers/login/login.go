@@ -26,10 +26,11 @@ var _ handlers.Login = (*Server)(nil)
 // Sessions keeps which browsers are logged in, under a token that must be stored as a hash only. A session that is
 // not there, or has expired, is fosite.ErrNotFound.
 type Sessions interface {
-	CreateLoginSession(ctx context.Context, token, subject string, data []byte, expiresAt time.Time) error
+	// username and method (local, oidc or header) are for the record of logins.
+	CreateLoginSession(ctx context.Context, token, subject, username, method string, data []byte, expiresAt time.Time) error
 	// CreatePasswordSession is the same for a local account whose password was compared with passwordHash. It answers
 	// fosite.ErrAccessDenied when the account has another password by now, or may not log in any more.
-	CreatePasswordSession(ctx context.Context, token, subject string, passwordHash, data []byte, expiresAt time.Time) error
+	CreatePasswordSession(ctx context.Context, token, subject, username, method string, passwordHash, data []byte, expiresAt time.Time) error
 	FindLoginSession(ctx context.Context, token string) (data []byte, seenAt time.Time, err error)
 	TouchLoginSession(ctx context.Context, token string) error
 	DeleteLoginSession(ctx context.Context, token string) error
@@ -80,8 +81,11 @@ type Options struct {
 	// Failures limits wrong passwords of each address, together with failures elsewhere: more of them are answered with 429,
 	// and right ones are let in. nil: only the login page's own limits.
 	Failures *limit.Quota[netip.Prefix]
-	Log      *slog.Logger     // nil: slog.Default
-	Now      func() time.Time // nil: time.Now
+	// LoginFailed is told of each login that failed, and not of an outage. method is local, oidc or header; username is
+	// empty unless there is such an account. nil: nobody.
+	LoginFailed func(r *http.Request, method, username string)
+	Log         *slog.Logger     // nil: slog.Default
+	Now         func() time.Time // nil: time.Now
 }
 
 // Server is the pages. Make one with [New]; it is safe for concurrent use.

@@ -98,6 +98,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	if r.PostForm.Get("method") == byHeader {
 		p := s.headerPerson(r)
 		if p == nil {
+			s.tellFailed(r, byHeader, "")
 			s.showLogin(w, r, http.StatusForbidden, r.PostForm, "The proxy in front of this page did not say who you are.")
 			return
 		}
@@ -115,6 +116,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	}
 	guess, wait := s.guess(r, username)
 	if wait > 0 {
+		s.failed(w, r) // or whoever comes too early would pay nothing for it
 		s.showWait(w, r, "Too many attempts.", wait)
 		return
 	}
@@ -131,15 +133,13 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 // refuseGuess answers a guess that was wrong, or that was not compared, which counts as none.
 func (s *Server) refuseGuess(w http.ResponseWriter, r *http.Request, g guess, err error) {
 	from := slog.Group("", "ip", clientaddr.String(s.ClientAddr(r)), "peer", r.RemoteAddr)
+	var wrong *wrongLogin
 	switch {
-	case errors.Is(err, errWrong):
+	case errors.As(err, &wrong):
 		s.Log.WarnContext(r.Context(), "login failed", from)
-		wait := s.failed(w, r)
-		if g.crowded {
-			wait = max(wait, crowdedPace.delay(1))
-		}
-		if wait > 0 {
-			s.showWait(w, r, wrongPassword+" Many logins from your network have failed.", wait)
+		s.tellFailed(r, byPassword, wrong.username)
+		if wait := max(s.failed(w, r), g.next); wait > 0 {
+			s.showWait(w, r, wrongPassword+" Many logins from your network, or in this name, have failed.", wait)
 			return
 		}
 		s.showLogin(w, r, http.StatusForbidden, r.PostForm, wrongPassword)
@@ -157,7 +157,7 @@ func (s *Server) refuseGuess(w http.ResponseWriter, r *http.Request, g guess, er
 	}
 }
 
-// failed counts a wrong password for the address. It tells how long to wait where there were too many.
+// failed counts a wrong password, or one that came too early, for the address. It tells how long to wait where there were too many.
 func (s *Server) failed(w http.ResponseWriter, r *http.Request) (wait time.Duration) {
 	if s.Failures == nil {
 		return 0
@@ -165,6 +165,13 @@ func (s *Server) failed(w http.ResponseWriter, r *http.Request) (wait time.Durat
 	state := s.Failures.Take(clientaddr.Network(s.ClientAddr(r)))
 	state.Tell(w.Header())
 	return state.Wait
+}
+
+// tellFailed reports a login that failed; username is empty unless there is such an account.
+func (s *Server) tellFailed(r *http.Request, method, username string) {
+	if s.LoginFailed != nil {
+		s.LoginFailed(r, method, username)
+	}
 }
 
 const wrongPassword = "User name or password is wrong."
@@ -185,6 +192,7 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, p *person, d dest
 	p.AuthenticatedAt = p.AuthenticatedAt.UTC().Truncate(time.Second)
 	switch err := s.begin(w, r, p); {
 	case errors.Is(err, fosite.ErrAccessDenied): // the password was changed while it was compared
+		s.tellFailed(r, p.Method, p.Username)
 		s.showLogin(w, r, http.StatusForbidden, r.PostForm, wrongPassword)
 		return
 	case err != nil:

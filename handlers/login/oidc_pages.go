@@ -75,6 +75,7 @@ func (s *Server) finishOIDC(w http.ResponseWriter, r *http.Request) {
 	}
 	if code := query.Get("error"); code != "" {
 		s.Log.InfoContext(r.Context(), "the OpenID Connect provider refused a login", "error", clean(code, nameLimit))
+		s.tellFailed(r, byProvider, "")
 		s.showLogin(w, r, http.StatusForbidden, url.Values{"continue": {d.String()}}, s.oidc.name()+" did not log you in ("+clean(code, nameLimit)+").")
 		return
 	}
@@ -121,5 +122,6 @@ func (s *Server) upstreamDown(w http.ResponseWriter, r *http.Request, d destinat
 
 func (s *Server) providerRefused(w http.ResponseWriter, r *http.Request, d destination, err error) {
 	s.Log.WarnContext(r.Context(), "refused a login through the OpenID Connect provider", "issuer", s.oidc.Issuer, "cause", err)
+	s.tellFailed(r, byProvider, "")
 	s.showLogin(w, r, http.StatusForbidden, url.Values{"continue": {d.String()}}, "The answer of "+s.oidc.name()+" could not be verified. Try again.")
 }

@@ -68,8 +68,12 @@ func HashPassword(ctx context.Context, hasher fosite.Hasher, password string) ([
 // never looks like a generated client secret, which the hasher would hash fast.
 func spice(password string) []byte { return []byte("password:" + norm.NFKC.String(password)) }
 
-// errWrong is all that a failed login tells: not whether there is such an account.
-var errWrong = errors.New("login: wrong user name or password")
+// wrongLogin is a wrong user name or password. Nobody but the operator learns whether there is such an account.
+type wrongLogin struct {
+	username string // empty where there is no such account: it may be a password in the wrong field
+}
+
+func (*wrongLogin) Error() string { return "login: wrong user name or password" }
 
 // errBusy says that the password was not compared.
 var errBusy = errors.New("login: too many passwords are waiting to be compared")
@@ -78,27 +82,27 @@ var errBusy = errors.New("login: too many passwords are waiting to be compared")
 // in one lane wait for each other.
 func (s *Server) checkPassword(ctx context.Context, lane, username, password string) (*person, error) {
 	subject, hash, groups, err := s.Local.Accounts.LoginAccount(ctx, username)
-	exists := err == nil
+	exists, wrong := err == nil, &wrongLogin{username}
 	if errors.Is(err, fosite.ErrNotFound) {
-		hash, err = s.decoy, nil
+		hash, err, wrong.username = s.decoy, nil, ""
 	}
 	if err != nil {
 		return nil, err
 	}
 	if len([]rune(password)) > MaxPassword {
-		return nil, errWrong
+		return nil, wrong
 	}
 	if err := s.Local.compare(ctx, lane, hash, spice(password)); err != nil {
 		if ctx.Err() != nil || errors.Is(err, fosite.ErrTemporarilyUnavailable) {
 			return nil, errBusy
 		}
-		if exists { // an unknown name is not logged: it may be a password in the wrong field
+		if exists {
 			s.Log.WarnContext(ctx, "wrong password", "username", username)
 		}
-		return nil, errWrong
+		return nil, wrong
 	}
 	if !exists {
-		return nil, errWrong
+		return nil, wrong
 	}
 	return &person{
 		Subject: subject, Username: username, Groups: groups, Method: byPassword, AuthenticatedAt: s.Now(), passwordHash: hash,

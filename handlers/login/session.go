@@ -122,9 +122,9 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, p *person) error 
 	}
 	end := s.Now().Add(sessionLife)
 	if p.Method == byPassword {
-		err = s.Sessions.CreatePasswordSession(r.Context(), p.token, p.Subject, p.passwordHash, data, end)
+		err = s.Sessions.CreatePasswordSession(r.Context(), p.token, p.Subject, p.Username, p.Method, p.passwordHash, data, end)
 	} else {
-		err = s.Sessions.CreateLoginSession(r.Context(), p.token, p.Subject, data, end)
+		err = s.Sessions.CreateLoginSession(r.Context(), p.token, p.Subject, p.Username, p.Method, data, end)
 	}
 	if err != nil {
 		return err

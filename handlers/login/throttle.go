@@ -8,17 +8,16 @@ import (
 )
 
 // pace says how fast attempts may follow each other: as many as free at once, then each waits twice as long as the one
-// before, up to ceiling. One attempt is forgotten after each forget. The ceilings are short: whoever wants to lock
-// somebody out by failing in their name only slows them down.
+// before, up to ceiling. One attempt is forgotten after each forget.
 type pace struct {
 	free            float64
 	ceiling, forget time.Duration
 }
 
 var (
-	accountPace = pace{free: 5, ceiling: 15 * time.Second, forget: time.Minute}
-	addressPace = pace{free: 20, ceiling: time.Minute, forget: 10 * time.Second}
-	crowdedPace = pace{ceiling: time.Minute, forget: time.Minute} // of one account, at an address with many failures
+	accountPace = pace{free: 5, ceiling: 15 * time.Second, forget: time.Minute}  // of one account at one address
+	crowdedPace = pace{ceiling: time.Minute, forget: time.Minute}                // the same beyond sharedPace
+	sharedPace  = pace{free: 20, ceiling: time.Minute, forget: 10 * time.Second} // of all at one address, or on one account
 )
 
 // delay is how long to wait after the attempt that raised the level.
