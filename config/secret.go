@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -66,7 +67,7 @@ func (u DatabaseURL) String() string {
 	if _, ok := u.SQLitePath(); ok || u == "" {
 		return string(u)
 	}
-	parsed, err := url.Parse(string(u))
+	parsed, err := u.parse()
 	if err != nil || !u.IsPostgres() || u.misplaced(parsed) {
 		return mask
 	}
@@ -84,6 +85,30 @@ func (u DatabaseURL) String() string {
 		}
 	}
 	return parsed.String()
+}
+
+// parse is url.Parse for URLs that may name several hosts, separated by commas, which are the Host of the result then.
+func (u DatabaseURL) parse() (*url.URL, error) {
+	scheme, rest, _ := strings.Cut(string(u), "://")
+	authority := rest
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		authority = rest[:end]
+	}
+	user := authority[:strings.LastIndex(authority, "@")+1]
+	hosts := authority[len(user):]
+	if !strings.Contains(hosts, ",") {
+		return url.Parse(string(u))
+	}
+	for _, host := range strings.Split(hosts, ",") {
+		if one, err := url.Parse(scheme + "://" + host); err != nil || one.Hostname() == "" {
+			return nil, errors.New("a host that cannot be read")
+		}
+	}
+	parsed, err := url.Parse(scheme + "://" + user + "host" + rest[len(authority):])
+	if err == nil {
+		parsed.Host = hosts
+	}
+	return parsed, err
 }
 
 // misplaced reports an @ or # outside the user part: a password with a raw /, ? or # has been cut apart there.

@@ -141,12 +141,19 @@ func (u DatabaseURL) problem() string {
 	if !u.IsPostgres() {
 		return "must be sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME"
 	}
-	parsed, err := url.Parse(string(u))
+	parsed, err := u.parse()
 	if err != nil || u.misplaced(parsed) {
-		return "is no valid postgres:// URL; percent-encode special characters of the password, such as / ? # and @"
+		return "is no valid postgres:// URL; percent-encode special characters of the password, such as / ? # and @, and write several hosts as HOST:PORT,HOST:PORT"
 	}
-	if _, err := url.ParseQuery(parsed.RawQuery); err != nil {
+	query, err := url.ParseQuery(parsed.RawQuery)
+	if err != nil {
 		return "has a query that cannot be read; percent-encode special characters"
+	}
+	if !slices.Contains([]string{"", "any", "primary", "read-write"}, query.Get("target_session_attrs")) {
+		return "has a target_session_attrs other than read-write: this server has to write, and finds the one of several hosts that takes writes by itself"
+	}
+	if commits := query.Get("synchronous_commit"); !slices.Contains([]string{"", "on", "remote_apply"}, commits) {
+		return "has a synchronous_commit other than on: what was acknowledged would be lost when the database dies"
 	}
 	if strings.Contains(string(u), mask) {
 		return "holds the mask that stands for a password in printed configuration; put the password itself there"
