@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"net/url"
 	"os"
@@ -148,5 +149,85 @@ func TestWithoutAnyConnectionTheDeadlineEndsTheWait(t *testing.T) {
 	err := pool.PingContext(ctx)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "too many connections for role") {
 		t.Errorf("error %v, want the end of the wait and its cause", err)
+	}
+}
+
+// Connections that died while nobody used them fail no statement, however many there are and however soon it comes.
+func TestDeadConnectionsInThePoolFailNothing(t *testing.T) {
+	admin, address := server(t)
+	pool := open(t, address, 16)
+	for range 3 {
+		var pids []int32
+		var held []*sql.Conn
+		for range 16 {
+			c, err := pool.Conn(soon(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var pid int32
+			if err := c.QueryRowContext(soon(t), "SELECT pg_backend_pid()").Scan(&pid); err != nil {
+				t.Fatal(err)
+			}
+			pids, held = append(pids, pid), append(held, c)
+		}
+		for _, c := range held {
+			if err := c.Close(); err != nil { // back to the pool
+				t.Fatal(err)
+			}
+		}
+		if _, err := admin.Exec("SELECT pg_terminate_backend(pid, 5000) FROM unnest($1::int[]) AS pid", pids); err != nil {
+			t.Fatal(err)
+		}
+		if err := load(soon(t), pool, 20, 60); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A connection that has died is noticed at once, however short the pause.
+func TestDeadConnectionIsNoticedWithoutAPing(t *testing.T) {
+	admin, address := server(t)
+	c, err := open(t, address, 1).Conn(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	err = c.Raw(func(driverConn any) error {
+		mine := driverConn.(*conn)
+		mine.used = time.Now().Add(time.Hour)
+		if err := mine.ResetSession(t.Context()); err != nil {
+			t.Errorf("alive: %v", err)
+		}
+		if _, err := admin.Exec("SELECT pg_terminate_backend($1, 5000)", int32(mine.Conn.Conn().PgConn().PID())); err != nil {
+			t.Error(err)
+		}
+		mine.used = time.Now().Add(time.Hour) // no ping is due
+		return mine.ResetSession(t.Context())
+	})
+	if !errors.Is(err, driver.ErrBadConn) {
+		t.Errorf("error %v, want a dead connection", err)
+	}
+}
+
+// A server that has stopped to take writes is left for one that does, although its connections live on.
+func TestServerThatTakesNoWritesIsLeft(t *testing.T) {
+	_, address := server(t)
+	pool := open(t, address, 1)
+	c, err := pool.Conn(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after int32
+	if err := c.QueryRowContext(soon(t), "SELECT pg_backend_pid() FROM set_config('default_transaction_read_only', 'on', false)").Scan(&before); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pool.Exec("CREATE TABLE never_" + strings.ToLower(rand.Text()) + " ()"); err == nil || !strings.Contains(err.Error(), readOnlyTransaction) {
+		t.Fatalf("error %v, want that the transaction is read only", err)
+	}
+	if err := pool.QueryRow("SELECT pg_backend_pid()").Scan(&after); err != nil || after == before {
+		t.Errorf("the connection is still in use (error %v)", err)
 	}
 }
