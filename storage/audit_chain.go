@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Events take turns: each points to the one before. So they are put into the chain at the end of their transaction, and
@@ -78,6 +79,10 @@ func (t *txQueryer) chainHere(ctx context.Context) error {
 
 // chainThere is PostgreSQL's: a round trip costs more than a statement, so all of it is one, hashes included.
 func (t *txQueryer) chainThere(ctx context.Context) error {
+	if len(t.events) == 1 {
+		_, err := t.ExecContext(ctx, appendEvent, t.events[0].values()...)
+		return err
+	}
 	_, err := t.ExecContext(ctx, appendEvents, givenArrays(t.events)...)
 	return err
 }
@@ -89,11 +94,32 @@ const insertAuditEvent = `INSERT INTO audit_events (` + auditColumns + `) VALUES
 // The parts of a PostgreSQL statement that appends events. "given" has events and the positions that the caller gave them;
 // "happened" has the positions of those that are to be stored. The lock of the chain's only row makes the chain linear.
 // Each link's hash is what AuditEvent.hash computes; int8send is lengthOf.
-const (
-	givenTypes = `CAST(? AS BIGINT[]), CAST(? AS TEXT[]), CAST(? AS TEXT[]), CAST(? AS TEXT[]), CAST(? AS TEXT[]), CAST(? AS TEXT[]),
-		CAST(? AS TEXT[]), CAST(? AS TEXT[]), CAST(? AS TEXT[]), CAST(? AS BYTEA[])`
-	givenColumns = `time, actor, action, client_id, token_id, request_id, ip, outcome, changes, tail`
-)
+
+// given is a column of "given".
+type given struct{ name, kind string }
+
+var givenEvent = []given{
+	{"time", "BIGINT"}, {"actor", "TEXT"}, {"action", "TEXT"}, {"client_id", "TEXT"}, {"token_id", "TEXT"}, {"request_id", "TEXT"},
+	{"ip", "TEXT"}, {"outcome", "TEXT"}, {"changes", "TEXT"}, {"tail", "BYTEA"},
+}
+
+// giveOne takes a value for each column. An array of one would do, but PostgreSQL plans for each array anew.
+func giveOne(columns []given) string {
+	var values []string
+	for _, c := range columns {
+		values = append(values, `CAST(? AS `+c.kind+`) AS `+c.name)
+	}
+	return `given AS (SELECT ` + strings.Join(values, ", ") + `, CAST(1 AS BIGINT) AS position)`
+}
+
+// giveMany takes an array for each column.
+func giveMany(columns []given) string {
+	var arrays, names []string
+	for _, c := range columns {
+		arrays, names = append(arrays, `CAST(? AS `+c.kind+`[])`), append(names, c.name)
+	}
+	return `given AS (SELECT * FROM unnest(` + strings.Join(arrays, ", ") + `) WITH ORDINALITY AS g (` + strings.Join(names, ", ") + `, position))`
+}
 
 var chainHappened = `
 	queue AS (SELECT position, row_number() OVER (ORDER BY position) AS n FROM (SELECT DISTINCT position FROM happened) h),
@@ -112,23 +138,45 @@ var chainHappened = `
 		FROM (SELECT id, hash FROM links ORDER BY n DESC LIMIT 1) l WHERE c.chain = 'main')
 	SELECT position FROM happened`
 
-var appendEvents = `WITH RECURSIVE
-	given AS (SELECT * FROM unnest(` + givenTypes + `) WITH ORDINALITY AS g (` + givenColumns + `, position)),
-	happened AS (SELECT position FROM given),` + chainHappened
+const allHappened = `, happened AS (SELECT position FROM given),`
 
-// givenArrays are the arguments for givenTypes.
+var (
+	appendEvent  = `WITH RECURSIVE ` + giveOne(givenEvent) + allHappened + chainHappened
+	appendEvents = `WITH RECURSIVE ` + giveMany(givenEvent) + allHappened + chainHappened
+)
+
+// values are those of givenEvent.
+func (e *AuditEvent) values() []any {
+	return []any{millis(e.Time), e.Actor, e.Action, e.ClientID, e.TokenID, e.RequestID, e.IP, e.Outcome, string(e.Changes), e.tail()}
+}
+
+// givenArrays are the values of events, column by column.
 func givenArrays(events []AuditEvent) (arrays []any) {
-	times, texts, tails := make([]int64, len(events)), [8][]string{}, make([][]byte, len(events))
+	rows := make([][]any, len(events))
 	for i := range events {
-		e := &events[i]
-		times[i], tails[i] = millis(e.Time), e.tail()
-		for k, text := range []string{e.Actor, e.Action, e.ClientID, e.TokenID, e.RequestID, e.IP, e.Outcome, string(e.Changes)} {
-			texts[k] = append(texts[k], text)
+		rows[i] = events[i].values()
+	}
+	return arraysOf(rows)
+}
+
+// arraysOf turns rows of values, all of one shape, into an array for each column.
+func arraysOf(rows [][]any) (arrays []any) {
+	for column := range rows[0] {
+		switch rows[0][column].(type) {
+		case int64:
+			arrays = append(arrays, arrayOf[int64](rows, column))
+		case []byte:
+			arrays = append(arrays, arrayOf[[]byte](rows, column))
+		default:
+			arrays = append(arrays, arrayOf[string](rows, column))
 		}
 	}
-	arrays = append(arrays, times)
-	for _, array := range texts {
-		arrays = append(arrays, array)
+	return arrays
+}
+
+func arrayOf[T any](rows [][]any, column int) (array []T) {
+	for _, row := range rows {
+		array = append(array, row[column].(T))
 	}
-	return append(arrays, tails)
+	return array
 }

@@ -2,21 +2,22 @@ package storage
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
 // auditedChange is an UPDATE that is put on record if it finds anything to change.
 type auditedChange struct {
 	statement string // takes the time, and the keys of what to change
-	together  string // PostgreSQL's: takes the keys and the events of several callers as arrays
+	// PostgreSQL's take the keys and the event: of one caller, or as arrays of several.
+	alone, together string
 }
 
-// audited makes a change out of both forms of its statement. The second is for several callers: their keys, of keyTypes, are
-// in "given" under keyNames, and so are the columns of their events.
-func audited(statement string, keyTypes, keyNames, together string) *auditedChange {
-	return &auditedChange{statement, `WITH RECURSIVE
-		given AS (SELECT * FROM unnest(` + keyTypes + `, ` + givenTypes + `) WITH ORDINALITY AS g (` + keyNames + `, ` + givenColumns + `, position)),
-		happened AS (` + together + ` RETURNING given.position),` + chainHappened}
+// audited makes a change out of both forms of its statement. The second finds keys and events in "given".
+func audited(statement string, keys []given, update string) *auditedChange {
+	columns := slices.Concat(keys, givenEvent)
+	happened := `, happened AS (` + update + ` RETURNING given.position),` + chainHappened
+	return &auditedChange{statement, `WITH RECURSIVE ` + giveOne(columns) + happened, `WITH RECURSIVE ` + giveMany(columns) + happened}
 }
 
 // auditedWrite is such a change by one caller. It may be run more than once.
@@ -67,27 +68,23 @@ func (s *Store) makeChanges(ctx context.Context, jobs []*job[*auditedWrite]) {
 }
 
 func (s *Store) changeTogether(ctx context.Context, change *auditedChange, jobs []*job[*auditedWrite]) error {
-	events := make([]AuditEvent, len(jobs))
+	rows := make([][]any, len(jobs))
 	for i, j := range jobs {
-		j.what.changed, events[i] = false, j.what.event
+		j.what.changed = false
+		rows[i] = slices.Concat(j.what.keys, j.what.event.values())
 	}
-	var args []any
-	for key := range jobs[0].what.keys {
-		args = append(args, keyColumn(jobs, key))
-	}
-	args = append(args, givenArrays(events)...)
 	if len(jobs) == 1 {
-		n, err := execCount(ctx, s.db, change.together, args...)
-		jobs[0].what.changed = err == nil && n > 0
-		if jobs[0].what.changed {
-			s.db.tell(events[0])
+		w := jobs[0].what
+		n, err := execCount(ctx, s.db, change.alone, rows[0]...)
+		if w.changed = err == nil && n > 0; w.changed {
+			s.db.tell(w.event)
 		}
 		return err
 	}
 	// Whose change it was is in rows. A transaction, because a pool makes writes durable there and in ExecContext only.
 	var happened []AuditEvent
 	err := s.db.inTransaction(ctx, func(ctx context.Context, q queryer) error {
-		rows, err := q.QueryContext(ctx, change.together, args...)
+		rows, err := q.QueryContext(ctx, change.together, arraysOf(rows)...)
 		if err != nil {
 			return err
 		}
@@ -108,19 +105,4 @@ func (s *Store) changeTogether(ctx context.Context, change *auditedChange, jobs 
 		s.db.tell(happened...)
 	}
 	return err
-}
-
-// keyColumn is a key of all jobs as an array.
-func keyColumn(jobs []*job[*auditedWrite], key int) any {
-	if _, binary := jobs[0].what.keys[key].([]byte); binary {
-		return keyArray[[]byte](jobs, key)
-	}
-	return keyArray[string](jobs, key)
-}
-
-func keyArray[T any](jobs []*job[*auditedWrite], key int) (column []T) {
-	for _, j := range jobs {
-		column = append(column, j.what.keys[key].(T))
-	}
-	return column
 }
