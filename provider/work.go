@@ -17,7 +17,7 @@ type work struct {
 	bcrypt         uint64 // rounds: 2 to the cost
 	sha256, sha512 uint64 // iterations of PBKDF2, times blocks
 	argon2id       uint64 // KiB, times passes
-	passes         uint32 // of argon2id, and its threads: the shape of that work
+	memory, passes uint32 // of argon2id, in KiB at a time, and its threads: the shape of that work
 	threads        uint8
 }
 
@@ -32,7 +32,8 @@ func workOf(hash []byte) (w work) {
 		}
 	case strings.HasPrefix(text, "$argon2id$"):
 		if d, err := parseArgon2id(text); err == nil {
-			w.argon2id, w.passes, w.threads = uint64(d.memory)*uint64(d.time), d.time, d.threads
+			w.argon2id = uint64(d.memory) * uint64(d.time)
+			w.memory, w.passes, w.threads = d.memory, d.time, d.threads
 		}
 	case strings.HasPrefix(text, "$pbkdf2-sha256$"):
 		if d, err := parsePBKDF2(text); err == nil {
@@ -71,9 +72,10 @@ func (w work) without(done work) work {
 	return w
 }
 
+// shapedAs has the argon2id parameters of the one that takes more memory at a time.
 func (w work) shapedAs(o work) work {
-	if o.argon2id > w.argon2id {
-		w.passes, w.threads = o.passes, o.threads
+	if o.memory > w.memory {
+		w.memory, w.passes, w.threads = o.memory, o.passes, o.threads
 	}
 	return w
 }
@@ -93,9 +95,20 @@ func (w work) do(secret []byte) {
 	if w.sha512 > 0 {
 		_, _ = pbkdf2.Key(sha512.New, string(secret), decoySalt, int(w.sha512), sha512.Size)
 	}
-	if w.argon2id > 0 {
-		argon2.IDKey(secret, decoySalt, w.passes, uint32(w.argon2id/uint64(w.passes)), w.threads, 32)
+	for _, memory := range w.pieces() {
+		argon2.IDKey(secret, decoySalt, w.passes, memory, w.threads, 32)
 	}
+}
+
+// pieces are the KiB of the argon2id hashes that the work is done by: that of several clients' takes no more memory at a
+// time than one of theirs.
+func (w work) pieces() (memory []uint32) {
+	for left := w.argon2id; left > 0; {
+		piece := min(left, uint64(max(w.memory, 8))*uint64(w.passes))
+		memory = append(memory, uint32(piece/uint64(w.passes)))
+		left -= piece
+	}
+	return memory
 }
 
 var decoySalt = []byte("sixteen bytes   ")

@@ -39,7 +39,7 @@ func TestEachRefusalIsTheSameWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := work{bcrypt: 2 << 6, sha256: 1000, sha512: 1000, argon2id: 256, passes: 2, threads: 1}
+	want := work{bcrypt: 2 << 6, sha256: 1000, sha512: 1000, argon2id: 256, memory: 128, passes: 2, threads: 1}
 	if unknown != want {
 		t.Errorf("the work for an unknown client is %+v, want the dearest of each kind: %+v", unknown, want)
 	}
@@ -109,6 +109,26 @@ func TestRefusalsTakeAsLongAsTheDearestHash(t *testing.T) {
 }
 
 // The decoys are hashes that the library accepts: a malformed one would take no time.
+// A client may have ten secrets: a refusal must not take the memory of ten hashes at once.
+func TestTheWorkOfManyHashesTakesTheMemoryOfOne(t *testing.T) {
+	one := work{argon2id: 3 * 65536, memory: 65536, passes: 3, threads: 1}
+	small := work{argon2id: 16 * 1024, memory: 1024, passes: 16, threads: 1}
+	all := small
+	for range 10 {
+		all = all.plus(one)
+	}
+	sum := uint64(0)
+	for _, memory := range all.pieces() {
+		sum += uint64(memory) * uint64(all.passes)
+		if memory > one.memory {
+			t.Errorf("a piece takes %d KiB, want at most %d", memory, one.memory)
+		}
+	}
+	if missing := all.argon2id - sum; missing >= uint64(all.passes) {
+		t.Errorf("%d units of work are missing of %d", missing, all.argon2id)
+	}
+}
+
 func TestWorkIsDone(t *testing.T) {
 	for cost := bcrypt.MinCost; cost < 6; cost++ {
 		hash := fmt.Sprintf("$2a$%02d$%s", cost, strings.Repeat("a", 53))
