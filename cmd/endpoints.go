@@ -21,7 +21,7 @@ import (
 )
 
 // newProvider is the authorization server as configured.
-func newProvider(cfg config.Config, store *storage.Store, secrets systemSecrets, onMissingSecret func(context.Context, fosite.TokenType), recorder *admin.Recorder) (*provider.Provider, error) {
+func newProvider(cfg config.Config, store *storage.Store, secrets systemSecrets, onMissingSecret func(context.Context, fosite.TokenType), recorder *admin.Recorder, hasher fosite.Hasher) (*provider.Provider, error) {
 	var tokens fosite.Storage = store
 	if cfg.Audit.IssuedTokens {
 		tokens = storage.AuditedTokens{Store: store}
@@ -41,6 +41,7 @@ func newProvider(cfg config.Config, store *storage.Store, secrets systemSecrets,
 		ClientCredentialsRefresh: cfg.Tokens.ClientCredentialsRefresh,
 		Scopes:                   scopes(cfg),
 		Resources:                resources(cfg),
+		Hasher:                   hasher,
 	})
 }
 

@@ -58,7 +58,7 @@ func listeners(t *testing.T) map[string]listener {
 	s := &Server{Config: cfg, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	public, admin := newObserver(s.Log, pool), newObserver(s.Log, pool)
 	recorder := newRecorder(store, public)
-	oauth, err := newProvider(cfg, store, secret, nil, recorder)
+	oauth, err := newProvider(cfg, store, secret, nil, recorder, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,12 +8,16 @@ import (
 	"io"
 	"log/slog"
 	"reflect"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
 
 	"fosite-mcp/config"
+	"fosite-mcp/provider"
+	"fosite-mcp/provider/slowhash"
 
+	"github.com/ory/fosite"
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 )
@@ -36,8 +40,9 @@ keeps everything in ./fosite-mcp-data. The first start writes an admin key there
 			if printConfig {
 				return a.printConfig(cfg)
 			}
-			tuneGarbageCollector(a.environ)
-			return a.serve(c.Context(), cfg)
+			hasher := provider.NewSecretHasherIn(&slowhash.Process{Command: computeHashes}) // it counts the processors that there are
+			tuneRuntime(a.environ)
+			return a.serve(c.Context(), cfg, hasher)
 		},
 	}
 	c.Flags().BoolVar(&printConfig, "print-config", false, "print the settings, secrets masked, and exit")
@@ -61,10 +66,10 @@ func (a *app) printConfig(cfg config.Config) error {
 }
 
 // serve runs the server until ctx ends. Where logs are JSON, what people are told is a log line as well.
-func (a *app) serve(ctx context.Context, cfg config.Config) error {
+func (a *app) serve(ctx context.Context, cfg config.Config, hasher fosite.Hasher) error {
 	var level slog.LevelVar
 	log := newLogger(cfg.Log, &level, a.stderr)
-	server := &Server{Config: cfg, Log: log, Notice: a.notice, Reread: a.onHangup(ctx, cfg, log, &level), Ready: func(at Addresses) {
+	server := &Server{Config: cfg, Log: log, Hasher: hasher, Notice: a.notice, Reread: a.onHangup(ctx, cfg, log, &level), Ready: func(at Addresses) {
 		a.notice("serving %s (admin API: %s)", at.PublicURL, at.AdminURL)
 	}}
 	if cfg.Log.Format == logJSON {
@@ -119,11 +124,18 @@ func (a *app) rereadConfig(ctx context.Context, running config.Config, log *slog
 	}
 }
 
-// tuneGarbageCollector spends a few megabytes on collecting half as often, unless the operator has decided otherwise.
-func tuneGarbageCollector(environ []string) {
-	decided := slices.ContainsFunc(environ, func(entry string) bool { return strings.HasPrefix(entry, "GOGC=") })
-	if !decided {
+// tuneRuntime sets what the operator has not decided otherwise. It spends a few megabytes on collecting garbage half as
+// often. And it runs goroutines on two more threads than there are processors: one of them may be in a slow comparison
+// that the other process did not do, another waits for SQLite's disk, and on few processors nobody would be left for the rest.
+func tuneRuntime(environ []string) {
+	decided := func(name string) bool {
+		return slices.ContainsFunc(environ, func(entry string) bool { return strings.HasPrefix(entry, name+"=") })
+	}
+	if !decided("GOGC") {
 		debug.SetGCPercent(200)
+	}
+	if !decided("GOMAXPROCS") {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
 	}
 }
 

@@ -58,7 +58,7 @@ func TestWithJSONLogsEveryLineOfTheServerIsJSON(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	stderr := &whenSaid{text: `"msg":"serving"`, cancel: cancel}
-	if err := (&app{stderr: stderr}).serve(ctx, cfg); err != nil {
+	if err := (&app{stderr: stderr}).serve(ctx, cfg, nil); err != nil {
 		t.Fatal(err)
 	}
 	var said []string

@@ -14,6 +14,8 @@ import (
 	"fosite-mcp/config"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
+
+	"github.com/ory/fosite"
 )
 
 // Server is the whole program: database, provider, endpoints and listeners. Fill in Config and call Run.
@@ -27,6 +29,8 @@ type Server struct {
 	Reread <-chan struct{}
 	// Notice tells a person what happened at start that they should know; nil: nobody.
 	Notice func(format string, args ...any)
+	// Hasher compares secrets and passwords; nil: provider.NewSecretHasher.
+	Hasher fosite.Hasher
 }
 
 // Addresses is where a server can be reached.
@@ -82,7 +86,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 
 	recorder := newRecorder(store, observer)
-	oauth, err := newProvider(cfg, store, secrets, observer.missingSecret, recorder)
+	oauth, err := newProvider(cfg, store, secrets, observer.missingSecret, recorder, s.Hasher)
 	if err != nil {
 		return err
 	}

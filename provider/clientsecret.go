@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"fosite-mcp/provider/slowhash"
+
 	"github.com/ory/fosite"
 )
 
@@ -27,7 +29,7 @@ func (a *ClientAuthenticator) checkSecret(ctx context.Context, client fosite.Cli
 	}
 	hash, err := a.matchAtOnce(ctx, hashes, sent.secrets)
 	if err == nil && hash == nil {
-		hash, err = a.matchInTurn(ctx, sent, slices.DeleteFunc(hashes, func(hash []byte) bool { return !isSlow(hash) }))
+		hash, err = a.matchInTurn(ctx, sent, slices.DeleteFunc(hashes, func(hash []byte) bool { return !slowhash.Is(hash) }))
 	}
 	switch {
 	case err != nil:
@@ -64,7 +66,7 @@ func (a *ClientAuthenticator) matchAtOnce(ctx context.Context, hashes [][]byte, 
 	hasher := a.hasher()
 	for _, hash := range hashes {
 		for _, secret := range secrets {
-			if isSlow(hash) {
+			if slowhash.Is(hash) {
 				if hasher.verified.knows(hash, []byte(secret)) {
 					return hash, nil
 				}
@@ -89,12 +91,12 @@ func (a *ClientAuthenticator) matchInTurn(ctx context.Context, sent credentials,
 	if len(sent.secrets) == 0 {
 		return nil, nil
 	}
-	var mine work
+	var mine slowhash.Work
 	for _, hash := range hashes {
-		mine = mine.plus(workOf(hash))
+		mine = mine.Plus(slowhash.Of(hash))
 	}
 	most, err := a.dearest.most(ctx, a.Store, mine)
-	if err != nil || len(hashes) == 0 && most.none() {
+	if err != nil || len(hashes) == 0 && most.None() {
 		return nil, err
 	}
 	hasher := a.hasher()
@@ -122,7 +124,7 @@ func (a *ClientAuthenticator) matchInTurn(ctx context.Context, sent credentials,
 				return nil, err
 			}
 		}
-		most.without(mine).do([]byte(secret))
+		hasher.computer().Do(most.Without(mine), []byte(secret))
 	}
 	return nil, nil
 }
@@ -135,6 +137,7 @@ func (a *ClientAuthenticator) matchEarly(ctx context.Context, hashes [][]byte, s
 	}
 	found := make(chan []byte, 1)
 	go func() {
+		defer func() { _ = recover() }() // a hasher that panics does so again in the request's own turn
 		for _, hash := range hashes {
 			for _, secret := range secrets {
 				if a.hasher().Compare(ctx, hash, []byte(secret)) == nil {

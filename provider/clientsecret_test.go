@@ -106,8 +106,8 @@ func TestAFloodOfWrongSecretsKeepsNoClientOut(t *testing.T) {
 	})
 }
 
-// The queue tells nothing: who is no client, and who is one and does not know the secret, get the same answer at the
-// same time. Whoever knows it is let in at the next try, and waits for nobody.
+// The queue tells nothing: who is no client, and who is one and does not know the secret, get the same answer
+// after the same time. Whoever knows it is let in at the next try, and waits for nobody.
 func TestOfABusyServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, hasher := newSlowClients("imported", "wrong")
@@ -122,8 +122,8 @@ func TestOfABusyServer(t *testing.T) {
 			if !errors.Is(err, fosite.ErrTemporarilyUnavailable) || errors.Is(err, fosite.ErrInvalidClient) {
 				t.Errorf("%s: %v, want temporarily_unavailable", id, err)
 			}
-			if waited := time.Since(start); waited != claimPatience {
-				t.Errorf("%s: waited for %v, want %v", id, waited, claimPatience)
+			if waited := time.Since(start); waited < claimPatience/2 || waited > claimPatience {
+				t.Errorf("%s: waited for %v, want up to %v, and half of it at least", id, waited, claimPatience)
 			}
 		}
 		release()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"fosite-mcp/provider/slowhash"
 )
 
 // slowSecrets is implemented by stores that may hold imported hashes, which take long to compare.
@@ -16,38 +18,38 @@ type slowSecrets interface {
 // often where there are so many that looking takes time.
 type dearest struct {
 	mu   sync.Mutex
-	work work
+	work slowhash.Work
 	next time.Time
 }
 
 // most is that work, or what this client's costs if that is more.
-func (d *dearest) most(ctx context.Context, store any, mine work) (work, error) {
+func (d *dearest) most(ctx context.Context, store any, mine slowhash.Work) (slowhash.Work, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	source, ok := store.(slowSecrets)
 	if start := time.Now(); ok && !start.Before(d.next) {
-		var all, one work
+		var all, one slowhash.Work
 		last := ""
 		err := source.EachSlowSecret(ctx, func(clientID string, hash []byte) {
 			if clientID != last {
-				last, one = clientID, work{}
+				last, one = clientID, slowhash.Work{}
 			}
-			one = one.plus(workOf(hash))
-			all = all.most(one)
+			one = one.Plus(slowhash.Of(hash))
+			all = all.Most(one)
 		})
 		if err != nil {
-			return work{}, err
+			return slowhash.Work{}, err
 		}
 		d.work, d.next = all, time.Now().Add(max(time.Second, 20*time.Since(start)))
 	}
-	d.work = d.work.most(mine)
+	d.work = d.work.Most(mine)
 	return d.work, nil
 }
 
 // raise is for where there is no store to ask: the most of all that has been seen.
-func (d *dearest) raise(mine work) work {
+func (d *dearest) raise(mine slowhash.Work) slowhash.Work {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.work = d.work.most(mine)
+	d.work = d.work.Most(mine)
 	return d.work
 }

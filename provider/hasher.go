@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -11,9 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"fosite-mcp/provider/slowhash"
+
 	"github.com/ory/fosite"
 	"golang.org/x/crypto/argon2"
-	"golang.org/x/crypto/bcrypt"
 )
 
 var _ fosite.Hasher = (*SecretHasher)(nil)
@@ -25,13 +27,14 @@ var errMismatch = errors.New("provider: the secret does not match")
 // SHA-256 is as good as it gets and costs a microsecond; any other secret is hashed with argon2id. Imported hashes
 // (bcrypt, PBKDF2, argon2id) are recognised by their prefix.
 //
-// Use the one of [NewSecretHasher] where strangers can make it work. The zero value compares at once, however many do.
+// Use the one of [NewSecretHasher] or [NewSecretHasherIn] where strangers can make it work. The zero value compares at once, however many do.
 type SecretHasher struct {
 	// Three kinds of slow comparisons share the processors fairly: people's passwords, the secrets of clients, and
 	// whatever is sent in as a secret by somebody who need not be a client (see ClientAuthenticator).
 	people, clients, claims *door
 	verified                *verified
 	foreign                 fosite.Hasher // compares in its place
+	slow                    slowhash.Computer
 	dearestPassword         dearest
 }
 
@@ -44,6 +47,20 @@ const (
 
 // NewSecretHasher makes a hasher whose slow comparisons leave half of the processors to all other requests.
 func NewSecretHasher() *SecretHasher { return newSecretHasher(max(1, runtime.GOMAXPROCS(0)/2)) }
+
+// NewSecretHasherIn is [NewSecretHasher] with slow comparisons done by computer.
+func NewSecretHasherIn(computer slowhash.Computer) *SecretHasher {
+	h := NewSecretHasher()
+	h.slow = computer
+	return h
+}
+
+func (h *SecretHasher) computer() slowhash.Computer {
+	if h.slow == nil {
+		return slowhash.Here{}
+	}
+	return h.slow
+}
 
 func newSecretHasher(atOnce int) *SecretHasher {
 	turns := newTurns(atOnce)
@@ -83,7 +100,7 @@ func (h *SecretHasher) Hash(ctx context.Context, secret []byte) ([]byte, error) 
 // secret was not compared. Comparisons with the same hash take turns, so that a flood of them keeps no other client
 // waiting; and a secret that was right is remembered for a while, so that whoever has it waits once.
 func (h *SecretHasher) Compare(ctx context.Context, hash, secret []byte) error {
-	if isSlow(hash) && !h.verified.knows(hash, secret) {
+	if slowhash.Is(hash) && !h.verified.knows(hash, secret) {
 		end, err := h.clients.wait(ctx, string(hash))
 		if err != nil {
 			return err
@@ -97,7 +114,7 @@ func (h *SecretHasher) Compare(ctx context.Context, hash, secret []byte) error {
 // address, take turns with the other lanes, so that a flood from there keeps nobody else waiting. A wrong password takes as
 // long as the dearest that was ever compared.
 func (h *SecretHasher) ComparePassword(ctx context.Context, lane string, hash, password []byte) error {
-	if !isSlow(hash) {
+	if !slowhash.Is(hash) {
 		return compareFast(hash, password)
 	}
 	end, err := h.people.wait(ctx, lane)
@@ -105,18 +122,18 @@ func (h *SecretHasher) ComparePassword(ctx context.Context, lane string, hash, p
 		return err
 	}
 	defer end()
-	mine := workOf(hash)
+	mine := slowhash.Of(hash)
 	most := h.dearestPassword.raise(mine)
-	err = compare(hash, password)
-	if err != nil {
-		most.without(mine).do(password)
+	if !h.computer().Compare(hash, password) {
+		h.computer().Do(most.Without(mine), password)
+		return errMismatch
 	}
-	return err
+	return nil
 }
 
 // compareOne compares without waiting for a turn. It remembers a secret that was right and takes long to compare.
 func (h *SecretHasher) compareOne(ctx context.Context, hash, secret []byte) error {
-	slow := isSlow(hash)
+	slow := slowhash.Is(hash)
 	if slow && h.verified.knows(hash, secret) { // since this one began to wait
 		return nil
 	}
@@ -125,7 +142,9 @@ func (h *SecretHasher) compareOne(ctx context.Context, hash, secret []byte) erro
 	case h.foreign != nil:
 		err = h.foreign.Compare(ctx, hash, secret)
 	case slow:
-		err = compare(hash, secret)
+		if !h.computer().Compare(hash, secret) {
+			err = errMismatch
+		}
 	default:
 		err = compareFast(hash, secret)
 	}
@@ -145,19 +164,7 @@ func compareFast(hash, secret []byte) error {
 	if err != nil {
 		return errMismatch
 	}
-	return equal(want, sum[:])
-}
-
-func compare(hash, secret []byte) (err error) {
-	switch {
-	case strings.HasPrefix(string(hash), "$2"):
-		err = bcrypt.CompareHashAndPassword(hash, secret)
-	case strings.HasPrefix(string(hash), "$argon2id$"):
-		err = compareArgon2id(string(hash), secret)
-	default:
-		err = comparePBKDF2(string(hash), secret)
-	}
-	if err != nil {
+	if subtle.ConstantTimeCompare(want, sum[:]) != 1 {
 		return errMismatch
 	}
 	return nil
@@ -172,27 +179,8 @@ func CheckHash(hash string) error {
 			return errors.New("not a SHA-256 in unpadded base64")
 		}
 		return nil
-	case strings.HasPrefix(hash, "$argon2id$"):
-		_, err := parseArgon2id(hash)
-		return err
-	case strings.HasPrefix(hash, "$pbkdf2-sha"):
-		_, err := parsePBKDF2(hash)
-		return err
-	case isSlow([]byte(hash)):
-		cost, err := bcrypt.Cost([]byte(hash))
-		if err == nil && cost > 15 {
-			err = fmt.Errorf("bcrypt cost %d is over 15", cost)
-		}
-		return err
+	case slowhash.Is([]byte(hash)):
+		return slowhash.Check(hash)
 	}
 	return errors.New("unknown hash format; bcrypt ($2a$, $2b$, $2y$), $pbkdf2-sha256$, $pbkdf2-sha512$ and $argon2id$ are understood")
-}
-
-func isSlow(hash []byte) bool {
-	for _, prefix := range []string{"$2a$", "$2b$", "$2y$", "$argon2id$", "$pbkdf2-sha256$", "$pbkdf2-sha512$"} {
-		if strings.HasPrefix(string(hash), prefix) {
-			return true
-		}
-	}
-	return false
 }

@@ -19,13 +19,14 @@ type pace struct {
 
 const (
 	refusalsPerSecond = 500
+	refusalsAtOnce    = 100
 	maxHold           = time.Second
 	maxHeld           = 1000 // of requests: they take memory
 )
 
 // hold returns when it is time to refuse.
 func (p *pace) hold(ctx context.Context) {
-	p.once.Do(func() { p.limiter = rate.NewLimiter(refusalsPerSecond, refusalsPerSecond) })
+	p.once.Do(func() { p.limiter = rate.NewLimiter(refusalsPerSecond, refusalsAtOnce) })
 	reserved := p.limiter.Reserve()
 	wait := reserved.Delay()
 	if wait == 0 {

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -43,7 +44,7 @@ func newTurns(atOnce int) *turns { return &turns{free: atOnce, now: time.Now} }
 type door struct {
 	turns    *turns
 	limit    int           // bound of how many wait
-	patience time.Duration // bound of how long
+	patience time.Duration // bound of how long; they give up at some time in the second half of it
 	waiting  int
 	lanes    map[string]*lane
 	next     []*lane       // those with somebody who may run; the last one is the next
@@ -97,7 +98,7 @@ func (t *turn) come(ctx context.Context, instead <-chan []byte) ([]byte, error) 
 	if t.hasCome() { // needs no timer
 		return nil, nil
 	}
-	timer := time.NewTimer(t.door.patience)
+	timer := time.NewTimer(t.door.patience/2 + rand.N(t.door.patience/2)) // those who came together must not leave in one wave
 	defer timer.Stop()
 	select {
 	case <-t.ready:

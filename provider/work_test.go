@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"fosite-mcp/provider/slowhash"
+
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/storage"
 	"golang.org/x/crypto/bcrypt"
@@ -35,32 +37,32 @@ func hashesOfAllKinds() map[string][]string {
 func TestEachRefusalIsTheSameWork(t *testing.T) {
 	store := &storeWithImports{MemoryStore: storage.NewMemoryStore(), hashes: hashesOfAllKinds()}
 	var d dearest
-	unknown, err := d.most(t.Context(), store, work{})
+	unknown, err := d.most(t.Context(), store, slowhash.Work{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := work{bcrypt: 2 << 6, sha256: 1000, sha512: 1000, argon2id: 256, memory: 128, passes: 2, threads: 1}
+	want := slowhash.Work{Bcrypt: 2 << 6, SHA256: 1000, SHA512: 1000, Argon2id: 256, Memory: 128, Passes: 2, Threads: 1}
 	if unknown != want {
 		t.Errorf("the work for an unknown client is %+v, want the dearest of each kind: %+v", unknown, want)
 	}
 	for name, hashes := range store.hashes {
-		var own work
+		var own slowhash.Work
 		for _, hash := range hashes {
-			w := workOf([]byte(hash))
-			if w.none() {
+			w := slowhash.Of([]byte(hash))
+			if w.None() {
 				t.Errorf("%s: %s costs nothing", name, hash)
 			}
-			own = own.plus(w)
+			own = own.Plus(w)
 		}
 		most, err := d.most(t.Context(), store, own)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if sum := own.plus(most.without(own)); sum.bcrypt != want.bcrypt || sum.sha256 != want.sha256 || sum.sha512 != want.sha512 || sum.argon2id != want.argon2id {
+		if sum := own.Plus(most.Without(own)); sum.Bcrypt != want.Bcrypt || sum.SHA256 != want.SHA256 || sum.SHA512 != want.SHA512 || sum.Argon2id != want.Argon2id {
 			t.Errorf("%s: %+v, want %+v", name, sum, want)
 		}
 	}
-	if w := workOf([]byte("$sha256$" + pbkdf2SHA256)); !w.none() {
+	if w := slowhash.Of([]byte("$sha256$" + pbkdf2SHA256)); !w.None() {
 		t.Errorf("a fast hash is %+v", w)
 	}
 }
@@ -106,37 +108,6 @@ func TestRefusalsTakeAsLongAsTheDearestHash(t *testing.T) {
 			t.Errorf("%s is refused in %v, and a client with bcrypt 9 in %v", id, best[id], best[ids[0]])
 		}
 	}
-}
-
-// The decoys are hashes that the library accepts: a malformed one would take no time.
-// A client may have ten secrets: a refusal must not take the memory of ten hashes at once.
-func TestTheWorkOfManyHashesTakesTheMemoryOfOne(t *testing.T) {
-	one := work{argon2id: 3 * 65536, memory: 65536, passes: 3, threads: 1}
-	small := work{argon2id: 16 * 1024, memory: 1024, passes: 16, threads: 1}
-	all := small
-	for range 10 {
-		all = all.plus(one)
-	}
-	sum := uint64(0)
-	for _, memory := range all.pieces() {
-		sum += uint64(memory) * uint64(all.passes)
-		if memory > one.memory {
-			t.Errorf("a piece takes %d KiB, want at most %d", memory, one.memory)
-		}
-	}
-	if missing := all.argon2id - sum; missing >= uint64(all.passes) {
-		t.Errorf("%d units of work are missing of %d", missing, all.argon2id)
-	}
-}
-
-func TestWorkIsDone(t *testing.T) {
-	for cost := bcrypt.MinCost; cost < 6; cost++ {
-		hash := fmt.Sprintf("$2a$%02d$%s", cost, strings.Repeat("a", 53))
-		if err := bcrypt.CompareHashAndPassword([]byte(hash), []byte("x")); !errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
-			t.Errorf("cost %d: %v", cost, err)
-		}
-	}
-	work{bcrypt: 48, sha256: 3, sha512: 3, argon2id: 100, passes: 3, threads: 2}.do([]byte("x"))
 }
 
 // People's hashes, too, may be of different cost.

@@ -50,7 +50,6 @@ func (t *turns[T]) do(ctx context.Context, what T) error {
 			return err
 		case t.turn <- struct{}{}:
 			t.workForAll()
-			<-t.turn
 		case <-ctx.Done():
 			if t.withdraw(j) {
 				return ctx.Err()
@@ -72,8 +71,9 @@ func (t *turns[T]) withdraw(j *job[T]) bool {
 	return true
 }
 
-// workForAll does what is queued, up to groupLimit jobs. The caller holds turn.
+// workForAll does what is queued, up to groupLimit jobs. The caller holds turn, which is free afterwards.
 func (t *turns[T]) workForAll() {
+	defer func() { <-t.turn }()
 	t.mu.Lock()
 	n := min(len(t.waiting), groupLimit)
 	group := slices.Clone(t.waiting[:n])

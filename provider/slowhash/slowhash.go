@@ -1,17 +1,73 @@
-package provider
+// Package slowhash compares secrets with hashes that take long to compute: bcrypt, PBKDF2 and argon2id. It computes them
+// [Here], or in a [Process] of their own.
+package slowhash
 
 import (
 	"crypto/pbkdf2"
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"hash"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/bcrypt"
 )
+
+// Is tells whether hash is of a kind that takes long to compute.
+func Is(hash []byte) bool {
+	for _, prefix := range []string{"$2a$", "$2b$", "$2y$", "$argon2id$", "$pbkdf2-sha256$", "$pbkdf2-sha512$"} {
+		if strings.HasPrefix(string(hash), prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// A Computer does the work.
+type Computer interface {
+	// Compare tells whether hash is that of secret.
+	Compare(hash, secret []byte) bool
+	// Do works, to no other purpose than the time that it takes.
+	Do(work Work, secret []byte)
+}
+
+// Here computes in this process.
+type Here struct{}
+
+// Compare implements [Computer].
+func (Here) Compare(hash, secret []byte) bool {
+	switch {
+	case strings.HasPrefix(string(hash), "$2"):
+		return bcrypt.CompareHashAndPassword(hash, secret) == nil
+	case strings.HasPrefix(string(hash), "$argon2id$"):
+		return compareArgon2id(string(hash), secret)
+	default:
+		return comparePBKDF2(string(hash), secret)
+	}
+}
+
+// Do implements [Computer].
+func (Here) Do(work Work, secret []byte) { work.do(secret) }
+
+// Check tells whether hash, one that [Is] slow, is well formed, with parameters that are not out of bounds.
+func Check(hash string) (err error) {
+	switch {
+	case strings.HasPrefix(hash, "$argon2id$"):
+		_, err = parseArgon2id(hash)
+	case strings.HasPrefix(hash, "$pbkdf2-sha"):
+		_, err = parsePBKDF2(hash)
+	default:
+		var cost int
+		if cost, err = bcrypt.Cost([]byte(hash)); err == nil && cost > 15 {
+			err = fmt.Errorf("bcrypt cost %d is over 15", cost)
+		}
+	}
+	return err
+}
 
 type derivedKey struct {
 	memory, time, iterations uint32
@@ -62,39 +118,29 @@ func parsePBKDF2(encoded string) (*derivedKey, error) {
 }
 
 func (d *derivedKey) decode(salt, key string) (err error) {
-	if d.salt, err = rawBase64.DecodeString(salt); err != nil {
+	if d.salt, err = base64.RawStdEncoding.Strict().DecodeString(salt); err != nil {
 		return errors.New("malformed salt: not unpadded base64")
 	}
-	if d.key, err = rawBase64.DecodeString(key); err != nil || len(d.key) < 16 || len(d.key) > 128 {
+	if d.key, err = base64.RawStdEncoding.Strict().DecodeString(key); err != nil || len(d.key) < 16 || len(d.key) > 128 {
 		return errors.New("malformed key: want 16 to 128 bytes in unpadded base64")
 	}
 	return nil
 }
 
-func compareArgon2id(encoded string, secret []byte) error {
+func compareArgon2id(encoded string, secret []byte) bool {
 	d, err := parseArgon2id(encoded)
 	if err != nil {
-		return err
+		return false
 	}
 	key := argon2.IDKey(secret, d.salt, d.time, d.memory, d.threads, uint32(len(d.key)))
-	return equal(key, d.key)
+	return subtle.ConstantTimeCompare(key, d.key) == 1
 }
 
-func comparePBKDF2(encoded string, secret []byte) error {
+func comparePBKDF2(encoded string, secret []byte) bool {
 	d, err := parsePBKDF2(encoded)
 	if err != nil {
-		return err
+		return false
 	}
 	key, err := pbkdf2.Key(d.digest, string(secret), d.salt, int(d.iterations), len(d.key))
-	if err != nil {
-		return err
-	}
-	return equal(key, d.key)
-}
-
-func equal(a, b []byte) error {
-	if subtle.ConstantTimeCompare(a, b) != 1 {
-		return errMismatch
-	}
-	return nil
+	return err == nil && subtle.ConstantTimeCompare(key, d.key) == 1
 }
