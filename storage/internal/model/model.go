@@ -1,0 +1,60 @@
+// Package model holds the store's tables as GORM models, and the types of their columns. [Models] lists them by [Part].
+//
+// The names of tables follow the NamingStrategy of the host's *gorm.DB. The names of columns are fixed: SQL of the store
+// has them in it.
+package model
+
+import (
+	"reflect"
+
+	"gorm.io/gorm/schema"
+)
+
+// A Part is a group of tables that one can have without the others.
+type Part string
+
+const (
+	Tokens  Part = "tokens"
+	Clients Part = "clients"
+	Audit   Part = "audit"
+	People  Part = "people"
+)
+
+// Parts lists all parts, in the order in which their tables are made.
+func Parts() []Part { return []Part{Tokens, Clients, Audit, People} }
+
+var models = map[Part][]any{
+	Tokens:  {&Grant{}, &AccessToken{}, &RefreshToken{}, &AuthorizeSession{}, &UsedAssertion{}, &TrustedKey{}, &ClientRevocation{}},
+	Clients: {&Client{}, &ClientSecret{}},
+	Audit:   {&AuditEvent{}, &AuditChain{}, &IdempotencyKey{}, &AdminKey{}, &Setting{}},
+	People:  {&User{}, &UserGroup{}, &Consent{}, &LoginSession{}},
+}
+
+// Models returns a pointer to the zero value of each model of parts, or of all parts if none is named.
+func Models(parts ...Part) []any {
+	if len(parts) == 0 {
+		parts = Parts()
+	}
+	var all []any
+	for _, part := range parts {
+		all = append(all, models[part]...)
+	}
+	return all
+}
+
+// TableName tells how namer calls the table of model, a pointer to one of the structs of this package.
+func TableName(namer schema.Namer, model any) string {
+	if named, ok := model.(schema.TablerWithNamer); ok {
+		return named.TableName(namer)
+	}
+	return namer.TableName(reflect.TypeOf(model).Elem().Name())
+}
+
+// TableNames maps the store's own name of each table (access_tokens) to the one that namer gives it.
+func TableNames(namer schema.Namer) map[string]string {
+	names := map[string]string{}
+	for _, model := range Models() {
+		names[TableName(schema.NamingStrategy{}, model)] = TableName(namer, model)
+	}
+	return names
+}

@@ -1,0 +1,201 @@
+package model
+
+import (
+	"database/sql/driver"
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/schema"
+)
+
+// A Time is stored as Unix milliseconds, which order, index and compare alike on both engines. The zero time is NULL:
+// "never". Times beyond what milliseconds can say, which anybody can write into an assertion, are the first and the last
+// one of them.
+type Time struct{ time.Time }
+
+// At is t as a column.
+func At(t time.Time) Time { return Time{t} }
+
+// Millis is how t is stored.
+func Millis(t time.Time) int64 {
+	switch {
+	case t.After(lastTime):
+		return math.MaxInt64
+	case t.Before(firstTime):
+		return math.MinInt64
+	}
+	return t.UnixMilli()
+}
+
+var firstTime, lastTime = time.UnixMilli(math.MinInt64), time.UnixMilli(math.MaxInt64)
+
+// FromMillis is the time that is stored as ms.
+func FromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+// Value implements [driver.Valuer].
+func (t Time) Value() (driver.Value, error) {
+	if t.IsZero() {
+		return nil, nil
+	}
+	return Millis(t.Time), nil
+}
+
+// Scan implements [sql.Scanner].
+func (t *Time) Scan(value any) error {
+	switch v := value.(type) {
+	case nil:
+		*t = Time{}
+	case int64:
+		*t = Time{FromMillis(v)}
+	default:
+		return wrongType(t, value)
+	}
+	return nil
+}
+
+// GormDataType keeps GORM from filling CreatedAt and UpdatedAt by its own clock.
+func (Time) GormDataType() string { return "BIGINT" }
+
+// GormDBDataType is the type of the column.
+func (Time) GormDBDataType(*gorm.DB, *schema.Field) string { return "BIGINT" }
+
+// Seconds is a span of whole seconds.
+type Seconds time.Duration
+
+// Value implements [driver.Valuer].
+func (s Seconds) Value() (driver.Value, error) { return int64(time.Duration(s) / time.Second), nil }
+
+// Scan implements [sql.Scanner].
+func (s *Seconds) Scan(value any) error {
+	n, ok := value.(int64)
+	if !ok {
+		return wrongType(s, value)
+	}
+	*s = Seconds(time.Duration(n) * time.Second)
+	return nil
+}
+
+// GormDBDataType is the type of the column.
+func (Seconds) GormDBDataType(*gorm.DB, *schema.Field) string { return "BIGINT" }
+
+// A Flag is stored as 0 or 1.
+type Flag bool
+
+// Value implements [driver.Valuer].
+func (f Flag) Value() (driver.Value, error) {
+	if f {
+		return int64(1), nil
+	}
+	return int64(0), nil
+}
+
+// Scan implements [sql.Scanner].
+func (f *Flag) Scan(value any) error {
+	n, ok := value.(int64)
+	if !ok {
+		return wrongType(f, value)
+	}
+	*f = n != 0
+	return nil
+}
+
+// GormDBDataType is the type of the column.
+func (Flag) GormDBDataType(*gorm.DB, *schema.Field) string { return "BIGINT" }
+
+// A Hash is bytes; nil is NULL. As an argument of GORM's Raw it is one value wherever it stands, where []byte right behind
+// a parenthesis becomes a list.
+type Hash []byte
+
+// Value implements [driver.Valuer].
+func (h Hash) Value() (driver.Value, error) {
+	if h == nil {
+		return nil, nil
+	}
+	return []byte(h), nil
+}
+
+// Scan implements [sql.Scanner].
+func (h *Hash) Scan(value any) error {
+	switch v := value.(type) {
+	case nil:
+		*h = nil
+	case []byte:
+		*h = append(Hash{}, v...)
+	case string:
+		*h = Hash(v)
+	default:
+		return wrongType(h, value)
+	}
+	return nil
+}
+
+// GormDataType is the same on both engines.
+func (Hash) GormDataType() string { return string(schema.Bytes) }
+
+// GormDBDataType is the type of the column.
+func (Hash) GormDBDataType(db *gorm.DB, _ *schema.Field) string {
+	if db.Name() == "postgres" {
+		return "BYTEA"
+	}
+	return "BLOB"
+}
+
+// A Text is NULL if it is empty.
+type Text string
+
+// Value implements [driver.Valuer].
+func (t Text) Value() (driver.Value, error) {
+	if t == "" {
+		return nil, nil
+	}
+	return string(t), nil
+}
+
+// Scan implements [sql.Scanner].
+func (t *Text) Scan(value any) error {
+	s, err := text(t, value)
+	*t = Text(s)
+	return err
+}
+
+// GormDBDataType is the type of the column.
+func (Text) GormDBDataType(*gorm.DB, *schema.Field) string { return "TEXT" }
+
+// JSON is kept byte by byte; nil is the empty text.
+type JSON json.RawMessage
+
+// Value implements [driver.Valuer].
+func (j JSON) Value() (driver.Value, error) { return string(j), nil }
+
+// Scan implements [sql.Scanner].
+func (j *JSON) Scan(value any) error {
+	s, err := text(j, value)
+	*j = nil
+	if s != "" {
+		*j = JSON(s)
+	}
+	return err
+}
+
+// GormDBDataType is the type of the column.
+func (JSON) GormDBDataType(*gorm.DB, *schema.Field) string { return "TEXT" }
+
+func text(column, value any) (string, error) {
+	switch v := value.(type) {
+	case nil:
+		return "", nil
+	case string:
+		return v, nil
+	case []byte:
+		return string(v), nil
+	}
+	return "", wrongType(column, value)
+}
+
+// wrongType says no more of the value than its type: it may be a secret's hash.
+func wrongType(column, value any) error {
+	return fmt.Errorf("storage: a column of type %T holds a %T", column, value)
+}
