@@ -124,7 +124,7 @@ func adminKey(cfg config.Config, file string) (key, source string, err error) {
 	}
 	content, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) && !named {
-		return "", "", fmt.Errorf("no admin key: %s does not exist. The server writes it on its first start (fosite-mcp serve); elsewhere give --admin-key-file, or set FOSITE_MCP_ADMIN_KEY_FILE", file)
+		return "", "", fmt.Errorf("no admin key: %s does not exist. The server writes it on its first start (fosite-mcp serve): run this in the server's folder, or give --config; on another machine give --admin-key-file, or set FOSITE_MCP_ADMIN_KEY_FILE", file)
 	}
 	if err != nil {
 		return "", "", fmt.Errorf("read the admin key: %w", err)

@@ -334,6 +334,23 @@ func TestIntrospectionAudienceIsTextOrList(t *testing.T) {
 	}
 }
 
+func TestIntrospectionShowsWhatIsKnownOfAPerson(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		answerJSON(w, 200, `{"active":true,"sub":"user_1","groups":["docs","staff"],"auth_time":1795299540}`)
+	}))
+	defer server.Close()
+	stdout := new(bytes.Buffer)
+	a := &app{stdout: stdout, stderr: io.Discard}
+	endpoint := &oauthEndpoint{url: server.URL, clientID: "docs", secret: "s", http: newHTTPClient()}
+	if err := a.introspect(t.Context(), endpoint, "token", true); err != nil {
+		t.Fatal(err)
+	}
+	const want = "active     true\nsub        user_1\ngroups     docs staff\nauth_time  2026-11-21T22:19:00Z\n"
+	if stdout.String() != want {
+		t.Errorf("stdout\n%s\nwant\n%s", stdout, want)
+	}
+}
+
 func TestBadUsageIsToldApartFromFailure(t *testing.T) {
 	_, err := segment("..")
 	var usage usageError

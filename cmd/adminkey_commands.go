@@ -149,6 +149,7 @@ func (a *app) adminKeyListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
 		Short:   "List the admin keys there are and were; never the keys themselves",
+		Long:    "List the admin keys there are and were; never the keys themselves. " + lastUsedLags,
 		Example: "  fosite-mcp admin-key list\n  fosite-mcp admin-key list --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {

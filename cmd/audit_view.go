@@ -69,11 +69,21 @@ func (v *auditView) target() string {
 	return strings.Join(given(words), " ")
 }
 
-// changed are the members that changed; of a registration that would be all of them.
+// changed are the members that changed; of a registration that would be all of them. What was not set and is not set now
+// is left out, so that a rotation after a leak (tokens_revoked) differs from a plain one.
 func (v *auditView) changed() string {
 	if v.Action == "client.registered" {
 		return ""
 	}
-	names := slices.DeleteFunc(slices.Sorted(maps.Keys(v.Changes)), func(name string) bool { return name == v.named() })
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(v.Changes)), func(name string) bool {
+		return name == v.named() || isUnset(v.Changes[name])
+	})
 	return strings.Join(names, " ")
+}
+
+// isUnset tells a change from nothing to nothing: null or false on both sides.
+func isUnset(change json.RawMessage) bool {
+	var sides struct{ Before, After any }
+	nothing := func(value any) bool { return value == nil || value == false }
+	return json.Unmarshal(change, &sides) == nil && nothing(sides.Before) && nothing(sides.After)
 }

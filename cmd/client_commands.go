@@ -135,6 +135,7 @@ func (a *app) clientShowCommand(admin *adminFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:     "show CLIENT_ID",
 		Short:   "Show a client and what is known about its secrets",
+		Long:    "Show a client and what is known about its secrets. " + lastUsedLags,
 		Example: "  fosite-mcp client show mcp_4xw7\n  fosite-mcp client show mcp_4xw7 --json",
 		RunE: func(c *cobra.Command, args []string) error {
 			api, err := a.adminAPI(admin)

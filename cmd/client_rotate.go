@@ -33,7 +33,7 @@ func (a *app) clientRotateCommand(admin *adminFlags) *cobra.Command {
 
 A secret has leaked? --leaked is the whole remedy: it ends every earlier secret at once, and with them every token that was
 issued with one. Where a client has several secrets and one alone has leaked, delete-secret --revoke-tokens ends that one.`,
-		Example: `  fosite-mcp client rotate mcp_4xw7 --secret-file ci.secret
+		Example: `  fosite-mcp client rotate mcp_4xw7 --secret-file ci-new.secret
   fosite-mcp client rotate mcp_4xw7 --leaked
   fosite-mcp client rotate mcp_4xw7 --end-previous-on-first-use
   fosite-mcp client rotate mcp_4xw7 --expires-previous-in 0s`,

@@ -82,6 +82,9 @@ func (c *clientView) particulars() []string {
 	}
 }
 
+// lastUsedLags is a part of the help of commands that show times of last use.
+const lastUsedLags = "The server writes times of last use\nevery few minutes: LAST USED may be up to 6 minutes behind."
+
 // secretView is what is known about a client secret: never the secret itself.
 type secretView struct {
 	ID         string     `json:"id"`

@@ -133,7 +133,10 @@ func (a *app) revokeConsents(ctx context.Context, store *storage.Store, filter s
 			return err
 		}
 	}
-	consequence := fmt.Sprintf("%d consents are forgotten, and every token that came of them stops working at once", len(consents))
+	consequence := "1 consent is forgotten, and every token that came of it stops working at once"
+	if len(consents) != 1 {
+		consequence = fmt.Sprintf("%d consents are forgotten, and every token that came of them stops working at once", len(consents))
+	}
 	if err := a.confirm(ctx, yes, consequence, "revoke"); err != nil {
 		return err
 	}
@@ -141,5 +144,9 @@ func (a *app) revokeConsents(ctx context.Context, store *storage.Store, filter s
 	if err != nil {
 		return err
 	}
-	return a.done(map[string]any{"revoked": n}, "revoked %d consents and the tokens that came of them", n)
+	told := "revoked 1 consent and the tokens that came of it"
+	if n != 1 {
+		told = fmt.Sprintf("revoked %d consents and the tokens that came of them", n)
+	}
+	return a.done(map[string]any{"revoked": n}, "%s", told)
 }

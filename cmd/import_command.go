@@ -27,10 +27,12 @@ Secrets come along when client_secret holds their hash (bcrypt, PBKDF2 or argon2
 are in its database. A client without one needs a new secret: fosite-mcp client rotate. The secrets of clients that exist here
 are never touched.
 
-This command works on the database directly, with the settings of the server; the server may be running.`,
+This command works on the database directly; the server may be running. It has to have the server's settings: --config
+must name the file that the server runs with. Scopes and resources come from there, and a client whose audience the file
+does not name gets the default resource. So does one that is here with an audience that names no resource of the settings.`,
 		Example: `  hydra list oauth2-clients --format json > clients.json
-  fosite-mcp client import clients.json
-  fosite-mcp client import clients.json --apply`,
+  fosite-mcp client import clients.json --config fosite-mcp.yaml
+  fosite-mcp client import clients.json --config fosite-mcp.yaml --apply`,
 		RunE: func(c *cobra.Command, args []string) error {
 			input, err := a.openInput(args[0])
 			if err != nil {
@@ -41,7 +43,9 @@ This command works on the database directly, with the settings of the server; th
 				api := &admin.Server{
 					Scopes: slices.Sorted(maps.Keys(cfg.Scopes)), Resources: resourceIdentifiers(cfg), DefaultResource: cfg.DefaultResource,
 				}
-				rules := importRules{scopes: api.Scopes, resources: api.Resources, dropUnknown: dropUnknown, merge: api.Merge}
+				rules := importRules{
+					scopes: api.Scopes, resources: api.Resources, defaultResource: api.DefaultResource, dropUnknown: dropUnknown, merge: api.Merge,
+				}
 				i := &importer{app: a, store: store, apply: apply, rules: rules}
 				return i.run(storage.WithAuditOrigin(ctx, storage.AuditOrigin{Actor: shellActor()}), input)
 			})

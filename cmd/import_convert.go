@@ -11,7 +11,8 @@ import (
 // importRules are what this server has to offer to a client that comes from somewhere else.
 type importRules struct {
 	scopes, resources []string
-	dropUnknown       bool // leave out what the server does not know, instead of refusing the client
+	defaultResource   string // audience of a client that names none; may be empty
+	dropUnknown       bool   // leave out what the server does not know, instead of refusing the client
 	// merge is what the admin API would make of a registration (before.Version 0) or a patch; see [admin.Server.Merge].
 	merge func(before *storage.Client, patch []byte) (after *storage.Client, changes json.RawMessage, err error)
 }
@@ -63,7 +64,7 @@ func (r importRules) known(c *importedClient, what string, values, offered []str
 }
 
 // fillIn is what a new client gets where the file says nothing.
-func (c *importedClient) fillIn() {
+func (r importRules) fillIn(c *importedClient) {
 	if c.patch["client_name"] == nil {
 		c.patch["client_name"] = c.id
 		c.note("named after its id")
@@ -74,7 +75,22 @@ func (c *importedClient) fillIn() {
 	if scope, given := c.patch["scope"]; given && scope == "" {
 		c.note("it has no scope")
 	}
-	if c.patch["audience"] == nil {
-		c.note("its tokens are for the default resource")
+	if c.patch["audience"] == nil && r.defaultResource != "" {
+		c.note("%s", r.forDefault())
 	}
+}
+
+// readdress gives a client that is here already the default resource, when its audience names no resource of these
+// settings and the file names none either: no token could be issued to it.
+func (r importRules) readdress(c *importedClient, before *storage.Client) {
+	known := func(resource string) bool { return slices.Contains(r.resources, resource) }
+	if c.patch["audience"] != nil || len(before.Audience) == 0 || slices.ContainsFunc(before.Audience, known) || r.defaultResource == "" {
+		return
+	}
+	c.patch["audience"] = []string{r.defaultResource}
+	c.note("its audience (%s) names no resource in the settings of this shell: %s", strings.Join(before.Audience, " "), r.forDefault())
+}
+
+func (r importRules) forDefault() string {
+	return "its tokens are for " + r.defaultResource + ", the default resource of this shell's settings"
 }

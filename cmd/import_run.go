@@ -116,9 +116,11 @@ func (i *importer) put(ctx context.Context, line importLine, in *importedClient)
 	before, err := i.store.FindClient(ctx, client.id)
 	if errors.Is(err, fosite.ErrNotFound) {
 		before = &storage.Client{ID: client.id} // Version 0: not stored
-		client.fillIn()
+		i.rules.fillIn(client)
 	} else if err != nil {
 		return line, err
+	} else {
+		i.rules.readdress(client, before)
 	}
 	patch, err := json.Marshal(client.patch)
 	if err != nil {

@@ -73,7 +73,7 @@ func (api *adminAPI) refused(response *http.Response, body []byte) error {
 	}
 	problem.Status = response.StatusCode
 	if problem.Status == http.StatusUnauthorized {
-		return fmt.Errorf("the admin API refuses the key from %s: %w", api.keySource, problem)
+		return fmt.Errorf("the admin API refuses the key from %s: %w\n  Give another with --admin-key-file, or set FOSITE_MCP_ADMIN_KEY_FILE", api.keySource, problem)
 	}
 	return problem
 }

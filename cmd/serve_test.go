@@ -28,7 +28,7 @@ func TestAPortInUseNamesTheSettingThatMovesTheServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = (&Server{Config: cfg}).Run(t.Context())
-		if want := address + " is in use, perhaps by another fosite-mcp: " + setting; err == nil || err.Error() != want {
+		if want := address + " is in use, perhaps by another fosite-mcp: stop it, or " + setting; err == nil || err.Error() != want {
 			t.Errorf("error %v, want %s", err, want)
 		}
 	}

@@ -125,17 +125,19 @@ unless --check is given.`,
 
 // introspection is what is shown of RFC 7662's answer.
 type introspectionView struct {
-	Active     *bool  `json:"active"`
-	ClientID   string `json:"client_id"`
-	ClientName string `json:"client_name"`
-	Username   string `json:"username"`
-	Subject    string `json:"sub"`
-	Scope      string `json:"scope"`
-	Audience   any    `json:"aud"`
-	Issuer     string `json:"iss"`
-	TokenID    string `json:"jti"`
-	IssuedAt   int64  `json:"iat"`
-	Expires    int64  `json:"exp"`
+	Active     *bool    `json:"active"`
+	ClientID   string   `json:"client_id"`
+	ClientName string   `json:"client_name"`
+	Username   string   `json:"username"`
+	Subject    string   `json:"sub"`
+	Groups     []string `json:"groups"`
+	AuthTime   int64    `json:"auth_time"`
+	Scope      string   `json:"scope"`
+	Audience   any      `json:"aud"`
+	Issuer     string   `json:"iss"`
+	TokenID    string   `json:"jti"`
+	IssuedAt   int64    `json:"iat"`
+	Expires    int64    `json:"exp"`
 	MCP        struct {
 		Tools []string `json:"tools"`
 	} `json:"mcp"`
@@ -168,6 +170,8 @@ func (v *introspectionView) particulars() []string {
 		"client_name", v.ClientName,
 		"username", v.Username,
 		"sub", v.Subject,
+		"groups", strings.Join(v.Groups, " "),
+		"auth_time", unixTime(v.AuthTime),
 		"scope", v.Scope,
 		"tools", strings.Join(v.MCP.Tools, " "),
 		"aud", joined(v.Audience),

@@ -3,7 +3,10 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+
+	"fosite-mcp/provider"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -42,7 +45,7 @@ func strict(c *cobra.Command) {
 	c.Args = func(c *cobra.Command, args []string) error {
 		err := checkArgs(c, args)
 		if err == nil {
-			err = c.ValidateFlagGroups() // cobra itself would only fail, with 1
+			err = checkExclusive(c)
 		}
 		if err != nil {
 			return seeHelp(c, err)
@@ -64,6 +67,24 @@ func needsCommand(c *cobra.Command) error {
 	return usageError{fmt.Errorf("%s needs a command", c.CommandPath())}
 }
 
+// checkExclusive refuses flags that exclude each other. Cobra itself would list all of them without dashes, and exit
+// with 1.
+func checkExclusive(c *cobra.Command) (err error) {
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		for _, group := range f.Annotations["cobra_annotation_mutually_exclusive"] { // what MarkFlagsMutuallyExclusive leaves
+			names := strings.Fields(group)
+			given := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !c.Flags().Changed(name) })
+			if len(given) > 1 && err == nil {
+				err = fmt.Errorf("give only one of --%s", strings.Join(names, ", --"))
+			}
+		}
+	})
+	if err == nil {
+		err = c.ValidateFlagGroups() // of the other kinds
+	}
+	return err
+}
+
 // checkArgs does not quote the arguments: one of them may be a secret that was put there by mistake.
 func checkArgs(c *cobra.Command, args []string) error {
 	names := strings.Fields(c.Use)[1:]
@@ -74,12 +95,53 @@ func checkArgs(c *cobra.Command, args []string) error {
 		return nil
 	case !c.HasSubCommands():
 		if len(names) == 0 {
-			return errors.New("it takes no arguments, only flags")
+			return errors.New("it takes no arguments, only flags" + likelyFlag(c, args[0]))
 		}
-		return fmt.Errorf("it takes %s and nothing else, but got %d arguments", strings.Join(names, " "), len(args))
+		hint := ""
+		if c.Flags().Lookup("group") != nil {
+			hint = "; groups go with --group"
+		}
+		return fmt.Errorf("it takes %s and nothing else, but got %d arguments%s", strings.Join(names, " "), len(args), hint)
 	}
-	if likely := c.SuggestionsFor(args[0]); len(likely) > 0 {
+	return noSuchCommand(c, args[0])
+}
+
+// likelyFlag is the flag that an argument was probably meant for, as the end of a message.
+func likelyFlag(c *cobra.Command, arg string) string {
+	flags := []string{"username", "name", "client-id"}
+	if strings.HasPrefix(arg, provider.AccessTokenPrefix) || strings.HasPrefix(arg, provider.RefreshTokenPrefix) {
+		flags = []string{"token-file"}
+	}
+	for _, name := range flags {
+		if f := c.Flags().Lookup(name); f != nil && !f.Changed {
+			return "; did you mean --" + name + "?"
+		}
+	}
+	return ""
+}
+
+// noSuchCommand says where to find the command that was probably meant. A word is quoted only when it is the name of a
+// command elsewhere, and so no secret.
+func noSuchCommand(c *cobra.Command, word string) error {
+	if word == "list" && c.Flags().Lookup("limit") != nil {
+		return fmt.Errorf("%s has no command %q: it lists by itself; leave the word out", c.CommandPath(), word)
+	}
+	if elsewhere := commandsNamed(c.Root(), word); len(elsewhere) > 0 {
+		return fmt.Errorf("%s has no command %q; did you mean %s?", c.CommandPath(), word, strings.Join(elsewhere, " or "))
+	}
+	if likely := c.SuggestionsFor(word); len(likely) > 0 {
 		return fmt.Errorf("%s has no such command; did you mean %s?", c.CommandPath(), strings.Join(likely, " or "))
 	}
 	return fmt.Errorf("%s has no such command", c.CommandPath())
+}
+
+// commandsNamed are the whole names of the commands that end with word.
+func commandsNamed(c *cobra.Command, word string) (paths []string) {
+	for _, sub := range c.Commands() {
+		if sub.Name() == word && sub.IsAvailableCommand() {
+			paths = append(paths, sub.CommandPath())
+		}
+		paths = append(paths, commandsNamed(sub, word)...)
+	}
+	return paths
 }

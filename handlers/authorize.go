@@ -27,7 +27,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	default:
 		w.Header().Set("Allow", "GET, POST")
-		s.errorPage(w, r, withStatus(fosite.ErrInvalidRequest.WithHint("Use GET or POST."), http.StatusMethodNotAllowed))
+		s.errorPage(w, r, refusal(http.StatusMethodNotAllowed, "Use GET or POST."))
 		return
 	}
 	request, err := s.Provider.NewAuthorizeRequest(r.Context(), r)
@@ -83,7 +83,7 @@ func (s *Server) authorizeByGet(w http.ResponseWriter, r *http.Request) {
 	}
 	query := r.Form.Encode() // with those of the URL, so that one given in both places is noticed
 	if len(query) > maxAuthorizeQuery {
-		s.errorPage(w, r, withStatus(fosite.ErrInvalidRequest.WithHint("The request is larger than 16 KiB."), http.StatusRequestEntityTooLarge))
+		s.errorPage(w, r, refusal(http.StatusRequestEntityTooLarge, "The request is larger than 16 KiB."))
 		return
 	}
 	// Relative to this very URL, whatever its path is outside of a proxy.

@@ -53,9 +53,13 @@ func (s *Server) answerClient(w http.ResponseWriter, request fosite.AuthorizeReq
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// errorPage shows an error to the person.
+// errorPage shows an error to the person. Where the error has a hint, which is about this request, the page does without
+// fosite's general sentence before it.
 func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, err *fosite.RFC6749Error) {
 	status := err.CodeField
+	if err.HintField != "" {
+		err = err.WithDescription(err.HintField).WithHint("")
+	}
 	switch status {
 	case http.StatusUnauthorized:
 		status = http.StatusBadRequest // there is nothing that the browser could authenticate with

@@ -34,7 +34,7 @@ func form(endpoint http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
-			writeOAuthError(w, withStatus(fosite.ErrInvalidRequest.WithHint("Use POST."), http.StatusMethodNotAllowed))
+			writeOAuthError(w, refusal(http.StatusMethodNotAllowed, "Use POST."))
 			return
 		}
 		if err := parseForm(w, r); err != nil {
@@ -57,7 +57,7 @@ func parseForm(w http.ResponseWriter, r *http.Request) *fosite.RFC6749Error {
 	if err := r.ParseForm(); err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return withStatus(fosite.ErrInvalidRequest.WithHint("The request is larger than 64 KiB."), http.StatusRequestEntityTooLarge)
+			return refusal(http.StatusRequestEntityTooLarge, "The request is larger than 64 KiB.")
 		}
 		return fosite.ErrInvalidRequest.WithHint("The form cannot be decoded.")
 	}
@@ -87,8 +87,8 @@ func parseForm(w http.ResponseWriter, r *http.Request) *fosite.RFC6749Error {
 	return nil
 }
 
-func withStatus(err *fosite.RFC6749Error, status int) *fosite.RFC6749Error {
-	changed := *err
-	changed.CodeField = status
-	return &changed
+// refusal is an answer to a request that never gets to an endpoint, or not whole. fosite's description of invalid_request is
+// about parameters, and so is its hint; neither would be true.
+func refusal(status int, sentence string) *fosite.RFC6749Error {
+	return &fosite.RFC6749Error{ErrorField: fosite.ErrInvalidRequest.ErrorField, DescriptionField: sentence, CodeField: status}
 }

@@ -2,9 +2,13 @@ package handlers_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
+
+	"fosite-mcp/handlers"
 )
 
 // emptied adds every parameter that an endpoint knows once more, without a value.
@@ -88,6 +92,37 @@ func TestTwoValuesAreRefusedWhateverStandsBesideThem(t *testing.T) {
 		}
 		if a := f.do(post("/token", parameters...).basic("ci", secret)); a.status != http.StatusBadRequest || a.json["error"] != "invalid_request" {
 			t.Errorf("scope %q: %d %s", values, a.status, a.text)
+		}
+	}
+}
+
+// A request that never got to an endpoint misses no parameter, so fosite's sentence about parameters would mislead.
+func TestARefusalSaysWhatIsTrueAndNothingElse(t *testing.T) {
+	f := newFixture(t)
+	f.app("app")
+	read := func(w http.ResponseWriter, _ *http.Request) { t.Error("the endpoint is called") }
+	for name, c := range map[string]struct {
+		handler http.Handler
+		method  string
+		want    string
+	}{
+		"404":                 {handlers.NotFound(), http.MethodGet, "There is nothing at this path."},
+		"405 of a document":   {handlers.Reading(read), http.MethodPost, "Use GET."},
+		"405 of the endpoint": {f.router, http.MethodGet, "Use POST."},
+		"421":                 {handlers.Misdirected("Not this host."), http.MethodGet, "Not this host."},
+	} {
+		w := httptest.NewRecorder()
+		c.handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), c.method, basePath+"/token", nil))
+		if want := `{"error":"invalid_request","error_description":"` + c.want + `"}`; w.Body.String() != want {
+			t.Errorf("%s: %s, want %s", name, w.Body, want)
+		}
+	}
+	for name, a := range map[string]answer{
+		"405 of the page": f.do(&request{http.MethodDelete, basePath + "/authorize", "", "", http.Header{}}),
+		"redirect URI":    f.authorize("redirect_uri", "https://evil.example.com/"),
+	} {
+		if strings.Contains(a.text, "missing a required parameter") || !strings.Contains(a.text, "Use GET or POST.") && !strings.Contains(a.text, "<p>The redirect_uri") {
+			t.Errorf("%s: %s", name, a.text)
 		}
 	}
 }

@@ -170,7 +170,7 @@ func Reading(endpoint http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			writeOAuthError(w, withStatus(fosite.ErrInvalidRequest.WithHint("Use GET."), http.StatusMethodNotAllowed))
+			writeOAuthError(w, refusal(http.StatusMethodNotAllowed, "Use GET."))
 			return
 		}
 		endpoint(w, r)
@@ -180,7 +180,7 @@ func Reading(endpoint http.HandlerFunc) http.Handler {
 // NotFound answers requests for nothing, as the OAuth endpoints answer errors: the last route of a router. A page may
 // look for metadata where there is none, so browsers let it read the answer.
 func NotFound() http.Handler {
-	return Refuse(withStatus(fosite.ErrInvalidRequest.WithHint("There is nothing at this path."), http.StatusNotFound))
+	return Refuse(refusal(http.StatusNotFound, "There is nothing at this path."))
 }
 
 // Refuse answers every request with err, as the OAuth endpoints answer errors.
@@ -189,9 +189,9 @@ func Refuse(err *fosite.RFC6749Error) http.Handler {
 }
 
 // Misdirected answers requests for a host that is not this server (RFC 9110 §15.5.20).
-func Misdirected(hint string) http.Handler {
+func Misdirected(detail string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeOAuthError(w, withStatus(fosite.ErrInvalidRequest.WithHint(hint), http.StatusMisdirectedRequest))
+		writeOAuthError(w, refusal(http.StatusMisdirectedRequest, detail))
 	})
 }
 

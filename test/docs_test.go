@@ -87,10 +87,49 @@ func TestTheSearchServersDocumentWorksAsPasted(t *testing.T) {
 	}
 }
 
+// The import of the operations' document goes into the server of the search server's document.
+func TestTheOperationsDocumentImportsAsPasted(t *testing.T) {
+	r := newReader(t)
+	server := shellBlocks(t, "docs/mcp-search.md")
+	r.paste(server[0])
+	r.leave(server[1], r.public)
+	blocks := shellBlocks(t, "docs/operations.md")
+	if len(blocks) != 1 {
+		t.Fatalf("%d blocks, want 1: what runs the others?", len(blocks))
+	}
+	output := r.paste(blocks[0])
+	for _, want := range []string{
+		`nightly  would create; scope "offline" is left out; its tokens are for http://` + r.mcp + "/authed/mcp, the default resource",
+		"nothing was changed; add --apply to do it", `nightly  created; `,
+	} {
+		if !strings.Contains(output, want) {
+			t.Errorf("the import does not say %q:\n%s", want, output)
+		}
+	}
+	if output := r.paste(blocks[0]); strings.Count(output, "nightly  unchanged") != 2 {
+		t.Errorf("repeated:\n%s", output)
+	}
+	r.paste(`MCP_CLIENT_SECRET='correct horse battery staple' fosite-mcp token mint --client-id nightly`)
+	r.wantPrivate("clients.json")
+}
+
+// wantPrivate checks that nobody else may read a file.
+func (r *reader) wantPrivate(name string) {
+	r.t.Helper()
+	info, err := os.Stat(filepath.Join(r.folder, name))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		r.t.Errorf("%s has mode %v, want 0600", name, info.Mode().Perm())
+	}
+}
+
 func TestThePeoplesDocumentWorksAsPasted(t *testing.T) {
 	r := newReader(t)
 	r.leave("fosite-mcp serve", r.public)
 	r.paste(shellBlocks(t, "docs/people.md")[0])
+	r.wantPrivate("ada.password")
 	response, err := http.Get("http://" + r.public + "/authed/mcp/oauth/authorize?client_id=my_mcp_client&response_type=code&redirect_uri=http://127.0.0.1:3000/callback&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256")
 	if err != nil {
 		t.Fatal(err)

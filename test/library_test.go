@@ -58,10 +58,16 @@ func TestTheGoOfTheREADMEIsCompiled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	gomod, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	module := regexp.MustCompile(`(?m)^module (.*)$`).FindSubmatch(gomod)[1]
+	imports := strings.NewReplacer(`import "fosite-mcp`+"/", `import "`+string(module)+"/") // the README keeps the first name
 	examples := regexp.MustCompile(`^(Endpoint|ClientID|ClientSecret): |^http\.Handle|^}\)$`)
 	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1) {
 		for line := range strings.Lines(block[1]) {
-			line = strings.TrimSpace(line)
+			line = imports.Replace(strings.TrimSpace(line))
 			if !examples.MatchString(line) && !strings.Contains(string(program), line) {
 				t.Errorf("not in testdata/library/readme_test.go: %s", line)
 			}

@@ -54,4 +54,11 @@ func TestTheFirstScreenOfTheREADMEWorksAsPasted(t *testing.T) {
 	if !strings.Contains(output, `"active":true`) || !strings.Contains(output, `"client_id":"ci"`) {
 		t.Errorf("got %s", output)
 	}
+	// The id is taken now, and whoever pastes the lines again sees that.
+	again := exec.Command("bash", "-c", s.here(blocks[1]))
+	again.Dir, again.Env = filepath.Dir(s.data), s.environment
+	repeated, _ := again.CombinedOutput()
+	if !strings.Contains(string(repeated), "409") || !strings.Contains(string(repeated), "invalid_client") {
+		t.Errorf("a second time: %s", repeated)
+	}
 }

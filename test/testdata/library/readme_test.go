@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"fosite-mcp/handlers"
-	"fosite-mcp/handlers/resource"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
 
@@ -20,6 +19,8 @@ import (
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 )
+
+import "fosite-mcp/handlers/resource"
 
 // The parts as the README shows them, used over HTTP: their composition and router, our storage, policy, hook,
 // endpoints and middleware.
