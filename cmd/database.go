@@ -66,7 +66,10 @@ const lockedLimit = 5 * time.Second
 // of them already reads the file, so it takes them for a deadlock.
 func openGORM(dialector gorm.Dialector) (db *gorm.DB, err error) {
 	for deadline := time.Now().Add(lockedLimit); ; {
-		db, err = gorm.Open(dialector, &gorm.Config{Logger: logger.Discard, SkipDefaultTransaction: true, DisableAutomaticPing: true})
+		db, err = gorm.Open(dialector, &gorm.Config{
+			Logger: logger.Discard, SkipDefaultTransaction: true, DisableAutomaticPing: true,
+			PrepareStmt: dialector.Name() == "sqlite", // pgx does so itself, and copes with poolers
+		})
 		if err == nil || !isLocked(err) || time.Now().After(deadline) {
 			return db, err
 		}

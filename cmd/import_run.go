@@ -87,7 +87,7 @@ func (i *importer) take(ctx context.Context, index int, raw json.RawMessage) (im
 	}
 	i.seen[in.id] = index
 	var result importLine
-	err = i.store.InTransaction(ctx, func(ctx context.Context) (err error) {
+	err = i.store.Atomically(ctx, func(ctx context.Context) (err error) {
 		result, err = i.put(ctx, line, in)
 		if err == nil && (!i.apply || result.Result == verdictRefused) {
 			err = errDryRun

@@ -250,9 +250,9 @@ func (h *grantHandler) punishReuse(ctx context.Context, action string, grant fos
 // lost against a concurrent one is asked to.
 func inTransaction(ctx context.Context, store any, fn func(context.Context) error) error {
 	if s, ok := store.(interface {
-		InTransaction(context.Context, func(context.Context) error) error
+		Atomically(context.Context, func(context.Context) error) error
 	}); ok {
-		return s.InTransaction(ctx, fn)
+		return s.Atomically(ctx, fn)
 	}
 	ctx, err := storage.MaybeBeginTx(ctx, store)
 	if err != nil {

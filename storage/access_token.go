@@ -10,6 +10,8 @@ import (
 	"fmt"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 // signatureHash is the key under which a signature is stored: of fixed size whatever the token's format (43
@@ -45,11 +47,11 @@ func tokenID(hash []byte) string { return base64.RawURLEncoding.EncodeToString(h
 // malformed token.
 var errNoSignature = errors.New("storage: refusing to store a token under an empty signature")
 
-const insertAccessToken = `INSERT INTO access_tokens (signature, ` + recordColumns + `) VALUES (?, ` + recordPlaceholders + `)`
+const insertAccessToken = `INSERT INTO {access_tokens} (signature, ` + recordColumns + `) VALUES (?, ` + recordPlaceholders + `)`
 
 // A stranger's clients have no row here until all their tokens are revoked: see RevokeClient.
-const insertAccessTokenOfStranger = `INSERT INTO access_tokens (signature, ` + recordColumns + `)
-	VALUES (?, ?, ?, ?, COALESCE((SELECT epoch FROM clients WHERE id = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertAccessTokenOfStranger = `INSERT INTO {access_tokens} (signature, ` + recordColumns + `)
+	VALUES (?, ?, ?, ?, COALESCE((SELECT epoch FROM {clients} WHERE id = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // CreateAccessTokenSession implements [oauth2.AccessTokenStorage].
 func (s *Store) CreateAccessTokenSession(ctx context.Context, signature string, request fosite.Requester) error {
@@ -69,16 +71,16 @@ func (s *Store) CreateAccessTokenSession(ctx context.Context, signature string, 
 	// grant type is not enough: at the authorization endpoint anybody can add that parameter.
 	form := request.GetRequestForm()
 	if form.Get("grant_type") == "client_credentials" && !form.Has("response_type") && !r.subject.Valid {
-		if _, err := s.exec(ctx, query, args...); err != nil {
+		if _, err := s.db.Run(ctx, query, args...); err != nil {
 			return fmt.Errorf("storage: store an access token: %w", err)
 		}
 		return nil
 	}
-	return s.write(ctx, func(ctx context.Context, q queryer) error {
-		if _, err := q.ExecContext(ctx, query, args...); err != nil {
+	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		if _, err := tx.Run(query, args...); err != nil {
 			return fmt.Errorf("storage: store an access token: %w", err)
 		}
-		return openGrant(ctx, q, r, millis(s.now()))
+		return openGrant(ctx, tx, r, millis(s.now()))
 	})
 }
 
@@ -90,11 +92,11 @@ var accessTokenColumns = `t.signature IS NOT NULL, t.revoked_at, x.epoch, g.revo
 
 // gateJoins lead from a token t to all that can end it: its client o, the secret x and the grant g it was issued under.
 const gateJoins = `
-	LEFT JOIN clients o ON o.id = t.client_id
-	LEFT JOIN client_secrets x ON x.id = t.secret_id
-	LEFT JOIN grants g ON g.id = t.request_id`
+	LEFT JOIN {clients} o ON o.id = t.client_id
+	LEFT JOIN {client_secrets} x ON x.id = t.secret_id
+	LEFT JOIN {grants} g ON g.id = t.request_id`
 
-var selectAccessToken = `SELECT ` + accessTokenColumns + ` FROM access_tokens t` + gateJoins + `
+var selectAccessToken = `SELECT ` + accessTokenColumns + ` FROM {access_tokens} t` + gateJoins + `
 	WHERE t.signature = CAST(? AS BLOB)`
 
 // accessToken is a row of access_tokens with all that decides whether it counts.
@@ -122,7 +124,7 @@ func (s *Store) GetAccessTokenSession(ctx context.Context, signature string, ses
 	if token == nil {
 		row := hotRows.Get().(*hotRow)
 		defer hotRows.Put(row)
-		err := s.read(ctx).QueryRowContext(ctx, selectAccessToken, hash).Scan(row.tokenTargets...)
+		err := s.db.Read(ctx).QueryRow(selectAccessToken, hash).Scan(row.tokenTargets...)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, fosite.ErrNotFound
 		}
@@ -162,7 +164,7 @@ func (r *storedRequest) TokenID() string { return tokenID(r.hash) }
 
 // DeleteAccessTokenSession implements [oauth2.AccessTokenStorage]. The row stays, revoked, until it expires.
 func (s *Store) DeleteAccessTokenSession(ctx context.Context, signature string) error {
-	_, err := s.exec(ctx, `UPDATE access_tokens SET revoked_at = ? WHERE signature = ? AND revoked_at IS NULL`,
+	_, err := s.db.Run(ctx, `UPDATE {access_tokens} SET revoked_at = ? WHERE signature = ? AND revoked_at IS NULL`,
 		millis(s.now()), signatureHash(signature))
 	if err != nil {
 		return fmt.Errorf("storage: revoke an access token: %w", err)

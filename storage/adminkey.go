@@ -73,7 +73,7 @@ func adminKeyHash(key string) []byte {
 	return sum[:]
 }
 
-const insertAdminKey = `INSERT INTO admin_keys (id, name, hash, hint, role, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+const insertAdminKey = `INSERT INTO {admin_keys} (id, name, hash, hint, role, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)
 	ON CONFLICT DO NOTHING`
 
 // CreateAdminKey stores the hash of key under k's name, role and expiry, and fills in the rest of k. The key must be
@@ -84,8 +84,8 @@ func (s *Store) CreateAdminKey(ctx context.Context, k *AdminKey, key string) err
 	}
 	k.ID, k.Hint = newID("ak_")[:15], key[len(key)-4:]
 	k.CreatedAt, k.RevokedAt, k.LastUsedAt = s.now().UTC().Truncate(time.Millisecond), time.Time{}, time.Time{}
-	return s.InTransaction(ctx, func(ctx context.Context) error {
-		n, err := s.exec(ctx, insertAdminKey, k.ID, k.Name, adminKeyHash(key), k.Hint, k.Role, millis(k.CreatedAt), nullMillis(k.ExpiresAt))
+	return s.Atomically(ctx, func(ctx context.Context) error {
+		n, err := s.db.Run(ctx, insertAdminKey, k.ID, k.Name, adminKeyHash(key), k.Hint, k.Role, millis(k.CreatedAt), nullMillis(k.ExpiresAt))
 		if err != nil {
 			return fmt.Errorf("storage: store an admin key: %w", err)
 		}
@@ -101,7 +101,7 @@ func (s *Store) CreateAdminKey(ctx context.Context, k *AdminKey, key string) err
 // replicas may be configured with different keys, and those before stay until they are revoked. A key that was revoked
 // or has expired stays so.
 func (s *Store) EnsureAdminKey(ctx context.Context, name, key string, role Role) (k *AdminKey, created bool, err error) {
-	err = s.InTransaction(ctx, func(ctx context.Context) error {
+	err = s.Atomically(ctx, func(ctx context.Context) error {
 		longer := name + "-" + newID("ak_")[:15]
 		// The name may be taken, and another replica may be adding the same key at this moment.
 		for _, name := range []string{name, longer, longer} {
@@ -180,7 +180,7 @@ type storedAdminKey struct {
 }
 
 func (s *Store) adminKeys(ctx context.Context, where string, args ...any) ([]storedAdminKey, error) {
-	rows, err := s.read(ctx).QueryContext(ctx, `SELECT `+adminKeyColumns+` FROM admin_keys WHERE `+where+` ORDER BY created_at, id`, args...)
+	rows, err := s.db.Read(ctx).Query(`SELECT `+adminKeyColumns+` FROM {admin_keys} WHERE `+where+` ORDER BY created_at, id`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("storage: read admin keys: %w", err)
 	}
@@ -206,8 +206,8 @@ func (s *Store) adminKeys(ctx context.Context, where string, args ...any) ([]sto
 // RevokeAdminKey ends the key of this name at once, for good. It answers [fosite.ErrNotFound] when there is none that
 // works.
 func (s *Store) RevokeAdminKey(ctx context.Context, name string) error {
-	return s.InTransaction(ctx, func(ctx context.Context) error {
-		n, err := s.exec(ctx, `UPDATE admin_keys SET revoked_at = ? WHERE name = ? AND revoked_at IS NULL`, millis(s.now()), name)
+	return s.Atomically(ctx, func(ctx context.Context) error {
+		n, err := s.db.Run(ctx, `UPDATE {admin_keys} SET revoked_at = ? WHERE name = ? AND revoked_at IS NULL`, millis(s.now()), name)
 		if err != nil {
 			return fmt.Errorf("storage: revoke an admin key: %w", err)
 		}

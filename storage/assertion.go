@@ -41,7 +41,7 @@ func (s *Store) SetClientAssertionJWT(ctx context.Context, jti string, exp time.
 // IsJWTUsed implements [rfc7523.RFC7523KeyStorage].
 func (s *Store) IsJWTUsed(ctx context.Context, jti string) (bool, error) {
 	var expiresAt int64
-	err := s.read(ctx).QueryRowContext(ctx, `SELECT expires_at FROM used_assertions WHERE jti_hash = ?`, hashOf(jti)).Scan(&expiresAt)
+	err := s.db.Read(ctx).QueryRow(`SELECT expires_at FROM {used_assertions} WHERE jti_hash = ?`, hashOf(jti)).Scan(&expiresAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -58,8 +58,8 @@ func (s *Store) MarkJWTUsedForTime(ctx context.Context, jti string, exp time.Tim
 	if millis(exp) <= now {
 		return fosite.ErrJTIKnown
 	}
-	n, err := s.exec(ctx, `INSERT INTO used_assertions (jti_hash, expires_at) VALUES (?, ?)
-		ON CONFLICT (jti_hash) DO UPDATE SET expires_at = excluded.expires_at WHERE used_assertions.expires_at <= ?`,
+	n, err := s.db.Run(ctx, `INSERT INTO {used_assertions} (jti_hash, expires_at) VALUES (?, ?)
+		ON CONFLICT (jti_hash) DO UPDATE SET expires_at = excluded.expires_at WHERE {used_assertions}.expires_at <= ?`,
 		hashOf(jti), millis(exp), now)
 	if err != nil {
 		return fmt.Errorf("storage: mark an assertion as used: %w", err)
@@ -80,7 +80,7 @@ func (s *Store) TrustKey(ctx context.Context, issuer, subject string, key *jose.
 	if err != nil {
 		return fmt.Errorf("storage: encode a trusted key: %w", err)
 	}
-	_, err = s.exec(ctx, `INSERT INTO trusted_keys (issuer, subject, key_id, jwk, scope) VALUES (?, ?, ?, ?, ?)
+	_, err = s.db.Run(ctx, `INSERT INTO {trusted_keys} (issuer, subject, key_id, jwk, scope) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (issuer, subject, key_id) DO UPDATE SET jwk = excluded.jwk, scope = excluded.scope`,
 		issuer, subject, key.KeyID, string(encoded), packList(scope))
 	if err != nil {
@@ -99,7 +99,7 @@ func (s *Store) trustedKeys(ctx context.Context, issuer, subject, condition stri
 	if !isText(issuer) || !isText(subject) {
 		return nil, fosite.ErrNotFound
 	}
-	rows, err := s.read(ctx).QueryContext(ctx, `SELECT jwk, scope FROM trusted_keys
+	rows, err := s.db.Read(ctx).Query(`SELECT jwk, scope FROM {trusted_keys}
 		WHERE issuer = ? AND subject = ? AND (expires_at IS NULL OR expires_at > ?)`+condition,
 		append([]any{issuer, subject, millis(s.now())}, args...)...)
 	if err != nil {

@@ -51,7 +51,7 @@ func TestCleanUpReachesEveryTimeThereIs(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		store := e.store(t)
 		for _, expiresAt := range []int64{math.MinInt64, -2, -1, 0, 1} {
-			_, err := store.db.ExecContext(soon(t), `INSERT INTO used_assertions (jti_hash, expires_at) VALUES (?, ?)`, hashOf(time.UnixMilli(expiresAt).String()), expiresAt)
+			_, err := store.db.Run(soon(t), `INSERT INTO {used_assertions} (jti_hash, expires_at) VALUES (?, ?)`, hashOf(time.UnixMilli(expiresAt).String()), expiresAt)
 			if err != nil {
 				t.Fatal(err)
 			}

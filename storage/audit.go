@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 // AuditEvent says who did what, to what, and how it ended. It never holds a secret or a token.
@@ -65,9 +67,9 @@ func AuditOriginFrom(ctx context.Context) AuditOrigin {
 // both become durable together, or neither.
 func (s *Store) AppendAudit(ctx context.Context, event AuditEvent) error {
 	event.fill(AuditOriginFrom(ctx), s.now())
-	return s.write(ctx, func(_ context.Context, q queryer) error {
-		addEvent(q, event)
-		return nil
+	return s.db.Write(ctx, func(ctx context.Context, _ *database.Tx) error {
+		event := event
+		return s.db.Defer(ctx, &event)
 	})
 }
 

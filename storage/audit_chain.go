@@ -3,93 +3,76 @@ package storage
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 // Events take turns: each points to the one before. So they are put into the chain at the end of their transaction, and
 // nothing waits for the chain longer than a commit takes.
 
-// addEvent puts an event into the chain when the transaction of q commits. The event has been filled in.
-func addEvent(q queryer, event AuditEvent) {
-	q.(interface{ addEvent(AuditEvent) }).addEvent(event)
-}
-
-func (t *txQueryer) addEvent(event AuditEvent) { t.events = append(t.events, event) }
-
-// commit ends the transaction, with its events.
-func (t *txQueryer) commit(ctx context.Context) error {
-	if err := t.chain(ctx); err != nil {
-		return notCommitted(errors.Join(err, t.tx.Rollback()))
+// chain ends a transaction with its events.
+func (s *Store) chain(ctx context.Context, tx *database.Tx, deferred []any) error {
+	events := make([]*AuditEvent, len(deferred))
+	for i, event := range deferred {
+		events[i] = event.(*AuditEvent)
 	}
-	if err := t.tx.Commit(); err != nil {
-		return err
+	chain := chainHere
+	if tx.Postgres() {
+		chain = chainThere
 	}
-	t.db.tell(t.events...)
-	return nil
-}
-
-// tell reports what has become durable.
-func (d *database) tell(events ...AuditEvent) {
-	if d.audited == nil {
-		return
-	}
-	for _, event := range events {
-		d.audited(event)
-	}
-}
-
-func (t *txQueryer) chain(ctx context.Context) error {
-	chain := t.chainHere
-	if t.db.postgres {
-		chain = t.chainThere
-	}
-	if len(t.events) == 0 {
-		return nil
-	}
-	if err := chain(ctx); err != nil {
+	if err := chain(tx, events); err != nil {
 		return fmt.Errorf("storage: store an audit event: %w", err)
 	}
 	return nil
 }
 
+// tell reports what has become durable.
+func (s *Store) tell(deferred []any) {
+	if s.audited == nil {
+		return
+	}
+	for _, event := range deferred {
+		s.audited(*event.(*AuditEvent))
+	}
+}
+
 // chainHere is SQLite's: a statement costs microseconds, and the transaction holds the lock of all writers.
-func (t *txQueryer) chainHere(ctx context.Context) error {
+func chainHere(tx *database.Tx, events []*AuditEvent) error {
 	var id int64
 	var hash []byte
-	if err := t.QueryRowContext(ctx, `SELECT last_id, last_hash FROM audit_chain WHERE chain = 'main'`).Scan(&id, &hash); err != nil {
+	if err := tx.QueryRow(`SELECT last_id, last_hash FROM {audit_chain} WHERE chain = 'main'`).Scan(&id, &hash); err != nil {
 		return err
 	}
-	for i := range t.events {
-		e := &t.events[i]
+	for _, e := range events {
 		id++
 		e.ID = id
 		previous := hash
 		hash = e.hash(previous)
-		_, err := t.ExecContext(ctx, insertAuditEvent, id, millis(e.Time), e.Actor, e.Action, e.ClientID, e.TokenID, e.RequestID, e.IP,
+		_, err := tx.Run(insertAuditEvent, id, millis(e.Time), e.Actor, e.Action, e.ClientID, e.TokenID, e.RequestID, e.IP,
 			e.Outcome, string(e.Changes), previous, hash)
 		if err != nil {
 			return err
 		}
 	}
-	_, err := t.ExecContext(ctx, `UPDATE audit_chain SET last_id = ?, last_hash = ? WHERE chain = 'main'`, id, hash)
+	_, err := tx.Run(`UPDATE {audit_chain} SET last_id = ?, last_hash = ? WHERE chain = 'main'`, id, hash)
 	return err
 }
 
 // chainThere is PostgreSQL's: a round trip costs more than a statement, so all of it is one, hashes included.
-func (t *txQueryer) chainThere(ctx context.Context) error {
-	if len(t.events) == 1 {
-		_, err := t.ExecContext(ctx, appendEvent, t.events[0].values()...)
+func chainThere(tx *database.Tx, events []*AuditEvent) error {
+	if len(events) == 1 {
+		_, err := tx.Run(appendEvent, events[0].values()...)
 		return err
 	}
-	_, err := t.ExecContext(ctx, appendEvents, givenArrays(t.events)...)
+	_, err := tx.Run(appendEvents, givenArrays(events)...)
 	return err
 }
 
 const auditColumns = `id, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash`
 
-const insertAuditEvent = `INSERT INTO audit_events (` + auditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertAuditEvent = `INSERT INTO {audit_events} (` + auditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // The parts of a PostgreSQL statement that appends events. "given" has events and the positions that the caller gave them;
 // "happened" has the positions of those that are to be stored. The lock of the chain's only row makes the chain linear.
@@ -123,7 +106,7 @@ func giveMany(columns []given) string {
 
 var chainHappened = `
 	queue AS (SELECT position, row_number() OVER (ORDER BY position) AS n FROM (SELECT DISTINCT position FROM happened) h),
-	last AS (SELECT last_id, last_hash FROM audit_chain WHERE chain = 'main' AND EXISTS (SELECT 1 FROM happened) FOR UPDATE),
+	last AS (SELECT last_id, last_hash FROM {audit_chain} WHERE chain = 'main' AND EXISTS (SELECT 1 FROM happened) FOR UPDATE),
 	links AS (
 		SELECT CAST(0 AS BIGINT) AS n, CAST(0 AS BIGINT) AS position, last_id AS id, last_hash AS previous, last_hash AS hash FROM last
 		UNION ALL
@@ -131,10 +114,10 @@ var chainHappened = `
 			|| int8send(CAST(octet_length(CAST(l.id + 1 AS TEXT)) AS BIGINT)) || convert_to(CAST(l.id + 1 AS TEXT), 'UTF8') || g.tail)
 		FROM links l JOIN queue q ON q.n = l.n + 1 JOIN given g ON g.position = q.position
 	),
-	stored AS (INSERT INTO audit_events (` + auditColumns + `)
+	stored AS (INSERT INTO {audit_events} (` + auditColumns + `)
 		SELECT l.id, g.time, g.actor, g.action, g.client_id, g.token_id, g.request_id, g.ip, g.outcome, g.changes, l.previous, l.hash
 		FROM links l JOIN given g ON g.position = l.position),
-	extended AS (UPDATE audit_chain c SET last_id = l.id, last_hash = l.hash
+	extended AS (UPDATE {audit_chain} c SET last_id = l.id, last_hash = l.hash
 		FROM (SELECT id, hash FROM links ORDER BY n DESC LIMIT 1) l WHERE c.chain = 'main')
 	SELECT position FROM happened`
 
@@ -151,7 +134,7 @@ func (e *AuditEvent) values() []any {
 }
 
 // givenArrays are the values of events, column by column.
-func givenArrays(events []AuditEvent) (arrays []any) {
+func givenArrays(events []*AuditEvent) (arrays []any) {
 	rows := make([][]any, len(events))
 	for i := range events {
 		rows[i] = events[i].values()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 // auditedChange is an UPDATE that is put on record if it finds anything to change.
@@ -28,10 +30,11 @@ type auditedWrite struct {
 	changed bool
 }
 
-func (w *auditedWrite) run(ctx context.Context, q queryer) error {
-	n, err := execCount(ctx, q, w.change.statement, append([]any{millis(w.event.Time)}, w.keys...)...)
+func (w *auditedWrite) run(ctx context.Context, db *database.DB, tx *database.Tx) error {
+	n, err := tx.Run(w.change.statement, append([]any{millis(w.event.Time)}, w.keys...)...)
 	if w.changed = err == nil && n > 0; w.changed {
-		addEvent(q, w.event)
+		event := w.event
+		return db.Defer(ctx, &event)
 	}
 	return err
 }
@@ -40,11 +43,11 @@ func (w *auditedWrite) run(ctx context.Context, q queryer) error {
 func (s *Store) execAudited(ctx context.Context, change *auditedChange, event AuditEvent, keys ...any) (changed bool, err error) {
 	event.fill(AuditOriginFrom(ctx), s.now())
 	w := &auditedWrite{change: change, keys: keys, event: event}
-	if s.db.postgres && transactionFrom(ctx) == nil {
-		err = s.changes.do(ctx, w)
-		s.health.note(err)
+	if s.db.Postgres() && !database.InTransaction(ctx) {
+		err = s.changes.Do(ctx, w)
+		s.db.Note(err)
 	} else {
-		err = s.write(ctx, w.run)
+		err = s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error { return w.run(ctx, s.db, tx) })
 	}
 	return w.changed, err
 }
@@ -54,37 +57,40 @@ const changesTimeout = 10 * time.Second
 
 // makeChanges makes the changes of several callers on PostgreSQL: one statement for all changes of a kind, their events
 // included. Were each to wait for the chain in a transaction of its own, the waiting would cost several times the work.
-func (s *Store) makeChanges(ctx context.Context, jobs []*job[*auditedWrite]) {
-	kinds := make(map[*auditedChange][]*job[*auditedWrite])
+func (s *Store) makeChanges(ctx context.Context, jobs []*database.Job[*auditedWrite]) {
+	kinds := make(map[*auditedChange][]*database.Job[*auditedWrite])
 	for _, j := range jobs {
-		kinds[j.what.change] = append(kinds[j.what.change], j)
+		kinds[j.What.change] = append(kinds[j.What.change], j)
 	}
 	for change, jobs := range kinds {
-		err := repeat(ctx, func() error { return s.changeTogether(ctx, change, jobs) })
+		err := s.changeTogether(ctx, change, jobs)
 		for _, j := range jobs {
-			j.done <- err
+			j.Done <- err
 		}
 	}
 }
 
-func (s *Store) changeTogether(ctx context.Context, change *auditedChange, jobs []*job[*auditedWrite]) error {
+func (s *Store) changeTogether(ctx context.Context, change *auditedChange, jobs []*database.Job[*auditedWrite]) error {
 	rows := make([][]any, len(jobs))
 	for i, j := range jobs {
-		j.what.changed = false
-		rows[i] = slices.Concat(j.what.keys, j.what.event.values())
+		rows[i] = slices.Concat(j.What.keys, j.What.event.values())
 	}
 	if len(jobs) == 1 {
-		w := jobs[0].what
-		n, err := execCount(ctx, s.db, change.alone, rows[0]...)
+		w := jobs[0].What
+		n, err := s.db.Run(ctx, change.alone, rows[0]...)
 		if w.changed = err == nil && n > 0; w.changed {
-			s.db.tell(w.event)
+			s.tell([]any{&w.event})
 		}
 		return err
 	}
 	// Whose change it was is in rows. A transaction, because a pool makes writes durable there and in ExecContext only.
-	var happened []AuditEvent
-	err := s.db.inTransaction(ctx, func(ctx context.Context, q queryer) error {
-		rows, err := q.QueryContext(ctx, change.together, arraysOf(rows)...)
+	var happened []any
+	err := s.db.Write(ctx, func(_ context.Context, tx *database.Tx) error {
+		happened = nil
+		for _, j := range jobs {
+			j.What.changed = false
+		}
+		rows, err := tx.Query(change.together, arraysOf(rows)...)
 		if err != nil {
 			return err
 		}
@@ -94,15 +100,15 @@ func (s *Store) changeTogether(ctx context.Context, change *auditedChange, jobs 
 			if err := rows.Scan(&position); err != nil {
 				return err
 			}
-			if w := jobs[position-1].what; !w.changed {
+			if w := jobs[position-1].What; !w.changed {
 				w.changed = true
-				happened = append(happened, w.event)
+				happened = append(happened, &w.event)
 			}
 		}
 		return rows.Err()
 	})
 	if err == nil {
-		s.db.tell(happened...)
+		s.tell(happened)
 	}
 	return err
 }

@@ -32,7 +32,7 @@ func (s *Store) ListAudit(ctx context.Context, filter AuditFilter) (events []Aud
 	if !filter.Since.IsZero() {
 		add("time >= ?", millis(filter.Since))
 		if filter.After == 0 { // skip what is older by the index; later pages have their cursor
-			add("id >= COALESCE((SELECT MIN(id) FROM audit_events WHERE time >= ?), 0)", millis(filter.Since))
+			add("id >= COALESCE((SELECT MIN(id) FROM {audit_events} WHERE time >= ?), 0)", millis(filter.Since))
 		}
 	}
 	if !filter.Until.IsZero() {
@@ -64,7 +64,7 @@ type storedEvent struct {
 
 // auditEvents reads events in the order of their ids; the last argument is the limit.
 func (s *Store) auditEvents(ctx context.Context, where string, args ...any) ([]storedEvent, error) {
-	rows, err := s.read(ctx).QueryContext(ctx, `SELECT `+auditColumns+` FROM audit_events WHERE `+where+` ORDER BY id LIMIT ?`, args...)
+	rows, err := s.db.Read(ctx).Query(`SELECT `+auditColumns+` FROM {audit_events} WHERE `+where+` ORDER BY id LIMIT ?`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("storage: read audit events: %w", err)
 	}
@@ -96,7 +96,7 @@ type chainEnds struct {
 }
 
 func (s *Store) chainEnds(ctx context.Context) (c chainEnds, err error) {
-	err = s.read(ctx).QueryRowContext(ctx, `SELECT last_id, last_hash, pruned_id, pruned_hash FROM audit_chain WHERE chain = 'main'`).
+	err = s.db.Read(ctx).QueryRow(`SELECT last_id, last_hash, pruned_id, pruned_hash FROM {audit_chain} WHERE chain = 'main'`).
 		Scan(&c.lastID, &c.lastHash, &c.prunedID, &c.prunedHash)
 	if err != nil {
 		return c, fmt.Errorf("storage: read the audit chain: %w", err)
@@ -132,7 +132,7 @@ func (s *Store) VerifyAudit(ctx context.Context, progress func(n int64)) (count,
 
 func (s *Store) verifyChain(ctx context.Context, ends chainEnds, progress func(n int64)) (count, firstBad int64, err error) {
 	var stray sql.NullInt64 // outside of the chain's ends
-	err = s.read(ctx).QueryRowContext(ctx, `SELECT MIN(e.id) FROM audit_events e JOIN audit_chain c ON c.chain = 'main'
+	err = s.db.Read(ctx).QueryRow(`SELECT MIN(e.id) FROM {audit_events} e JOIN {audit_chain} c ON c.chain = 'main'
 		WHERE e.id <= c.pruned_id OR e.id > c.last_id`).Scan(&stray)
 	if err != nil {
 		return 0, 0, fmt.Errorf("storage: read audit events: %w", err)
@@ -178,7 +178,7 @@ func (s *Store) PruneAudit(ctx context.Context, before time.Time) (removed int64
 	}
 	for {
 		var n int64
-		err := s.InTransaction(ctx, func(ctx context.Context) (err error) {
+		err := s.Atomically(ctx, func(ctx context.Context) (err error) {
 			n, err = s.pruneAudit(ctx, before)
 			return err
 		})
@@ -191,7 +191,7 @@ func (s *Store) PruneAudit(ctx context.Context, before time.Time) (removed int64
 
 func (s *Store) pruneAudit(ctx context.Context, before time.Time) (int64, error) {
 	// Locks the chain. Clocks of replicas may differ, so the ids decide: up to the first event that is to stay.
-	if _, err := s.exec(ctx, `UPDATE audit_chain SET pruned_id = pruned_id WHERE chain = 'main'`); err != nil {
+	if _, err := s.db.Run(ctx, `UPDATE {audit_chain} SET pruned_id = pruned_id WHERE chain = 'main'`); err != nil {
 		return 0, fmt.Errorf("storage: lock the audit chain: %w", err)
 	}
 	ends, err := s.chainEnds(ctx)
@@ -199,7 +199,7 @@ func (s *Store) pruneAudit(ctx context.Context, before time.Time) (int64, error)
 		return 0, err
 	}
 	var keep sql.NullInt64
-	err = s.read(ctx).QueryRowContext(ctx, `SELECT MIN(id) FROM audit_events WHERE time >= ?`, millis(before)).Scan(&keep)
+	err = s.db.Read(ctx).QueryRow(`SELECT MIN(id) FROM {audit_events} WHERE time >= ?`, millis(before)).Scan(&keep)
 	if err != nil {
 		return 0, fmt.Errorf("storage: read audit events: %w", err)
 	}
@@ -210,11 +210,11 @@ func (s *Store) pruneAudit(ctx context.Context, before time.Time) (int64, error)
 	if last <= ends.prunedID {
 		return 0, nil
 	}
-	_, err = s.exec(ctx, `UPDATE audit_chain SET pruned_id = ?, pruned_hash = (SELECT hash FROM audit_events WHERE id = ?) WHERE chain = 'main'`, last, last)
+	_, err = s.db.Run(ctx, `UPDATE {audit_chain} SET pruned_id = ?, pruned_hash = (SELECT hash FROM {audit_events} WHERE id = ?) WHERE chain = 'main'`, last, last)
 	if err != nil {
 		return 0, fmt.Errorf("storage: shorten the audit chain: %w", err)
 	}
-	n, err := s.exec(ctx, `DELETE FROM audit_events WHERE id <= ?`, last)
+	n, err := s.db.Run(ctx, `DELETE FROM {audit_events} WHERE id <= ?`, last)
 	if err != nil {
 		return 0, fmt.Errorf("storage: remove audit events: %w", err)
 	}

@@ -89,7 +89,7 @@ func TestReuseIsOnRecordTogetherWithWhatItEnds(t *testing.T) {
 		request := s.authenticated(t, "machine")
 		s.issue(t, "token", request)
 		undo := errors.New("undo")
-		err := s.InTransaction(t.Context(), func(ctx context.Context) error {
+		err := s.Atomically(t.Context(), func(ctx context.Context) error {
 			if ended, err := s.RevokeReused(ctx, "refresh_token.reused", request, "token"); !ended || err != nil {
 				t.Errorf("in a transaction: ended %v, %v", ended, err)
 			}
@@ -182,7 +182,7 @@ func TestARevocationWithoutItsEventDoesNotHappen(t *testing.T) {
 		if err := s.CreateAccessTokenSession(t.Context(), "a machine's", s.authenticated(t, "machine")); err != nil {
 			t.Fatal(err)
 		}
-		execSQL(t, s, `ALTER TABLE audit_events RENAME TO away`)
+		execSQL(t, s, `ALTER TABLE {audit_events} RENAME TO away`)
 		_, machineErr := s.RevokeOwnToken(t.Context(), fosite.AccessToken, "a machine's", "machine")
 		_, personErr := s.RevokeOwnToken(t.Context(), fosite.RefreshToken, "a person's", "machine")
 		_, reuseErr := s.RevokeReused(t.Context(), "refresh_token.reused", request, "a person's")

@@ -29,7 +29,7 @@ func appendAudit(t *testing.T, s *Store, n int) {
 // execSQL changes the database behind the store's back.
 func execSQL(t *testing.T, s *Store, statement string, args ...any) {
 	t.Helper()
-	if _, err := s.db.ExecContext(t.Context(), statement, args...); err != nil {
+	if _, err := s.db.Run(t.Context(), statement, args...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -47,29 +47,29 @@ func TestAnAlteredAuditLogShows(t *testing.T) {
 		statement string
 		bad       int64
 	}{
-		"nothing":                      {`UPDATE settings SET value = ''`, 0},
-		"one byte of the actor":        {`UPDATE audit_events SET actor = 'alicf' WHERE id = 3`, 3},
-		"a byte moved between fields":  {`UPDATE audit_events SET actor = 'alic', action = 'eclient.changed' WHERE id = 3`, 3},
-		"the time":                     {`UPDATE audit_events SET time = time + 1 WHERE id = 3`, 3},
-		"a space in the changes":       {`UPDATE audit_events SET changes = '{"a": {"after":1}}' WHERE id = 3`, 3},
-		"the IP":                       {`UPDATE audit_events SET ip = '192.0.2.7' WHERE id = 5`, 5},
-		"the outcome":                  {`UPDATE audit_events SET outcome = 'failure' WHERE id = 1`, 1},
-		"an event removed":             {`DELETE FROM audit_events WHERE id = 3`, 3},
-		"the first removed":            {`DELETE FROM audit_events WHERE id = 1`, 1},
-		"the last removed":             {`DELETE FROM audit_events WHERE id = 5`, 5},
-		"all removed":                  {`DELETE FROM audit_events`, 1},
-		"two swapped":                  {`UPDATE audit_events SET id = CASE id WHEN 2 THEN 103 ELSE 102 END WHERE id IN (2, 3)`, 102},
-		"an event put in front":        {`INSERT INTO audit_events SELECT 0, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash FROM audit_events WHERE id = 1`, 1},
-		"an event put at the end":      {`INSERT INTO audit_events SELECT 9, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash FROM audit_events WHERE id = 1`, 9},
-		"the end of the chain altered": {`UPDATE audit_chain SET last_hash = prev.hash FROM audit_events prev WHERE prev.id = 2`, 5},
+		"nothing":                      {`UPDATE {settings} SET value = ''`, 0},
+		"one byte of the actor":        {`UPDATE {audit_events} SET actor = 'alicf' WHERE id = 3`, 3},
+		"a byte moved between fields":  {`UPDATE {audit_events} SET actor = 'alic', action = 'eclient.changed' WHERE id = 3`, 3},
+		"the time":                     {`UPDATE {audit_events} SET time = time + 1 WHERE id = 3`, 3},
+		"a space in the changes":       {`UPDATE {audit_events} SET changes = '{"a": {"after":1}}' WHERE id = 3`, 3},
+		"the IP":                       {`UPDATE {audit_events} SET ip = '192.0.2.7' WHERE id = 5`, 5},
+		"the outcome":                  {`UPDATE {audit_events} SET outcome = 'failure' WHERE id = 1`, 1},
+		"an event removed":             {`DELETE FROM {audit_events} WHERE id = 3`, 3},
+		"the first removed":            {`DELETE FROM {audit_events} WHERE id = 1`, 1},
+		"the last removed":             {`DELETE FROM {audit_events} WHERE id = 5`, 5},
+		"all removed":                  {`DELETE FROM {audit_events}`, 1},
+		"two swapped":                  {`UPDATE {audit_events} SET id = CASE id WHEN 2 THEN 103 ELSE 102 END WHERE id IN (2, 3)`, 102},
+		"an event put in front":        {`INSERT INTO {audit_events} SELECT 0, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash FROM {audit_events} WHERE id = 1`, 1},
+		"an event put at the end":      {`INSERT INTO {audit_events} SELECT 9, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash FROM {audit_events} WHERE id = 1`, 9},
+		"the end of the chain altered": {`UPDATE {audit_chain} SET last_hash = prev.hash FROM {audit_events} prev WHERE prev.id = 2`, 5},
 	}
 	errUndo := errors.New("undo the alteration")
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.store(t)
 		appendAudit(t, s, 5)
 		for name, alteration := range alterations {
-			err := s.InTransaction(t.Context(), func(ctx context.Context) error {
-				if _, err := s.exec(ctx, alteration.statement); err != nil {
+			err := s.Atomically(t.Context(), func(ctx context.Context) error {
+				if _, err := s.db.Run(ctx, alteration.statement); err != nil {
 					return err
 				}
 				if _, bad, err := s.VerifyAudit(ctx, nil); err != nil || bad != alteration.bad {
@@ -88,9 +88,11 @@ func TestAnAlteredAuditLogShows(t *testing.T) {
 func TestOneByteOfTheDatabaseFileShowsInTheAuditLog(t *testing.T) {
 	s := testEngine{"sqlite", newSQLiteFile}.store(t)
 	appendAudit(t, s, 3)
-	execSQL(t, s, "PRAGMA wal_checkpoint(TRUNCATE)")
+	if _, err := poolOf(t, s).ExecContext(t.Context(), "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		t.Fatal(err)
+	}
 	var path string
-	if err := s.db.QueryRowContext(t.Context(), "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&path); err != nil {
+	if err := s.db.Read(t.Context()).QueryRow("SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&path); err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(path)
@@ -117,7 +119,7 @@ func TestTheAuditChainIsLinearUnderFire(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 40 {
 			wg.Go(func() {
-				err := s.InTransaction(t.Context(), func(ctx context.Context) error {
+				err := s.Atomically(t.Context(), func(ctx context.Context) error {
 					if err := s.AppendAudit(ctx, AuditEvent{Action: "x"}); err != nil {
 						return err
 					}
@@ -155,7 +157,7 @@ func TestAPrunedAuditLogStaysVerifiable(t *testing.T) {
 		if err != nil || events[0].ID != 4 || events[2].Action != "audit.pruned" || events[2].Actor != "system" {
 			t.Errorf("%v %v", events, err)
 		}
-		execSQL(t, s, `DELETE FROM audit_events WHERE id = 4`)
+		execSQL(t, s, `DELETE FROM {audit_events} WHERE id = 4`)
 		if _, bad, err := s.VerifyAudit(t.Context(), nil); bad != 4 || err != nil {
 			t.Errorf("first bad event %d (%v), want 4: the first one left was removed by hand", bad, err)
 		}

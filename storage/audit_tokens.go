@@ -20,7 +20,7 @@ func (a AuditedTokens) CreateAccessTokenSession(ctx context.Context, signature s
 		return fmt.Errorf("storage: encode an audit event: %w", err)
 	}
 	clientID := request.GetClient().GetID()
-	return a.InTransaction(ctx, func(ctx context.Context) error {
+	return a.Atomically(ctx, func(ctx context.Context) error {
 		if err := a.Store.CreateAccessTokenSession(ctx, signature, request); err != nil {
 			return err
 		}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/openid"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 // The kinds of rows in authorize_sessions.
@@ -24,11 +26,11 @@ const (
 // loginHours is how long the halves of a login are kept when their session does not say when they end.
 const loginHours = 24 * time.Hour
 
-const insertAuthorizeSession = `INSERT INTO authorize_sessions (kind, signature, ` + recordColumns + `, details)
+const insertAuthorizeSession = `INSERT INTO {authorize_sessions} (kind, signature, ` + recordColumns + `, details)
 	VALUES (?, ?, ` + recordPlaceholders + `, ?)`
 
-const insertAuthorizeSessionOfStranger = `INSERT INTO authorize_sessions (kind, signature, ` + recordColumns + `, details)
-	VALUES (?, ?, ?, ?, ?, COALESCE((SELECT epoch FROM clients WHERE id = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertAuthorizeSessionOfStranger = `INSERT INTO {authorize_sessions} (kind, signature, ` + recordColumns + `, details)
+	VALUES (?, ?, ?, ?, ?, COALESCE((SELECT epoch FROM {clients} WHERE id = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 func (s *Store) createAuthorizeSession(ctx context.Context, kind, key string, request fosite.Requester, details string) error {
 	if key == "" {
@@ -54,16 +56,16 @@ func (s *Store) createAuthorizeSession(ctx context.Context, kind, key string, re
 		query = insertAuthorizeSessionOfStranger
 		args[5] = r.clientID // in place of the epoch
 	}
-	return s.write(ctx, func(ctx context.Context, q queryer) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		if kind == kindCode {
-			if err := accountAllows(ctx, q, r.subject.String); err != nil {
+			if err := accountAllows(ctx, tx, r.subject.String); err != nil {
 				return err
 			}
-			if err := openGrant(ctx, q, r, millis(s.now())); err != nil {
+			if err := openGrant(ctx, tx, r, millis(s.now())); err != nil {
 				return err
 			}
 		}
-		if _, err := q.ExecContext(ctx, query, args...); err != nil {
+		if _, err := tx.Run(query, args...); err != nil {
 			return fmt.Errorf("storage: store a %s session: %w", kind, err)
 		}
 		return nil
@@ -71,7 +73,7 @@ func (s *Store) createAuthorizeSession(ctx context.Context, kind, key string, re
 }
 
 var authorizeSessionQuery = `SELECT t.used_at, t.details, x.epoch, g.revoked_at, ` + qualified("t", recordColumns) + `, ` + qualified("o", clientStateColumns) + `
-	FROM authorize_sessions t` + gateJoins + `
+	FROM {authorize_sessions} t` + gateJoins + `
 	WHERE t.kind = CAST(? AS TEXT) AND t.signature = CAST(? AS BLOB)`
 
 // authorizeSession is a row of authorize_sessions, read back.
@@ -92,7 +94,7 @@ func (s *Store) authorizeSession(ctx context.Context, kind, key string, session 
 	var usedAt sql.NullInt64
 	var details sql.NullString
 	targets := append([]any{&usedAt, &details, &g.secretEpoch, &g.grantRevokedAt}, r.targets()...)
-	err := s.read(ctx).QueryRowContext(ctx, authorizeSessionQuery, kind, hash).Scan(append(targets, state.targets()...)...)
+	err := s.db.Read(ctx).QueryRow(authorizeSessionQuery, kind, hash).Scan(append(targets, state.targets()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fosite.ErrNotFound
 	}
@@ -114,7 +116,7 @@ func (s *Store) authorizeSession(ctx context.Context, kind, key string, session 
 }
 
 func (s *Store) deleteAuthorizeSession(ctx context.Context, kind, key string) (int64, error) {
-	n, err := s.exec(ctx, `DELETE FROM authorize_sessions WHERE kind = ? AND signature = ?`, kind, signatureHash(key))
+	n, err := s.db.Run(ctx, `DELETE FROM {authorize_sessions} WHERE kind = ? AND signature = ?`, kind, signatureHash(key))
 	if err != nil {
 		return 0, fmt.Errorf("storage: delete a %s session: %w", kind, err)
 	}
@@ -142,7 +144,7 @@ func (s *Store) GetAuthorizeCodeSession(ctx context.Context, code string, sessio
 // InvalidateAuthorizeCodeSession implements [oauth2.AuthorizeCodeStorage]: exactly one caller succeeds, all others
 // get [fosite.ErrInvalidatedAuthorizeCode]. The row stays until it expires, so that reuse is noticed.
 func (s *Store) InvalidateAuthorizeCodeSession(ctx context.Context, code string) error {
-	n, err := s.exec(ctx, `UPDATE authorize_sessions SET used_at = ? WHERE kind = 'code' AND signature = ? AND used_at IS NULL`,
+	n, err := s.db.Run(ctx, `UPDATE {authorize_sessions} SET used_at = ? WHERE kind = 'code' AND signature = ? AND used_at IS NULL`,
 		millis(s.now()), signatureHash(code))
 	if err != nil {
 		return fmt.Errorf("storage: use up an authorization code: %w", err)

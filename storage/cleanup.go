@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 // expiring are the tables whose rows end by themselves. Grants come last: a grant ends after its tokens, whatever its
@@ -17,7 +19,7 @@ var expiring = []struct{ table, key, condition string }{
 	{"authorize_sessions", "kind, signature", ""},
 	{"used_assertions", "jti_hash", ""},
 	{"login_sessions", "token_hash", ""},
-	{"grants", "id", "AND NOT EXISTS (SELECT 1 FROM access_tokens t WHERE t.request_id = grants.id)"},
+	{"grants", "id", "AND NOT EXISTS (SELECT 1 FROM {access_tokens} t WHERE t.request_id = {grants}.id)"},
 }
 
 // CleanUp says how [Store.CleanUp] works. The zero value is useful.
@@ -45,7 +47,7 @@ const cleanUpLease = time.Minute
 func (s *Store) CleanUp(ctx context.Context, o CleanUp) (total int64, err error) {
 	if o.Batch <= 0 {
 		o.Batch = 50
-		if s.db.postgres {
+		if s.db.Postgres() {
 			o.Batch = 500
 		}
 	}
@@ -71,8 +73,8 @@ func (s *Store) cleanTable(ctx context.Context, table, key, condition string, o 
 	// A row is kept for a minute after its end, so that a clock that is a little behind never misses one that it
 	// still counts as alive. Each batch begins where the last one ended: to begin anew, PostgreSQL would have to pass by
 	// everything that was deleted before, until it vacuums.
-	query := fmt.Sprintf(`DELETE FROM %[1]s WHERE (%[2]s) IN
-		(SELECT %[2]s FROM %[1]s WHERE expires_at >= ? AND expires_at < ? %[3]s ORDER BY expires_at LIMIT ?)
+	query := fmt.Sprintf(`DELETE FROM {%[1]s} WHERE (%[2]s) IN
+		(SELECT %[2]s FROM {%[1]s} WHERE expires_at >= ? AND expires_at < ? %[3]s ORDER BY expires_at LIMIT ?)
 		RETURNING expires_at`, table, key, condition)
 	from := int64(math.MinInt64)
 	for {
@@ -103,9 +105,9 @@ func (s *Store) cleanTable(ctx context.Context, table, key, condition string, o 
 
 // deleteBatch runs a DELETE and returns how many rows it took, and the last of the times that it returned.
 func (s *Store) deleteBatch(ctx context.Context, query string, args ...any) (n, last int64, err error) {
-	err = s.write(ctx, func(ctx context.Context, q queryer) error {
+	err = s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		n, last = 0, math.MinInt64
-		rows, err := q.QueryContext(ctx, query, args...)
+		rows, err := tx.Query(query, args...)
 		if err != nil {
 			return err
 		}
@@ -143,7 +145,7 @@ func (l *lease) take(ctx context.Context) error {
 	}
 	now := l.store.now()
 	l.until = millis(now.Add(cleanUpLease))
-	n, err := l.store.exec(ctx, `UPDATE settings SET value = ? WHERE name = ? AND value < ?`,
+	n, err := l.store.db.Run(ctx, `UPDATE {settings} SET value = ? WHERE name = ? AND value < ?`,
 		l.value(l.until), leaseName, fmt.Sprintf("%019d", millis(now)))
 	if err != nil {
 		return fmt.Errorf("storage: take the clean-up lease: %w", err)
@@ -171,7 +173,7 @@ func (l *lease) release(ctx context.Context) error {
 }
 
 func (l *lease) set(ctx context.Context, until int64) error {
-	n, err := l.store.exec(ctx, `UPDATE settings SET value = ? WHERE name = ? AND value = ?`, l.value(until), leaseName, l.value(l.until))
+	n, err := l.store.db.Run(ctx, `UPDATE {settings} SET value = ? WHERE name = ? AND value = ?`, l.value(until), leaseName, l.value(l.until))
 	if err != nil {
 		return fmt.Errorf("storage: keep the clean-up lease: %w", err)
 	}

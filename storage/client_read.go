@@ -140,10 +140,10 @@ func (s *Store) GetClient(ctx context.Context, id string) (fosite.Client, error)
 	return client.fositeClient(), nil
 }
 
-const secretsOfClient = ` LEFT JOIN client_secrets s ON s.client_id = c.id AND s.deleted_at IS NULL`
+const secretsOfClient = ` LEFT JOIN {client_secrets} s ON s.client_id = c.id AND s.deleted_at IS NULL`
 
 var selectClientAndSecrets = `SELECT ` + qualified("c", clientColumns) + `, ` + qualified("s", secretColumns) + `
-	FROM clients c` + secretsOfClient + ` WHERE c.id = CAST(? AS TEXT)`
+	FROM {clients} c` + secretsOfClient + ` WHERE c.id = CAST(? AS TEXT)`
 
 // FindClient reads a registered client whatever its status, with all its secrets that were not deleted, newest
 // first. It answers [fosite.ErrNotFound] for one that was never registered or has been deleted.
@@ -171,7 +171,7 @@ func (s *Store) FindClient(ctx context.Context, id string) (*Client, error) {
 // readClient runs a query whose rows are one client, each with another secret, and returns the secrets, newest first.
 // targets lead to the client, secret and whatever else the query selects.
 func (s *Store) readClient(ctx context.Context, secret *secretRow, targets []any, query string, args ...any) ([]ClientSecret, error) {
-	rows, err := s.read(ctx).QueryContext(ctx, query, args...)
+	rows, err := s.db.Read(ctx).Query(query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("storage: read a client: %w", err)
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 var (
@@ -23,7 +25,7 @@ var (
 // newID is a random identifier of lower case letters and digits, which needs no encoding anywhere.
 func newID(prefix string) string { return prefix + strings.ToLower(rand.Text()) }
 
-const insertClient = `INSERT INTO clients (id, name, owner, status, scope, audience, introspects, grant_types, response_types,
+const insertClient = `INSERT INTO {clients} (id, name, owner, status, scope, audience, introspects, grant_types, response_types,
 	redirect_uris, token_endpoint_auth_method, token_endpoint_auth_signing_alg, jwks, jwks_uri, access_token_lifespan, metadata,
 	created_at, updated_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
 
@@ -42,8 +44,8 @@ func (s *Store) CreateClient(ctx context.Context, c *Client) error {
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, q queryer) error {
-		n, err := execCount(ctx, q, insertClient, c.ID, c.Name, c.Owner, c.Status, packList(c.Scope), packList(c.Audience),
+	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		n, err := tx.Run(insertClient, c.ID, c.Name, c.Owner, c.Status, packList(c.Scope), packList(c.Audience),
 			packList(c.Introspects), packList(c.GrantTypes), packList(c.ResponseTypes), packList(c.RedirectURIs),
 			c.TokenEndpointAuthMethod, c.TokenEndpointAuthSigningAlg, jwks, c.JWKSURI, int64(c.AccessTokenLifespan/time.Second),
 			string(c.Metadata), millis(now), millis(now), nullMillis(c.ExpiresAt))
@@ -54,7 +56,7 @@ func (s *Store) CreateClient(ctx context.Context, c *Client) error {
 			return ErrExists
 		}
 		for i := range c.Secrets {
-			if err := insertSecret(ctx, q, c.ID, &c.Secrets[i], now); err != nil {
+			if err := insertSecret(ctx, tx, c.ID, &c.Secrets[i], now); err != nil {
 				return err
 			}
 		}
@@ -62,7 +64,7 @@ func (s *Store) CreateClient(ctx context.Context, c *Client) error {
 	})
 }
 
-const updateClient = `UPDATE clients SET name = ?, owner = ?, status = ?, scope = ?, audience = ?, introspects = ?, grant_types = ?,
+const updateClient = `UPDATE {clients} SET name = ?, owner = ?, status = ?, scope = ?, audience = ?, introspects = ?, grant_types = ?,
 	response_types = ?, redirect_uris = ?, token_endpoint_auth_method = ?, token_endpoint_auth_signing_alg = ?, jwks = ?, jwks_uri = ?,
 	access_token_lifespan = ?, metadata = ?, expires_at = ?, updated_at = ?, version = version + 1
 	WHERE id = ? AND version = ? AND status <> 'deleted'`
@@ -75,7 +77,7 @@ func (s *Store) UpdateClient(ctx context.Context, c *Client) error {
 	if err != nil {
 		return err
 	}
-	n, err := s.exec(ctx, updateClient, c.Name, c.Owner, c.Status, packList(c.Scope), packList(c.Audience), packList(c.Introspects),
+	n, err := s.db.Run(ctx, updateClient, c.Name, c.Owner, c.Status, packList(c.Scope), packList(c.Audience), packList(c.Introspects),
 		packList(c.GrantTypes), packList(c.ResponseTypes), packList(c.RedirectURIs), c.TokenEndpointAuthMethod,
 		c.TokenEndpointAuthSigningAlg, jwks, c.JWKSURI, int64(c.AccessTokenLifespan/time.Second), string(c.Metadata),
 		nullMillis(c.ExpiresAt), millis(now), c.ID, c.Version)
@@ -105,8 +107,8 @@ func (c *Client) encodedJWKS() (string, error) {
 // erased, and its id is never given out again. It answers [fosite.ErrNotFound] for one that does not exist.
 func (s *Store) DeleteClient(ctx context.Context, id string) error {
 	now := millis(s.now())
-	err := s.write(ctx, func(ctx context.Context, q queryer) error {
-		n, err := execCount(ctx, q, `UPDATE clients SET status = 'deleted', name = '', owner = '', redirect_uris = '', jwks = '', jwks_uri = '',
+	err := s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		n, err := tx.Run(`UPDATE {clients} SET status = 'deleted', name = '', owner = '', redirect_uris = '', jwks = '', jwks_uri = '',
 			metadata = '', epoch = epoch + 1, version = version + 1, updated_at = ? WHERE id = ? AND status <> 'deleted'`, now, id)
 		if err != nil {
 			return fmt.Errorf("storage: delete a client: %w", err)
@@ -114,7 +116,7 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 		if n == 0 {
 			return fosite.ErrNotFound
 		}
-		_, err = q.ExecContext(ctx, `UPDATE client_secrets SET hash = '', slow = 0, deleted_at = ? WHERE client_id = ? AND deleted_at IS NULL`, now, id)
+		_, err = tx.Run(`UPDATE {client_secrets} SET hash = '', slow = 0, deleted_at = ? WHERE client_id = ? AND deleted_at IS NULL`, now, id)
 		if err != nil {
 			return fmt.Errorf("storage: delete the secrets of a client: %w", err)
 		}
@@ -130,8 +132,8 @@ func (s *Store) SetClientStatus(ctx context.Context, id string, status Status, v
 	if status != StatusActive && status != StatusDisabled {
 		return false, fmt.Errorf("storage: a client cannot be made %q; delete it with DeleteClient", status)
 	}
-	err = s.write(ctx, func(ctx context.Context, q queryer) error {
-		n, err := execCount(ctx, q, `UPDATE clients SET status = ?, version = version + 1, updated_at = ?
+	err = s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		n, err := tx.Run(`UPDATE {clients} SET status = ?, version = version + 1, updated_at = ?
 			WHERE id = ? AND status IN ('active', 'disabled') AND status <> ? AND (version = ? OR CAST(? AS BIGINT) = 0)`,
 			status, millis(s.now()), id, status, version, version)
 		if err != nil || n == 1 {
@@ -139,7 +141,7 @@ func (s *Store) SetClientStatus(ctx context.Context, id string, status Status, v
 			return err
 		}
 		var current int64
-		err = q.QueryRowContext(ctx, `SELECT version FROM clients WHERE id = ? AND status IN ('active', 'disabled')`, id).Scan(&current)
+		err = tx.QueryRow(`SELECT version FROM {clients} WHERE id = ? AND status IN ('active', 'disabled')`, id).Scan(&current)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return fosite.ErrNotFound
@@ -158,17 +160,17 @@ func (s *Store) SetClientStatus(ctx context.Context, id string, status Status, v
 // RevokeClient ends every token issued to the client so far, in one small statement however many there are. Tokens
 // issued to requests that authenticate from now on are not affected.
 func (s *Store) RevokeClient(ctx context.Context, id string) error {
-	query, args := `UPDATE clients SET epoch = epoch + 1 WHERE id = ? AND status <> 'deleted'`, []any{id}
+	query, args := `UPDATE {clients} SET epoch = epoch + 1 WHERE id = ? AND status <> 'deleted'`, []any{id}
 	if s.clients != nil {
 		// A stranger's client gets a row that holds nothing but its epoch.
 		now := millis(s.now())
 		// Its epoch is read when a token is stored, so requests that authenticated before are reached by their time.
-		query = `INSERT INTO clients (id, status, epoch, revoked_before, created_at, updated_at) VALUES (?, 'external', 1, ?, ?, ?)
-			ON CONFLICT (id) DO UPDATE SET epoch = clients.epoch + 1, revoked_before =
-			CASE WHEN clients.revoked_before > excluded.revoked_before THEN clients.revoked_before ELSE excluded.revoked_before END`
+		query = `INSERT INTO {clients} (id, status, epoch, revoked_before, created_at, updated_at) VALUES (?, 'external', 1, ?, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET epoch = {clients}.epoch + 1, revoked_before =
+			CASE WHEN {clients}.revoked_before > excluded.revoked_before THEN {clients}.revoked_before ELSE excluded.revoked_before END`
 		args = append(args, now, now, now)
 	}
-	n, err := s.exec(ctx, query, args...)
+	n, err := s.db.Run(ctx, query, args...)
 	if err != nil {
 		return fmt.Errorf("storage: revoke the tokens of a client: %w", err)
 	}
@@ -181,17 +183,17 @@ func (s *Store) RevokeClient(ctx context.Context, id string) error {
 // RevokeClientBefore ends every token that was issued to the client before the time t.
 func (s *Store) RevokeClientBefore(ctx context.Context, id string, t time.Time) error {
 	before := millis(t.Add(time.Millisecond - 1)) // rounded up: a token is as old as its millisecond
-	query := `UPDATE clients SET revoked_before = CASE WHEN revoked_before > ? THEN revoked_before ELSE ? END
+	query := `UPDATE {clients} SET revoked_before = CASE WHEN revoked_before > ? THEN revoked_before ELSE ? END
 		WHERE id = ? AND status <> 'deleted'`
 	args := []any{before, before, id}
 	if s.clients != nil {
 		now := millis(s.now())
-		query = `INSERT INTO clients (id, status, revoked_before, created_at, updated_at) VALUES (?, 'external', ?, ?, ?)
-			ON CONFLICT (id) DO UPDATE SET revoked_before = CASE WHEN clients.revoked_before > excluded.revoked_before
-			THEN clients.revoked_before ELSE excluded.revoked_before END`
+		query = `INSERT INTO {clients} (id, status, revoked_before, created_at, updated_at) VALUES (?, 'external', ?, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET revoked_before = CASE WHEN {clients}.revoked_before > excluded.revoked_before
+			THEN {clients}.revoked_before ELSE excluded.revoked_before END`
 		args = []any{id, before, now, now}
 	}
-	n, err := s.exec(ctx, query, args...)
+	n, err := s.db.Run(ctx, query, args...)
 	if err != nil {
 		return fmt.Errorf("storage: revoke the tokens of a client: %w", err)
 	}
@@ -207,7 +209,7 @@ func (s *Store) RevokeSubject(ctx context.Context, subject, clientID string) (in
 	if subject == "" {
 		return 0, errors.New("storage: refusing to revoke the grants of an empty subject")
 	}
-	n, err := s.exec(ctx, `UPDATE grants SET revoked_at = ? WHERE subject = ? AND revoked_at IS NULL AND (client_id = ? OR CAST(? AS TEXT) = '')`,
+	n, err := s.db.Run(ctx, `UPDATE {grants} SET revoked_at = ? WHERE subject = ? AND revoked_at IS NULL AND (client_id = ? OR CAST(? AS TEXT) = '')`,
 		millis(s.now()), subject, clientID, clientID)
 	if err != nil {
 		return 0, fmt.Errorf("storage: revoke the grants of a subject: %w", err)

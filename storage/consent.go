@@ -17,11 +17,11 @@ func (s *Store) RememberConsent(ctx context.Context, subject, username, clientID
 	if err != nil {
 		return err
 	}
-	return s.InTransaction(ctx, func(ctx context.Context) error {
+	return s.Atomically(ctx, func(ctx context.Context) error {
 		now := millis(s.now())
 		for _, resource := range orNone(resources) {
 			for _, scope := range orNone(scopes) {
-				_, err := s.exec(ctx, `INSERT INTO consents (subject, client_id, resource, scope, username, client_name, created_at, updated_at)
+				_, err := s.db.Run(ctx, `INSERT INTO {consents} (subject, client_id, resource, scope, username, client_name, created_at, updated_at)
 					VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 					ON CONFLICT (subject, client_id, resource, scope) DO UPDATE
 					SET username = excluded.username, client_name = excluded.client_name, updated_at = excluded.updated_at`,
@@ -45,7 +45,7 @@ func orNone(list []string) []string {
 
 // FindConsent returns the scopes that a person allowed a client, by resource. No consent is an empty map.
 func (s *Store) FindConsent(ctx context.Context, subject, clientID string) (map[string][]string, error) {
-	rows, err := s.read(ctx).QueryContext(ctx, `SELECT resource, scope FROM consents WHERE subject = ? AND client_id = ? ORDER BY resource, scope`, subject, clientID)
+	rows, err := s.db.Read(ctx).Query(`SELECT resource, scope FROM {consents} WHERE subject = ? AND client_id = ? ORDER BY resource, scope`, subject, clientID)
 	if err != nil {
 		return nil, fmt.Errorf("storage: read a consent: %w", err)
 	}
@@ -71,7 +71,7 @@ func (s *Store) WithdrawConsents(ctx context.Context, filter ConsentFilter) (int
 		return 0, errors.New("storage: refusing to withdraw every consent there is; name a person or a client")
 	}
 	withdrawn := 0
-	err := s.InTransaction(ctx, func(ctx context.Context) error {
+	err := s.Atomically(ctx, func(ctx context.Context) error {
 		consents, err := s.ListConsents(ctx, filter)
 		if err != nil {
 			return err
@@ -88,7 +88,7 @@ func (s *Store) WithdrawConsents(ctx context.Context, filter ConsentFilter) (int
 }
 
 func (s *Store) withdraw(ctx context.Context, consent Consent) error {
-	if _, err := s.exec(ctx, `DELETE FROM consents WHERE subject = ? AND client_id = ?`, consent.Subject, consent.ClientID); err != nil {
+	if _, err := s.db.Run(ctx, `DELETE FROM {consents} WHERE subject = ? AND client_id = ?`, consent.Subject, consent.ClientID); err != nil {
 		return fmt.Errorf("storage: delete a consent: %w", err)
 	}
 	if _, err := s.RevokeSubject(ctx, consent.Subject, consent.ClientID); err != nil {

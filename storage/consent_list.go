@@ -48,8 +48,8 @@ func (s *Store) readConsents(ctx context.Context, filter ConsentFilter, found ma
 		where = append(where, "k.username = ?")
 		args = append(args, filter.Username)
 	}
-	rows, err := s.read(ctx).QueryContext(ctx, `SELECT k.subject, k.username, k.client_id, k.client_name, k.resource, k.scope, k.created_at
-		FROM consents k LEFT JOIN clients c ON c.id = k.client_id WHERE `+strings.Join(where, " AND ")+` ORDER BY k.updated_at, k.resource, k.scope`, args...)
+	rows, err := s.db.Read(ctx).Query(`SELECT k.subject, k.username, k.client_id, k.client_name, k.resource, k.scope, k.created_at
+		FROM {consents} k LEFT JOIN {clients} c ON c.id = k.client_id WHERE `+strings.Join(where, " AND ")+` ORDER BY k.updated_at, k.resource, k.scope`, args...)
 	if err != nil {
 		return fmt.Errorf("storage: list consents: %w", err)
 	}
@@ -105,8 +105,8 @@ func (s *Store) readGrants(ctx context.Context, filter ConsentFilter, found map[
 	where, args := filter.conditions("g")
 	where = append(where, "g.subject <> ''", "g.revoked_at IS NULL", "(g.expires_at IS NULL OR g.expires_at > ?)")
 	args = append(args, millis(s.now()))
-	rows, err := s.read(ctx).QueryContext(ctx, `SELECT g.subject, g.client_id, MAX(c.name), MIN(g.created_at), MAX(t.last_used_at)
-		FROM grants g LEFT JOIN clients c ON c.id = g.client_id LEFT JOIN access_tokens t ON t.request_id = g.id
+	rows, err := s.db.Read(ctx).Query(`SELECT g.subject, g.client_id, MAX(c.name), MIN(g.created_at), MAX(t.last_used_at)
+		FROM {grants} g LEFT JOIN {clients} c ON c.id = g.client_id LEFT JOIN {access_tokens} t ON t.request_id = g.id
 		WHERE `+strings.Join(where, " AND ")+` GROUP BY g.subject, g.client_id`, args...)
 	if err != nil {
 		return fmt.Errorf("storage: list grants: %w", err)

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -134,4 +135,14 @@ func newTestRequest(clientID string) *fosite.Request {
 	request.Session = &fosite.DefaultSession{Subject: "ada"}
 	request.GrantedScope = fosite.Arguments{"mcp:search"}
 	return request
+}
+
+// poolOf is the connection pool below a store's GORM.
+func poolOf(t *testing.T, s *Store) *sql.DB {
+	t.Helper()
+	pool, err := s.db.Host().DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pool
 }

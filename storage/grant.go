@@ -5,16 +5,18 @@ import (
 	"fmt"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 // openGrant makes sure that the parent row of a request exists and outlives r. A grant that was revoked stays
 // revoked.
-func openGrant(ctx context.Context, q queryer, r *record, now int64) error {
-	_, err := q.ExecContext(ctx, `INSERT INTO grants (id, client_id, subject, created_at, expires_at) VALUES (?, ?, ?, ?, ?)
+func openGrant(ctx context.Context, tx *database.Tx, r *record, now int64) error {
+	_, err := tx.Run(`INSERT INTO {grants} (id, client_id, subject, created_at, expires_at) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET expires_at = CASE -- the later of the two, where NULL is never
-			WHEN excluded.expires_at IS NULL OR grants.expires_at IS NULL THEN NULL
-			WHEN excluded.expires_at > grants.expires_at THEN excluded.expires_at
-			ELSE grants.expires_at END`,
+			WHEN excluded.expires_at IS NULL OR {grants}.expires_at IS NULL THEN NULL
+			WHEN excluded.expires_at > {grants}.expires_at THEN excluded.expires_at
+			ELSE {grants}.expires_at END`,
 		r.requestID, r.clientID, r.subject.String, now, r.expiresAt)
 	if err != nil {
 		return fmt.Errorf("storage: store a grant: %w", err)
@@ -28,23 +30,23 @@ func openGrant(ctx context.Context, q queryer, r *record, now int64) error {
 func (s *Store) RevokeGrant(ctx context.Context, requestID string) error {
 	now := millis(s.now())
 	// A machine's token has no grant, and one statement is a quarter of the round trips of a transaction.
-	n, err := s.exec(ctx, `UPDATE access_tokens SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL
-		AND NOT EXISTS (SELECT 1 FROM grants WHERE id = ?)`, now, requestID, requestID)
+	n, err := s.db.Run(ctx, `UPDATE {access_tokens} SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL
+		AND NOT EXISTS (SELECT 1 FROM {grants} WHERE id = ?)`, now, requestID, requestID)
 	if err != nil {
 		return fmt.Errorf("storage: revoke access tokens: %w", err)
 	}
 	if n > 0 {
 		return nil
 	}
-	return s.write(ctx, func(ctx context.Context, q queryer) error {
-		n, err := execCount(ctx, q, `UPDATE grants SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, now, requestID)
+	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		n, err := tx.Run(`UPDATE {grants} SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, now, requestID)
 		if err != nil {
 			return fmt.Errorf("storage: revoke a grant: %w", err)
 		}
 		if n > 0 {
 			return nil // its tokens are read together with it
 		}
-		return revokeAccessTokens(ctx, q, requestID, now)
+		return revokeAccessTokens(ctx, tx, requestID, now)
 	})
 }
 
@@ -106,28 +108,28 @@ func (s *Store) endGrant(ctx context.Context, requestID string, event AuditEvent
 }
 
 var (
-	revokeGrant = audited(`UPDATE grants SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`,
+	revokeGrant = audited(`UPDATE {grants} SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`,
 		[]given{{"grant_id", "TEXT"}},
-		`UPDATE grants SET revoked_at = given.time FROM given WHERE grants.id = given.grant_id AND grants.revoked_at IS NULL`)
+		`UPDATE {grants} SET revoked_at = given.time FROM given WHERE {grants}.id = given.grant_id AND {grants}.revoked_at IS NULL`)
 	// Tokens without a grant, of which there is one for each request as a rule.
-	revokeTokens = audited(`UPDATE access_tokens SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL
-			AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.id = access_tokens.request_id)`,
+	revokeTokens = audited(`UPDATE {access_tokens} SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL
+			AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = {access_tokens}.request_id)`,
 		[]given{{"grant_id", "TEXT"}},
-		`UPDATE access_tokens t SET revoked_at = given.time FROM given WHERE t.request_id = given.grant_id AND t.revoked_at IS NULL
-			AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.id = t.request_id)`)
-	revokeMachineToken = audited(`UPDATE access_tokens SET revoked_at = ? WHERE revoked_at IS NULL
-			AND request_id = (SELECT request_id FROM access_tokens WHERE signature = ? AND client_id = ?)
-			AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.id = access_tokens.request_id)`,
+		`UPDATE {access_tokens} t SET revoked_at = given.time FROM given WHERE t.request_id = given.grant_id AND t.revoked_at IS NULL
+			AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = t.request_id)`)
+	revokeMachineToken = audited(`UPDATE {access_tokens} SET revoked_at = ? WHERE revoked_at IS NULL
+			AND request_id = (SELECT request_id FROM {access_tokens} WHERE signature = ? AND client_id = ?)
+			AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = {access_tokens}.request_id)`,
 		[]given{{"signature", "BYTEA"}, {"owner", "TEXT"}},
-		`UPDATE access_tokens t SET revoked_at = given.time FROM given
-			JOIN access_tokens o ON o.signature = given.signature AND o.client_id = given.owner
-			WHERE t.request_id = o.request_id AND t.revoked_at IS NULL AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.id = t.request_id)`)
+		`UPDATE {access_tokens} t SET revoked_at = given.time FROM given
+			JOIN {access_tokens} o ON o.signature = given.signature AND o.client_id = given.owner
+			WHERE t.request_id = o.request_id AND t.revoked_at IS NULL AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = t.request_id)`)
 )
 
 // RevokeRefreshToken implements [oauth2.TokenRevocationStorage]: it ends the grant, and with it every refresh
 // token and access token of requestID.
 func (s *Store) RevokeRefreshToken(ctx context.Context, requestID string) error {
-	_, err := s.exec(ctx, `UPDATE grants SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, millis(s.now()), requestID)
+	_, err := s.db.Run(ctx, `UPDATE {grants} SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, millis(s.now()), requestID)
 	if err != nil {
 		return fmt.Errorf("storage: revoke a grant: %w", err)
 	}
@@ -138,17 +140,17 @@ func (s *Store) RevokeRefreshToken(ctx context.Context, requestID string) error 
 // refresh tokens alone.
 func (s *Store) RevokeAccessToken(ctx context.Context, requestID string) error {
 	now := millis(s.now())
-	return s.write(ctx, func(ctx context.Context, q queryer) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		// Wait for a refresh that is under way: its access token must not slip through.
-		if _, err := q.ExecContext(ctx, `UPDATE grants SET created_at = created_at WHERE id = ?`, requestID); err != nil {
+		if _, err := tx.Run(`UPDATE {grants} SET created_at = created_at WHERE id = ?`, requestID); err != nil {
 			return fmt.Errorf("storage: lock a grant: %w", err)
 		}
-		return revokeAccessTokens(ctx, q, requestID, now)
+		return revokeAccessTokens(ctx, tx, requestID, now)
 	})
 }
 
-func revokeAccessTokens(ctx context.Context, q queryer, requestID string, now int64) error {
-	_, err := q.ExecContext(ctx, `UPDATE access_tokens SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL`, now, requestID)
+func revokeAccessTokens(ctx context.Context, tx *database.Tx, requestID string, now int64) error {
+	_, err := tx.Run(`UPDATE {access_tokens} SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL`, now, requestID)
 	if err != nil {
 		return fmt.Errorf("storage: revoke access tokens: %w", err)
 	}

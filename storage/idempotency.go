@@ -41,18 +41,18 @@ type IdempotencyClaim struct {
 	id  string
 }
 
-const claimIdempotencyKey = `INSERT INTO idempotency_keys (key_hash, request_hash, claim, claimed_until, expires_at) VALUES (?, ?, ?, ?, ?)
+const claimIdempotencyKey = `INSERT INTO {idempotency_keys} (key_hash, request_hash, claim, claimed_until, expires_at) VALUES (?, ?, ?, ?, ?)
 	ON CONFLICT (key_hash) DO UPDATE SET request_hash = excluded.request_hash, claim = excluded.claim, claimed_until = excluded.claimed_until,
 		expires_at = excluded.expires_at, status = 0, headers = '', body = '', sealed = NULL, completed_at = NULL
-	WHERE idempotency_keys.expires_at <= ?
-		OR (idempotency_keys.status = 0 AND idempotency_keys.claimed_until <= ? AND idempotency_keys.request_hash = excluded.request_hash)`
+	WHERE {idempotency_keys}.expires_at <= ?
+		OR ({idempotency_keys}.status = 0 AND {idempotency_keys}.claimed_until <= ? AND {idempotency_keys}.request_hash = excluded.request_hash)`
 
 // ClaimIdempotencyKey makes the caller the one who carries out the request of this key and fingerprint, both of them
 // hashes. Finish it with CompleteIdempotencyKey or ReleaseIdempotencyKey. When the request was answered before, the
 // answer is returned in place of a claim. It answers [ErrIdempotencyReused] and [ErrIdempotencyRunning].
 func (s *Store) ClaimIdempotencyKey(ctx context.Context, key, fingerprint []byte) (*IdempotencyClaim, *KeptAnswer, error) {
 	now, claim := s.now(), newID("")
-	n, err := s.exec(ctx, claimIdempotencyKey, key, fingerprint, claim, millis(now.Add(idempotencyClaim)), millis(now.Add(IdempotencyLifetime)),
+	n, err := s.db.Run(ctx, claimIdempotencyKey, key, fingerprint, claim, millis(now.Add(idempotencyClaim)), millis(now.Add(IdempotencyLifetime)),
 		millis(now), millis(now))
 	if err != nil {
 		return nil, nil, fmt.Errorf("storage: claim an idempotency key: %w", err)
@@ -64,7 +64,7 @@ func (s *Store) ClaimIdempotencyKey(ctx context.Context, key, fingerprint []byte
 	var requestHash, sealed []byte
 	var headers, body string
 	var completedAt sql.NullInt64
-	err = s.read(ctx).QueryRowContext(ctx, `SELECT request_hash, status, headers, body, sealed, completed_at FROM idempotency_keys WHERE key_hash = ?`, key).
+	err = s.db.Read(ctx).QueryRow(`SELECT request_hash, status, headers, body, sealed, completed_at FROM {idempotency_keys} WHERE key_hash = ?`, key).
 		Scan(&requestHash, &status, &headers, &body, &sealed, &completedAt)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -93,7 +93,7 @@ func (s *Store) CompleteIdempotencyKey(ctx context.Context, claim *IdempotencyCl
 	if err != nil {
 		return fmt.Errorf("storage: encode an answer: %w", err)
 	}
-	n, err := s.exec(ctx, `UPDATE idempotency_keys SET status = ?, headers = ?, body = ?, sealed = ?, completed_at = ?
+	n, err := s.db.Run(ctx, `UPDATE {idempotency_keys} SET status = ?, headers = ?, body = ?, sealed = ?, completed_at = ?
 		WHERE key_hash = ? AND claim = ? AND status = 0`, answer.Status, string(headers), string(answer.Body), answer.Sealed, millis(s.now()),
 		claim.key, claim.id)
 	if err != nil {
@@ -107,7 +107,7 @@ func (s *Store) CompleteIdempotencyKey(ctx context.Context, claim *IdempotencyCl
 
 // ReleaseIdempotencyKey gives up a claim: the request has changed nothing and may be tried again with the same key.
 func (s *Store) ReleaseIdempotencyKey(ctx context.Context, claim *IdempotencyClaim) error {
-	_, err := s.exec(ctx, `DELETE FROM idempotency_keys WHERE key_hash = ? AND claim = ? AND status = 0`, claim.key, claim.id)
+	_, err := s.db.Run(ctx, `DELETE FROM {idempotency_keys} WHERE key_hash = ? AND claim = ? AND status = 0`, claim.key, claim.id)
 	if err != nil {
 		return fmt.Errorf("storage: release an idempotency key: %w", err)
 	}
@@ -118,11 +118,11 @@ func (s *Store) ReleaseIdempotencyKey(ctx context.Context, claim *IdempotencyCla
 // it every few minutes.
 func (s *Store) PruneIdempotencyKeys(ctx context.Context) error {
 	now := s.now()
-	_, err := s.exec(ctx, `UPDATE idempotency_keys SET sealed = NULL WHERE sealed IS NOT NULL AND completed_at <= ?`, millis(now.Add(-ReplaySecretFor)))
+	_, err := s.db.Run(ctx, `UPDATE {idempotency_keys} SET sealed = NULL WHERE sealed IS NOT NULL AND completed_at <= ?`, millis(now.Add(-ReplaySecretFor)))
 	if err != nil {
 		return fmt.Errorf("storage: erase kept secrets: %w", err)
 	}
-	if _, err := s.exec(ctx, `DELETE FROM idempotency_keys WHERE expires_at <= ?`, millis(now)); err != nil {
+	if _, err := s.db.Run(ctx, `DELETE FROM {idempotency_keys} WHERE expires_at <= ?`, millis(now)); err != nil {
 		return fmt.Errorf("storage: forget kept answers: %w", err)
 	}
 	return nil

@@ -71,7 +71,7 @@ func TestAnAnswerIsKeptForADayAndItsSecretForMinutes(t *testing.T) {
 			t.Fatal(err)
 		}
 		var sealed []byte
-		if err := s.db.QueryRowContext(ctx, `SELECT sealed FROM idempotency_keys`).Scan(&sealed); err != nil || sealed != nil {
+		if err := s.db.Read(ctx).QueryRow(`SELECT sealed FROM {idempotency_keys}`).Scan(&sealed); err != nil || sealed != nil {
 			t.Errorf("sealed %v (%v): an old secret was not erased", sealed, err)
 		}
 		want("10 minutes later and pruned", withoutSecret)

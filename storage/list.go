@@ -41,8 +41,8 @@ func (s *Store) ListClients(ctx context.Context, filter ClientFilter) (clients [
 		pattern := "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(filter.Query) + "%"
 		args = append(args, pattern, pattern, pattern)
 	}
-	query := `SELECT ` + qualified("c", clientColumns) + ` FROM clients c WHERE ` + strings.Join(where, " AND ") + ` ORDER BY c.created_at, c.id LIMIT ?`
-	rows, err := s.read(ctx).QueryContext(ctx, query, append(args, filter.Limit+1)...)
+	query := `SELECT ` + qualified("c", clientColumns) + ` FROM {clients} c WHERE ` + strings.Join(where, " AND ") + ` ORDER BY c.created_at, c.id LIMIT ?`
+	rows, err := s.db.Read(ctx).Query(query, append(args, filter.Limit+1)...)
 	if err != nil {
 		return nil, false, fmt.Errorf("storage: list clients: %w", err)
 	}
@@ -69,7 +69,7 @@ func (s *Store) ListClients(ctx context.Context, filter ClientFilter) (clients [
 
 // Setting reads a fact about this deployment; ok is false when it was never set.
 func (s *Store) Setting(ctx context.Context, name string) (value string, ok bool, err error) {
-	err = s.read(ctx).QueryRowContext(ctx, `SELECT value FROM settings WHERE name = ?`, name).Scan(&value)
+	err = s.db.Read(ctx).QueryRow(`SELECT value FROM {settings} WHERE name = ?`, name).Scan(&value)
 	if err == sql.ErrNoRows {
 		return "", false, nil
 	}
@@ -85,7 +85,7 @@ func (s *Store) SettingOnce(ctx context.Context, name, value string) (string, er
 	if err != nil || ok {
 		return stored, err
 	}
-	if _, err := s.exec(ctx, `INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`, name, value); err != nil {
+	if _, err := s.db.Run(ctx, `INSERT INTO {settings} (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`, name, value); err != nil {
 		return "", fmt.Errorf("storage: store setting %s: %w", name, err)
 	}
 	stored, _, err = s.Setting(ctx, name)
@@ -94,7 +94,7 @@ func (s *Store) SettingOnce(ctx context.Context, name, value string) (string, er
 
 // ReplaceSetting changes a fact from one value to another, and does nothing when it has changed in the meantime.
 func (s *Store) ReplaceSetting(ctx context.Context, name, from, to string) error {
-	if _, err := s.exec(ctx, `UPDATE settings SET value = ? WHERE name = ? AND value = ?`, to, name, from); err != nil {
+	if _, err := s.db.Run(ctx, `UPDATE {settings} SET value = ? WHERE name = ? AND value = ?`, to, name, from); err != nil {
 		return fmt.Errorf("storage: change setting %s: %w", name, err)
 	}
 	return nil

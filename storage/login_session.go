@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 // CreateLoginSession keeps that a browser, which holds token, is logged in as subject until expiresAt, and puts the login on
@@ -20,9 +22,11 @@ func (s *Store) CreateLoginSession(ctx context.Context, token, subject, username
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, q queryer) error {
-		addEvent(q, event)
-		return s.insertSession(ctx, q, token, subject, data, expiresAt)
+	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		if err := s.insertSession(ctx, tx, token, subject, data, expiresAt); err != nil {
+			return err
+		}
+		return s.db.Defer(ctx, &event)
 	})
 }
 
@@ -44,9 +48,9 @@ func (s *Store) CreatePasswordSession(ctx context.Context, token, subject, usern
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, q queryer) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		// Locks the row, as every change of the account does.
-		n, err := execCount(ctx, q, `UPDATE users SET updated_at = updated_at WHERE id = ? AND password_hash = ? AND disabled_at IS NULL`,
+		n, err := tx.Run(`UPDATE {users} SET updated_at = updated_at WHERE id = ? AND password_hash = ? AND disabled_at IS NULL`,
 			subject, string(passwordHash))
 		if err != nil {
 			return fmt.Errorf("storage: look at an account: %w", err)
@@ -54,17 +58,19 @@ func (s *Store) CreatePasswordSession(ctx context.Context, token, subject, usern
 		if n == 0 {
 			return fosite.ErrAccessDenied
 		}
-		addEvent(q, event)
-		return s.insertSession(ctx, q, token, subject, data, expiresAt)
+		if err := s.insertSession(ctx, tx, token, subject, data, expiresAt); err != nil {
+			return err
+		}
+		return s.db.Defer(ctx, &event)
 	})
 }
 
-func (s *Store) insertSession(ctx context.Context, q queryer, token, subject string, data []byte, expiresAt time.Time) error {
+func (s *Store) insertSession(ctx context.Context, tx *database.Tx, token, subject string, data []byte, expiresAt time.Time) error {
 	now := millis(s.now())
-	if _, err := q.ExecContext(ctx, `DELETE FROM login_sessions WHERE expires_at <= ?`, now); err != nil {
+	if _, err := tx.Run(`DELETE FROM {login_sessions} WHERE expires_at <= ?`, now); err != nil {
 		return fmt.Errorf("storage: delete expired login sessions: %w", err)
 	}
-	_, err := q.ExecContext(ctx, `INSERT INTO login_sessions (token_hash, subject, data, created_at, seen_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
+	_, err := tx.Run(`INSERT INTO {login_sessions} (token_hash, subject, data, created_at, seen_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
 		hashOf(token), subject, string(data), now, now, millis(expiresAt))
 	if err != nil {
 		return fmt.Errorf("storage: store a login session: %w", err)
@@ -80,7 +86,7 @@ func (s *Store) FindLoginSession(ctx context.Context, token string) (data []byte
 	}
 	var stored string
 	var seen int64
-	err = s.read(ctx).QueryRowContext(ctx, `SELECT data, seen_at FROM login_sessions WHERE token_hash = ? AND expires_at > ?`,
+	err = s.db.Read(ctx).QueryRow(`SELECT data, seen_at FROM {login_sessions} WHERE token_hash = ? AND expires_at > ?`,
 		hashOf(token), millis(s.now())).Scan(&stored, &seen)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, time.Time{}, fosite.ErrNotFound
@@ -93,7 +99,7 @@ func (s *Store) FindLoginSession(ctx context.Context, token string) (data []byte
 
 // TouchLoginSession notes that a browser was seen now.
 func (s *Store) TouchLoginSession(ctx context.Context, token string) error {
-	if _, err := s.exec(ctx, `UPDATE login_sessions SET seen_at = ? WHERE token_hash = ?`, millis(s.now()), hashOf(token)); err != nil {
+	if _, err := s.db.Run(ctx, `UPDATE {login_sessions} SET seen_at = ? WHERE token_hash = ?`, millis(s.now()), hashOf(token)); err != nil {
 		return fmt.Errorf("storage: touch a login session: %w", err)
 	}
 	return nil
@@ -101,7 +107,7 @@ func (s *Store) TouchLoginSession(ctx context.Context, token string) error {
 
 // DeleteLoginSession logs a browser out. One that is not logged in is no error.
 func (s *Store) DeleteLoginSession(ctx context.Context, token string) error {
-	if _, err := s.exec(ctx, `DELETE FROM login_sessions WHERE token_hash = ?`, hashOf(token)); err != nil {
+	if _, err := s.db.Run(ctx, `DELETE FROM {login_sessions} WHERE token_hash = ?`, hashOf(token)); err != nil {
 		return fmt.Errorf("storage: delete a login session: %w", err)
 	}
 	return nil
@@ -109,7 +115,7 @@ func (s *Store) DeleteLoginSession(ctx context.Context, token string) error {
 
 // endSessions logs every browser of a person out.
 func (s *Store) endSessions(ctx context.Context, subject string) error {
-	if _, err := s.exec(ctx, `DELETE FROM login_sessions WHERE subject = ?`, subject); err != nil {
+	if _, err := s.db.Run(ctx, `DELETE FROM {login_sessions} WHERE subject = ?`, subject); err != nil {
 		return fmt.Errorf("storage: delete the login sessions of a person: %w", err)
 	}
 	return nil

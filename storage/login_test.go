@@ -223,7 +223,7 @@ func TestLoginSessionsEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		var rows int
-		if err := s.read(t.Context()).QueryRowContext(t.Context(), `SELECT COUNT(*) FROM login_sessions`).Scan(&rows); err != nil || rows != 2 {
+		if err := s.db.Read(t.Context()).QueryRow(`SELECT COUNT(*) FROM {login_sessions}`).Scan(&rows); err != nil || rows != 2 {
 			t.Errorf("%d rows, error %v; want the expired one gone", rows, err)
 		}
 		for range 2 {
@@ -325,7 +325,7 @@ func TestAccessWithoutARememberedConsentIsListed(t *testing.T) {
 		request := s.authenticated(t, "person")
 		request.Session = &fosite.DefaultSession{Subject: "ada"}
 		s.issue(t, "grant", request)
-		if _, err := s.exec(t.Context(), `UPDATE access_tokens SET last_used_at = ?`, millis(clock.at)); err != nil {
+		if _, err := s.db.Run(t.Context(), `UPDATE {access_tokens} SET last_used_at = ?`, millis(clock.at)); err != nil {
 			t.Fatal(err)
 		}
 		var seen []string
@@ -398,7 +398,7 @@ func TestLoginChangesAreAudited(t *testing.T) {
 
 func TestAnOutageIsNoAnswerAboutPeople(t *testing.T) {
 	s := testEngine{"sqlite", newSQLiteFile}.store(t)
-	if err := s.db.pool.Close(); err != nil {
+	if err := poolOf(t, s).Close(); err != nil {
 		t.Fatal(err)
 	}
 	_, _, sessionErr := s.FindLoginSession(t.Context(), "token")

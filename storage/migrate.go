@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 //go:embed migrations
@@ -30,7 +32,7 @@ type Migration struct {
 func (s *Store) Migrate(ctx context.Context) error {
 	for attempt := 1; ; attempt++ {
 		err := s.migrate(ctx)
-		if err == nil || s.db.postgres || attempt == sqliteMigrateAttempts || errors.Is(err, errNewerSchema) {
+		if err == nil || s.db.Postgres() || attempt == sqliteMigrateAttempts || errors.Is(err, errNewerSchema) {
 			return err
 		}
 		// SQLite has no lock that outlives a transaction. Whoever loses a race meets a table that exists already, or a
@@ -116,14 +118,21 @@ func (s *Store) refuseNewer(ctx context.Context, provider *goose.Provider) error
 func (s *Store) migrator() (*goose.Provider, error) {
 	dialect, folder := goose.DialectSQLite3, "migrations/sqlite"
 	options := []goose.ProviderOption{goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true)}
-	if s.db.postgres {
+	if s.db.Postgres() {
 		dialect, folder = goose.DialectPostgres, "migrations/postgres"
 	}
 	files, err := fs.Sub(migrations, folder)
 	if err != nil {
 		return nil, fmt.Errorf("storage: migrate: %w", err)
 	}
-	provider, err := goose.NewProvider(dialect, s.db.pool, files, options...)
+	if err := s.db.Err(); err != nil {
+		return nil, err
+	}
+	pool, err := s.db.Host().DB()
+	if err != nil {
+		return nil, fmt.Errorf("storage: migrate: %w", err)
+	}
+	provider, err := goose.NewProvider(dialect, pool, files, options...)
 	if err != nil {
 		return nil, fmt.Errorf("storage: migrate: %w", err)
 	}
@@ -131,7 +140,7 @@ func (s *Store) migrator() (*goose.Provider, error) {
 }
 
 func (s *Store) migrateUp(ctx context.Context, provider *goose.Provider) error {
-	if !s.db.postgres {
+	if !s.db.Postgres() {
 		_, err := provider.Up(ctx)
 		return err
 	}
@@ -161,20 +170,20 @@ func (s *Store) applyOnPostgres(ctx context.Context, source *goose.Source) error
 	if err != nil {
 		return err
 	}
-	return s.writer.write(ctx, func(ctx context.Context, q queryer) error {
-		if _, err := q.ExecContext(ctx, "SELECT pg_advisory_xact_lock(?)", int64(advisoryLockKey)); err != nil {
+	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		if _, err := tx.Run("SELECT pg_advisory_xact_lock(?)", int64(advisoryLockKey)); err != nil {
 			return err
 		}
 		var applied int
-		err := q.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+versionTable+" WHERE version_id = ?", source.Version).Scan(&applied)
+		err := tx.QueryRow("SELECT COUNT(*) FROM "+versionTable+" WHERE version_id = ?", source.Version).Scan(&applied)
 		if err != nil || applied > 0 {
 			return err
 		}
 		// As it is, several statements in one: its ? are no placeholders.
-		if _, err := q.(*txQueryer).tx.ExecContext(ctx, string(script)); err != nil {
+		if _, err := tx.Run(string(script)); err != nil {
 			return err
 		}
-		_, err = q.ExecContext(ctx, "INSERT INTO "+versionTable+" (version_id, is_applied) VALUES (?, ?)", source.Version, true)
+		_, err = tx.Run("INSERT INTO "+versionTable+" (version_id, is_applied) VALUES (?, ?)", source.Version, true)
 		return err
 	})
 }

@@ -43,7 +43,7 @@ func TestSchemaChecks(t *testing.T) {
 func TestTablesOfOthersAreNamedAsTheProblem(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		store := New(openPool(t, e.dialector(t)()))
-		if _, err := store.db.ExecContext(soon(t), `CREATE TABLE clients (theirs TEXT)`); err != nil {
+		if _, err := poolOf(t, store).ExecContext(soon(t), `CREATE TABLE clients (theirs TEXT)`); err != nil {
 			t.Fatal(err)
 		}
 		if err := store.Migrate(soon(t)); err == nil || !strings.Contains(err.Error(), "clients") || !strings.Contains(err.Error(), "a database of its own") {
@@ -64,7 +64,7 @@ func TestNoDatabaseIsAnErrorOfEveryCall(t *testing.T) {
 func TestNewerSchemaIsRefused(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		ctx, store := soon(t), e.store(t)
-		_, err := store.db.ExecContext(ctx, `INSERT INTO `+versionTable+` (version_id, is_applied) VALUES (?, ?)`, 999, true)
+		_, err := store.db.Run(ctx, `INSERT INTO `+versionTable+` (version_id, is_applied) VALUES (?, ?)`, 999, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +167,7 @@ func TestProcessesMigrateOneNewFileTogether(t *testing.T) {
 func TestMigrationThatFailsIsAnError(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		ctx, store := soon(t), New(openPool(t, e.dialector(t)()))
-		if _, err := store.db.pool.ExecContext(ctx, "CREATE TABLE clients (theirs TEXT)"); err != nil {
+		if _, err := poolOf(t, store).ExecContext(ctx, "CREATE TABLE clients (theirs TEXT)"); err != nil {
 			t.Fatal(err)
 		}
 		if err := store.Migrate(ctx); err == nil || !strings.Contains(err.Error(), "clients") {

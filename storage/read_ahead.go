@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 // ReadAhead announces that the access token with this signature will be asked for as soon as the caller has been
@@ -50,7 +52,7 @@ const readAheadLife = 50 * time.Millisecond
 // readAheadOf is what ctx announces, or nil. In a transaction it is nil: what that has written is read from the database.
 func readAheadOf(ctx context.Context) *readAhead {
 	ahead, _ := ctx.Value(readAheadKey{}).(*readAhead)
-	if ahead == nil || ahead.kept.Load() == taken || transactionFrom(ctx) != nil {
+	if ahead == nil || ahead.kept.Load() == taken || database.InTransaction(ctx) {
 		return nil
 	}
 	return ahead
@@ -115,12 +117,12 @@ var selectClient = func() map[clientQuery]string {
 		joins := secretsOfClient
 		if query.token {
 			columns += ", " + accessTokenColumns
-			joins += ` LEFT JOIN access_tokens t ON t.signature = CAST(? AS BLOB)` + gateJoins
+			joins += ` LEFT JOIN {access_tokens} t ON t.signature = CAST(? AS BLOB)` + gateJoins
 		}
 		if query.registration {
 			columns += ", " + qualified("c", registrationColumns)
 		}
-		statements[query] = `SELECT ` + columns + ` FROM clients c` + joins + ` WHERE c.id = CAST(? AS TEXT)`
+		statements[query] = `SELECT ` + columns + ` FROM {clients} c` + joins + ` WHERE c.id = CAST(? AS TEXT)`
 	}
 	return statements
 }()

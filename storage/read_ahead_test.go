@@ -33,7 +33,7 @@ func TestATokenIsReadTogetherWithTheCaller(t *testing.T) {
 		if err != nil || caller.GetID() != "machine" || len(own(caller).Secrets) != 2 {
 			t.Fatalf("the caller is %+v, %v; want machine with its two secrets", caller, err)
 		}
-		if err := s.db.pool.Close(); err != nil {
+		if err := poolOf(t, s).Close(); err != nil {
 			t.Fatal(err)
 		}
 		token, err := s.GetAccessTokenSession(ctx, "token", nil)

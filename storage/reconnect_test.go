@@ -49,8 +49,8 @@ func touch(ctx context.Context, s *Store, session, token string) error {
 	_, err := s.GetClient(ctx, "machine")
 	return errors.Join(err,
 		s.CreateAccessTokenSession(ctx, token, request),
-		s.InTransaction(ctx, func(ctx context.Context) error {
-			_, err := s.exec(ctx, `SELECT set_config('application_name', ?, false)`, session)
+		s.Atomically(ctx, func(ctx context.Context) error {
+			_, err := s.db.Run(ctx, `SELECT set_config('application_name', ?, false)`, session)
 			return errors.Join(err, s.RevokeAccessToken(ctx, request.ID))
 		}),
 		wantInactive(ctx, s, token))

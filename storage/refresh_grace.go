@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 // graceAnswers is how many uses of a rotated refresh token are answered. Programs that share a token file and lose
@@ -25,7 +27,7 @@ func WithRefreshGrace(grace time.Duration) Option {
 // successorRotated holds when a refresh token that replaced t was used up or revoked. Whoever did that has received
 // it, so that t is no longer needed. An access token issued beside it tells nothing: of several programs that refresh
 // at once, the fastest uses its own before the others have theirs.
-const successorRotated = `EXISTS (SELECT 1 FROM refresh_tokens s WHERE s.request_id = t.request_id AND s.predecessor = t.signature
+const successorRotated = `EXISTS (SELECT 1 FROM {refresh_tokens} s WHERE s.request_id = t.request_id AND s.predecessor = t.signature
 	AND (s.rotated_at IS NOT NULL OR s.revoked_at IS NOT NULL))`
 
 // rotation is what became of a refresh token.
@@ -69,8 +71,8 @@ func (s *Store) graceStart() int64 {
 
 // rotateAgain counts a use of a rotated refresh token, if its grace allows one more. The caller has locked the grant, so
 // that the successors of concurrent uses are there to be seen.
-func (s *Store) rotateAgain(ctx context.Context, q queryer, hash []byte) error {
-	n, err := execCount(ctx, q, `UPDATE refresh_tokens AS t SET grace_answers = grace_answers + 1
+func (s *Store) rotateAgain(ctx context.Context, tx *database.Tx, hash []byte) error {
+	n, err := tx.Run(`UPDATE {refresh_tokens} AS t SET grace_answers = grace_answers + 1
 		WHERE signature = ? AND revoked_at IS NULL AND rotated_at > ? AND grace_answers < ? AND NOT `+successorRotated,
 		hash, s.graceStart(), graceAnswers)
 	if err != nil {
@@ -80,7 +82,7 @@ func (s *Store) rotateAgain(ctx context.Context, q queryer, hash []byte) error {
 		return nil
 	}
 	var r rotation
-	err = q.QueryRowContext(ctx, `SELECT `+rotationColumns+` FROM refresh_tokens t WHERE signature = ?`, hash).Scan(r.targets()...)
+	err = tx.QueryRow(`SELECT `+rotationColumns+` FROM {refresh_tokens} t WHERE signature = ?`, hash).Scan(r.targets()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return fosite.ErrNotFound
 	}

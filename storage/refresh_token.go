@@ -8,14 +8,16 @@ import (
 	"slices"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/internal/database"
 )
 
-const insertRefreshToken = `INSERT INTO refresh_tokens (signature, access_signature, predecessor, ` + recordColumns + `)
-	VALUES (?, ?, (SELECT last_rotated FROM grants WHERE id = ?), ` + recordPlaceholders + `)`
+const insertRefreshToken = `INSERT INTO {refresh_tokens} (signature, access_signature, predecessor, ` + recordColumns + `)
+	VALUES (?, ?, (SELECT last_rotated FROM {grants} WHERE id = ?), ` + recordPlaceholders + `)`
 
-const insertRefreshTokenOfStranger = `INSERT INTO refresh_tokens (signature, access_signature, predecessor, ` + recordColumns + `)
-	VALUES (?, ?, (SELECT last_rotated FROM grants WHERE id = ?),
-		?, ?, ?, COALESCE((SELECT epoch FROM clients WHERE id = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertRefreshTokenOfStranger = `INSERT INTO {refresh_tokens} (signature, access_signature, predecessor, ` + recordColumns + `)
+	VALUES (?, ?, (SELECT last_rotated FROM {grants} WHERE id = ?),
+		?, ?, ?, COALESCE((SELECT epoch FROM {clients} WHERE id = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // CreateRefreshTokenSession implements [oauth2.RefreshTokenStorage]. accessSignature names the access token issued
 // beside it, which ends when this token is rotated.
@@ -36,11 +38,11 @@ func (s *Store) CreateRefreshTokenSession(ctx context.Context, signature, access
 		query = insertRefreshTokenOfStranger
 		args[6] = r.clientID // in place of the epoch
 	}
-	return s.write(ctx, func(ctx context.Context, q queryer) error {
-		if err := openGrant(ctx, q, r, millis(s.now())); err != nil {
+	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		if err := openGrant(ctx, tx, r, millis(s.now())); err != nil {
 			return err
 		}
-		if _, err := q.ExecContext(ctx, query, args...); err != nil {
+		if _, err := tx.Run(query, args...); err != nil {
 			return fmt.Errorf("storage: store a refresh token: %w", err)
 		}
 		return nil
@@ -48,7 +50,7 @@ func (s *Store) CreateRefreshTokenSession(ctx context.Context, signature, access
 }
 
 var refreshTokenQuery = `SELECT ` + rotationColumns + `, x.epoch, g.revoked_at, ` + qualified("t", recordColumns) + `, ` + qualified("o", clientStateColumns) + `
-	FROM refresh_tokens t` + gateJoins + `
+	FROM {refresh_tokens} t` + gateJoins + `
 	WHERE t.signature = CAST(? AS BLOB)`
 
 // GetRefreshTokenSession implements [oauth2.RefreshTokenStorage]. A token that was revoked, or rotated and whose grace
@@ -63,7 +65,7 @@ func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, se
 	var r record
 	var use rotation
 	targets := slices.Concat(use.targets(), []any{&g.secretEpoch, &g.grantRevokedAt}, r.targets(), state.targets())
-	err := s.read(ctx).QueryRowContext(ctx, refreshTokenQuery, hash).Scan(targets...)
+	err := s.db.Read(ctx).QueryRow(refreshTokenQuery, hash).Scan(targets...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fosite.ErrNotFound
 	}
@@ -99,15 +101,15 @@ func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, se
 // without it a second use would not be noticed. Deleting one that does not exist is no error.
 func (s *Store) DeleteRefreshTokenSession(ctx context.Context, signature string) error {
 	hash, now := signatureHash(signature), millis(s.now())
-	return s.write(ctx, func(ctx context.Context, q queryer) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		// The grant first, as a rotation does: fosite goes on to revoke the grant in the same transaction, and two
 		// that lock the same rows in opposite order end in a deadlock.
-		_, err := q.ExecContext(ctx, `UPDATE grants SET created_at = created_at
-			WHERE id = (SELECT request_id FROM refresh_tokens WHERE signature = ?)`, hash)
+		_, err := tx.Run(`UPDATE {grants} SET created_at = created_at
+			WHERE id = (SELECT request_id FROM {refresh_tokens} WHERE signature = ?)`, hash)
 		if err != nil {
 			return fmt.Errorf("storage: lock a grant: %w", err)
 		}
-		_, err = q.ExecContext(ctx, `UPDATE refresh_tokens SET revoked_at = ? WHERE signature = ? AND revoked_at IS NULL`, now, hash)
+		_, err = tx.Run(`UPDATE {refresh_tokens} SET revoked_at = ? WHERE signature = ? AND revoked_at IS NULL`, now, hash)
 		if err != nil {
 			return fmt.Errorf("storage: revoke a refresh token: %w", err)
 		}
@@ -121,9 +123,9 @@ func (s *Store) DeleteRefreshTokenSession(ctx context.Context, signature string)
 // [fosite.ErrNotFound] when the grace has no answers left.
 func (s *Store) RotateRefreshToken(ctx context.Context, requestID, signature string) error {
 	hash := signatureHash(signature)
-	return s.write(ctx, func(ctx context.Context, q queryer) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		// The grant's row is the lock that a revocation of the whole grant and a refresh both take.
-		alive, err := execCount(ctx, q, `UPDATE grants SET last_rotated = ? WHERE id = ? AND revoked_at IS NULL`, hash, requestID)
+		alive, err := tx.Run(`UPDATE {grants} SET last_rotated = ? WHERE id = ? AND revoked_at IS NULL`, hash, requestID)
 		if err != nil {
 			return fmt.Errorf("storage: lock a grant: %w", err)
 		}
@@ -131,27 +133,19 @@ func (s *Store) RotateRefreshToken(ctx context.Context, requestID, signature str
 			return fosite.ErrInactiveToken
 		}
 		now := millis(s.now()) // after the wait for the lock
-		first, err := execCount(ctx, q, `UPDATE refresh_tokens SET rotated_at = ?
+		first, err := tx.Run(`UPDATE {refresh_tokens} SET rotated_at = ?
 			WHERE signature = ? AND rotated_at IS NULL AND revoked_at IS NULL`, now, hash)
 		if err != nil {
 			return fmt.Errorf("storage: rotate a refresh token: %w", err)
 		}
 		if first == 0 {
-			return s.rotateAgain(ctx, q, hash)
+			return s.rotateAgain(ctx, tx, hash)
 		}
-		_, err = q.ExecContext(ctx, `UPDATE access_tokens SET revoked_at = ? WHERE revoked_at IS NULL
-			AND signature = (SELECT access_signature FROM refresh_tokens WHERE signature = ?)`, now, hash)
+		_, err = tx.Run(`UPDATE {access_tokens} SET revoked_at = ? WHERE revoked_at IS NULL
+			AND signature = (SELECT access_signature FROM {refresh_tokens} WHERE signature = ?)`, now, hash)
 		if err != nil {
 			return fmt.Errorf("storage: end the access token of a rotated refresh token: %w", err)
 		}
 		return nil
 	})
-}
-
-func execCount(ctx context.Context, q queryer, query string, args ...any) (int64, error) {
-	result, err := q.ExecContext(ctx, query, args...)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
 }

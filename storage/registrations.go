@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 // registrations remembers what clients are registered with (names, scopes, keys, …), which every request needs and which
@@ -83,7 +85,7 @@ func (r *registration) size() int {
 		len(r.metadata)
 }
 
-var selectRegistration = `SELECT ` + clientStateColumns + `, ` + registrationColumns + ` FROM clients WHERE id = ?`
+var selectRegistration = `SELECT ` + clientStateColumns + `, ` + registrationColumns + ` FROM {clients} WHERE id = ?`
 
 // client completes what was read of a client just now.
 func (s *Store) client(ctx context.Context, state *clientState) (*Client, error) {
@@ -92,7 +94,7 @@ func (s *Store) client(ctx context.Context, state *clientState) (*Client, error)
 	}
 	var later clientState
 	var read registration
-	err := s.read(ctx).QueryRowContext(ctx, selectRegistration, state.id.String).Scan(append(later.targets(), read.targets()...)...)
+	err := s.db.Read(ctx).QueryRow(selectRegistration, state.id.String).Scan(append(later.targets(), read.targets()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fosite.ErrNotFound
 	}
@@ -106,7 +108,7 @@ func (s *Store) client(ctx context.Context, state *clientState) (*Client, error)
 // state: were it given the epoch of the later one, a secret that has ended in between would bring tokens of after that.
 func (s *Store) remember(ctx context.Context, state *clientState, with clientState, read registration) (*Client, error) {
 	client, err := newClient(state, &read)
-	if err == nil && transactionFrom(ctx) == nil { // what a transaction reads may be its own, and never come true
+	if err == nil && !database.InTransaction(ctx) { // what a transaction reads may be its own, and never come true
 		s.registrations.put(with, read)
 	}
 	return client, err

@@ -121,7 +121,7 @@ func TestWhetherAClientMayActIsReadEachTime(t *testing.T) {
 				s.issue(t, "token", s.authenticated(t, "machine"))
 				wantAlive(t, s, "token", true)
 				// By hand: not even the version says that something has changed.
-				if _, err := s.db.ExecContext(soon(t), "UPDATE clients SET "+column+" = ? WHERE id = 'machine'", value); err != nil {
+				if _, err := s.db.Run(soon(t), "UPDATE {clients} SET "+column+" = ? WHERE id = 'machine'", value); err != nil {
 					t.Fatal(err)
 				}
 				wantAlive(t, s, "token", false)
@@ -188,7 +188,7 @@ func TestAClientKeepsTheStateThatItsSecretsWereReadWith(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.storeWithClients(t)
 		var before clientRow
-		if err := s.db.QueryRowContext(soon(t), `SELECT `+clientColumns+` FROM clients WHERE id = 'machine'`).Scan(before.targets()...); err != nil {
+		if err := s.db.Read(soon(t)).QueryRow(`SELECT ` + clientColumns + ` FROM {clients} WHERE id = 'machine'`).Scan(before.targets()...); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.DeleteSecret(soon(t), "machine", "secret-of-machine", false); err != nil {
@@ -213,7 +213,7 @@ func TestWhatCannotBeDecodedIsNotRemembered(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.storeWithClients(t)
 		for _, jwks := range []string{"{", ""} {
-			if _, err := s.db.ExecContext(soon(t), `UPDATE clients SET jwks = ? WHERE id = 'machine'`, jwks); err != nil {
+			if _, err := s.db.Run(soon(t), `UPDATE {clients} SET jwks = ? WHERE id = 'machine'`, jwks); err != nil {
 				t.Fatal(err)
 			}
 			_, err := s.GetClient(soon(t), "machine")

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 // MaxSecrets bounds how many secrets of one client work at the same time: each failed authentication tries them all.
@@ -20,13 +22,13 @@ var ErrTooManySecrets = fmt.Errorf("storage: the client has %d secrets that work
 // fastHash is how hashes of generated secrets start. All others take long to compare.
 const fastHash = "$sha256$"
 
-func insertSecret(ctx context.Context, q queryer, clientID string, secret *ClientSecret, now time.Time) error {
+func insertSecret(ctx context.Context, tx *database.Tx, clientID string, secret *ClientSecret, now time.Time) error {
 	if secret.ID == "" {
 		secret.ID = newID("cs_")[:15]
 	}
 	secret.CreatedAt = now
 	slow := len(secret.Hash) > 0 && !strings.HasPrefix(string(secret.Hash), fastHash)
-	_, err := q.ExecContext(ctx, `INSERT INTO client_secrets (id, client_id, hash, hint, created_at, expires_at, ends_others, slow)
+	_, err := tx.Run(`INSERT INTO {client_secrets} (id, client_id, hash, hint, created_at, expires_at, ends_others, slow)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, secret.ID, clientID, string(secret.Hash), secret.Hint, millis(now), nullMillis(secret.ExpiresAt),
 		bit(secret.EndsOthers), bit(slow))
 	if err != nil {
@@ -46,19 +48,19 @@ func bit(b bool) int {
 // or until endPrevious if that is not zero; with secret.EndsOthers until the new one is first used, see SecretUsed.
 // Secrets that have expired are erased. It answers [fosite.ErrNotFound] and [ErrTooManySecrets].
 func (s *Store) AddSecret(ctx context.Context, clientID string, secret *ClientSecret, endPrevious time.Time) error {
-	return s.addSecret(ctx, clientID, secret, func(ctx context.Context, q queryer) error {
+	return s.addSecret(ctx, clientID, secret, func(ctx context.Context, tx *database.Tx) error {
 		if endPrevious.IsZero() {
 			return nil
 		}
-		return endSecrets(ctx, q, clientID, "", millis(endPrevious))
+		return endSecrets(ctx, tx, clientID, "", millis(endPrevious))
 	})
 }
 
 // ReplaceSecrets gives a client a secret in place of all that it has and ever had, because they may have leaked: they
 // are erased, and with them ends every token that was issued with one (see [Store.RevokeSecret]), in one step.
 func (s *Store) ReplaceSecrets(ctx context.Context, clientID string, secret *ClientSecret) error {
-	return s.addSecret(ctx, clientID, secret, func(ctx context.Context, q queryer) error {
-		_, err := q.ExecContext(ctx, `UPDATE client_secrets SET hash = '', slow = 0, deleted_at = COALESCE(deleted_at, ?), epoch = epoch + 1
+	return s.addSecret(ctx, clientID, secret, func(ctx context.Context, tx *database.Tx) error {
+		_, err := tx.Run(`UPDATE {client_secrets} SET hash = '', slow = 0, deleted_at = COALESCE(deleted_at, ?), epoch = epoch + 1
 			WHERE client_id = ?`, millis(s.now()), clientID)
 		if err != nil {
 			return fmt.Errorf("storage: end the secrets of a client and their tokens: %w", err)
@@ -68,44 +70,44 @@ func (s *Store) ReplaceSecrets(ctx context.Context, clientID string, secret *Cli
 }
 
 // addSecret stores another secret, after endPrevious has done away with those that are there.
-func (s *Store) addSecret(ctx context.Context, clientID string, secret *ClientSecret, endPrevious func(context.Context, queryer) error) error {
+func (s *Store) addSecret(ctx context.Context, clientID string, secret *ClientSecret, endPrevious func(context.Context, *database.Tx) error) error {
 	now := s.now().UTC().Truncate(time.Millisecond)
-	return s.write(ctx, func(ctx context.Context, q queryer) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		// Locks the client: of two that add the last permitted secret, one is refused.
-		n, err := execCount(ctx, q, `UPDATE clients SET version = version WHERE id = ? AND status IN ('active', 'disabled')`, clientID)
+		n, err := tx.Run(`UPDATE {clients} SET version = version WHERE id = ? AND status IN ('active', 'disabled')`, clientID)
 		if err != nil {
 			return fmt.Errorf("storage: lock a client: %w", err)
 		}
 		if n == 0 {
 			return fosite.ErrNotFound
 		}
-		if err := endPrevious(ctx, q); err != nil {
+		if err := endPrevious(ctx, tx); err != nil {
 			return err
 		}
-		if _, err := q.ExecContext(ctx, eraseSecrets+` AND client_id = ? AND expires_at <= ?`, millis(now), clientID, millis(now)); err != nil {
+		if _, err := tx.Run(eraseSecrets+` AND client_id = ? AND expires_at <= ?`, millis(now), clientID, millis(now)); err != nil {
 			return fmt.Errorf("storage: erase expired secrets: %w", err)
 		}
 		var working int
-		err = q.QueryRowContext(ctx, `SELECT COUNT(*) FROM client_secrets WHERE client_id = ? AND deleted_at IS NULL`, clientID).Scan(&working)
+		err = tx.QueryRow(`SELECT COUNT(*) FROM {client_secrets} WHERE client_id = ? AND deleted_at IS NULL`, clientID).Scan(&working)
 		if err != nil {
 			return fmt.Errorf("storage: count the secrets of a client: %w", err)
 		}
 		if working >= MaxSecrets {
 			return ErrTooManySecrets
 		}
-		return insertSecret(ctx, q, clientID, secret, now)
+		return insertSecret(ctx, tx, clientID, secret, now)
 	})
 }
 
 // eraseSecrets forgets hashes. The rows stay, because tokens refer to them.
-const eraseSecrets = `UPDATE client_secrets SET hash = '', slow = 0, deleted_at = ? WHERE deleted_at IS NULL`
+const eraseSecrets = `UPDATE {client_secrets} SET hash = '', slow = 0, deleted_at = ? WHERE deleted_at IS NULL`
 
 // endSecrets makes the client's secrets expire at end, if they don't before; those that are newer than the secret
 // called except, if any, are left alone like itself.
-func endSecrets(ctx context.Context, q queryer, clientID, except string, end int64) error {
-	_, err := q.ExecContext(ctx, `UPDATE client_secrets SET expires_at = ? WHERE client_id = ? AND id <> ? AND deleted_at IS NULL
+func endSecrets(ctx context.Context, tx *database.Tx, clientID, except string, end int64) error {
+	_, err := tx.Run(`UPDATE {client_secrets} SET expires_at = ? WHERE client_id = ? AND id <> ? AND deleted_at IS NULL
 		AND (expires_at IS NULL OR expires_at > ?)
-		AND created_at <= COALESCE((SELECT n.created_at FROM client_secrets n WHERE n.id = ?), created_at)`, end, clientID, except, end, except)
+		AND created_at <= COALESCE((SELECT n.created_at FROM {client_secrets} n WHERE n.id = ?), created_at)`, end, clientID, except, end, except)
 	if err != nil {
 		return fmt.Errorf("storage: end the secrets of a client: %w", err)
 	}
@@ -115,7 +117,7 @@ func endSecrets(ctx context.Context, q queryer, clientID, except string, end int
 // DeleteSecret makes a secret of the client useless and erases its hash; with revokeTokens it also ends every token
 // that was issued with it (see [Store.RevokeSecret]). It answers [fosite.ErrNotFound] for one that does not exist or was deleted.
 func (s *Store) DeleteSecret(ctx context.Context, clientID, secretID string, revokeTokens bool) error {
-	n, err := s.exec(ctx, `UPDATE client_secrets SET hash = '', slow = 0, deleted_at = ?, epoch = epoch + ?
+	n, err := s.db.Run(ctx, `UPDATE {client_secrets} SET hash = '', slow = 0, deleted_at = ?, epoch = epoch + ?
 		WHERE id = ? AND client_id = ? AND deleted_at IS NULL`, millis(s.now()), bit(revokeTokens), secretID, clientID)
 	if err != nil {
 		return fmt.Errorf("storage: delete a client secret: %w", err)
@@ -132,7 +134,7 @@ func (s *Store) DeleteSecret(ctx context.Context, clientID, secretID string, rev
 // [Client.AuthenticatedWith] and [Store.SecretUsed] as that does. fosite's own authentication does not: end the tokens of
 // such a composition by [Store.RevokeClient].
 func (s *Store) RevokeSecret(ctx context.Context, clientID, secretID string) error {
-	n, err := s.exec(ctx, `UPDATE client_secrets SET epoch = epoch + 1 WHERE id = ? AND client_id = ?`, secretID, clientID)
+	n, err := s.db.Run(ctx, `UPDATE {client_secrets} SET epoch = epoch + 1 WHERE id = ? AND client_id = ?`, secretID, clientID)
 	if err != nil {
 		return fmt.Errorf("storage: revoke the tokens of a secret: %w", err)
 	}
@@ -162,15 +164,15 @@ func (s *Store) SecretUsed(ctx context.Context, client fosite.Client, hash []byt
 		return nil
 	}
 	secretID := c.Secrets[i].ID
-	return s.InTransaction(ctx, func(ctx context.Context) error {
-		n, err := s.exec(ctx, `UPDATE client_secrets SET ends_others = 0 WHERE id = ? AND ends_others = 1`, secretID)
+	return s.Atomically(ctx, func(ctx context.Context) error {
+		n, err := s.db.Run(ctx, `UPDATE {client_secrets} SET ends_others = 0 WHERE id = ? AND ends_others = 1`, secretID)
 		if err != nil {
 			return fmt.Errorf("storage: note the first use of a secret: %w", err)
 		}
 		if n == 0 {
 			return nil // somebody else was first
 		}
-		err = s.write(ctx, func(ctx context.Context, q queryer) error { return endSecrets(ctx, q, c.ID, secretID, now) })
+		err = s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error { return endSecrets(ctx, tx, c.ID, secretID, now) })
 		if err != nil {
 			return err
 		}
@@ -188,7 +190,7 @@ func (s *Store) EachSlowSecret(ctx context.Context, each func(clientID string, h
 	if s.clients != nil {
 		return nil
 	}
-	rows, err := s.read(ctx).QueryContext(ctx, `SELECT s.client_id, s.hash FROM client_secrets s JOIN clients c ON c.id = s.client_id
+	rows, err := s.db.Read(ctx).Query(`SELECT s.client_id, s.hash FROM {client_secrets} s JOIN {clients} c ON c.id = s.client_id
 		WHERE s.slow = 1 AND s.deleted_at IS NULL AND c.status = 'active' ORDER BY s.client_id`)
 	if err != nil {
 		return fmt.Errorf("storage: read the slow hashes: %w", err)

@@ -111,8 +111,7 @@ func TestTheUseOfASecretCostsNoWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	counting := &countingWriter{writer: s.writer}
-	s.writer = counting
+	counting := countStatements(t, s)
 	for _, hash := range [][]byte{[]byte(fastHash + "machine"), []byte("unknown"), nil} {
 		if err := s.SecretUsed(t.Context(), client, hash); err != nil {
 			t.Error(err)
@@ -121,8 +120,8 @@ func TestTheUseOfASecretCostsNoWrite(t *testing.T) {
 	if err := s.SecretUsed(t.Context(), &fosite.DefaultClient{ID: "stranger"}, nil); err != nil {
 		t.Error(err)
 	}
-	if counting.statements != 0 {
-		t.Errorf("%d writes", counting.statements)
+	if counting.number != 0 {
+		t.Errorf("%d writes", counting.number)
 	}
 }
 
@@ -136,7 +135,7 @@ func TestADeletedSecretIsErased(t *testing.T) {
 			t.Fatal(err)
 		}
 		var hash string
-		if err := s.db.QueryRowContext(t.Context(), `SELECT hash FROM client_secrets WHERE id = 'secret-of-machine'`).Scan(&hash); err != nil || hash != "" {
+		if err := s.db.Read(t.Context()).QueryRow(`SELECT hash FROM {client_secrets} WHERE id = 'secret-of-machine'`).Scan(&hash); err != nil || hash != "" {
 			t.Errorf("hash %q (%v), want none", hash, err)
 		}
 		if diff := cmp.Diff([]string{}, working(t, s, "machine")); diff != "" {

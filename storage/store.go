@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -15,6 +14,8 @@ import (
 	"github.com/ory/fosite/handler/rfc7523"
 	fositestorage "github.com/ory/fosite/storage"
 	"gorm.io/gorm"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 var (
@@ -30,17 +31,16 @@ var (
 
 // Store is fosite's storage on a relational database. Make one with [New]; it is safe for concurrent use.
 type Store struct {
-	dialect  string
-	db       *database
-	writer   writer
-	changes  *turns[*auditedWrite] // PostgreSQL's
-	clients  fosite.ClientManager  // nil: the store's own
+	db       *database.DB
+	changes  *database.Turns[*auditedWrite] // PostgreSQL's
+	clients  fosite.ClientManager           // nil: the store's own
 	sessions sessionTypes
 	now      func() time.Time
 	grace    time.Duration
 	usage    usage
-	health   writeHealth
 	audited  func(AuditEvent)
+
+	writeCheck writeCheck
 
 	registrations registrations
 }
@@ -73,16 +73,17 @@ func WithAuditListener(fn func(AuditEvent)) Option {
 	return func(s *Store) { s.audited = fn }
 }
 
-// New makes a store on db, a connection pool that may be shared with other code. Its tables have plain names (clients,
-// users, settings, …): where they could meet others, give it a database of its own or, on PostgreSQL, a schema
-// (search_path in the URL). Call [Store.Migrate] before the first use. Statements
-// go to db's connection pool and not through its logger, which would print token signatures.
-// A db that cannot be used makes every call fail with the reason.
+// New makes a store on db, which may be shared with other code: tables have the names that its NamingStrategy gives them,
+// and statements go through its callbacks, plugins and logger, which sees no values. Call [Store.Migrate] before the first
+// use. A db that cannot be used makes every call fail with the reason, and so does a transaction: see [WithTx].
+//
+// With gorm.Config.PrepareStmt SQLite compiles each statement once; pgx does that by itself.
 //
 // gorm.Open switches a new SQLite file to WAL, if its settings say so. Where several processes may open one at the same
 // time, repeat it while it answers "database is locked": busy_timeout does not hold there.
 func New(db *gorm.DB, options ...Option) *Store {
 	s := &Store{
+		db:       database.New(db),
 		sessions: defaultSessionTypes(),
 		now:      time.Now,
 		grace:    time.Minute,
@@ -90,35 +91,49 @@ func New(db *gorm.DB, options ...Option) *Store {
 	for _, option := range options {
 		option(s)
 	}
-	var pool *sql.DB
-	err := errors.New("storage: New was given no database")
-	if db != nil {
-		s.dialect = db.Name()
-		pool, err = db.DB()
-	}
-	if err == nil && s.dialect != "sqlite" && s.dialect != "postgres" {
-		err = fmt.Errorf("storage: the %q dialect is not supported; use SQLite or PostgreSQL", s.dialect)
-	}
-	s.db = newDatabase(pool, s.dialect, err)
-	s.db.audited = s.audited
-	if s.dialect == "postgres" {
-		s.writer = &directWriter{db: s.db}
-		s.changes = newTurns(changesTimeout, s.makeChanges)
-	} else {
-		s.writer = newGroupWriter(s.db)
-	}
+	s.db.Flush, s.db.Flushed = s.chain, s.tell
+	s.changes = database.NewTurns(changesTimeout, s.makeChanges)
 	return s
+}
+
+// WithTx returns a context with which every call takes part in tx, a transaction of the host's, who commits it or rolls it
+// back. What fosite does in a transaction of its own is then a savepoint. The store must be on the same database.
+func WithTx(ctx context.Context, tx *gorm.DB) context.Context { return database.WithTx(ctx, tx) }
+
+// BeginTX opens a transaction and returns a context that carries it: every call of the store with that context
+// takes part. End it with [Store.Commit] or [Store.Rollback]; when ctx ends first it is rolled back. Inside another
+// transaction it is a savepoint.
+func (s *Store) BeginTX(ctx context.Context) (context.Context, error) { return s.db.Begin(ctx) }
+
+// Commit makes the transaction of ctx durable, or a part of the transaction around it.
+func (s *Store) Commit(ctx context.Context) error { return s.db.Commit(ctx) }
+
+// Rollback undoes the transaction of ctx. One that has already ended is left alone: fosite also rolls back
+// after a commit that failed.
+func (s *Store) Rollback(ctx context.Context) error { return s.db.Rollback(ctx) }
+
+// InTransaction runs fn with a context that carries a transaction, and commits it when fn returns nil. tx is the same
+// transaction for rows of the host's own: theirs and the store's are committed together. A transaction
+// that lost against a concurrent one is run again, so fn must start from scratch each time. Inside another
+// transaction fn simply takes part in it.
+func (s *Store) InTransaction(ctx context.Context, fn func(ctx context.Context, tx *gorm.DB) error) error {
+	return s.db.InTransaction(ctx, fn)
+}
+
+// Atomically is [Store.InTransaction] without rows of anybody else.
+func (s *Store) Atomically(ctx context.Context, fn func(ctx context.Context) error) error {
+	return s.db.InTransaction(ctx, func(ctx context.Context, _ *gorm.DB) error { return fn(ctx) })
 }
 
 // Ping tells whether the database answers, and takes writes as far as is known: it remembers those that failed, and see
 // [Store.CheckWrites].
 func (s *Store) Ping(ctx context.Context) error {
 	query := "SELECT 'off'"
-	if s.db.postgres {
+	if s.db.Postgres() {
 		query = "SELECT current_setting('transaction_read_only')" // on: a standby
 	}
 	var readOnly string
-	if err := s.read(ctx).QueryRowContext(ctx, query).Scan(&readOnly); err != nil {
+	if err := s.db.Read(ctx).QueryRow(query).Scan(&readOnly); err != nil {
 		return fmt.Errorf("storage: the database does not answer: %w", err)
 	}
 	if readOnly == "on" {

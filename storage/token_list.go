@@ -54,10 +54,10 @@ const deadToken = `(t.revoked_at IS NOT NULL OR g.revoked_at IS NOT NULL
 
 const selectTokens = `SELECT t.signature, t.scope, t.audience, t.subject, t.secret_id, t.issued_at, t.expires_at, t.last_used_at,
 	CASE WHEN ` + deadToken + ` THEN 1 ELSE 0 END
-	FROM access_tokens t
-	LEFT JOIN clients c ON c.id = t.client_id
-	LEFT JOIN client_secrets x ON x.id = t.secret_id
-	LEFT JOIN grants g ON g.id = t.request_id
+	FROM {access_tokens} t
+	LEFT JOIN {clients} c ON c.id = t.client_id
+	LEFT JOIN {client_secrets} x ON x.id = t.secret_id
+	LEFT JOIN {grants} g ON g.id = t.request_id
 	WHERE `
 
 // ListTokens returns access tokens of a client, newest first, and whether there are more.
@@ -82,7 +82,7 @@ func (s *Store) ListTokens(ctx context.Context, clientID string, filter TokenFil
 		where, args = append(where, condition), append(args, now)
 	}
 	query := selectTokens + strings.Join(where, " AND ") + ` ORDER BY t.issued_at DESC, t.signature DESC LIMIT ?`
-	rows, err := s.read(ctx).QueryContext(ctx, query, append(args, filter.Limit+1)...)
+	rows, err := s.db.Read(ctx).Query(query, append(args, filter.Limit+1)...)
 	if err != nil {
 		return nil, false, fmt.Errorf("storage: list tokens: %w", err)
 	}
@@ -133,7 +133,7 @@ func (s *Store) RevokeTokenID(ctx context.Context, clientID, id string) error {
 	if err != nil || len(hash) != sha256.Size {
 		return fosite.ErrNotFound
 	}
-	return s.InTransaction(ctx, func(ctx context.Context) error {
+	return s.Atomically(ctx, func(ctx context.Context) error {
 		requestID, owner, err := s.findToken(ctx, "access_tokens", hash)
 		if err != nil {
 			return err
@@ -149,7 +149,7 @@ func (s *Store) RevokeTokenID(ctx context.Context, clientID, id string) error {
 // grant, whatever state the token or its client is in. It returns the client and the [TokenID] of the token, and
 // [fosite.ErrNotFound] when there is no such token.
 func (s *Store) RevokeSignature(ctx context.Context, kind fosite.TokenType, signature string) (clientID, id string, err error) {
-	err = s.InTransaction(ctx, func(ctx context.Context) error {
+	err = s.Atomically(ctx, func(ctx context.Context) error {
 		owner, requestID, err := s.TokenGrant(ctx, kind, signature)
 		if err != nil {
 			return err
@@ -179,7 +179,7 @@ func (s *Store) TokenGrant(ctx context.Context, kind fosite.TokenType, signature
 }
 
 func (s *Store) findToken(ctx context.Context, table string, hash []byte) (requestID, clientID string, err error) {
-	err = s.read(ctx).QueryRowContext(ctx, `SELECT request_id, client_id FROM `+table+` WHERE signature = ?`, hash).Scan(&requestID, &clientID)
+	err = s.db.Read(ctx).QueryRow(`SELECT request_id, client_id FROM {`+table+`} WHERE signature = ?`, hash).Scan(&requestID, &clientID)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", "", fosite.ErrNotFound
 	}

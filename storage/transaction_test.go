@@ -27,47 +27,56 @@ func eventually(t *testing.T, what string, happened func() bool) {
 	}
 }
 
-func TestTransactionInsideATransactionIsRefused(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e testEngine) {
-		store := e.store(t)
-		inner, err := store.BeginTX(soon(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := store.BeginTX(inner); err == nil {
-			t.Error("a second transaction was opened inside the first")
-		}
-		if err := store.Rollback(inner); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-func TestForgottenTransactionIsRolledBack(t *testing.T) {
+// A transaction inside a transaction is a savepoint: what it does can be undone by itself, and is undone with the rest.
+func TestTransactionInsideATransaction(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		ctx, store := soon(t), e.storeWithClients(t)
-		inner, err := store.BeginTX(ctx)
-		if err != nil {
-			t.Fatal(err)
+		begin := func(ctx context.Context) context.Context {
+			t.Helper()
+			inner, err := store.BeginTX(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return inner
 		}
-		if err := store.CreateAccessTokenSession(inner, "forgotten", newTestRequest("machine")); err != nil {
-			t.Fatal(err)
+		create := func(ctx context.Context, signature string) {
+			t.Helper()
+			if err := store.CreateAccessTokenSession(ctx, signature, newTestRequest("machine")); err != nil {
+				t.Fatal(err)
+			}
+			if err := store.AppendAudit(ctx, AuditEvent{Action: signature}); err != nil {
+				t.Fatal(err)
+			}
 		}
-		forgotten := transactionFrom(inner)
-		forgotten.timer.Reset(0) // transactionLimit has passed
-		eventually(t, "the transaction has ended", func() bool {
-			forgotten.mu.Lock()
-			defer forgotten.mu.Unlock()
-			return forgotten.ended
-		})
-		if err := store.CreateAccessTokenSession(ctx, "next", newTestRequest("machine")); err != nil {
-			t.Fatalf("a write after the forgotten transaction: %v", err)
+		end := func(how func(context.Context) error, ctx context.Context) {
+			t.Helper()
+			if err := how(ctx); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if store.Commit(inner) == nil {
-			t.Error("a transaction was committed after its time")
+		outer := begin(ctx)
+		create(outer, "outer")
+		kept, undone := begin(outer), context.Context(nil)
+		create(kept, "kept")
+		end(store.Commit, kept)
+		undone = begin(outer)
+		create(undone, "undone")
+		end(store.Rollback, undone)
+		end(store.Rollback, undone) // fosite does so again
+		create(outer, "after")
+		end(store.Commit, outer)
+		for signature, want := range map[string]bool{"outer": true, "kept": true, "undone": false, "after": true} {
+			wantAccess(t, store, signature, want)
 		}
-		wantAccess(t, store, "forgotten", false)
-		wantAccess(t, store, "next", true)
+		wantChain(t, store, 3, 0)
+
+		outer = begin(ctx)
+		inner := begin(outer)
+		create(inner, "inner")
+		end(store.Commit, inner)
+		end(store.Rollback, outer)
+		wantAccess(t, store, "inner", false)
+		wantChain(t, store, 3, 0)
 	})
 }
 
@@ -100,15 +109,15 @@ func TestInTransaction(t *testing.T) {
 			return store.CreateAccessTokenSession(ctx, signature, newTestRequest("machine"))
 		}
 
-		if err := store.InTransaction(ctx, func(ctx context.Context) error {
-			return errors.Join(create(ctx, "a"), store.InTransaction(ctx, func(ctx context.Context) error { return create(ctx, "b") }))
+		if err := store.Atomically(ctx, func(ctx context.Context) error {
+			return errors.Join(create(ctx, "a"), store.Atomically(ctx, func(ctx context.Context) error { return create(ctx, "b") }))
 		}); err != nil {
 			t.Fatal(err)
 		}
 		wantAccess(t, store, "a", true)
 		wantAccess(t, store, "b", true)
 
-		if err := store.InTransaction(ctx, func(ctx context.Context) error {
+		if err := store.Atomically(ctx, func(ctx context.Context) error {
 			return errors.Join(create(ctx, "c"), failure)
 		}); !errors.Is(err, failure) {
 			t.Errorf("error = %v, want that of the function", err)
@@ -117,7 +126,7 @@ func TestInTransaction(t *testing.T) {
 
 		func() {
 			defer func() { _ = recover() }()
-			_ = store.InTransaction(ctx, func(ctx context.Context) error {
+			_ = store.Atomically(ctx, func(ctx context.Context) error {
 				_ = create(ctx, "d")
 				panic("in the middle")
 			})
@@ -145,7 +154,7 @@ func TestOneConnectionIsEnough(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, signature := range []string{"first", "second"} { // uncompiled, compiled
-			if err := store.InTransaction(ctx, func(ctx context.Context) error {
+			if err := store.Atomically(ctx, func(ctx context.Context) error {
 				return store.CreateAccessTokenSession(ctx, signature, newTestRequest("machine"))
 			}); err != nil {
 				t.Fatal(err)
@@ -158,12 +167,12 @@ func TestOneConnectionIsEnough(t *testing.T) {
 func TestStatementsRunAtReadCommittedWhateverTheServersDefault(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		store := e.storeWithClients(t)
-		if !store.db.postgres {
+		if !store.db.Postgres() {
 			return
 		}
-		store.db.pool.SetMaxOpenConns(1)
+		poolOf(t, store).SetMaxOpenConns(1)
 		ctx := soon(t)
-		if _, err := store.db.pool.ExecContext(ctx, "SET default_transaction_isolation = 'serializable'"); err != nil {
+		if _, err := poolOf(t, store).ExecContext(ctx, "SET default_transaction_isolation = 'serializable'"); err != nil {
 			t.Fatal(err)
 		}
 		inner, err := store.BeginTX(ctx)
@@ -171,7 +180,7 @@ func TestStatementsRunAtReadCommittedWhateverTheServersDefault(t *testing.T) {
 			t.Fatal(err)
 		}
 		var level string
-		if err := store.read(inner).QueryRowContext(inner, "SHOW transaction_isolation").Scan(&level); err != nil {
+		if err := store.db.Read(inner).QueryRow("SHOW transaction_isolation").Scan(&level); err != nil {
 			t.Fatal(err)
 		}
 		if level != "read committed" {

@@ -31,7 +31,7 @@ func TestDatabaseFileOfTheFirstSchemaIsUpgraded(t *testing.T) {
 	wantUpgrade(t, store)
 	wantSlow(t, store)
 	var verdict string
-	if err := store.db.QueryRowContext(soon(t), "PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+	if err := store.db.Read(soon(t)).QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
 		t.Errorf("integrity_check says %q, %v", verdict, err)
 	}
 }
@@ -94,7 +94,7 @@ func fillFirstSchema(t *testing.T, store *Store) {
 	} {
 		placeholders := strings.Repeat(", ?", len(row.values))[2:]
 		query := "INSERT INTO " + row.table + " (" + row.columns + ") VALUES (" + placeholders + ")"
-		if _, err := store.db.ExecContext(soon(t), query, row.values...); err != nil {
+		if _, err := store.db.Run(soon(t), query, row.values...); err != nil {
 			t.Fatalf("%s: %v", row.table, err)
 		}
 	}
@@ -165,7 +165,7 @@ func wantSlow(t *testing.T, store *Store) {
 	t.Helper()
 	for id, want := range map[string]int64{"cs_fast": 0, "cs_slow": 1} {
 		var slow sql.NullInt64
-		if err := store.db.QueryRowContext(soon(t), "SELECT slow FROM client_secrets WHERE id = ?", id).Scan(&slow); err != nil || slow.Int64 != want {
+		if err := store.db.Read(soon(t)).QueryRow("SELECT slow FROM {client_secrets} WHERE id = ?", id).Scan(&slow); err != nil || slow.Int64 != want {
 			t.Errorf("secret %s: slow = %v, %v, want %d", id, slow, err, want)
 		}
 	}
@@ -183,7 +183,7 @@ func wantGrace(t *testing.T, store *Store, old string) {
 		token, successor string
 		want             error
 	}{{old, "first", nil}, {old, "second", nil}, {"second", "third", nil}, {old, "fourth", fosite.ErrInactiveToken}} {
-		err := store.InTransaction(ctx, func(ctx context.Context) error {
+		err := store.Atomically(ctx, func(ctx context.Context) error {
 			if err := store.RotateRefreshToken(ctx, request.GetID(), rotation.token); err != nil {
 				return err
 			}

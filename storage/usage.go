@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 // usage remembers in memory what was used since the last [Store.FlushUsage], so that a token request or an
@@ -97,7 +99,7 @@ func (s *Store) writeUsage(ctx context.Context, kind usedKind, seen map[string]i
 	// In order, so that two replicas that write the same rows do not lock each other out.
 	keys := slices.Sorted(maps.Keys(seen))
 	write := s.writeUsageBatch
-	if s.db.postgres {
+	if s.db.Postgres() {
 		write = s.writeUsageAtOnce
 	}
 	for len(keys) > 0 {
@@ -113,14 +115,14 @@ func (s *Store) writeUsage(ctx context.Context, kind usedKind, seen map[string]i
 
 func (s *Store) writeUsageBatch(ctx context.Context, kind usedKind, keys []string, seen map[string]int64) error {
 	t := usageTables[kind]
-	query := fmt.Sprintf(`UPDATE %s SET last_used_at = ? WHERE %s = ? AND (last_used_at IS NULL OR last_used_at <= ?)`, t.table, t.key)
-	return s.write(ctx, func(ctx context.Context, q queryer) error {
+	query := fmt.Sprintf(`UPDATE {%s} SET last_used_at = ? WHERE %s = ? AND (last_used_at IS NULL OR last_used_at <= ?)`, t.table, t.key)
+	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		for _, key := range keys {
 			var id any = key
 			if kind == usedTokens {
 				id = []byte(key)
 			}
-			if _, err := q.ExecContext(ctx, query, seen[key], id, seen[key]-usageResolution.Milliseconds()); err != nil {
+			if _, err := tx.Run(query, seen[key], id, seen[key]-usageResolution.Milliseconds()); err != nil {
 				return err
 			}
 		}
@@ -143,9 +145,9 @@ func (s *Store) writeUsageAtOnce(ctx context.Context, kind usedKind, keys []stri
 	for i, key := range keys {
 		times[i] = seen[key]
 	}
-	_, err := s.exec(ctx, fmt.Sprintf(`UPDATE %[1]s SET last_used_at = used.at
+	_, err := s.db.Run(ctx, fmt.Sprintf(`UPDATE {%[1]s} SET last_used_at = used.at
 		FROM unnest(CAST(? AS %[3]s[]), CAST(? AS BIGINT[])) AS used (id, at)
-		WHERE %[1]s.%[2]s = used.id AND (last_used_at IS NULL OR last_used_at <= used.at - CAST(? AS BIGINT))`, t.table, t.key, t.keyType),
+		WHERE {%[1]s}.%[2]s = used.id AND (last_used_at IS NULL OR last_used_at <= used.at - CAST(? AS BIGINT))`, t.table, t.key, t.keyType),
 		ids, times, usageResolution.Milliseconds())
 	return err
 }

@@ -33,7 +33,7 @@ func TestTimesOfLastUseAreWrittenCoarselyAndNeverBackwards(t *testing.T) {
 			}
 			for table, id := range map[string]any{"clients": "machine", "client_secrets": "secret-of-machine", "admin_keys": key.ID} {
 				var at int64
-				if err := s.db.QueryRowContext(t.Context(), `SELECT last_used_at FROM `+table+` WHERE id = ?`, id).Scan(&at); err != nil || at != millis(want) {
+				if err := s.db.Read(t.Context()).QueryRow(`SELECT last_used_at FROM `+table+` WHERE id = ?`, id).Scan(&at); err != nil || at != millis(want) {
 					t.Errorf("%s: %s was last used at %v (%v), want %v", name, table, fromMillis(at), err, want)
 				}
 			}
@@ -81,7 +81,7 @@ func TestWhatCannotBeWrittenOfUseWaitsForTheNextTime(t *testing.T) {
 		}
 		rename := func(from, to string) {
 			t.Helper()
-			if _, err := s.exec(t.Context(), "ALTER TABLE "+from+" RENAME TO "+to); err != nil {
+			if _, err := s.db.Run(t.Context(), "ALTER TABLE "+from+" RENAME TO "+to); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -61,8 +61,8 @@ func (s *Store) CreateUser(ctx context.Context, user *User) error {
 	user.ID = newID(userIDPrefix)
 	user.CreatedAt = s.now().UTC().Truncate(time.Millisecond)
 	user.UpdatedAt = user.CreatedAt
-	return s.InTransaction(ctx, func(ctx context.Context) error {
-		n, err := s.exec(ctx, `INSERT INTO users (id, username, password_hash, created_at, updated_at) VALUES (?, ?, ?, ?, ?)
+	return s.Atomically(ctx, func(ctx context.Context) error {
+		n, err := s.db.Run(ctx, `INSERT INTO {users} (id, username, password_hash, created_at, updated_at) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (username) DO NOTHING`, user.ID, user.Username, string(user.PasswordHash), millis(user.CreatedAt), millis(user.UpdatedAt))
 		if err != nil {
 			return fmt.Errorf("storage: store an account: %w", err)
@@ -86,7 +86,7 @@ func checkGroups(groups []string) (err error) {
 
 func (s *Store) insertGroups(ctx context.Context, userID string, groups []string) error {
 	for _, group := range groups {
-		if _, err := s.exec(ctx, `INSERT INTO user_groups (user_id, name) VALUES (?, ?) ON CONFLICT DO NOTHING`, userID, group); err != nil {
+		if _, err := s.db.Run(ctx, `INSERT INTO {user_groups} (user_id, name) VALUES (?, ?) ON CONFLICT DO NOTHING`, userID, group); err != nil {
 			return fmt.Errorf("storage: store a group of an account: %w", err)
 		}
 	}
@@ -94,7 +94,7 @@ func (s *Store) insertGroups(ctx context.Context, userID string, groups []string
 }
 
 const selectUsers = `SELECT u.id, u.username, u.password_hash, u.created_at, u.updated_at, u.disabled_at, g.name
-	FROM users u LEFT JOIN user_groups g ON g.user_id = u.id
+	FROM {users} u LEFT JOIN {user_groups} g ON g.user_id = u.id
 	WHERE u.password_hash <> '' -- those without one were deleted
 `
 
@@ -119,7 +119,7 @@ func (s *Store) ListUsers(ctx context.Context) ([]*User, error) {
 }
 
 func (s *Store) users(ctx context.Context, query string, args ...any) ([]*User, error) {
-	rows, err := s.read(ctx).QueryContext(ctx, query, args...)
+	rows, err := s.db.Read(ctx).Query(query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("storage: read accounts: %w", err)
 	}

@@ -22,7 +22,7 @@ func (s *Store) currentGroups(ctx context.Context, subject string, session fosit
 	if !ok || !strings.HasPrefix(subject, userIDPrefix) {
 		return nil
 	}
-	rows, err := s.read(ctx).QueryContext(ctx, `SELECT g.name FROM users u LEFT JOIN user_groups g ON g.user_id = u.id
+	rows, err := s.db.Read(ctx).Query(`SELECT g.name FROM {users} u LEFT JOIN {user_groups} g ON g.user_id = u.id
 		WHERE u.id = ? ORDER BY g.name`, subject)
 	if err != nil {
 		return fmt.Errorf("storage: read the groups of an account: %w", err)

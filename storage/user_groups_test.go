@@ -83,7 +83,7 @@ func TestGroupsAreReadWhereTheTokenIs(t *testing.T) {
 		request := s.authenticated(t, "person")
 		request.Session = &member{Person: alice.ID}
 		s.issue(t, "token", request)
-		err := s.InTransaction(t.Context(), func(ctx context.Context) error {
+		err := s.Atomically(t.Context(), func(ctx context.Context) error {
 			if err := s.SetUserGroups(ctx, "alice", nil); err != nil {
 				return err
 			}
@@ -112,7 +112,7 @@ func TestGroupsThatCannotBeReadAreAnOutage(t *testing.T) {
 			s.issue(t, name, request)
 		}
 		for _, table := range []string{"user_groups", "users"} {
-			if _, err := s.exec(t.Context(), `DROP TABLE `+table); err != nil {
+			if _, err := s.db.Run(t.Context(), `DROP TABLE `+table); err != nil {
 				t.Fatal(err)
 			}
 		}

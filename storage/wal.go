@@ -14,18 +14,22 @@ const walLimit = 8 << 20
 // ShrinkLog gives back the disk space of a SQLite log that has grown while somebody read for long, once nobody does.
 // Call it every quarter of a minute; it costs a look at the file. PostgreSQL sees to its own log.
 func (s *Store) ShrinkLog(ctx context.Context) error {
-	if s.db.postgres {
+	if s.db.Postgres() {
 		return nil
 	}
+	pool, err := s.db.Host().DB()
+	if err != nil {
+		return fmt.Errorf("storage: shrink the log: %w", err)
+	}
 	var file string
-	if err := s.db.pool.QueryRowContext(ctx, "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&file); err != nil {
+	if err := pool.QueryRowContext(ctx, "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&file); err != nil {
 		return fmt.Errorf("storage: find the database file: %w", err)
 	}
 	log, err := os.Stat(file + "-wal")
 	if err != nil || log.Size() <= walLimit {
 		return nil //nolint:nilerr // a database without a log has nothing to shrink
 	}
-	conn, err := s.db.pool.Conn(ctx)
+	conn, err := pool.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("storage: shrink the log: %w", err)
 	}

@@ -13,12 +13,12 @@ func (e testEngine) fill(t *testing.T, s *Store) (makeRoom func()) {
 	t.Helper()
 	must := func(statement string) {
 		t.Helper()
-		if _, err := s.db.pool.ExecContext(t.Context(), statement); err != nil {
+		if _, err := poolOf(t, s).ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if e.name == "sqlite" {
-		s.db.pool.SetMaxOpenConns(1) // the limit belongs to a connection
+		poolOf(t, s).SetMaxOpenConns(1) // the limit belongs to a connection
 		must("PRAGMA max_page_count = 1")
 		return func() { must("PRAGMA max_page_count = 100000") }
 	}
@@ -53,7 +53,7 @@ func TestAStoreThatTakesNoWritesIsNotReady(t *testing.T) {
 			},
 		}
 		for way, write := range ways {
-			s.health.failure.Store(nil)
+			s.db.WritesAgain()
 			if err := write(); err == nil {
 				t.Fatalf("%s succeeded on a full disk", way)
 			}
@@ -88,7 +88,7 @@ func TestOneFailedStatementDoesNotMakeAStoreUnready(t *testing.T) {
 		if err := s.CreateClient(t.Context(), &Client{ID: "machine"}); !errors.Is(err, ErrExists) {
 			t.Fatalf("a second client: %v", err)
 		}
-		if _, err := s.exec(t.Context(), "UPDATE nothing SET x = 1"); err == nil {
+		if _, err := s.db.Run(t.Context(), "UPDATE nothing SET x = 1"); err == nil {
 			t.Fatal("a write without a table succeeded")
 		}
 		if err := s.Ping(t.Context()); err != nil {
@@ -101,7 +101,7 @@ func TestOneFailedStatementDoesNotMakeAStoreUnready(t *testing.T) {
 func TestTheLogShrinksAfterALongReader(t *testing.T) {
 	s := testEngine{"sqlite", newSQLiteFile}.storeWithClients(t)
 	var file string
-	if err := s.db.pool.QueryRowContext(t.Context(), "SELECT file FROM pragma_database_list").Scan(&file); err != nil {
+	if err := poolOf(t, s).QueryRowContext(t.Context(), "SELECT file FROM pragma_database_list").Scan(&file); err != nil {
 		t.Fatal(err)
 	}
 	size := func() int64 {
@@ -112,7 +112,7 @@ func TestTheLogShrinksAfterALongReader(t *testing.T) {
 		}
 		return info.Size()
 	}
-	reader, err := s.db.pool.Conn(t.Context())
+	reader, err := poolOf(t, s).Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestTheLogShrinksAfterALongReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	for size() <= 2*walLimit {
-		if _, err := s.exec(t.Context(), "UPDATE clients SET name = hex(randomblob(500000)) WHERE id = 'machine'"); err != nil {
+		if _, err := s.db.Run(t.Context(), "UPDATE {clients} SET name = hex(randomblob(500000)) WHERE id = 'machine'"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -147,7 +147,7 @@ func TestTheLogShrinksAfterALongReader(t *testing.T) {
 	}
 	var wait int
 	for range 10 { // whichever connection
-		if err := s.db.pool.QueryRowContext(t.Context(), "PRAGMA busy_timeout").Scan(&wait); err != nil || wait < 5000 {
+		if err := poolOf(t, s).QueryRowContext(t.Context(), "PRAGMA busy_timeout").Scan(&wait); err != nil || wait < 5000 {
 			t.Errorf("a connection waits for %d ms only, error %v", wait, err)
 		}
 	}

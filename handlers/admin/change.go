@@ -10,7 +10,7 @@ import (
 // once, so it starts from scratch each time. An event without an action means that there was nothing to change.
 func (a *api) change(r *request, fn func(ctx context.Context) (*answer, storage.AuditEvent, error)) (*answer, error) {
 	var result *answer
-	err := a.Store.InTransaction(r.Context(), func(ctx context.Context) error {
+	err := a.Store.Atomically(r.Context(), func(ctx context.Context) error {
 		answer, event, err := fn(ctx)
 		if err != nil {
 			return err

@@ -1,4 +1,4 @@
-package storage
+package database
 
 import (
 	"context"
@@ -7,46 +7,48 @@ import (
 	"time"
 )
 
-// turns is for work that cannot be done by two at once, and that costs hardly more for many than for one. Callers that
+// Turns is for work that cannot be done by two at once, and that costs hardly more for many than for one. Callers that
 // arrive while somebody is at work wait together, and one of them does the work of all. Nobody waits for a group to
 // fill: a lone caller works at once.
 //
 // There is no background goroutine. Whoever holds turn works for all that wait.
-type turns[T any] struct {
+type Turns[T any] struct {
 	// work does the jobs and sends each its outcome. Its deadline is not that of a caller: one who goes away must not undo
 	// the work of the others.
-	work  func(ctx context.Context, jobs []*job[T])
+	work  func(ctx context.Context, jobs []*Job[T])
 	limit time.Duration // of work
 
 	turn    chan struct{} // holds one token while somebody works
 	mu      sync.Mutex
-	waiting []*job[T]
+	waiting []*Job[T]
 }
 
-type job[T any] struct {
-	what T
-	done chan error // receives exactly one value, once the job is durable or has failed
+// Job is what one caller wants done.
+type Job[T any] struct {
+	What T
+	Done chan error // takes exactly one value, once the job is durable or has failed
 }
 
 // groupLimit bounds a group, so that a long queue cannot make the first in it wait for the last.
 const groupLimit = 256
 
-func newTurns[T any](limit time.Duration, work func(ctx context.Context, jobs []*job[T])) *turns[T] {
-	return &turns[T]{work: work, limit: limit, turn: make(chan struct{}, 1)}
+// NewTurns is for work that takes no longer than limit. work sends each job its outcome.
+func NewTurns[T any](limit time.Duration, work func(ctx context.Context, jobs []*Job[T])) *Turns[T] {
+	return &Turns[T]{work: work, limit: limit, turn: make(chan struct{}, 1)}
 }
 
-// do has what done, by this caller or by another.
-func (t *turns[T]) do(ctx context.Context, what T) error {
+// Do has what done, by this caller or by another.
+func (t *Turns[T]) Do(ctx context.Context, what T) error {
 	if err := ctx.Err(); err != nil {
 		return err // whoever has gone already wants nothing done
 	}
-	j := &job[T]{what: what, done: make(chan error, 1)}
+	j := &Job[T]{What: what, Done: make(chan error, 1)}
 	t.mu.Lock()
 	t.waiting = append(t.waiting, j)
 	t.mu.Unlock()
 	for {
 		select {
-		case err := <-j.done:
+		case err := <-j.Done:
 			return err
 		case t.turn <- struct{}{}:
 			t.workForAll()
@@ -54,13 +56,13 @@ func (t *turns[T]) do(ctx context.Context, what T) error {
 			if t.withdraw(j) {
 				return ctx.Err()
 			}
-			return <-j.done // already being done: the truth is a moment away
+			return <-j.Done // already being done: the truth is a moment away
 		}
 	}
 }
 
 // withdraw takes j out of the queue and tells whether it was still there.
-func (t *turns[T]) withdraw(j *job[T]) bool {
+func (t *Turns[T]) withdraw(j *Job[T]) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	i := slices.Index(t.waiting, j)
@@ -72,7 +74,7 @@ func (t *turns[T]) withdraw(j *job[T]) bool {
 }
 
 // workForAll does what is queued, up to groupLimit jobs. The caller holds turn, which is free afterwards.
-func (t *turns[T]) workForAll() {
+func (t *Turns[T]) workForAll() {
 	defer func() { <-t.turn }()
 	t.mu.Lock()
 	n := min(len(t.waiting), groupLimit)

@@ -1,4 +1,4 @@
-package storage
+package database
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"gorm.io/gorm"
 )
 
 // conflictRetries bounds how often a transaction that lost against another one is run again.
@@ -24,10 +26,10 @@ const (
 	reconnects    = 3
 )
 
-// repeat runs fn again where it certainly has not happened: when PostgreSQL says that it lost against a concurrent
+// Repeat runs fn again where it certainly has not happened: when PostgreSQL says that it lost against a concurrent
 // transaction (serialization_failure, deadlock_detected), or when its connection was lost before it began or before its
 // transaction was to be committed.
-func repeat(ctx context.Context, fn func() error) error {
+func Repeat(ctx context.Context, fn func() error) error {
 	for attempt, lost := 0, 0; ; {
 		err := fn()
 		switch {
@@ -123,23 +125,15 @@ func sqlState(err error) string {
 	return ""
 }
 
-// reader reads on the pool, once more where the connection is lost.
-type reader struct{ *database }
+// repeatingPool reads once more where the connection is lost.
+type repeatingPool struct{ gorm.ConnPool }
 
-func (r reader) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	rows, err := r.database.QueryContext(ctx, query, args...)
+func (p repeatingPool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	rows, err := p.ConnPool.QueryContext(ctx, query, args...)
 	for attempt := 0; err != nil && readAgain(ctx, err, attempt); attempt++ {
-		rows, err = r.database.QueryContext(ctx, query, args...)
+		rows, err = p.ConnPool.QueryContext(ctx, query, args...)
 	}
 	return rows, err
-}
-
-func (r reader) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	row := r.database.QueryRowContext(ctx, query, args...)
-	for attempt := 0; row.Err() != nil && readAgain(ctx, row.Err(), attempt); attempt++ {
-		row = r.database.QueryRowContext(ctx, query, args...)
-	}
-	return row
 }
 
 // readAgain allows one more attempt where the server may have died of the statement, and a few where it has not seen it.

@@ -1,0 +1,229 @@
+// Package database is a host's *gorm.DB as all parts of the store use it. Their statements go through its callbacks, in the
+// transaction of the context, or in one that is durable when the call returns.
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+// DB is the host's database. Make one with [New]; it is safe for concurrent use.
+type DB struct {
+	host     *gorm.DB // transactions that are handed out are begun here
+	quiet    *gorm.DB // for statements of ours
+	postgres bool
+	primary  bool // reads must be kept from replicas
+	writer   writer
+	health   health
+	texts    sync.Map // SQL → the same with the host's names
+
+	// Flush ends a transaction: it gets what was given to Defer in it. Flushed is told of it after the commit.
+	Flush   func(ctx context.Context, tx *Tx, deferred []any) error
+	Flushed func(deferred []any)
+}
+
+// New uses db. One that cannot be used makes every call fail with the reason.
+func New(db *gorm.DB) *DB {
+	err := usable(db)
+	if err != nil {
+		db = broken()
+	}
+	d := &DB{host: db, quiet: quiet(db), postgres: db.Name() == "postgres"}
+	d.quiet.Error = err
+	_, d.primary = db.Plugins["gorm:db_resolver"]
+	if d.postgres {
+		d.writer = &directWriter{db: d}
+	} else {
+		d.writer = newGroupWriter(d)
+	}
+	return d
+}
+
+func usable(db *gorm.DB) error {
+	switch {
+	case db == nil:
+		return errors.New("storage: New was given no database")
+	case db.Error != nil:
+		return fmt.Errorf("storage: the database was opened with an error: %w", db.Error)
+	case db.Name() != "sqlite" && db.Name() != "postgres":
+		return fmt.Errorf("storage: the %q dialect is not supported; use SQLite or PostgreSQL", db.Name())
+	case inTransaction(db):
+		return errors.New("storage: New was given a transaction; give it the database, and the transaction to the calls that take part in it: ctx = storage.WithTx(ctx, tx)")
+	}
+	return nil
+}
+
+func inTransaction(db *gorm.DB) bool {
+	_, ok := db.Statement.ConnPool.(gorm.TxCommitter)
+	return ok
+}
+
+// quiet is db for statements of ours.
+func quiet(db *gorm.DB) *gorm.DB {
+	q := db.Session(&gorm.Session{NewDB: true, SkipDefaultTransaction: true, Logger: quietLogger{db.Logger}})
+	q.Config.TranslateError = false // what became of a statement is read from the driver's own errors
+	return q
+}
+
+// quietLogger is the host's logger for statements whose values are hashes of tokens and secrets: it gets the statements
+// without them.
+type quietLogger struct{ logger.Interface }
+
+// LogMode implements [logger.Interface].
+func (l quietLogger) LogMode(level logger.LogLevel) logger.Interface {
+	return quietLogger{l.Interface.LogMode(level)}
+}
+
+// ParamsFilter implements [gorm.ParamsFilter].
+func (quietLogger) ParamsFilter(_ context.Context, sql string, _ ...any) (string, []any) {
+	return sql, nil
+}
+
+// Postgres tells PostgreSQL from SQLite.
+func (d *DB) Postgres() bool { return d.postgres }
+
+// Host is the database that New was given.
+func (d *DB) Host() *gorm.DB { return d.host }
+
+// Err is why the database cannot be used, or nil.
+func (d *DB) Err() error { return d.quiet.Error }
+
+// Tx runs statements on the pool or in a transaction, by the methods of GORM and by those below. It may be used again and
+// again.
+type Tx struct {
+	*gorm.DB
+	db *DB
+}
+
+// Read is where to read: in the transaction of ctx, or on the pool, where reads never wait for writers. There, a read
+// whose connection was lost is repeated.
+func (d *DB) Read(ctx context.Context) *Tx {
+	if t := transactionFrom(ctx); t != nil {
+		return d.tx(ctx, t)
+	}
+	s := d.quiet.Session(&gorm.Session{NewDB: true, Context: ctx})
+	if d.postgres {
+		s.Statement.ConnPool = repeatingPool{s.Statement.ConnPool}
+	}
+	if d.primary { // a replica may not know of a revocation yet
+		s = s.Set("gorm:db_resolver:write", struct{}{}).Session(&gorm.Session{})
+	}
+	return &Tx{s, d}
+}
+
+// tx runs statements in t.
+func (d *DB) tx(ctx context.Context, t *transaction) *Tx {
+	return &Tx{t.quiet.Session(&gorm.Session{NewDB: true, Context: ctx}), d}
+}
+
+// Postgres tells PostgreSQL from SQLite.
+func (tx *Tx) Postgres() bool { return tx.db.postgres }
+
+// Run runs a statement in SQL of ours, see [DB.SQL], and tells how many rows it changed.
+func (tx *Tx) Run(statement string, args ...any) (rows int64, err error) {
+	result := tx.DB.Exec(tx.db.SQL(statement), values(args)...)
+	return result.RowsAffected, result.Error
+}
+
+// Query reads rows with SQL of ours. Outside of a transaction it must not write: behind a pooler of connections, a pool asks
+// for a durable commit in Run only.
+func (tx *Tx) Query(query string, args ...any) (*sql.Rows, error) {
+	return tx.Raw(tx.db.SQL(query), values(args)...).Rows()
+}
+
+// QueryRow reads one row with SQL of ours.
+func (tx *Tx) QueryRow(query string, args ...any) Row {
+	rows, err := tx.Query(query, args...)
+	return Row{rows, err}
+}
+
+// Row is the first of some rows.
+type Row struct {
+	rows *sql.Rows
+	err  error
+}
+
+// Scan reads the row and closes it. It answers [sql.ErrNoRows] where there is none.
+func (r Row) Scan(targets ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	defer r.rows.Close()
+	if !r.rows.Next() {
+		if err := r.rows.Err(); err != nil {
+			return err
+		}
+		return sql.ErrNoRows
+	}
+	if err := r.rows.Scan(targets...); err != nil {
+		return err
+	}
+	return r.rows.Close()
+}
+
+var tableInBraces = regexp.MustCompile(`\{(\w+)\}`)
+
+// SQL is text with the host's names: tables are written in braces, {access_tokens}, by the names that they have by default.
+// Values are ? on both engines, and a byte string is of a type that implements driver.Valuer: GORM takes a []byte behind a
+// parenthesis for a list. It holds no @, which GORM takes for a name.
+//
+// A join says CAST(? AS TEXT) or CAST(? AS BLOB) for the key it looks up. Without the cast SQLite plans the statement
+// anew each time that a value is bound, because the value might change the plan, which costs ten times the look-up.
+func (d *DB) SQL(text string) string {
+	if known, ok := d.texts.Load(text); ok {
+		return known.(string)
+	}
+	named := tableInBraces.ReplaceAllStringFunc(text, func(name string) string { return d.Table(name[1 : len(name)-1]) })
+	if d.postgres {
+		named = strings.ReplaceAll(named, " AS BLOB)", " AS BYTEA)")
+	}
+	d.texts.Store(text, named)
+	return named
+}
+
+// Table is the host's name of a table, quoted.
+func (d *DB) Table(name string) string { return d.quiet.Statement.Quote(d.TableName(name)) }
+
+// TableName is the host's name of a table.
+func (d *DB) TableName(name string) string {
+	return tableName(d.host.NamingStrategy, name)
+}
+
+// Write runs fn in a transaction, that of ctx or one of its own, which is durable when Write returns. fn may run more than
+// once, so it must start from scratch each time; an error of its own rolls back what it did.
+func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) (err error) {
+	defer func() { d.Note(err) }()
+	if t := transactionFrom(ctx); t != nil {
+		return d.within(ctx, t, fn)
+	}
+	return d.writer.write(ctx, fn)
+}
+
+// Exec is Write for one statement of GORM's, and tells how many rows it changed.
+func (d *DB) Exec(ctx context.Context, statement func(tx *Tx) *gorm.DB) (rows int64, err error) {
+	return d.one(ctx, func(tx *Tx) (int64, error) {
+		result := statement(tx)
+		return result.RowsAffected, result.Error
+	})
+}
+
+// Run is Write for one statement in SQL of ours, and tells how many rows it changed.
+func (d *DB) Run(ctx context.Context, statement string, args ...any) (rows int64, err error) {
+	return d.one(ctx, func(tx *Tx) (int64, error) { return tx.Run(statement, args...) })
+}
+
+func (d *DB) one(ctx context.Context, statement func(tx *Tx) (int64, error)) (rows int64, err error) {
+	defer func() { d.Note(err) }()
+	if t := transactionFrom(ctx); t != nil {
+		return statement(d.tx(ctx, t))
+	}
+	return d.writer.one(ctx, statement)
+}

@@ -1,0 +1,194 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gorm.io/driver/sqlite"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+// newSQLite is a database with the tables that these tests write to.
+func newSQLite(t *testing.T) *DB {
+	t.Helper()
+	db, err := gorm.Open(sqlite.Open("file:"+filepath.Join(t.TempDir(), "test.db")+"?_journal_mode=WAL&_busy_timeout=5000&_txlock=immediate"),
+		&gorm.Config{Logger: logger.Discard, PrepareStmt: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if pool, err := db.DB(); err == nil {
+			_ = pool.Close()
+		}
+	})
+	for _, table := range []string{"grants (id TEXT PRIMARY KEY)", "settings (name TEXT PRIMARY KEY, value TEXT)"} {
+		if err := db.Exec("CREATE TABLE " + table).Error; err != nil {
+			t.Fatal(err)
+		}
+	}
+	return New(db)
+}
+
+// soon ends when something hangs.
+func soon(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for ctx := soon(t); !holds(); time.Sleep(time.Millisecond) {
+		if ctx.Err() != nil {
+			t.Fatalf("it never came that %s", what)
+		}
+	}
+}
+
+// heldGroup is a database whose writes queue up until release is called.
+func heldGroup(t *testing.T) (db *DB, w *groupWriter, release func()) {
+	db = newSQLite(t)
+	w = db.writer.(*groupWriter)
+	w.turn <- struct{}{}
+	return db, w, func() { <-w.turn }
+}
+
+func (w *groupWriter) queued() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.waiting)
+}
+
+// setSetting is a write like any other.
+func setSetting(name string) func(ctx context.Context, tx *Tx) error {
+	return func(ctx context.Context, tx *Tx) error {
+		_, err := tx.Run(`INSERT INTO {settings} (name, value) VALUES (?, 'set')`, name)
+		return err
+	}
+}
+
+func wantSetting(t *testing.T, db *DB, name string, want bool) {
+	t.Helper()
+	var found int
+	if err := db.Read(context.Background()).QueryRow(`SELECT COUNT(*) FROM {settings} WHERE name = ?`, name).Scan(&found); err != nil {
+		t.Fatal(err)
+	}
+	if got := found == 1; got != want {
+		t.Errorf("setting %s: stored = %v, want %v", name, got, want)
+	}
+}
+
+func TestWritesThatWaitTogetherShareACommit(t *testing.T) {
+	const writes = groupLimit + 44
+	db, w, release := heldGroup(t)
+	var mu sync.Mutex
+	transactions := make(map[gorm.ConnPool]int)
+	var done sync.WaitGroup
+	for i := range writes {
+		done.Go(func() {
+			err := w.write(soon(t), func(ctx context.Context, tx *Tx) error {
+				mu.Lock()
+				transactions[tx.Statement.ConnPool.(*gorm.PreparedStmtTX).Tx]++
+				mu.Unlock()
+				return setSetting(fmt.Sprint(i))(ctx, tx)
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	eventually(t, "all writes wait", func() bool { return w.queued() == writes })
+	release()
+	done.Wait()
+	if len(transactions) != 2 {
+		t.Errorf("%d writes took %d commits, want 2: one of %d and one of the rest", writes, len(transactions), groupLimit)
+	}
+	for _, i := range []int{0, groupLimit - 1, groupLimit, writes - 1} {
+		wantSetting(t, db, fmt.Sprint(i), true)
+	}
+}
+
+func TestWriteThatFailsDoesNotHurtItsNeighbours(t *testing.T) {
+	failure := errors.New("failure")
+	for name, bad := range map[string]func(ctx context.Context, tx *Tx) error{
+		"an error":       func(context.Context, *Tx) error { return failure },
+		"a constraint":   setSetting("taken"),
+		"a broken query": func(ctx context.Context, tx *Tx) error { _, err := tx.Run("BROKEN"); return err },
+		"a panic":        func(context.Context, *Tx) error { panic("in the middle") },
+		"a late mistake": func(ctx context.Context, tx *Tx) error {
+			return errors.Join(setSetting("half")(ctx, tx), failure)
+		},
+		"its own timeout": func(context.Context, *Tx) error { return context.DeadlineExceeded },
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, w, release := heldGroup(t)
+			if err := db.Host().Exec("INSERT INTO settings (name, value) VALUES (?, ?)", "taken", "").Error; err != nil {
+				t.Fatal(err)
+			}
+			errs := make([]error, 3)
+			var done sync.WaitGroup
+			for i, fn := range []func(ctx context.Context, tx *Tx) error{setSetting("before"), bad, setSetting("after")} {
+				done.Go(func() { errs[i] = w.write(soon(t), fn) })
+				eventually(t, "the write waits", func() bool { return w.queued() == i+1 })
+			}
+			release()
+			done.Wait()
+			if errs[0] != nil || errs[1] == nil || errs[2] != nil {
+				t.Errorf("errors = %v, want one, in the middle", errs)
+			}
+			wantSetting(t, db, "before", true)
+			wantSetting(t, db, "after", true)
+			wantSetting(t, db, "half", false)
+			if err := w.write(soon(t), setSetting("next")); err != nil {
+				t.Errorf("the next write: %v", err)
+			}
+		})
+	}
+}
+
+func TestWriteWithdrawsWhenItsCallerIsGone(t *testing.T) {
+	db, w, release := heldGroup(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	errs := make(chan error)
+	go func() { errs <- w.write(ctx, setSetting("withdrawn")) }()
+	eventually(t, "the write waits", func() bool { return w.queued() == 1 })
+	cancel()
+	if err := <-errs; !errors.Is(err, context.Canceled) {
+		t.Errorf("error = %v, want that the context was cancelled", err)
+	}
+	release()
+	if err := w.write(soon(t), setSetting("next")); err != nil {
+		t.Fatal(err)
+	}
+	wantSetting(t, db, "withdrawn", false)
+	wantSetting(t, db, "next", true)
+}
+
+func TestWriteUnderWayIsNotUndoneByItsCaller(t *testing.T) {
+	db := newSQLite(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	err := db.writer.write(ctx, func(ctx context.Context, tx *Tx) error {
+		cancel() // a neighbour in the same commit must not suffer, so the truth is told
+		return setSetting("done")(ctx, tx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSetting(t, db, "done", true)
+}
+
+func TestPanicInAWriteSaysNothingOfItsValue(t *testing.T) {
+	db := newSQLite(t)
+	err := db.writer.write(soon(t), func(context.Context, *Tx) error { panic("a secret") })
+	if err == nil || strings.Contains(err.Error(), "a secret") {
+		t.Errorf("error = %v, want one that does not repeat the panic's value", err)
+	}
+}

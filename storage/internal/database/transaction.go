@@ -1,0 +1,256 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// transactionLimit bounds how long a transaction may stay open. On SQLite it holds up every other write, so
+// one that somebody forgot is rolled back.
+const transactionLimit = 30 * time.Second
+
+// transaction is one that is open; it travels in the context.
+type transaction struct {
+	host, quiet *gorm.DB // as [DB] has them
+	theirs      bool     // the host ends it, and need not tell us
+	outer       *transaction
+	savepoint   string // of a transaction inside of outer
+	savepoints  int
+	deferred    []any
+
+	// Of one that Begin has opened:
+	mu      sync.Mutex
+	ended   bool
+	release func()
+	stop    func() bool
+	timer   *time.Timer
+}
+
+type transactionKey struct{}
+
+func transactionFrom(ctx context.Context) *transaction {
+	t, _ := ctx.Value(transactionKey{}).(*transaction)
+	return t
+}
+
+// in is ctx with the transaction.
+func (t *transaction) in(ctx context.Context) context.Context {
+	return context.WithValue(ctx, transactionKey{}, t)
+}
+
+// InTransaction tells whether ctx carries a transaction.
+func InTransaction(ctx context.Context) bool { return transactionFrom(ctx) != nil }
+
+// WithTx returns a context with which every call takes part in tx, a transaction of the host's, who commits it or rolls it
+// back.
+func WithTx(ctx context.Context, tx *gorm.DB) context.Context {
+	t := &transaction{theirs: true, host: tx, quiet: quiet(tx)}
+	if !inTransaction(tx) && t.quiet.Error == nil {
+		t.quiet.Error = errors.New("storage: WithTx was given a *gorm.DB that is in no transaction; give it the one that db.Transaction or db.Begin has made")
+	}
+	return t.in(ctx)
+}
+
+// begin opens a transaction. On SQLite it takes the write lock at once: a transaction that reads first and
+// writes later could otherwise find its snapshot outdated and fail (SQLITE_BUSY_SNAPSHOT).
+func (d *DB) begin(ctx context.Context) (*transaction, error) {
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	options := &sql.TxOptions{}
+	if d.postgres {
+		options.Isolation = sql.LevelReadCommitted // whatever the server's default: the statements are made for it
+	}
+	host := d.host.Session(&gorm.Session{NewDB: true, Context: ctx}).Begin(options)
+	if host.Error != nil {
+		return nil, host.Error
+	}
+	t := &transaction{host: host, quiet: quiet(host)}
+	if !d.postgres {
+		if _, err := d.tx(ctx, t).Run("DELETE FROM {grants} WHERE 0"); err != nil {
+			return nil, undone(err, t.rollback())
+		}
+	}
+	return t, nil
+}
+
+func (t *transaction) rollback() error {
+	return t.host.Session(&gorm.Session{NewDB: true}).Rollback().Error
+}
+
+// commit ends the transaction, with what was deferred to its end.
+func (d *DB) commit(ctx context.Context, t *transaction) error {
+	if len(t.deferred) > 0 {
+		if err := d.Flush(ctx, d.tx(ctx, t), t.deferred); err != nil {
+			return notCommitted(undone(err, t.rollback()))
+		}
+	}
+	if err := t.host.Session(&gorm.Session{NewDB: true}).Commit().Error; err != nil {
+		return err
+	}
+	d.flushed(t.deferred)
+	return nil
+}
+
+func (d *DB) flushed(deferred []any) {
+	if len(deferred) > 0 && d.Flushed != nil {
+		d.Flushed(deferred)
+	}
+}
+
+// Defer keeps item for the end of the transaction of ctx, which Flush ends with what was kept. The end of a host's
+// transaction is not ours to know: there Flush gets it at once.
+func (d *DB) Defer(ctx context.Context, item any) error {
+	t := transactionFrom(ctx)
+	if t.theirs {
+		if err := d.Flush(ctx, d.tx(ctx, t), []any{item}); err != nil {
+			return err
+		}
+		d.flushed([]any{item})
+		return nil
+	}
+	t.deferred = append(t.deferred, item)
+	return nil
+}
+
+// Begin opens a transaction and returns a context that carries it. End it with [DB.Commit] or [DB.Rollback]; when ctx ends
+// first it is rolled back. Inside another transaction it is a savepoint.
+func (d *DB) Begin(ctx context.Context) (context.Context, error) {
+	if outer := transactionFrom(ctx); outer != nil {
+		return d.beginInside(ctx, outer)
+	}
+	t, release, err := d.writer.begin(ctx)
+	if err != nil {
+		d.Note(err)
+		return nil, fmt.Errorf("storage: begin a transaction: %w", err)
+	}
+	abandon := func() { _ = t.end(t.rollback) }
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.release = release
+	t.stop = context.AfterFunc(ctx, abandon)
+	t.timer = time.AfterFunc(transactionLimit, abandon)
+	return t.in(ctx), nil
+}
+
+func (d *DB) beginInside(ctx context.Context, outer *transaction) (context.Context, error) {
+	root := outer
+	for root.outer != nil {
+		root = root.outer
+	}
+	root.savepoints++
+	t := &transaction{host: outer.host, quiet: outer.quiet, outer: outer, savepoint: fmt.Sprintf("fosite_mcp_%d", root.savepoints)}
+	if _, err := d.tx(ctx, t).Run("SAVEPOINT " + t.savepoint); err != nil {
+		return nil, fmt.Errorf("storage: begin a transaction inside another one: %w", err)
+	}
+	return t.in(ctx), nil
+}
+
+// end finishes a transaction once; later calls answer sql.ErrTxDone.
+func (t *transaction) end(how func() error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended {
+		return sql.ErrTxDone
+	}
+	t.ended = true
+	if t.release != nil {
+		t.stop()
+		t.timer.Stop()
+		defer t.release()
+	}
+	return how()
+}
+
+// Commit makes the transaction that [DB.Begin] has put into ctx durable, or what it did a part of the transaction around it.
+func (d *DB) Commit(ctx context.Context) error {
+	t := transactionFrom(ctx)
+	if t == nil || t.theirs {
+		return errors.New("storage: commit without a transaction")
+	}
+	err := t.end(func() error {
+		if t.outer == nil {
+			return d.commit(ctx, t)
+		}
+		if _, err := d.tx(ctx, t).Run("RELEASE SAVEPOINT " + t.savepoint); err != nil {
+			return err
+		}
+		outer := t.outer.in(ctx)
+		for _, item := range t.deferred {
+			if err := d.Defer(outer, item); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		d.Note(err)
+		return fmt.Errorf("storage: commit: %w", err)
+	}
+	return nil
+}
+
+// Rollback undoes the transaction that [DB.Begin] has put into ctx. One that has already ended is left alone: fosite also
+// rolls back after a commit that failed.
+func (d *DB) Rollback(ctx context.Context) error {
+	t := transactionFrom(ctx)
+	if t == nil || t.theirs {
+		return errors.New("storage: rollback without a transaction")
+	}
+	err := t.end(func() error {
+		if t.outer == nil {
+			return t.rollback()
+		}
+		_, err := d.tx(ctx, t).Run("ROLLBACK TO SAVEPOINT " + t.savepoint)
+		return err
+	})
+	if err != nil && !errors.Is(err, sql.ErrTxDone) {
+		return fmt.Errorf("storage: roll back: %w", err)
+	}
+	return nil
+}
+
+// InTransaction runs fn in a transaction, which is committed when fn returns nil. One that lost against a concurrent one is
+// run again, so fn must start from scratch each time. tx is for rows of the host's. In a transaction of ours fn simply
+// takes part; in one of the host's it runs in a savepoint.
+func (d *DB) InTransaction(ctx context.Context, fn func(ctx context.Context, tx *gorm.DB) error) error {
+	if t := transactionFrom(ctx); t != nil && !t.theirs {
+		return fn(ctx, t.host.WithContext(ctx))
+	}
+	once := func() error {
+		inner, err := d.Begin(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = d.Rollback(inner) }() // after a commit it does nothing
+		if err := fn(inner, transactionFrom(inner).host.WithContext(inner)); err != nil {
+			return notCommitted(err)
+		}
+		return d.Commit(inner)
+	}
+	if InTransaction(ctx) {
+		return once() // the host alone can begin again
+	}
+	return Repeat(ctx, once)
+}
+
+// within runs fn in t: all of it or, in a transaction that the host may commit all the same, nothing.
+func (d *DB) within(ctx context.Context, t *transaction, fn func(ctx context.Context, tx *Tx) error) error {
+	if !t.theirs {
+		return fn(ctx, d.tx(ctx, t))
+	}
+	inner, err := d.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	if err := fn(inner, d.tx(inner, transactionFrom(inner))); err != nil {
+		return undone(err, d.Rollback(inner))
+	}
+	return d.Commit(inner)
+}
