@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 
 	"fosite-mcp/provider/slowhash"
@@ -29,14 +31,30 @@ func (a *app) hashesCommand() *cobra.Command {
 	}
 }
 
-// computeHashes is that command, of this very program. The settings of the server, its secrets among them, are not passed on.
-func computeHashes() *exec.Cmd {
-	program := "/proc/self/exe" // also when the file has been replaced meanwhile
-	if runtime.GOOS != "linux" {
-		program, _ = os.Executable() // when it fails, so does the start
+// isHashProcess is set for that process, which starts no other.
+const isHashProcess = "FOSITE_MCP_COMPUTES_HASHES"
+
+// hashes is a process of this very program for up to atOnce hashes at a time. The settings of the server, its secrets among
+// them, are not passed on; what the operator has set for Go's runtime is.
+func (a *app) hashes(atOnce int) *slowhash.Process {
+	env := []string{isHashProcess + "=1", fmt.Sprint("GOMAXPROCS=", atOnce)}
+	for _, entry := range a.environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if slices.Contains([]string{"GOGC", "GOMEMLIMIT", "GODEBUG", "LD_LIBRARY_PATH"}, name) {
+			env = append(env, entry)
+		}
 	}
-	c := exec.Command(program, "compute-hashes")
-	c.Args[0] = os.Args[0]
-	c.Env = []string{fmt.Sprint("GOMAXPROCS=", max(1, runtime.NumCPU()/2))}
-	return c
+	return &slowhash.Process{Command: func() *exec.Cmd {
+		program := "/proc/self/exe" // also when the file has been replaced meanwhile
+		if runtime.GOOS != "linux" {
+			program, _ = os.Executable() // when it fails, so does the start
+		}
+		if os.Getenv(isHashProcess) != "" {
+			program = ""
+		}
+		c := exec.Command(program, "compute-hashes")
+		c.Args[0] = os.Args[0]
+		c.Env = env
+		return c
+	}}
 }

@@ -40,9 +40,10 @@ keeps everything in ./fosite-mcp-data. The first start writes an admin key there
 			if printConfig {
 				return a.printConfig(cfg)
 			}
-			hasher := provider.NewSecretHasherIn(&slowhash.Process{Command: computeHashes}) // it counts the processors that there are
+			hashes := a.hashes(max(1, runtime.GOMAXPROCS(0)/2))
+			hasher := provider.NewSecretHasherIn(hashes) // both before tuneRuntime: they count the processors that there are
 			tuneRuntime(a.environ)
-			return a.serve(c.Context(), cfg, hasher)
+			return a.serve(c.Context(), cfg, hasher, hashes)
 		},
 	}
 	c.Flags().BoolVar(&printConfig, "print-config", false, "print the settings, secrets masked, and exit")
@@ -66,9 +67,12 @@ func (a *app) printConfig(cfg config.Config) error {
 }
 
 // serve runs the server until ctx ends. Where logs are JSON, what people are told is a log line as well.
-func (a *app) serve(ctx context.Context, cfg config.Config, hasher fosite.Hasher) error {
+func (a *app) serve(ctx context.Context, cfg config.Config, hasher fosite.Hasher, hashes *slowhash.Process) error {
 	var level slog.LevelVar
 	log := newLogger(cfg.Log, &level, a.stderr)
+	hashes.Lost = func(err error) {
+		log.Warn("the process for slow hashes does not work; they are compared here until it does", "error", err)
+	}
 	server := &Server{Config: cfg, Log: log, Hasher: hasher, Notice: a.notice, Reread: a.onHangup(ctx, cfg, log, &level), Ready: func(at Addresses) {
 		a.notice("serving %s (admin API: %s)", at.PublicURL, at.AdminURL)
 	}}

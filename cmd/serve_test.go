@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"fosite-mcp/config"
+	"fosite-mcp/provider/slowhash"
 )
 
 func TestAPortInUseNamesTheSettingThatMovesTheServer(t *testing.T) {
@@ -58,7 +59,7 @@ func TestWithJSONLogsEveryLineOfTheServerIsJSON(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	stderr := &whenSaid{text: `"msg":"serving"`, cancel: cancel}
-	if err := (&app{stderr: stderr}).serve(ctx, cfg, nil); err != nil {
+	if err := (&app{stderr: stderr}).serve(ctx, cfg, nil, &slowhash.Process{}); err != nil {
 		t.Fatal(err)
 	}
 	var said []string

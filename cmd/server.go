@@ -175,9 +175,9 @@ func (s *Server) warnOfHiddenAddresses(ctx context.Context, cfg config.Config) {
 	if !cfg.BehindProxy || cfg.ClientIPHeader != "" {
 		return
 	}
-	const hidden = "behind_proxy is on and client_ip_header is not set: all callers count as one address, the proxy's, in limits and in the audit log"
-	s.Log.WarnContext(ctx, hidden)
-	s.notify("%s. Set client_ip_header to the header in which the proxy names the client, such as X-Forwarded-For", hidden)
+	// A log line alone: on a console it would stand there twice.
+	s.Log.WarnContext(ctx, "behind_proxy is on and client_ip_header is not set: all callers count as one address, the proxy's, in limits and in the audit log. "+
+		"Set client_ip_header to the header in which the proxy names the client, such as X-Forwarded-For")
 }
 
 func (s *Server) notify(format string, args ...any) {

@@ -15,6 +15,8 @@ import (
 type Process struct {
 	// Command makes the process, which calls [Serve]. It gets secrets, on its standard input.
 	Command func() *exec.Cmd
+	// Lost is told why it does not work, now and then; nil: nobody.
+	Lost func(error)
 
 	patience time.Duration // with one that does not answer; 0: a minute
 
@@ -29,7 +31,7 @@ const restart = 10 * time.Second
 // Compare implements [Computer].
 func (p *Process) Compare(hash, secret []byte) bool {
 	var same bool
-	if !p.call("Hashes.Compare", Comparison{hash, secret}, &same) {
+	if !p.call(".Compare", Comparison{hash, secret}, &same) {
 		return Here{}.Compare(hash, secret)
 	}
 	return same
@@ -37,7 +39,7 @@ func (p *Process) Compare(hash, secret []byte) bool {
 
 // Do implements [Computer].
 func (p *Process) Do(work Work, secret []byte) {
-	if !work.None() && !p.call("Hashes.Do", Job{work, secret}, new(bool)) {
+	if !work.None() && !p.call(".Do", Job{work, secret}, new(bool)) {
 		Here{}.Do(work, secret)
 	}
 }
@@ -48,20 +50,19 @@ func (p *Process) call(method string, args, reply any) bool {
 	if client == nil {
 		return false
 	}
-	timer := time.NewTimer(cmp.Or(p.patience, time.Minute))
+	// Sending may take for ever as well, when the process does not read.
+	timer := time.AfterFunc(cmp.Or(p.patience, time.Minute), func() { _ = client.Close() })
 	defer timer.Stop()
-	select {
-	case done := <-client.Go(method, args, reply, make(chan *rpc.Call, 1)).Done:
-		if done.Error == nil {
-			return true
-		}
-	case <-timer.C:
+	err := client.Call(service+method, args, reply)
+	if err == nil {
+		return true
 	}
 	_ = client.Close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.client == client {
 		p.client = nil
+		p.lost(err)
 	}
 	return false
 }
@@ -71,28 +72,42 @@ func (p *Process) running() *rpc.Client {
 	defer p.mu.Unlock()
 	if now := time.Now(); p.client == nil && !now.Before(p.next) {
 		p.next = now.Add(restart)
-		p.client = start(p.Command())
+		client, err := start(p.Command())
+		if err != nil {
+			p.lost(err)
+		}
+		p.client = client
 	}
 	return p.client
 }
 
-// start answers nil when that fails.
-func start(command *exec.Cmd) *rpc.Client {
+func (p *Process) lost(err error) {
+	if p.Lost != nil {
+		p.Lost(err)
+	}
+}
+
+func start(command *exec.Cmd) (*rpc.Client, error) {
 	in, err := command.StdinPipe()
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	out, err := command.StdoutPipe()
-	if err != nil || command.Start() != nil {
-		return nil
+	if err != nil {
+		return nil, err
 	}
-	client := rpc.NewClient(&pipes{Reader: out, Writer: in, close: func() error {
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	return rpc.NewClient(&pipes{Reader: out, Writer: in, close: func() error {
 		_ = in.Close()
 		_ = command.Process.Kill()
 		return command.Wait()
-	}})
-	return client
+	}}), nil
 }
+
+// service is versioned: a program that was replaced meanwhile may have other ideas of what is sent.
+const service = "Hashes1"
 
 // pipes are both ways to the other process.
 type pipes struct {
@@ -103,6 +118,15 @@ type pipes struct {
 	err   error
 }
 
+// Read implements [io.Reader]. At the end it closes, so that a process that has died is not kept until the next hash.
+func (p *pipes) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	if err != nil {
+		go func() { _ = p.Close() }()
+	}
+	return n, err
+}
+
 func (p *pipes) Close() error {
 	p.once.Do(func() { p.err = p.close() })
 	return p.err
@@ -111,7 +135,7 @@ func (p *pipes) Close() error {
 // Serve computes what the [Process] on the other side of in and out asks for. It returns when that is gone.
 func Serve(in io.Reader, out io.Writer) error {
 	server := rpc.NewServer()
-	if err := server.RegisterName("Hashes", hashes{}); err != nil {
+	if err := server.RegisterName(service, hashes{}); err != nil {
 		return err
 	}
 	server.ServeConn(&pipes{Reader: in, Writer: out, close: func() error { return nil }})

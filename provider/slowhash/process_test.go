@@ -102,9 +102,17 @@ func TestAProcessMayNotStartOrHang(t *testing.T) {
 		"missing": func() *exec.Cmd { return exec.Command("/does/not/exist") },
 		"hangs":   func() *exec.Cmd { return process(t, hangs) },
 	} {
-		p := &Process{Command: command, patience: 50 * time.Millisecond}
+		told := 0
+		p := &Process{Command: command, patience: 50 * time.Millisecond, Lost: func(error) { told++ }}
 		if !p.Compare(hash, []byte("sesame")) || p.Compare(hash, []byte("simsala")) {
 			t.Errorf("%s: not compared", name)
+		}
+		if told != 1 {
+			t.Errorf("%s: told %d times", name, told)
+		}
+		p.next = time.Time{}
+		if p.Compare(hash, make([]byte, 1<<20)) { // more than fits into a pipe
+			t.Errorf("%s: a long secret is let in", name)
 		}
 	}
 }
