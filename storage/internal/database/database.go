@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 
+	"fosite-mcp/storage/internal/model"
+
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 )
@@ -23,7 +25,8 @@ type DB struct {
 	primary  bool // reads must be kept from replicas
 	writer   writer
 	health   health
-	texts    sync.Map // SQL → the same with the host's names
+	names    map[string]string // by the names that they have by default
+	texts    sync.Map          // SQL → the same with these names
 
 	// Flush ends a transaction: it gets what was given to Defer in it. Flushed is told of it after the commit.
 	Flush   func(ctx context.Context, tx *Tx, deferred []any) error
@@ -36,7 +39,7 @@ func New(db *gorm.DB) *DB {
 	if err != nil {
 		db = broken()
 	}
-	d := &DB{host: db, quiet: quiet(db), postgres: db.Name() == "postgres"}
+	d := &DB{host: db, quiet: quiet(db), postgres: db.Name() == "postgres", names: model.TableNames(db.NamingStrategy)}
 	d.quiet.Error = err
 	_, d.primary = db.Plugins["gorm:db_resolver"]
 	if d.postgres {
@@ -181,7 +184,7 @@ func (d *DB) SQL(text string) string {
 	if known, ok := d.texts.Load(text); ok {
 		return known.(string)
 	}
-	named := tableInBraces.ReplaceAllStringFunc(text, func(name string) string { return d.Table(name[1 : len(name)-1]) })
+	named := tableInBraces.ReplaceAllStringFunc(text, func(name string) string { return d.Table(strings.Trim(name, "{}")) })
 	if d.postgres {
 		named = strings.ReplaceAll(named, " AS BLOB)", " AS BYTEA)")
 	}
@@ -193,9 +196,7 @@ func (d *DB) SQL(text string) string {
 func (d *DB) Table(name string) string { return d.quiet.Statement.Quote(d.TableName(name)) }
 
 // TableName is the host's name of a table.
-func (d *DB) TableName(name string) string {
-	return tableName(d.host.NamingStrategy, name)
-}
+func (d *DB) TableName(name string) string { return d.names[name] }
 
 // Write runs fn in a transaction, that of ctx or one of its own, which is durable when Write returns. fn may run more than
 // once, so it must start from scratch each time; an error of its own rolls back what it did.
