@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"gorm.io/gorm/schema"
+
 	"fosite-mcp/storage/internal/model"
 )
 
@@ -96,5 +98,15 @@ func TestColumnOfAnotherTypeIsAnErrorWithoutItsValue(t *testing.T) {
 		if want := fmt.Sprintf("%T holds a float64", column); err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
+	}
+}
+
+func TestPrefixMayBeASchema(t *testing.T) {
+	names := model.TableNames(schema.NamingStrategy{TablePrefix: "oauth."})
+	if names["audit_chain"] != "oauth.audit_chain" || names["used_assertions"] != "oauth.used_assertions" || len(names) != len(model.Models()) {
+		t.Errorf("the tables are %v", names)
+	}
+	if name := model.IndexName("oauth.access_tokens", "by_expiry"); name != "oauth_access_tokens_by_expiry" {
+		t.Errorf("the index is %s", name)
 	}
 }

@@ -1,0 +1,58 @@
+-- Events are chained: each hash covers the event and the hash before it. Nothing here is ever updated.
+CREATE TABLE {{table "audit_events"}} (
+    id         BIGINT PRIMARY KEY,          -- 1, 2, 3, … in the order of commit
+    time       BIGINT NOT NULL,
+    actor      TEXT NOT NULL,
+    action     TEXT NOT NULL,
+    client_id  TEXT NOT NULL DEFAULT '',
+    token_id   TEXT NOT NULL DEFAULT '',
+    request_id TEXT NOT NULL DEFAULT '',
+    ip         TEXT NOT NULL DEFAULT '',
+    outcome    TEXT NOT NULL,
+    changes    TEXT NOT NULL DEFAULT '',    -- a JSON object, kept byte by byte because it is hashed
+    prev_hash  {{bytes}} NOT NULL,
+    hash       {{bytes}} NOT NULL
+);
+CREATE INDEX {{index "audit_events" "by_time"}} ON {{table "audit_events"}} (time, id);
+CREATE INDEX {{index "audit_events" "by_client"}} ON {{table "audit_events"}} (client_id, id);
+
+-- One row: the newest event, and the last one that was pruned. Its lock is what makes the chain linear.
+CREATE TABLE {{table "audit_chain"}} (
+    chain       TEXT PRIMARY KEY,
+    last_id     BIGINT NOT NULL,
+    last_hash   {{bytes}} NOT NULL,
+    pruned_id   BIGINT NOT NULL,
+    pruned_hash {{bytes}} NOT NULL
+);
+INSERT INTO {{table "audit_chain"}} (chain, last_id, last_hash, pruned_id, pruned_hash) VALUES ('main', 0, {{zeros 32}}, 0, {{zeros 32}});
+
+-- What was answered to a request with an Idempotency-Key. status 0: still running.
+CREATE TABLE {{table "idempotency_keys"}} (
+    key_hash      {{bytes}} PRIMARY KEY,
+    request_hash  {{bytes}} NOT NULL,
+    claim         TEXT NOT NULL,            -- who runs it
+    claimed_until BIGINT NOT NULL,          -- when a claim without an answer counts as abandoned
+    status        BIGINT NOT NULL DEFAULT 0,
+    headers       TEXT NOT NULL DEFAULT '',
+    body          TEXT NOT NULL DEFAULT '', -- without the secret
+    sealed        {{bytes}},                -- with the secret, encrypted; NULL once too old to be shown again
+    completed_at  BIGINT,
+    expires_at    BIGINT NOT NULL
+);
+CREATE INDEX {{index "idempotency_keys" "by_expiry"}} ON {{table "idempotency_keys"}} (expires_at);
+CREATE INDEX {{index "idempotency_keys" "sealed"}} ON {{table "idempotency_keys"}} (completed_at) WHERE sealed IS NOT NULL;
+
+-- Names are never reused: they are the actors of audit events.
+CREATE TABLE {{table "admin_keys"}} (
+    id           TEXT PRIMARY KEY,
+    name         TEXT NOT NULL,
+    hash         {{bytes}} NOT NULL,        -- SHA-256 of the key
+    hint         TEXT NOT NULL DEFAULT '',  -- last four characters
+    role         TEXT NOT NULL,             -- read | clients | admin
+    created_at   BIGINT NOT NULL,
+    expires_at   BIGINT,
+    revoked_at   BIGINT,
+    last_used_at BIGINT,
+    CONSTRAINT {{unique "admin_keys" "name"}} UNIQUE (name),
+    CONSTRAINT {{unique "admin_keys" "hash"}} UNIQUE (hash)
+);

@@ -1,0 +1,92 @@
+package migration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"gorm.io/gorm/schema"
+
+	"fosite-mcp/storage/internal/model"
+)
+
+// Check tells whether the tables are exactly those that this version of the program needs, whoever has made them: the
+// store's own migrations, or AutoMigrate with its models.
+func (m *Migrator) Check(ctx context.Context) error {
+	state, err := m.read(ctx)
+	if err != nil {
+		return err
+	}
+	if state.newer != nil {
+		return state.newer
+	}
+	for _, part := range m.parts {
+		foreign := m.foreignTable(state, part)
+		if foreign == "" && slices.ContainsFunc(m.pending(state), func(step Step) bool { return step.part == part }) {
+			return errors.New("storage: the database schema is older than this program; call Store.Migrate, or run: fosite-mcp migrate up")
+		}
+		if err := m.checkTables(state, part); err != nil {
+			if foreign != "" {
+				err = fmt.Errorf("%w; %w", err, &foreignTableError{foreign})
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// checkTables compares the columns of a part's tables with its models.
+func (m *Migrator) checkTables(state *state, part model.Part) error {
+	for _, table := range model.Models(part) {
+		parsed, err := parse(table, m.dialect.namer)
+		if err != nil {
+			return err
+		}
+		columns := state.tables[parsed.Table]
+		if columns == nil {
+			return fmt.Errorf("storage: there is no table %s", parsed.Table)
+		}
+		for _, name := range parsed.DBNames {
+			if err := m.checkColumn(parsed, name, columns); err != nil {
+				return fmt.Errorf("%w; %s", err, whoChanged)
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(columns)) {
+			if parsed.FieldsByDBName[name] == nil {
+				return fmt.Errorf("storage: the table %s has a column %s, which is not the store's; %s", parsed.Table, name, whoChanged)
+			}
+		}
+	}
+	return nil
+}
+
+const whoChanged = "a host's AutoMigrate with a model of this name changes the table, for instance: give the store's tables " +
+	"another TablePrefix, and restore what was changed"
+
+func (m *Migrator) checkColumn(table *schema.Schema, name string, columns map[string]column) error {
+	field := table.FieldsByDBName[name]
+	is, ok := columns[name]
+	want, _, _ := strings.Cut(strings.ToLower(m.db.Migrator().FullDataTypeOf(field).SQL), " ")
+	switch {
+	case !ok:
+		return fmt.Errorf("storage: the table %s has no column %s", table.Table, name)
+	case is.typ != want:
+		return fmt.Errorf("storage: the column %s of table %s has type %s, and the store needs %s", name, table.Table, is.typ, want)
+	case field.PrimaryKey: // never NULL, whatever SQLite says of it
+		return nil
+	case is.notNull && !field.NotNull:
+		return fmt.Errorf("storage: the column %s of table %s is NOT NULL, and the store needs it to be nullable", name, table.Table)
+	case !is.notNull && field.NotNull:
+		return fmt.Errorf("storage: the column %s of table %s is nullable, and the store needs it to be NOT NULL", name, table.Table)
+	}
+	return nil
+}
+
+// parse reads a model with the names that namer gives it.
+func parse(table any, namer schema.Namer) (*schema.Schema, error) {
+	return schema.Parse(table, &sync.Map{}, namer)
+}

@@ -1,0 +1,56 @@
+package migration_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"gorm.io/gorm"
+
+	"fosite-mcp/storage/internal/model"
+)
+
+func TestRowsAreWrittenAsTheyAreGiven(t *testing.T) {
+	for _, engine := range engines {
+		t.Run(engine, func(t *testing.T) {
+			db := open(t, engine, "oauth_")
+			if err := db.AutoMigrate(model.Models()...); err != nil {
+				t.Fatal(err)
+			}
+			created, none := model.At(time.UnixMilli(1_700_000_000_123).UTC()), model.List{}
+			client := model.Client{
+				ID: "machine", Status: "active", Scope: model.List{"a", "b c"}, Audience: none, Introspects: none, GrantTypes: none, ResponseTypes: none,
+				RedirectURIs: none, Metadata: model.JSON(`{"a": 1}`), Version: 7, AccessTokenLifespan: model.Seconds(time.Hour), CreatedAt: created, UpdatedAt: created,
+			}
+			token := model.AccessToken{Signature: model.Hash{1, 0, 2}, Request: model.Request{
+				RequestID: "r", ClientID: "machine", Scope: none, Audience: none, RequestedScope: &none, IssuedAt: created,
+			}}
+			secret := model.ClientSecret{ID: "s", ClientID: "machine", Slow: true, CreatedAt: created}
+			for _, row := range []any{&client, &token, &secret} {
+				given := fmt.Sprintf("%+v", row)
+				if err := db.Create(row).Error; err != nil {
+					t.Fatal(err)
+				}
+				if now := fmt.Sprintf("%+v", row); now != given {
+					t.Errorf("Create has made %s of %s", now, given)
+				}
+			}
+			var storedClient model.Client
+			var storedToken model.AccessToken
+			var storedSecret model.ClientSecret
+			for _, found := range []*gorm.DB{
+				db.Limit(1).Find(&storedClient, "id = ?", "machine"),
+				db.Where("signature IN ?", []model.Hash{{1, 0, 2}, {3}}).Limit(1).Find(&storedToken),
+				db.Raw("SELECT * FROM oauth_client_secrets WHERE slow = ?", model.Flag(true)).Scan(&storedSecret),
+			} {
+				if found.Error != nil || found.RowsAffected != 1 {
+					t.Fatal(found.RowsAffected, found.Error)
+				}
+			}
+			if diff := cmp.Diff([]any{client, token, secret}, []any{storedClient, storedToken, storedSecret}); diff != "" {
+				t.Errorf("other rows come back (-written +read):\n%s", diff)
+			}
+		})
+	}
+}

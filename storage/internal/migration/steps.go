@@ -1,0 +1,237 @@
+package migration
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+
+	"gorm.io/gorm/schema"
+
+	"fosite-mcp/storage/internal/model"
+)
+
+//go:embed tokens clients audit people
+var files embed.FS
+
+// A Step is one file. It may not change once it is released.
+type Step struct {
+	Version   int64 // the part's place in [model.Parts], times 1000, and the number of the file
+	Name      string
+	AppliedAt time.Time // zero: it was not
+
+	part model.Part
+}
+
+// perPart keeps the versions of parts apart.
+const perPart = 1000
+
+// lastLegacy is the last version of the time before parts, when a version meant the files of that number of all parts.
+const lastLegacy = 4
+
+// legacy is the version that applied this step in the time before parts, or 0.
+func (s Step) legacy() int64 {
+	if n := s.Version % perPart; n <= lastLegacy {
+		return n
+	}
+	return 0
+}
+
+// steps are those of parts, by version.
+func steps(parts []model.Part) ([]Step, error) {
+	var all []Step
+	for i, part := range model.Parts() {
+		if !slices.Contains(parts, part) {
+			continue
+		}
+		entries, err := fs.ReadDir(files, string(part))
+		if err != nil {
+			return nil, err
+		}
+		for _, entry := range entries {
+			number, _, _ := strings.Cut(entry.Name(), "_")
+			n, err := strconv.ParseInt(number, 10, 64)
+			if err != nil || n <= 0 || n >= perPart {
+				return nil, fmt.Errorf("storage: migrate: %s has no number", entry.Name())
+			}
+			all = append(all, Step{Version: int64(i+1)*perPart + n, Name: path.Join(string(part), entry.Name()), part: part})
+		}
+	}
+	for _, part := range parts {
+		if !slices.Contains(model.Parts(), part) {
+			return nil, fmt.Errorf("storage: there is no part %q; the parts are %s", part, list(model.Parts()))
+		}
+	}
+	return all, nil
+}
+
+func list(parts []model.Part) string {
+	var names []string
+	for _, part := range parts {
+		names = append(names, string(part))
+	}
+	return strings.Join(names, ", ")
+}
+
+// situation is what a step may find in a database.
+type situation struct {
+	Clients bool // there is a table of the store's own clients
+}
+
+// statements are those of a step, each with the comment before it.
+func (d dialect) statements(step Step, in situation) ([]string, error) {
+	text, err := files.ReadFile(step.Name)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := template.New(step.Name).Funcs(template.FuncMap{
+		"table":        d.table,
+		"index":        func(table, index string) string { return quote(model.IndexName(d.names[table], index)) },
+		"unique":       func(table, column string) string { return quote(d.namer.UniqueName(d.names[table], column)) },
+		"foreignKey":   d.foreignKey,
+		"bytes":        func() string { return d.choose("BLOB", "BYTEA") },
+		"zeros":        func(n int) string { return fmt.Sprintf(d.choose("zeroblob(%d)", "decode(repeat('00', %d), 'hex')"), n) },
+		"withoutRowid": func() string { return d.choose(" WITHOUT ROWID", "") },
+	}).Parse(string(text))
+	if err != nil {
+		return nil, err
+	}
+	var script strings.Builder
+	if err := parsed.Execute(&script, in); err != nil {
+		return nil, err
+	}
+	return split(script.String()), nil
+}
+
+// split takes a script apart where a line ends with a semicolon. It leaves out comments within a statement, which SQLite
+// keeps with the table and GORM's AutoMigrate cannot read. No literal of ours holds "--".
+func split(script string) []string {
+	var all []string
+	var statement strings.Builder
+	for line := range strings.Lines(script) {
+		code, _, commented := strings.Cut(line, "--")
+		if code = strings.TrimRight(code, " \n"); code == "" && commented {
+			code = strings.TrimRight(line, "\n")
+		}
+		statement.WriteString(code + "\n")
+		if strings.HasSuffix(code, ";") {
+			all = append(all, strings.TrimSpace(statement.String()))
+			statement.Reset()
+		}
+	}
+	return all
+}
+
+// dialect is an engine's SQL, with a host's names in it.
+type dialect struct {
+	postgres bool
+	namer    schema.Namer
+	names    map[string]string // those that the tables have by default → the host's
+}
+
+// longestName is PostgreSQL's limit. It cuts longer names off, and two that begin alike become one.
+const longestName = 63
+
+func newDialect(name string, namer schema.Namer) (dialect, error) {
+	if name != "sqlite" && name != "postgres" {
+		return dialect{}, fmt.Errorf("storage: the %q dialect is not supported; use sqlite or postgres", name)
+	}
+	d := dialect{postgres: name == "postgres", namer: namer, names: model.TableNames(namer)}
+	for _, table := range d.names {
+		inSchema, _, qualified := strings.Cut(table, ".")
+		index := model.IndexName(table, "by_username") // the longest of our names of indexes
+		switch {
+		case qualified && !d.postgres:
+			return d, fmt.Errorf("storage: SQLite has no schemas: the TablePrefix %q must not contain a dot", inSchema+".")
+		case strings.Count(table, ".") > 1:
+			return d, fmt.Errorf("storage: the table name %q has more than one dot; end the TablePrefix with the only one", table)
+		case strings.ContainsAny(table, "\"'`@?\x00"):
+			return d, fmt.Errorf("storage: the table name %q has a character that it must not have; choose another TablePrefix", table)
+		case d.postgres && len(index) > longestName:
+			return d, fmt.Errorf("storage: the name %q is longer than the %d bytes that PostgreSQL keeps; choose a shorter TablePrefix", index, longestName)
+		}
+	}
+	return d, nil
+}
+
+func (d dialect) choose(sqlite, postgres string) string {
+	if d.postgres {
+		return postgres
+	}
+	return sqlite
+}
+
+// table quotes the host's name of a table.
+func (d dialect) table(name string) string { return quote(strings.Split(d.names[name], ".")...) }
+
+func quote(names ...string) string { return `"` + strings.Join(names, `"."`) + `"` }
+
+// foreignKey is GORM's name for the constraint of a field, so that AutoMigrate finds it.
+func (d dialect) foreignKey(table, field string) (string, error) {
+	for _, m := range model.Models() {
+		parsed, err := parse(m, d.namer)
+		if err != nil {
+			return "", err
+		}
+		if relation := parsed.Relationships.Relations[field]; relation != nil && parsed.Table == d.names[table] {
+			return quote(relation.ParseConstraint().Name), nil
+		}
+	}
+	return "", errors.New("there is no field " + field)
+}
+
+// versions is the table that tells which steps have been applied. goose has made it, up to version 4.
+func (d dialect) versions() string { return d.namer.JoinTableName("fosite_mcp_migrations") }
+
+func (d dialect) quotedVersions() string { return quote(strings.Split(d.versions(), ".")...) }
+
+func (d dialect) createVersions() string {
+	return "CREATE TABLE IF NOT EXISTS " + d.quotedVersions() + d.choose(` (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    version_id INTEGER NOT NULL,
+    is_applied INTEGER NOT NULL,
+    tstamp     TIMESTAMP DEFAULT (datetime('now'))
+);`, ` (
+    id         INTEGER PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY,
+    version_id BIGINT NOT NULL,
+    is_applied BOOLEAN NOT NULL,
+    tstamp     TIMESTAMP NOT NULL DEFAULT now()
+);`)
+}
+
+func (d dialect) insertVersion(version int64) string {
+	return fmt.Sprintf("INSERT INTO %s (version_id, is_applied, tstamp) VALUES (%d, TRUE, %s);",
+		d.quotedVersions(), version, d.choose("CURRENT_TIMESTAMP", "now() AT TIME ZONE 'UTC'"))
+}
+
+// SQL is what makes the tables of parts (all if none is named) in an empty database, the record of it included, for tools
+// that run migrations of their own.
+func SQL(dialectName string, namer schema.Namer, parts ...model.Part) (string, error) {
+	d, err := newDialect(dialectName, namer)
+	if err != nil {
+		return "", err
+	}
+	if len(parts) == 0 {
+		parts = model.Parts()
+	}
+	all, err := steps(parts)
+	if err != nil {
+		return "", err
+	}
+	var script strings.Builder
+	fmt.Fprintf(&script, "-- Which steps have been applied.\n%s\n", d.createVersions())
+	for _, step := range all {
+		statements, err := d.statements(step, situation{})
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&script, "\n-- Step %s.\n\n%s\n\n%s\n", step.Name, strings.Join(statements, "\n\n"), d.insertVersion(step.Version))
+	}
+	return script.String(), nil
+}
