@@ -12,6 +12,7 @@ import (
 	"github.com/ory/fosite"
 
 	"fosite-mcp/storage/internal/database"
+	"fosite-mcp/storage/internal/model"
 )
 
 // signatureHash is the key under which a signature is stored: of fixed size whatever the token's format (43
@@ -47,30 +48,19 @@ func tokenID(hash []byte) string { return base64.RawURLEncoding.EncodeToString(h
 // malformed token.
 var errNoSignature = errors.New("storage: refusing to store a token under an empty signature")
 
-const insertAccessToken = `INSERT INTO {access_tokens} (signature, ` + recordColumns + `) VALUES (?, ` + recordPlaceholders + `)`
-
-// A stranger's clients have no row here until all their tokens are revoked: see RevokeClient.
-const insertAccessTokenOfStranger = `INSERT INTO {access_tokens} (signature, ` + recordColumns + `)
-	VALUES (?, ?, ?, ?, COALESCE((SELECT epoch FROM {clients} WHERE id = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+var insertAccessToken = insertRequest(`{access_tokens}`, `signature`, `?`)
 
 // CreateAccessTokenSession implements [oauth2.AccessTokenStorage].
 func (s *Store) CreateAccessTokenSession(ctx context.Context, signature string, request fosite.Requester) error {
 	if signature == "" {
 		return errNoSignature
 	}
-	r, err := s.newRecord(request, fosite.AccessToken)
+	r, err := s.newRequest(request, fosite.AccessToken)
 	if err != nil {
 		return err
 	}
-	query, args := insertAccessToken, append([]any{signatureHash(signature)}, r.values()...)
-	if s.clients != nil {
-		query = insertAccessTokenOfStranger
-		args[4] = r.clientID // in place of the epoch
-	}
-	// A machine's tokens have no parent grant; the others keep theirs as long as they live. What the request says of its
-	// grant type is not enough: at the authorization endpoint anybody can add that parameter.
-	form := request.GetRequestForm()
-	if form.Get("grant_type") == "client_credentials" && !form.Has("response_type") && !r.subject.Valid {
+	query, args := insertAccessToken.of(s, r, signatureHash(signature))
+	if ofMachine(request, r) {
 		if _, err := s.db.Run(ctx, query, args...); err != nil {
 			return fmt.Errorf("storage: store an access token: %w", err)
 		}
@@ -80,8 +70,15 @@ func (s *Store) CreateAccessTokenSession(ctx context.Context, signature string, 
 		if _, err := tx.Run(query, args...); err != nil {
 			return fmt.Errorf("storage: store an access token: %w", err)
 		}
-		return openGrant(ctx, tx, r, millis(s.now()))
+		return s.openGrant(tx, r)
 	})
+}
+
+// ofMachine tells the access tokens that have no parent grant; the others keep theirs as long as they live. What the request
+// says of its grant type is not enough: at the authorization endpoint anybody can add that parameter.
+func ofMachine(request fosite.Requester, r *model.Request) bool {
+	form := request.GetRequestForm()
+	return form.Get("grant_type") == "client_credentials" && !form.Has("response_type") && r.Subject == ""
 }
 
 // accessTokenColumns are read into an accessToken, by joins that may find none.
@@ -103,12 +100,12 @@ var selectAccessToken = `SELECT ` + accessTokenColumns + ` FROM {access_tokens} 
 type accessToken struct {
 	found bool
 	gates
-	record
+	model.Request
 	client clientState
 }
 
 func (t *accessToken) targets() []any {
-	targets := append([]any{&t.found, &t.revokedAt, &t.secretEpoch, &t.grantRevokedAt}, t.record.targets()...)
+	targets := append([]any{&t.found, &t.revokedAt, &t.secretEpoch, &t.grantRevokedAt}, requestTargets(&t.Request)...)
 	return append(targets, t.client.targets()...)
 }
 
@@ -136,31 +133,20 @@ func (s *Store) GetAccessTokenSession(ctx context.Context, signature string, ses
 	if !token.found {
 		return nil, fosite.ErrNotFound
 	}
-	client, open, err := s.gatesOpen(ctx, &token.gates, &token.record, &token.client)
+	client, open, err := s.gatesOpen(ctx, &token.gates, &token.Request, &token.client)
 	if err != nil {
 		return nil, err
 	}
 	if !open {
 		return nil, fosite.ErrNotFound
 	}
-	request, err := s.request(ctx, &token.record, client, session)
+	request, err := s.request(ctx, &token.Request, client, session)
 	if err != nil {
 		return nil, err
 	}
-	if request.Session != nil && request.Session.GetExpiresAt(fosite.AccessToken).IsZero() && token.expiresAt.Valid {
-		request.Session.SetExpiresAt(fosite.AccessToken, fromMillis(token.expiresAt.Int64))
-	}
-	return &storedRequest{Request: request, hash: hash}, nil
+	setExpiry(request.Session, fosite.AccessToken, token.ExpiresAt)
+	return request, nil
 }
-
-// storedRequest is a request that was read back, with what only the store knows about it.
-type storedRequest struct {
-	*fosite.Request
-	hash []byte
-}
-
-// TokenID is the token's public name, see [TokenID].
-func (r *storedRequest) TokenID() string { return tokenID(r.hash) }
 
 // DeleteAccessTokenSession implements [oauth2.AccessTokenStorage]. The row stays, revoked, until it expires.
 func (s *Store) DeleteAccessTokenSession(ctx context.Context, signature string) error {
@@ -180,14 +166,14 @@ type gates struct {
 }
 
 // gatesOpen tells whether the token of r still counts, and returns its client.
-func (s *Store) gatesOpen(ctx context.Context, g *gates, r *record, state *clientState) (fosite.Client, bool, error) {
+func (s *Store) gatesOpen(ctx context.Context, g *gates, r *model.Request, state *clientState) (fosite.Client, bool, error) {
 	open := !g.revokedAt.Valid && !g.grantRevokedAt.Valid &&
-		r.epoch == state.epoch.Int64+g.secretEpoch.Int64 && r.issuedAt >= state.revokedBefore.Int64
-	if r.clientID == "" { // RFC 7521 §4.1: an assertion may be exchanged by nobody in particular
+		r.Epoch == state.epoch.Int64+g.secretEpoch.Int64 && r.IssuedAt.UnixMilli() >= state.revokedBefore.Int64
+	if r.ClientID == "" { // RFC 7521 §4.1: an assertion may be exchanged by nobody in particular
 		return &fosite.DefaultClient{}, open, nil
 	}
 	if s.clients != nil {
-		client, err := s.clients.GetClient(ctx, r.clientID)
+		client, err := s.clients.GetClient(ctx, r.ClientID)
 		return client, open, err
 	}
 	if !state.id.Valid {

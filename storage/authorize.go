@@ -3,16 +3,15 @@ package storage
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/openid"
 
 	"fosite-mcp/storage/internal/database"
+	"fosite-mcp/storage/internal/model"
 )
 
 // The kinds of rows in authorize_sessions.
@@ -21,47 +20,45 @@ const (
 	kindPKCE   = "pkce"
 	kindOpenID = "openid"
 	kindPAR    = "par"
+	kindKept   = "kept"
 )
 
 // loginHours is how long the halves of a login are kept when their session does not say when they end.
 const loginHours = 24 * time.Hour
 
-const insertAuthorizeSession = `INSERT INTO {authorize_sessions} (kind, signature, ` + recordColumns + `, details)
-	VALUES (?, ?, ` + recordPlaceholders + `, ?)`
+var insertAuthorizeSession = insertRequest(`{authorize_sessions}`, `kind, signature, details`, `?, ?, ?`)
 
-const insertAuthorizeSessionOfStranger = `INSERT INTO {authorize_sessions} (kind, signature, ` + recordColumns + `, details)
-	VALUES (?, ?, ?, ?, ?, COALESCE((SELECT epoch FROM {clients} WHERE id = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+// createAuthorizeSession stores a request under the hash of key. It ends with the code of its session.
+func (s *Store) createAuthorizeSession(ctx context.Context, kind, key string, request fosite.Requester) error {
+	until := expiry(request.GetSession(), fosite.AuthorizeCode)
+	if kind == kindPKCE && !until.IsZero() {
+		// The PKCE half must outlive the code: were it gone first, the code could be redeemed without a verifier.
+		until = until.Add(loginHours)
+	}
+	return s.storeAuthorizeSession(ctx, kind, key, request, until, "")
+}
 
-func (s *Store) createAuthorizeSession(ctx context.Context, kind, key string, request fosite.Requester, details string) error {
+func (s *Store) storeAuthorizeSession(ctx context.Context, kind, key string, request fosite.Requester, until time.Time, details model.Text) error {
 	if key == "" {
 		return errNoSignature
 	}
-	r, err := s.newRecord(request, fosite.AuthorizeCode)
+	r, err := s.newRequest(request, fosite.AuthorizeCode)
 	if err != nil {
 		return err
 	}
-	switch {
-	case kind == kindPAR:
-		r.expiresAt = nullMillis(expiry(request.GetSession(), fosite.PushedAuthorizeRequestContext))
-	case kind == kindPKCE && r.expiresAt.Valid:
-		// The PKCE half must outlive the code: were it gone first, the code could be redeemed without a verifier.
-		r.expiresAt.Int64 += loginHours.Milliseconds()
+	if until.IsZero() {
+		until = s.now().Add(loginHours)
 	}
-	if !r.expiresAt.Valid {
-		r.expiresAt = nullMillis(s.now().Add(loginHours))
-	}
-	query, args := insertAuthorizeSession, append([]any{kind, signatureHash(key)}, r.values()...)
-	args = append(args, nullString(details))
-	if s.clients != nil {
-		query = insertAuthorizeSessionOfStranger
-		args[5] = r.clientID // in place of the epoch
-	}
+	r.ExpiresAt = model.At(until)
+	query, args := insertAuthorizeSession.of(s, r, kind, signatureHash(key), details)
 	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		if kind == kindCode {
-			if err := accountAllows(ctx, tx, r.subject.String); err != nil {
-				return err
+			if s.clients == nil { // a store with people
+				if err := accountAllows(ctx, tx, string(r.Subject)); err != nil {
+					return err
+				}
 			}
-			if err := openGrant(ctx, tx, r, millis(s.now())); err != nil {
+			if err := s.openGrant(tx, r); err != nil {
 				return err
 			}
 		}
@@ -72,14 +69,15 @@ func (s *Store) createAuthorizeSession(ctx context.Context, kind, key string, re
 	})
 }
 
-var authorizeSessionQuery = `SELECT t.used_at, t.details, x.epoch, g.revoked_at, ` + qualified("t", recordColumns) + `, ` + qualified("o", clientStateColumns) + `
+var authorizeSessionQuery = `SELECT t.used_at, t.details, x.epoch, g.revoked_at, ` + qualified("t", requestColumns) + `, ` + qualified("o", clientStateColumns) + `
 	FROM {authorize_sessions} t` + gateJoins + `
 	WHERE t.kind = CAST(? AS TEXT) AND t.signature = CAST(? AS BLOB)`
 
 // authorizeSession is a row of authorize_sessions, read back.
 type authorizeSession struct {
-	*storedRequest
+	request     *fosite.Request
 	used, alive bool
+	expiresAt   time.Time
 	details     string
 }
 
@@ -90,10 +88,10 @@ func (s *Store) authorizeSession(ctx context.Context, kind, key string, session 
 	hash := signatureHash(key)
 	var g gates
 	var state clientState
-	var r record
-	var usedAt sql.NullInt64
-	var details sql.NullString
-	targets := append([]any{&usedAt, &details, &g.secretEpoch, &g.grantRevokedAt}, r.targets()...)
+	var r model.Request
+	var usedAt model.Time
+	var details model.Text
+	targets := append([]any{&usedAt, &details, &g.secretEpoch, &g.grantRevokedAt}, requestTargets(&r)...)
 	err := s.db.Read(ctx).QueryRow(authorizeSessionQuery, kind, hash).Scan(append(targets, state.targets()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fosite.ErrNotFound
@@ -112,7 +110,7 @@ func (s *Store) authorizeSession(ctx context.Context, kind, key string, session 
 	if err != nil {
 		return nil, err
 	}
-	return &authorizeSession{&storedRequest{request, hash}, usedAt.Valid, open, details.String}, nil
+	return &authorizeSession{request, !usedAt.IsZero(), open, r.ExpiresAt.Time, string(details)}, nil
 }
 
 func (s *Store) deleteAuthorizeSession(ctx context.Context, kind, key string) (int64, error) {
@@ -125,7 +123,7 @@ func (s *Store) deleteAuthorizeSession(ctx context.Context, kind, key string) (i
 
 // CreateAuthorizeCodeSession implements [oauth2.AuthorizeCodeStorage].
 func (s *Store) CreateAuthorizeCodeSession(ctx context.Context, code string, request fosite.Requester) error {
-	return s.createAuthorizeSession(ctx, kindCode, code, request, "")
+	return s.createAuthorizeSession(ctx, kindCode, code, request)
 }
 
 // GetAuthorizeCodeSession implements [oauth2.AuthorizeCodeStorage]. A code that was used, or whose grant was
@@ -136,9 +134,9 @@ func (s *Store) GetAuthorizeCodeSession(ctx context.Context, code string, sessio
 		return nil, err
 	}
 	if a.used || !a.alive {
-		return a.storedRequest, fosite.ErrInvalidatedAuthorizeCode
+		return a.request, fosite.ErrInvalidatedAuthorizeCode
 	}
-	return a.storedRequest, nil
+	return a.request, nil
 }
 
 // InvalidateAuthorizeCodeSession implements [oauth2.AuthorizeCodeStorage]: exactly one caller succeeds, all others
@@ -157,7 +155,7 @@ func (s *Store) InvalidateAuthorizeCodeSession(ctx context.Context, code string)
 
 // CreatePKCERequestSession implements [pkce.PKCERequestStorage].
 func (s *Store) CreatePKCERequestSession(ctx context.Context, signature string, request fosite.Requester) error {
-	return s.createAuthorizeSession(ctx, kindPKCE, signature, request, "")
+	return s.createAuthorizeSession(ctx, kindPKCE, signature, request)
 }
 
 // GetPKCERequestSession implements [pkce.PKCERequestStorage]. [fosite.ErrNotFound] means that no challenge was
@@ -167,7 +165,7 @@ func (s *Store) GetPKCERequestSession(ctx context.Context, signature string, ses
 	if err != nil {
 		return nil, err
 	}
-	return a.storedRequest, nil
+	return a.request, nil
 }
 
 // DeletePKCERequestSession implements [pkce.PKCERequestStorage]. It keeps the row: fosite deletes it before it
@@ -177,7 +175,7 @@ func (s *Store) DeletePKCERequestSession(context.Context, string) error { return
 // CreateOpenIDConnectSession implements [openid.OpenIDConnectRequestStorage]. It gets the whole code, not its
 // signature; the code is hashed like one.
 func (s *Store) CreateOpenIDConnectSession(ctx context.Context, code string, request fosite.Requester) error {
-	return s.createAuthorizeSession(ctx, kindOpenID, code, request, "")
+	return s.createAuthorizeSession(ctx, kindOpenID, code, request)
 }
 
 // GetOpenIDConnectSession implements [openid.OpenIDConnectRequestStorage].
@@ -193,83 +191,11 @@ func (s *Store) GetOpenIDConnectSession(ctx context.Context, code string, reques
 	if err != nil {
 		return nil, err
 	}
-	return a.storedRequest, nil
+	return a.request, nil
 }
 
 // DeleteOpenIDConnectSession implements [openid.OpenIDConnectRequestStorage].
 func (s *Store) DeleteOpenIDConnectSession(ctx context.Context, code string) error {
 	_, err := s.deleteAuthorizeSession(ctx, kindOpenID, code)
-	return err
-}
-
-// pushedDetails is what an authorization request has beyond any other request.
-type pushedDetails struct {
-	ResponseTypes       []string                `json:"response_types,omitempty"`
-	RedirectURI         string                  `json:"redirect_uri,omitempty"`
-	State               string                  `json:"state,omitempty"`
-	ResponseMode        fosite.ResponseModeType `json:"response_mode,omitempty"`
-	DefaultResponseMode fosite.ResponseModeType `json:"default_response_mode,omitempty"`
-}
-
-// CreatePARSession implements [fosite.PARStorage] (RFC 9126). Credentials that fosite leaves in the form are
-// not stored.
-func (s *Store) CreatePARSession(ctx context.Context, requestURI string, request fosite.AuthorizeRequester) error {
-	form := url.Values{}
-	for name, values := range request.GetRequestForm() {
-		if name != "client_secret" && name != "client_assertion" {
-			form[name] = values
-		}
-	}
-	details := pushedDetails{
-		ResponseTypes: request.GetResponseTypes(), State: request.GetState(),
-		ResponseMode: request.GetResponseMode(), DefaultResponseMode: request.GetDefaultResponseMode(),
-	}
-	if uri := request.GetRedirectURI(); uri != nil {
-		details.RedirectURI = uri.String()
-	}
-	encoded, err := json.Marshal(details)
-	if err != nil {
-		return fmt.Errorf("storage: encode a pushed authorization request: %w", err)
-	}
-	return s.createAuthorizeSession(ctx, kindPAR, requestURI, &requestWithForm{request, form}, string(encoded))
-}
-
-type requestWithForm struct {
-	fosite.Requester
-	form url.Values
-}
-
-func (r *requestWithForm) GetRequestForm() url.Values { return r.form }
-
-// GetPARSession implements [fosite.PARStorage]. One that has expired is not found, which fosite does not check.
-func (s *Store) GetPARSession(ctx context.Context, requestURI string) (fosite.AuthorizeRequester, error) {
-	a, err := s.authorizeSession(ctx, kindPAR, requestURI, nil)
-	if err != nil {
-		return nil, err
-	}
-	if end := expiry(a.Session, fosite.PushedAuthorizeRequestContext); !a.alive || !end.IsZero() && !s.now().Before(end) {
-		return nil, fosite.ErrNotFound
-	}
-	var details pushedDetails
-	if err := json.Unmarshal([]byte(a.details), &details); err != nil {
-		return nil, fmt.Errorf("storage: decode a pushed authorization request: %w", err)
-	}
-	redirectURI, err := url.Parse(details.RedirectURI)
-	if err != nil {
-		return nil, fmt.Errorf("storage: decode a pushed authorization request: %w", err)
-	}
-	return &fosite.AuthorizeRequest{
-		ResponseTypes: details.ResponseTypes, RedirectURI: redirectURI, State: details.State,
-		ResponseMode: details.ResponseMode, DefaultResponseMode: details.DefaultResponseMode, Request: *a.Request,
-	}, nil
-}
-
-// DeletePARSession implements [fosite.PARStorage]. A request is used once (RFC 9126 §7.3): of any number of concurrent
-// calls one succeeds, the others get [fosite.ErrNotFound].
-func (s *Store) DeletePARSession(ctx context.Context, requestURI string) error {
-	n, err := s.deleteAuthorizeSession(ctx, kindPAR, requestURI)
-	if err == nil && n == 0 {
-		return fosite.ErrNotFound
-	}
 	return err
 }

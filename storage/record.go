@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -12,39 +11,45 @@ import (
 	"unicode/utf8"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/internal/model"
 )
 
-// record is what every table that holds a fosite request has in common.
-type record struct {
-	requestID         string
-	clientID          string
-	secretID          sql.NullString
-	epoch             int64
-	subject           sql.NullString
-	scope             string
-	audience          string
-	requestedScope    sql.NullString
-	requestedAudience sql.NullString
-	form              sql.NullString
-	sessionType       sql.NullString
-	session           sql.NullString
-	issuedAt          int64
-	expiresAt         sql.NullInt64
-}
-
-const recordColumns = `request_id, client_id, secret_id, epoch, subject, scope, audience, requested_scope,
+// requestColumns are those of [model.Request], in the order of requestValues and requestTargets.
+const requestColumns = `request_id, client_id, secret_id, epoch, subject, scope, audience, requested_scope,
 	requested_audience, form, session_type, session, issued_at, expires_at`
 
-const recordPlaceholders = `?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?`
-
-func (r *record) values() []any {
-	return []any{r.requestID, r.clientID, r.secretID, r.epoch, r.subject, r.scope, r.audience, r.requestedScope,
-		r.requestedAudience, r.form, r.sessionType, r.session, r.issuedAt, r.expiresAt}
+func requestValues(r *model.Request) []any {
+	return []any{r.RequestID, r.ClientID, r.SecretID, r.Epoch, r.Subject, r.Scope, r.Audience, r.RequestedScope,
+		r.RequestedAudience, r.Form, r.SessionType, r.Session, r.IssuedAt, r.ExpiresAt}
 }
 
-func (r *record) targets() []any {
-	return []any{&r.requestID, &r.clientID, &r.secretID, &r.epoch, &r.subject, &r.scope, &r.audience, &r.requestedScope,
-		&r.requestedAudience, &r.form, &r.sessionType, &r.session, &r.issuedAt, &r.expiresAt}
+func requestTargets(r *model.Request) []any {
+	return []any{&r.RequestID, &r.ClientID, &r.SecretID, &r.Epoch, &r.Subject, &r.Scope, &r.Audience, &r.RequestedScope,
+		&r.RequestedAudience, &r.Form, &r.SessionType, &r.Session, &r.IssuedAt, &r.ExpiresAt}
+}
+
+// insertion is a statement that stores a request. External clients do not know their epoch, see RevokeClient: it is looked
+// up.
+type insertion struct{ own, external string }
+
+// insertRequest stores columns with values before those of the request.
+func insertRequest(table, columns, values string) insertion {
+	into := `INSERT INTO ` + table + ` (` + columns + `, ` + requestColumns + `) VALUES (` + values
+	return insertion{
+		own:      into + `, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		external: into + `, ?, ?, ?, COALESCE((SELECT epoch FROM {clients} WHERE id = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	}
+}
+
+// of is the statement for r and its arguments, before are those of the columns before the request's.
+func (i insertion) of(s *Store, r *model.Request, before ...any) (query string, args []any) {
+	args = append(before, requestValues(r)...)
+	if s.clients == nil {
+		return i.own, args
+	}
+	args[len(before)+3] = r.ClientID // in place of the epoch
+	return i.external, args
 }
 
 // qualified puts a table's alias before each of columns.
@@ -56,75 +61,82 @@ func qualified(alias, columns string) string {
 	return strings.Join(names, ", ")
 }
 
-// newRecord takes apart a request. kind is the token whose expiry counts.
-func (s *Store) newRecord(request fosite.Requester, kind fosite.TokenType) (*record, error) {
+// newRequest takes apart a request. kind is the token whose expiry counts.
+func (s *Store) newRequest(request fosite.Requester, kind fosite.TokenType) (*model.Request, error) {
 	session := request.GetSession()
 	sessionType, data, err := s.sessions.pack(session)
 	if err != nil {
 		return nil, err
 	}
-	r := &record{
-		requestID:   request.GetID(),
-		clientID:    request.GetClient().GetID(),
-		scope:       packList(request.GetGrantedScopes()),
-		audience:    packList(request.GetGrantedAudience()),
-		form:        nullString(request.GetRequestForm().Encode()),
-		sessionType: sessionType,
-		session:     data,
-		issuedAt:    millis(requestedAt(request, s.now)),
-		expiresAt:   nullMillis(expiry(session, kind)),
+	r := &model.Request{
+		RequestID:   request.GetID(),
+		ClientID:    request.GetClient().GetID(),
+		Scope:       model.List(request.GetGrantedScopes()),
+		Audience:    model.List(request.GetGrantedAudience()),
+		Form:        model.Text(request.GetRequestForm().Encode()),
+		SessionType: sessionType,
+		Session:     data,
+		IssuedAt:    model.At(requestedAt(request, s.now)),
+		ExpiresAt:   model.At(expiry(session, kind)),
 	}
-	if data.Valid {
-		r.subject = nullString(session.GetSubject())
+	if data != "" {
+		r.Subject = model.Text(subject(session))
 	}
-	if requested := packList(request.GetRequestedScopes()); requested != r.scope {
-		r.requestedScope = sql.NullString{String: requested, Valid: true}
-	}
-	if requested := packList(request.GetRequestedAudience()); requested != r.audience {
-		r.requestedAudience = sql.NullString{String: requested, Valid: true}
-	}
+	r.RequestedScope = unless(request.GetRequestedScopes(), r.Scope)
+	r.RequestedAudience = unless(request.GetRequestedAudience(), r.Audience)
 	if client := own(request.GetClient()); client != nil {
-		r.epoch = client.Epoch
+		r.Epoch = client.Epoch
 		if secret := client.used; secret != nil {
-			r.secretID = nullString(secret.ID)
-			r.epoch += secret.Epoch
+			r.SecretID = model.Text(secret.ID)
+			r.Epoch += secret.Epoch
 		}
 	}
 	return r, nil
 }
 
-// request puts a record together again, around client.
-func (s *Store) request(ctx context.Context, r *record, client fosite.Client, into fosite.Session) (*fosite.Request, error) {
-	session, err := s.sessions.unpack(r.sessionType, r.session, into)
+// unless is requested, or nil if that is what was granted.
+func unless(requested fosite.Arguments, granted model.List) *model.List {
+	if slices.Equal(model.List(requested), granted) {
+		return nil
+	}
+	list := model.List(requested)
+	return &list
+}
+
+// request puts a request together again, around client.
+func (s *Store) request(ctx context.Context, r *model.Request, client fosite.Client, into fosite.Session) (*fosite.Request, error) {
+	session, err := s.sessions.unpack(r.SessionType, r.Session, into)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.currentGroups(ctx, r.subject.String, session); err != nil {
-		return nil, err
+	if s.clients == nil { // a store with people
+		if err := s.currentGroups(ctx, string(r.Subject), session); err != nil {
+			return nil, err
+		}
 	}
-	form, err := url.ParseQuery(r.form.String)
+	form, err := url.ParseQuery(string(r.Form))
 	if err != nil {
-		return nil, fmt.Errorf("storage: decode the form of request %s: %w", r.requestID, err)
+		return nil, fmt.Errorf("storage: decode the form of request %s: %w", r.RequestID, err)
 	}
 	request := &fosite.Request{
-		ID:                r.requestID,
-		RequestedAt:       fromMillis(r.issuedAt),
+		ID:                r.RequestID,
+		RequestedAt:       r.IssuedAt.Time,
 		Client:            client,
-		GrantedScope:      unpackList(r.scope),
-		GrantedAudience:   unpackList(r.audience),
-		RequestedScope:    unpackList(either(r.requestedScope, r.scope)),
-		RequestedAudience: unpackList(either(r.requestedAudience, r.audience)),
+		GrantedScope:      fosite.Arguments(r.Scope),
+		GrantedAudience:   fosite.Arguments(r.Audience),
+		RequestedScope:    either(r.RequestedScope, r.Scope),
+		RequestedAudience: either(r.RequestedAudience, r.Audience),
 		Form:              form,
 		Session:           session,
 	}
 	return request, nil
 }
 
-func either(value sql.NullString, otherwise string) string {
-	if value.Valid {
-		return value.String
+func either(requested *model.List, granted model.List) fosite.Arguments {
+	if requested != nil {
+		return fosite.Arguments(*requested)
 	}
-	return otherwise
+	return fosite.Arguments(slices.Clone(granted))
 }
 
 // packList joins scopes and the like with spaces, which none of them may hold; a list that breaks the rule

@@ -10,14 +10,11 @@ import (
 	"github.com/ory/fosite"
 
 	"fosite-mcp/storage/internal/database"
+	"fosite-mcp/storage/internal/model"
 )
 
-const insertRefreshToken = `INSERT INTO {refresh_tokens} (signature, access_signature, predecessor, ` + recordColumns + `)
-	VALUES (?, ?, (SELECT last_rotated FROM {grants} WHERE id = ?), ` + recordPlaceholders + `)`
-
-const insertRefreshTokenOfStranger = `INSERT INTO {refresh_tokens} (signature, access_signature, predecessor, ` + recordColumns + `)
-	VALUES (?, ?, (SELECT last_rotated FROM {grants} WHERE id = ?),
-		?, ?, ?, COALESCE((SELECT epoch FROM {clients} WHERE id = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+var insertRefreshToken = insertRequest(`{refresh_tokens}`, `signature, access_signature, predecessor`,
+	`?, ?, (SELECT last_rotated FROM {grants} WHERE id = ?)`)
 
 // CreateRefreshTokenSession implements [oauth2.RefreshTokenStorage]. accessSignature names the access token issued
 // beside it, which ends when this token is rotated.
@@ -25,21 +22,17 @@ func (s *Store) CreateRefreshTokenSession(ctx context.Context, signature, access
 	if signature == "" {
 		return errNoSignature
 	}
-	r, err := s.newRecord(request, fosite.RefreshToken)
+	r, err := s.newRequest(request, fosite.RefreshToken)
 	if err != nil {
 		return err
 	}
-	var access []byte
+	var access model.Hash
 	if accessSignature != "" {
 		access = signatureHash(accessSignature)
 	}
-	query, args := insertRefreshToken, append([]any{signatureHash(signature), access, r.requestID}, r.values()...)
-	if s.clients != nil {
-		query = insertRefreshTokenOfStranger
-		args[6] = r.clientID // in place of the epoch
-	}
-	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
-		if err := openGrant(ctx, tx, r, millis(s.now())); err != nil {
+	query, args := insertRefreshToken.of(s, r, signatureHash(signature), access, r.RequestID)
+	return s.db.Write(ctx, func(_ context.Context, tx *database.Tx) error {
+		if err := s.openGrant(tx, r); err != nil {
 			return err
 		}
 		if _, err := tx.Run(query, args...); err != nil {
@@ -49,7 +42,7 @@ func (s *Store) CreateRefreshTokenSession(ctx context.Context, signature, access
 	})
 }
 
-var refreshTokenQuery = `SELECT ` + rotationColumns + `, x.epoch, g.revoked_at, ` + qualified("t", recordColumns) + `, ` + qualified("o", clientStateColumns) + `
+var refreshTokenQuery = `SELECT ` + rotationColumns + `, x.epoch, g.revoked_at, ` + qualified("t", requestColumns) + `, ` + qualified("o", clientStateColumns) + `
 	FROM {refresh_tokens} t` + gateJoins + `
 	WHERE t.signature = CAST(? AS BLOB)`
 
@@ -62,9 +55,9 @@ func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, se
 	hash := signatureHash(signature)
 	var g gates
 	var state clientState
-	var r record
+	var r model.Request
 	var use rotation
-	targets := slices.Concat(use.targets(), []any{&g.secretEpoch, &g.grantRevokedAt}, r.targets(), state.targets())
+	targets := slices.Concat(use.targets(), []any{&g.secretEpoch, &g.grantRevokedAt}, requestTargets(&r), state.targets())
 	err := s.db.Read(ctx).QueryRow(refreshTokenQuery, hash).Scan(targets...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fosite.ErrNotFound
@@ -84,17 +77,14 @@ func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, se
 	if err != nil {
 		return nil, err
 	}
-	if request.Session != nil && request.Session.GetExpiresAt(fosite.RefreshToken).IsZero() && r.expiresAt.Valid {
-		request.Session.SetExpiresAt(fosite.RefreshToken, fromMillis(r.expiresAt.Int64))
-	}
-	stored := &storedRequest{Request: request, hash: hash}
+	setExpiry(request.Session, fosite.RefreshToken, r.ExpiresAt)
 	if !open {
-		return stored, fosite.ErrInactiveToken
+		return request, fosite.ErrInactiveToken
 	}
 	if err = s.verdict(&use); errors.Is(err, fosite.ErrNotFound) {
 		return nil, err
 	}
-	return stored, err
+	return request, err
 }
 
 // DeleteRefreshTokenSession implements [oauth2.RefreshTokenStorage]. The row stays, revoked, until it expires:

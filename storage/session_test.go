@@ -2,14 +2,15 @@ package storage
 
 import (
 	"context"
-	"database/sql"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
+	"github.com/ory/fosite/handler/oauth2"
 	"github.com/ory/fosite/handler/openid"
+	"github.com/ory/fosite/token/jwt"
 )
 
 // teamSession is a session type of a host application.
@@ -73,8 +74,8 @@ func TestSessionIsStoredWithoutANameWhenItIsTheFirstType(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if name.String != c.name {
-			t.Errorf("%T is stored as %q, want %q", c.session, name.String, c.name)
+		if string(name) != c.name {
+			t.Errorf("%T is stored as %q, want %q", c.session, name, c.name)
 		}
 	}
 }
@@ -89,7 +90,7 @@ func TestSessionOfUnknownTypeIsRefusedWithTheRemedy(t *testing.T) {
 			t.Errorf("error = %v, want one that names the type and storage.WithSessions", err)
 		}
 	})
-	_, err := defaultSessionTypes().unpack(nullString("*gone.Session"), nullString("{}"), nil)
+	_, err := defaultSessionTypes().unpack("*gone.Session", "{}", nil)
 	if err == nil || !strings.Contains(err.Error(), "*gone.Session") || !strings.Contains(err.Error(), "storage.WithSessions") {
 		t.Errorf("error = %v, want one that names the type and storage.WithSessions", err)
 	}
@@ -166,11 +167,111 @@ func TestExpiryComesBackThoughTheSessionForgetsIt(t *testing.T) {
 }
 
 func TestSessionThatIsBrokenInTheDatabaseIsAnErrorNotAnAbsence(t *testing.T) {
-	_, err := defaultSessionTypes().unpack(sql.NullString{}, nullString(`{"expires_at": "no`), nil)
+	_, err := defaultSessionTypes().unpack("", `{"expires_at": "no`, nil)
 	if err == nil || !strings.Contains(err.Error(), "decode a *fosite.DefaultSession") {
 		t.Errorf("error = %v", err)
 	}
 }
+
+// ownMethodsSession answers by itself what it inherits from a pointer that may be nil.
+type ownMethodsSession struct {
+	*openid.DefaultSession
+	Name string
+}
+
+func (s *ownMethodsSession) GetSubject() string    { return s.Name }
+func (s *ownMethodsSession) Clone() fosite.Session { return s }
+
+func TestSessionsOfAnyShapeComeBack(t *testing.T) {
+	at := time.Date(2031, 4, 13, 2, 30, 15, 0, time.UTC)
+	expires := map[fosite.TokenType]time.Time{fosite.AccessToken: at, fosite.RefreshToken: at, fosite.AuthorizeCode: at}
+	sessions := map[string]struct{ stored, empty fosite.Session }{
+		"OpenID Connect": {
+			&openid.DefaultSession{
+				Claims:  &jwt.IDTokenClaims{Issuer: "https://example.com", Subject: "ada", AuthTime: at, Extra: map[string]any{"team": "blue"}},
+				Headers: &jwt.Headers{Extra: map[string]any{"kid": "1"}}, ExpiresAt: expires, Username: "ada", Subject: "ada",
+			},
+			&openid.DefaultSession{Claims: &jwt.IDTokenClaims{}, Headers: &jwt.Headers{Extra: map[string]any{}}},
+		},
+		"JWT": {
+			&oauth2.JWTSession{
+				JWTClaims: &jwt.JWTClaims{Subject: "ada", Issuer: "https://example.com", Extra: map[string]any{"team": "blue"}},
+				JWTHeader: &jwt.Headers{Extra: map[string]any{"kid": "1"}}, ExpiresAt: expires, Username: "ada", Subject: "ada",
+			},
+			&oauth2.JWTSession{},
+		},
+		"an embedded pointer": {
+			&teamSession{&fosite.DefaultSession{ExpiresAt: expires, Subject: "ada", Extra: map[string]any{"team": "blue"}}, "blue"},
+			&teamSession{DefaultSession: &fosite.DefaultSession{}},
+		},
+		"an embedded nil": {&ownMethodsSession{Name: "ada"}, &ownMethodsSession{}},
+	}
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		ctx, store := context.Background(), e.storeWithClients(t, WithSessions(&teamSession{}, &ownMethodsSession{}))
+		for name, c := range sessions {
+			request := newTestRequest("machine")
+			request.ID, request.Session = "request of "+name, c.stored
+			store.issue(t, name, request)
+			code, err := store.GetAuthorizeCodeSession(ctx, name, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			access, err := store.GetAccessTokenSession(ctx, name, c.empty)
+			if err != nil {
+				t.Fatal(err)
+			}
+			refresh, err := store.GetRefreshTokenSession(ctx, name, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if access.GetSession() != c.empty {
+				t.Errorf("%s: the session that was passed in empty was not filled", name)
+			}
+			for _, got := range []fosite.Requester{code, access, refresh} {
+				if diff := cmp.Diff(c.stored, got.GetSession()); diff != "" {
+					t.Errorf("%s (-stored +read):\n%s", name, diff)
+				}
+			}
+		}
+	})
+}
+
+func TestSessionThatHoldsSomethingIsNotTouched(t *testing.T) {
+	prepared := &teamSession{DefaultSession: &fosite.DefaultSession{}}
+	prepared.SetExpiresAt(fosite.AccessToken, time.Date(2031, 4, 13, 2, 30, 15, 0, time.UTC))
+	got, err := defaultSessionTypes().with([]fosite.Session{&teamSession{}}).unpack("", `{"Subject":"ada","Team":"blue"}`, prepared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got == fosite.Session(prepared) || prepared.Team != "" || got.(*teamSession).Team != "blue" {
+		t.Errorf("prepared %+v, got %+v, want a session of its own", prepared, got)
+	}
+}
+
+type hiddenSession struct{ fosite.DefaultSession }
+
+func TestSessionThatCouldNotBeReadBackPanicsAtOnce(t *testing.T) {
+	type hidden struct{ *hiddenSession }
+	defer func() {
+		if message, _ := recover().(string); !strings.Contains(message, "storage.hiddenSession") || !strings.Contains(message, "export it") {
+			t.Errorf("panic %q, want one that names the embedded type and the remedy", message)
+		}
+	}()
+	defaultSessionTypes().with([]fosite.Session{&hidden{}})
+}
+
+func TestPanicOfAHostsSessionIsNotHidden(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic")
+		}
+	}()
+	expiry(&panickingSession{}, fosite.AccessToken)
+}
+
+type panickingSession struct{ fosite.DefaultSession }
+
+func (*panickingSession) GetExpiresAt(fosite.TokenType) time.Time { panic("a mistake of the host's") }
 
 func TestSessionThatIsNoPointerIsRefused(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
