@@ -11,6 +11,7 @@ import (
 	"fosite-mcp/config"
 	"fosite-mcp/handlers/admin"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/ory/fosite"
 	"github.com/spf13/cobra"
@@ -33,7 +34,7 @@ server may be running.`,
 // withActor is withData for changes, which audit events then ascribe to the person at the shell.
 func (a *app) withActor(ctx context.Context, fn func(context.Context, *storage.Store) error) error {
 	return a.withData(ctx, func(ctx context.Context, _ config.Config, store *storage.Store) error {
-		return fn(storage.WithAuditOrigin(ctx, storage.AuditOrigin{Actor: shellActor()}), store)
+		return fn(audit.WithOrigin(ctx, audit.Origin{Actor: shellActor()}), store)
 	})
 }
 

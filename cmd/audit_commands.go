@@ -227,7 +227,7 @@ with 1 when an event was changed, removed or put in.`,
 		Example: "  fosite-mcp audit verify",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withData(c.Context(), func(ctx context.Context, _ config.Config, store *storage.Store) error {
-				count, firstBad, err := store.VerifyAudit(ctx, nil)
+				count, firstBad, err := store.Audit().Verify(ctx, nil)
 				if err != nil {
 					return err
 				}

@@ -15,6 +15,7 @@ import (
 	"fosite-mcp/handlers/limit"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
@@ -53,10 +54,10 @@ func newRecorder(store *storage.Store, observer *observer) *admin.Recorder {
 }
 
 // auditOrigin tells where a request to the public listener comes from.
-func auditOrigin(cfg config.Config) func(*http.Request) storage.AuditOrigin {
+func auditOrigin(cfg config.Config) func(*http.Request) audit.Origin {
 	from := clientaddr.FromHeader(cfg.ClientIPHeader)
-	return func(r *http.Request) storage.AuditOrigin {
-		return storage.AuditOrigin{RequestID: handlers.RequestID(r), IP: clientaddr.String(from(r))}
+	return func(r *http.Request) audit.Origin {
+		return audit.Origin{RequestID: handlers.RequestID(r), IP: clientaddr.String(from(r))}
 	}
 }
 

@@ -73,7 +73,7 @@ func (o *observer) cleanUp(ctx context.Context, store *storage.Store, auditReten
 func prune(ctx context.Context, store *storage.Store, auditRetention time.Duration) error {
 	err := store.PruneIdempotencyKeys(ctx)
 	if auditRetention > 0 {
-		_, auditErr := store.PruneAudit(ctx, time.Now().Add(-auditRetention))
+		_, auditErr := store.Audit().Prune(ctx, time.Now().Add(-auditRetention))
 		err = errors.Join(err, auditErr)
 	}
 	return err

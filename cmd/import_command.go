@@ -10,6 +10,7 @@ import (
 	"fosite-mcp/config"
 	"fosite-mcp/handlers/admin"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/spf13/cobra"
 )
@@ -47,7 +48,7 @@ does not name gets the default resource. So does one that is here with an audien
 					scopes: api.Scopes, resources: api.Resources, defaultResource: api.DefaultResource, dropUnknown: dropUnknown, merge: api.Merge,
 				}
 				i := &importer{app: a, store: store, apply: apply, rules: rules}
-				return i.run(storage.WithAuditOrigin(ctx, storage.AuditOrigin{Actor: shellActor()}), input)
+				return i.run(audit.WithOrigin(ctx, audit.Origin{Actor: shellActor()}), input)
 			})
 		},
 	}

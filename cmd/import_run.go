@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/ory/fosite"
 )
@@ -139,7 +140,7 @@ func (i *importer) put(ctx context.Context, line importLine, in *importedClient)
 		return line, nil
 	}
 	action := map[verdict]string{verdictCreate: "client.registered", verdictUpdate: "client.changed"}[line.Result]
-	return line, i.store.AppendAudit(ctx, storage.AuditEvent{Action: action, ClientID: client.id, Changes: diff})
+	return line, i.store.Audit().Append(ctx, audit.Event{Action: action, ClientID: client.id, Changes: diff})
 }
 
 // ofThisShell says where the resources come from: the running server may have other settings.

@@ -13,7 +13,7 @@ import (
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/provider"
-	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
@@ -78,20 +78,20 @@ func newObserver(log *slog.Logger, pool *sql.DB) *observer {
 }
 
 // alarms are the events that somebody should look at, or at the number of.
-var alarms = []storage.AuditEvent{
-	{Action: provider.CodeReused, Outcome: storage.OutcomeFailure},
-	{Action: provider.RefreshReused, Outcome: storage.OutcomeFailure},
-	{Action: "token.revoked", Outcome: storage.OutcomeSuccess},
-	{Action: "user.logged_in", Outcome: storage.OutcomeSuccess},
-	{Action: "user.login_failed", Outcome: storage.OutcomeFailure},
-	{Action: "client.login_failed", Outcome: storage.OutcomeFailure},
-	{Action: "admin.login_failed", Outcome: storage.OutcomeFailure},
-	{Action: "consent.granted", Outcome: storage.OutcomeSuccess},
-	{Action: "consent.withdrawn", Outcome: storage.OutcomeSuccess},
+var alarms = []audit.Event{
+	{Action: provider.CodeReused, Outcome: audit.OutcomeFailure},
+	{Action: provider.RefreshReused, Outcome: audit.OutcomeFailure},
+	{Action: "token.revoked", Outcome: audit.OutcomeSuccess},
+	{Action: "user.logged_in", Outcome: audit.OutcomeSuccess},
+	{Action: "user.login_failed", Outcome: audit.OutcomeFailure},
+	{Action: "client.login_failed", Outcome: audit.OutcomeFailure},
+	{Action: "admin.login_failed", Outcome: audit.OutcomeFailure},
+	{Action: "consent.granted", Outcome: audit.OutcomeSuccess},
+	{Action: "consent.withdrawn", Outcome: audit.OutcomeSuccess},
 }
 
 // audited counts an event. Actions are names in this program, so that nobody can make them up.
-func (o *observer) audited(event storage.AuditEvent) {
+func (o *observer) audited(event audit.Event) {
 	o.events.WithLabelValues(event.Action, event.Outcome).Inc()
 }
 

@@ -14,6 +14,7 @@ import (
 	"fosite-mcp/config"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/ory/fosite"
 )
@@ -191,7 +192,7 @@ type service struct {
 	listener net.Listener
 	handler  http.Handler
 	tls      bool
-	origin   func(*http.Request) storage.AuditOrigin // of audit events; nil: the handler sees to it
+	origin   func(*http.Request) audit.Origin // of audit events; nil: the handler sees to it
 }
 
 // serve runs the services until ctx ends or one of them fails.
@@ -238,12 +239,12 @@ func (s *Server) serve(ctx context.Context, certificate *tlsCertificate, service
 // requestLimit bounds the work on one request, database included: a client rather gets 503 than no answer.
 const requestLimit = 15 * time.Second
 
-func withDeadline(next http.Handler, origin func(*http.Request) storage.AuditOrigin) http.Handler {
+func withDeadline(next http.Handler, origin func(*http.Request) audit.Origin) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), requestLimit)
 		defer cancel()
 		if origin != nil { // here, because a request that is copied twice costs twice
-			ctx = storage.WithAuditOriginFunc(ctx, func() storage.AuditOrigin { return origin(r) })
+			ctx = audit.WithOriginFunc(ctx, func() audit.Origin { return origin(r) })
 		}
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})

@@ -8,23 +8,24 @@ import (
 
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
 )
 
 // events are the audit events so far, without times, ids and hashes.
-func (f *fixture) events() (events []storage.AuditEvent) {
+func (f *fixture) events() (events []audit.Event) {
 	f.t.Helper()
-	stored, _, err := f.store.ListAudit(f.t.Context(), storage.AuditFilter{Limit: 1000})
+	stored, _, err := f.store.Audit().List(f.t.Context(), audit.Filter{Limit: 1000})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if _, bad, err := f.store.VerifyAudit(f.t.Context(), nil); bad != 0 || err != nil {
+	if _, bad, err := f.store.Audit().Verify(f.t.Context(), nil); bad != 0 || err != nil {
 		f.t.Errorf("the audit chain is broken at %d: %v", bad, err)
 	}
 	for _, e := range stored {
-		events = append(events, storage.AuditEvent{Actor: e.Actor, Action: e.Action, ClientID: e.ClientID, TokenID: e.TokenID, Outcome: e.Outcome, Changes: e.Changes})
+		events = append(events, audit.Event{Actor: e.Actor, Action: e.Action, ClientID: e.ClientID, TokenID: e.TokenID, Outcome: e.Outcome, Changes: e.Changes})
 	}
 	return events
 }
@@ -83,9 +84,9 @@ func TestReuseIsOnRecord(t *testing.T) {
 				for range 3 {
 					f.do(c.use(code, first))
 				}
-				want := []storage.AuditEvent{{
+				want := []audit.Event{{
 					Actor: "client:app", Action: action, ClientID: "app", TokenID: storage.TokenID(c.signature(f, code, first)),
-					Outcome: storage.OutcomeFailure, Changes: []byte(`{"grant":{"after":"revoked"},"subject":{"after":"u1"}}`),
+					Outcome: audit.OutcomeFailure, Changes: []byte(`{"grant":{"after":"revoked"},"subject":{"after":"u1"}}`),
 				}}
 				if diff := cmp.Diff(want, f.events()); diff != "" {
 					t.Errorf("events (-want +got):\n%s", diff)
@@ -134,10 +135,10 @@ func TestARevocationIsOnRecordOnce(t *testing.T) {
 			f.do(post("/revoke", "token", another.refresh, "client_id", "app", "token_type_hint", "refresh_token"))
 		}
 		access, refresh := f.oauth.Strategy.AccessTokenSignature, f.oauth.Strategy.RefreshTokenSignature
-		revoked := func(client, signature string) storage.AuditEvent {
-			return storage.AuditEvent{Actor: "client:" + client, Action: "token.revoked", ClientID: client, TokenID: storage.TokenID(signature), Outcome: storage.OutcomeSuccess}
+		revoked := func(client, signature string) audit.Event {
+			return audit.Event{Actor: "client:" + client, Action: "token.revoked", ClientID: client, TokenID: storage.TokenID(signature), Outcome: audit.OutcomeSuccess}
 		}
-		want := []storage.AuditEvent{
+		want := []audit.Event{
 			revoked("machine", access(t.Context(), machine)), revoked("app", access(t.Context(), person.access)), revoked("app", refresh(t.Context(), another.refresh)),
 		}
 		if diff := cmp.Diff(want, f.events()); diff != "" {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/audit"
 )
 
 // A Role says what the holder of an admin key may do. Each role includes the ones before it.
@@ -92,7 +94,7 @@ func (s *Store) CreateAdminKey(ctx context.Context, k *AdminKey, key string) err
 		if n == 0 {
 			return ErrAdminKeyExists
 		}
-		return s.AppendAudit(ctx, AuditEvent{Action: "admin_key.created", Changes: adminKeyChange(k.Name, "role", nil, k.Role)})
+		return s.log.Append(ctx, audit.Event{Action: "admin_key.created", Changes: adminKeyChange(k.Name, "role", nil, k.Role)})
 	})
 }
 
@@ -214,6 +216,6 @@ func (s *Store) RevokeAdminKey(ctx context.Context, name string) error {
 		if n == 0 {
 			return fosite.ErrNotFound
 		}
-		return s.AppendAudit(ctx, AuditEvent{Action: "admin_key.revoked", Changes: adminKeyChange(name, "status", "active", "revoked")})
+		return s.log.Append(ctx, audit.Event{Action: "admin_key.revoked", Changes: adminKeyChange(name, "status", "active", "revoked")})
 	})
 }

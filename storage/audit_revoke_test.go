@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/audit"
 )
 
 // told collects what an audit listener is told.
@@ -17,21 +19,21 @@ type told struct {
 	actions []string
 }
 
-func (l *told) listen(e AuditEvent) {
+func (l *told) listen(e audit.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.actions = append(l.actions, e.Action)
 }
 
 // eventsOf are the events of an action, with what differs from run to run left out.
-func (s *Store) eventsOf(t *testing.T, action string) (events []AuditEvent) {
+func (s *Store) eventsOf(t *testing.T, action string) (events []audit.Event) {
 	t.Helper()
-	stored, _, err := s.ListAudit(t.Context(), AuditFilter{Action: action, Limit: 10_000})
+	stored, _, err := s.Audit().List(t.Context(), audit.Filter{Action: action, Limit: 10_000})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range stored {
-		events = append(events, AuditEvent{Actor: e.Actor, Action: e.Action, ClientID: e.ClientID, TokenID: e.TokenID, RequestID: e.RequestID, IP: e.IP, Outcome: e.Outcome, Changes: e.Changes})
+		events = append(events, audit.Event{Actor: e.Actor, Action: e.Action, ClientID: e.ClientID, TokenID: e.TokenID, RequestID: e.RequestID, IP: e.IP, Outcome: e.Outcome, Changes: e.Changes})
 	}
 	return events
 }
@@ -40,7 +42,7 @@ func TestAClientsOwnRevocationIsOnRecordOnce(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		listener := new(told)
 		s := e.storeWithClients(t, WithAuditListener(listener.listen))
-		ctx := WithAuditOrigin(t.Context(), AuditOrigin{RequestID: "r1", IP: "192.0.2.1"})
+		ctx := audit.WithOrigin(t.Context(), audit.Origin{RequestID: "r1", IP: "192.0.2.1"})
 		machine := s.authenticated(t, "machine")
 		if err := s.CreateAccessTokenSession(ctx, "a machine's", machine); err != nil {
 			t.Fatal(err)
@@ -48,7 +50,7 @@ func TestAClientsOwnRevocationIsOnRecordOnce(t *testing.T) {
 		for _, name := range []string{"by access", "by refresh"} {
 			s.issue(t, name, s.authenticated(t, "machine"))
 		}
-		var want []AuditEvent
+		var want []audit.Event
 		for _, token := range []struct {
 			kind fosite.TokenType
 			name string
@@ -65,7 +67,7 @@ func TestAClientsOwnRevocationIsOnRecordOnce(t *testing.T) {
 				}
 				wantAccess(t, s, token.name, false)
 			}
-			want = append(want, AuditEvent{Actor: "client:machine", Action: "token.revoked", ClientID: "machine", TokenID: TokenID(token.name), RequestID: "r1", IP: "192.0.2.1", Outcome: OutcomeSuccess})
+			want = append(want, audit.Event{Actor: "client:machine", Action: "token.revoked", ClientID: "machine", TokenID: TokenID(token.name), RequestID: "r1", IP: "192.0.2.1", Outcome: audit.OutcomeSuccess})
 		}
 		for _, unknown := range []string{"unknown", ""} {
 			if _, err := s.RevokeOwnToken(ctx, fosite.AccessToken, unknown, "machine"); !errors.Is(err, fosite.ErrNotFound) {
@@ -108,8 +110,8 @@ func TestReuseIsOnRecordTogetherWithWhatItEnds(t *testing.T) {
 			}
 			wantAccess(t, s, "token", false)
 		}
-		want := []AuditEvent{{
-			Actor: "client:machine", Action: "refresh_token.reused", ClientID: "machine", TokenID: TokenID("token"), Outcome: OutcomeFailure,
+		want := []audit.Event{{
+			Actor: "client:machine", Action: "refresh_token.reused", ClientID: "machine", TokenID: TokenID("token"), Outcome: audit.OutcomeFailure,
 			Changes: []byte(`{"grant":{"after":"revoked"},"subject":{"after":"subject of machine"}}`),
 		}}
 		if diff := cmp.Diff(want, s.eventsOf(t, "")); diff != "" {
@@ -193,5 +195,36 @@ func TestARevocationWithoutItsEventDoesNotHappen(t *testing.T) {
 		}
 		wantAccess(t, s, "a machine's", true)
 		wantAccess(t, s, "a person's", true)
+	})
+}
+
+func TestTokensOfClientsFromElsewhereEndWithoutARecord(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		listener := new(told)
+		s := e.store(t, WithClients(newClientMap(&fosite.DefaultClient{ID: "machine"})), WithAuditListener(listener.listen))
+		for _, table := range []string{"audit_events", "audit_chain"} {
+			execSQL(t, s, `DROP TABLE {`+table+`}`)
+		}
+		request := newTestRequest("machine")
+		if err := s.CreateAccessTokenSession(t.Context(), "a machine's", newTestRequest("machine")); err != nil {
+			t.Fatal(err)
+		}
+		s.issue(t, "a person's", request)
+		if owner, err := s.RevokeOwnToken(t.Context(), fosite.AccessToken, "a machine's", "machine"); owner != "machine" || err != nil {
+			t.Errorf("owner %q, %v", owner, err)
+		}
+		wantAccess(t, s, "a machine's", false)
+		for _, want := range []bool{true, false} {
+			if ended, err := s.RevokeReused(t.Context(), "refresh_token.reused", request, "a person's"); ended != want || err != nil {
+				t.Errorf("ended %v, %v, want %v", ended, err, want)
+			}
+			wantAccess(t, s, "a person's", false)
+		}
+		if err := s.Audit().Append(t.Context(), audit.Event{Action: "x"}); err != nil {
+			t.Error(err)
+		}
+		if len(listener.actions) != 0 {
+			t.Errorf("the listener was told %v", listener.actions)
+		}
 	})
 }

@@ -13,14 +13,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
 	"gorm.io/driver/sqlite"
+
+	"fosite-mcp/storage/audit"
 )
 
 // appendAudit appends n events in transactions of their own.
 func appendAudit(t *testing.T, s *Store, n int) {
 	t.Helper()
 	for i := range n {
-		event := AuditEvent{Actor: "alice", Action: "client.changed", ClientID: fmt.Sprintf("c%d", i), Changes: []byte(`{"a":{"after":1}}`)}
-		if err := s.AppendAudit(t.Context(), event); err != nil {
+		event := audit.Event{Actor: "alice", Action: "client.changed", ClientID: fmt.Sprintf("c%d", i), Changes: []byte(`{"a":{"after":1}}`)}
+		if err := s.Audit().Append(t.Context(), event); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -36,7 +38,7 @@ func execSQL(t *testing.T, s *Store, statement string, args ...any) {
 
 func wantChain(t *testing.T, s *Store, wantCount, wantBad int64) {
 	t.Helper()
-	count, bad, err := s.VerifyAudit(t.Context(), nil)
+	count, bad, err := s.Audit().Verify(t.Context(), nil)
 	if count != wantCount || bad != wantBad || err != nil {
 		t.Errorf("%d events verified, first bad %d (%v); want %d and %d", count, bad, err, wantCount, wantBad)
 	}
@@ -72,7 +74,7 @@ func TestAnAlteredAuditLogShows(t *testing.T) {
 				if _, err := s.db.Run(ctx, alteration.statement); err != nil {
 					return err
 				}
-				if _, bad, err := s.VerifyAudit(ctx, nil); err != nil || bad != alteration.bad {
+				if _, bad, err := s.Audit().Verify(ctx, nil); err != nil || bad != alteration.bad {
 					t.Errorf("%s: first bad event %d (%v), want %d", name, bad, err, alteration.bad)
 				}
 				return errUndo
@@ -108,7 +110,7 @@ func TestOneByteOfTheDatabaseFileShowsInTheAuditLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := New(openPool(t, sqlite.Open("file:"+copied+sqliteSettings)))
-	if _, bad, err := other.VerifyAudit(t.Context(), nil); bad == 0 || err != nil {
+	if _, bad, err := other.Audit().Verify(t.Context(), nil); bad == 0 || err != nil {
 		t.Errorf("first bad event %d (%v), want one", bad, err)
 	}
 }
@@ -120,7 +122,7 @@ func TestTheAuditChainIsLinearUnderFire(t *testing.T) {
 		for i := range 40 {
 			wg.Go(func() {
 				err := s.Atomically(t.Context(), func(ctx context.Context) error {
-					if err := s.AppendAudit(ctx, AuditEvent{Action: "x"}); err != nil {
+					if err := s.Audit().Append(ctx, audit.Event{Action: "x"}); err != nil {
 						return err
 					}
 					if i%4 == 0 {
@@ -146,23 +148,23 @@ func TestAPrunedAuditLogStaysVerifiable(t *testing.T) {
 		clock.forward(time.Hour)
 		cut := clock.now()
 		appendAudit(t, s, 2)
-		if n, err := s.PruneAudit(t.Context(), cut); n != 3 || err != nil {
+		if n, err := s.Audit().Prune(t.Context(), cut); n != 3 || err != nil {
 			t.Fatalf("%d removed: %v", n, err)
 		}
 		wantChain(t, s, 3, 0) // two, and the event of the removal
-		if n, err := s.PruneAudit(t.Context(), cut); n != 0 || err != nil {
+		if n, err := s.Audit().Prune(t.Context(), cut); n != 0 || err != nil {
 			t.Errorf("%d removed the second time: %v", n, err)
 		}
-		events, _, err := s.ListAudit(t.Context(), AuditFilter{})
+		events, _, err := s.Audit().List(t.Context(), audit.Filter{})
 		if err != nil || events[0].ID != 4 || events[2].Action != "audit.pruned" || events[2].Actor != "system" {
 			t.Errorf("%v %v", events, err)
 		}
 		execSQL(t, s, `DELETE FROM {audit_events} WHERE id = 4`)
-		if _, bad, err := s.VerifyAudit(t.Context(), nil); bad != 4 || err != nil {
+		if _, bad, err := s.Audit().Verify(t.Context(), nil); bad != 4 || err != nil {
 			t.Errorf("first bad event %d (%v), want 4: the first one left was removed by hand", bad, err)
 		}
 		clock.forward(time.Hour)
-		if n, err := s.PruneAudit(t.Context(), clock.now().Add(24*time.Hour)); n != 2 || err != nil {
+		if n, err := s.Audit().Prune(t.Context(), clock.now().Add(24*time.Hour)); n != 2 || err != nil {
 			t.Errorf("%d removed: %v; a time in the future means everything until now", n, err)
 		}
 	})
@@ -171,20 +173,20 @@ func TestAPrunedAuditLogStaysVerifiable(t *testing.T) {
 func TestAuditEventsHoldNothingThatCannotBeStoredOrPrinted(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.store(t)
-		ctx := WithAuditOrigin(t.Context(), AuditOrigin{Actor: "bob", RequestID: "r1", IP: "192.0.2.1"})
-		event := AuditEvent{Action: "client.login_failed", ClientID: "a\x00b\xff\n\u202e" + strings.Repeat("x", 1000)}
-		if err := s.AppendAudit(ctx, event); err != nil {
+		ctx := audit.WithOrigin(t.Context(), audit.Origin{Actor: "bob", RequestID: "r1", IP: "192.0.2.1"})
+		event := audit.Event{Action: "client.login_failed", ClientID: "a\x00b\xff\n\u202e" + strings.Repeat("x", 1000)}
+		if err := s.Audit().Append(ctx, event); err != nil {
 			t.Fatal(err)
 		}
-		events, more, err := s.ListAudit(ctx, AuditFilter{})
+		events, more, err := s.Audit().List(ctx, audit.Filter{})
 		if err != nil || more || len(events) != 1 {
 			t.Fatal(events, more, err)
 		}
 		got := events[0]
-		if !strings.HasPrefix(got.ClientID, "a?b???x") || len(got.ClientID) > maxAuditText {
+		if !strings.HasPrefix(got.ClientID, "a?b???x") || len(got.ClientID) > 256 {
 			t.Errorf("client id %q", got.ClientID)
 		}
-		if diff := cmp.Diff([]string{"bob", "r1", "192.0.2.1", OutcomeSuccess}, []string{got.Actor, got.RequestID, got.IP, got.Outcome}); diff != "" {
+		if diff := cmp.Diff([]string{"bob", "r1", "192.0.2.1", audit.OutcomeSuccess}, []string{got.Actor, got.RequestID, got.IP, got.Outcome}); diff != "" {
 			t.Error(diff)
 		}
 		wantChain(t, s, 1, 0)
@@ -198,7 +200,7 @@ func TestIssuedTokensCanBeAudited(t *testing.T) {
 		if err := (AuditedTokens{s}).CreateAccessTokenSession(t.Context(), "signature", request); err != nil {
 			t.Fatal(err)
 		}
-		events, _, err := s.ListAudit(t.Context(), AuditFilter{Action: "token.issued"})
+		events, _, err := s.Audit().List(t.Context(), audit.Filter{Action: "token.issued"})
 		if err != nil || len(events) != 1 || events[0].TokenID != TokenID("signature") || events[0].ClientID != "machine" {
 			t.Errorf("%v %v", events, err)
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/audit"
 )
 
 // AuditedTokens is a store that adds an audit event for every access token it stores, in the same transaction. Events
@@ -24,7 +26,7 @@ func (a AuditedTokens) CreateAccessTokenSession(ctx context.Context, signature s
 		if err := a.Store.CreateAccessTokenSession(ctx, signature, request); err != nil {
 			return err
 		}
-		event := AuditEvent{Actor: "client:" + clientID, Action: "token.issued", ClientID: clientID, TokenID: TokenID(signature), Changes: changes}
-		return a.AppendAudit(ctx, event)
+		event := audit.Event{Actor: "client:" + clientID, Action: "token.issued", ClientID: clientID, TokenID: TokenID(signature), Changes: changes}
+		return a.log.Append(ctx, event)
 	})
 }

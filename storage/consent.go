@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"fosite-mcp/storage/audit"
 )
 
 // RememberConsent keeps that a person allowed a client these scopes at each of these resources, in addition to what
@@ -13,7 +15,7 @@ func (s *Store) RememberConsent(ctx context.Context, subject, username, clientID
 	if subject == "" || clientID == "" {
 		return errors.New("storage: refusing to store a consent without a subject or a client")
 	}
-	changes, err := auditAfter(map[string]any{"subject": subject, "scope": packList(scopes), "resource": packList(resources)})
+	changes, err := audit.After(map[string]any{"subject": subject, "scope": packList(scopes), "resource": packList(resources)})
 	if err != nil {
 		return err
 	}
@@ -31,7 +33,7 @@ func (s *Store) RememberConsent(ctx context.Context, subject, username, clientID
 				}
 			}
 		}
-		return s.AppendAudit(ctx, AuditEvent{Actor: "user:" + username, Action: "consent.granted", ClientID: clientID, Changes: changes})
+		return s.log.Append(ctx, audit.Event{Actor: "user:" + username, Action: "consent.granted", ClientID: clientID, Changes: changes})
 	})
 }
 
@@ -94,15 +96,15 @@ func (s *Store) withdraw(ctx context.Context, consent Consent) error {
 	if _, err := s.RevokeSubject(ctx, consent.Subject, consent.ClientID); err != nil {
 		return err
 	}
-	changes, err := auditAfter(map[string]any{"subject": consent.Subject})
+	changes, err := audit.After(map[string]any{"subject": consent.Subject})
 	if err != nil {
 		return err
 	}
-	event := AuditEvent{Action: "consent.withdrawn", ClientID: consent.ClientID, Changes: changes}
-	if AuditOriginFrom(ctx).Actor == "" {
+	event := audit.Event{Action: "consent.withdrawn", ClientID: consent.ClientID, Changes: changes}
+	if audit.OriginFrom(ctx).Actor == "" {
 		event.Actor = "user:" + consent.Username
 	}
-	return s.AppendAudit(ctx, event)
+	return s.log.Append(ctx, event)
 }
 
 // WithdrawConsent is [Store.WithdrawConsents] for one person and one client.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
@@ -60,12 +61,12 @@ func (s *Store) RevokeReused(ctx context.Context, action string, grant fosite.Re
 	if session := grant.GetSession(); session != nil && session.GetSubject() != "" {
 		after["subject"] = session.GetSubject()
 	}
-	changes, err := auditAfter(after)
+	changes, err := audit.After(after)
 	if err != nil {
 		return false, err
 	}
-	return s.endGrant(ctx, grant.GetID(), AuditEvent{
-		Actor: "client:" + clientID, Action: action, ClientID: clientID, TokenID: TokenID(signature), Outcome: OutcomeFailure, Changes: changes,
+	return s.endGrant(ctx, grant.GetID(), audit.Event{
+		Actor: "client:" + clientID, Action: action, ClientID: clientID, TokenID: TokenID(signature), Outcome: audit.OutcomeFailure, Changes: changes,
 	})
 }
 
@@ -76,9 +77,9 @@ func (s *Store) RevokeOwnToken(ctx context.Context, kind fosite.TokenType, signa
 	if signature == "" {
 		return "", fosite.ErrNotFound
 	}
-	event := AuditEvent{Actor: "client:" + clientID, Action: "token.revoked", ClientID: clientID, TokenID: TokenID(signature)}
+	event := audit.Event{Actor: "client:" + clientID, Action: "token.revoked", ClientID: clientID, TokenID: TokenID(signature)}
 	if kind == fosite.AccessToken { // a machine's has no grant, and this is all
-		ended, err := s.execAudited(ctx, revokeMachineToken, event, signatureHash(signature), clientID)
+		ended, err := s.log.Change(ctx, revokeMachineToken, event, signatureHash(signature), clientID)
 		if err != nil {
 			return "", fmt.Errorf("storage: revoke an access token: %w", err)
 		}
@@ -95,9 +96,9 @@ func (s *Store) RevokeOwnToken(ctx context.Context, kind fosite.TokenType, signa
 }
 
 // endGrant ends everything that was issued under requestID and tells whether anything was alive until now.
-func (s *Store) endGrant(ctx context.Context, requestID string, event AuditEvent) (ended bool, err error) {
-	for _, change := range []*auditedChange{revokeGrant, revokeTokens} {
-		ended, err = s.execAudited(ctx, change, event, requestID)
+func (s *Store) endGrant(ctx context.Context, requestID string, event audit.Event) (ended bool, err error) {
+	for _, change := range []*audit.Change{revokeGrant, revokeTokens} {
+		ended, err = s.log.Change(ctx, change, event, requestID)
 		if err != nil {
 			return false, fmt.Errorf("storage: revoke a grant: %w", err)
 		}
@@ -109,19 +110,19 @@ func (s *Store) endGrant(ctx context.Context, requestID string, event AuditEvent
 }
 
 var (
-	revokeGrant = audited(`UPDATE {grants} SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`,
-		[]given{{"grant_id", "TEXT"}},
+	revokeGrant = audit.NewChange(`UPDATE {grants} SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`,
+		[]audit.Given{{Name: "grant_id", Type: "TEXT"}},
 		`UPDATE {grants} SET revoked_at = given.time FROM given WHERE {grants}.id = given.grant_id AND {grants}.revoked_at IS NULL`)
 	// Tokens without a grant, of which there is one for each request as a rule.
-	revokeTokens = audited(`UPDATE {access_tokens} SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL
+	revokeTokens = audit.NewChange(`UPDATE {access_tokens} SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL
 			AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = {access_tokens}.request_id)`,
-		[]given{{"grant_id", "TEXT"}},
+		[]audit.Given{{Name: "grant_id", Type: "TEXT"}},
 		`UPDATE {access_tokens} t SET revoked_at = given.time FROM given WHERE t.request_id = given.grant_id AND t.revoked_at IS NULL
 			AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = t.request_id)`)
-	revokeMachineToken = audited(`UPDATE {access_tokens} SET revoked_at = ? WHERE revoked_at IS NULL
+	revokeMachineToken = audit.NewChange(`UPDATE {access_tokens} SET revoked_at = ? WHERE revoked_at IS NULL
 			AND request_id = (SELECT request_id FROM {access_tokens} WHERE signature = ? AND client_id = ?)
 			AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = {access_tokens}.request_id)`,
-		[]given{{"signature", "BYTEA"}, {"owner", "TEXT"}},
+		[]audit.Given{{Name: "signature", Type: "BYTEA"}, {Name: "owner", Type: "TEXT"}},
 		`UPDATE {access_tokens} t SET revoked_at = given.time FROM given
 			JOIN {access_tokens} o ON o.signature = given.signature AND o.client_id = given.owner
 			WHERE t.request_id = o.request_id AND t.revoked_at IS NULL AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = t.request_id)`)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/internal/database"
 )
 
@@ -26,14 +27,13 @@ func (s *Store) CreateLoginSession(ctx context.Context, token, subject, username
 		if err := s.insertSession(ctx, tx, token, subject, data, expiresAt); err != nil {
 			return err
 		}
-		return s.db.Defer(ctx, &event)
+		return s.log.Append(ctx, event)
 	})
 }
 
-func (s *Store) loginEvent(ctx context.Context, subject, username, method string) (event AuditEvent, err error) {
-	event = AuditEvent{Actor: "user:" + username, Action: "user.logged_in"}
-	event.Changes, err = auditAfter(map[string]any{"subject": subject, "username": username, "method": method})
-	event.fill(AuditOriginFrom(ctx), s.now())
+func (s *Store) loginEvent(ctx context.Context, subject, username, method string) (event audit.Event, err error) {
+	event = audit.Event{Actor: "user:" + username, Action: "user.logged_in"}
+	event.Changes, err = audit.After(map[string]any{"subject": subject, "username": username, "method": method})
 	return event, err
 }
 
@@ -61,7 +61,7 @@ func (s *Store) CreatePasswordSession(ctx context.Context, token, subject, usern
 		if err := s.insertSession(ctx, tx, token, subject, data, expiresAt); err != nil {
 			return err
 		}
-		return s.db.Defer(ctx, &event)
+		return s.log.Append(ctx, event)
 	})
 }
 

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/audit"
 )
 
 // person makes a local account.
@@ -361,7 +363,7 @@ func TestLoginChangesAreAudited(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		listener := new(told)
 		s := e.storeWithClients(t, WithAuditListener(listener.listen))
-		ctx := WithAuditOrigin(t.Context(), AuditOrigin{Actor: "shell"})
+		ctx := audit.WithOrigin(t.Context(), audit.Origin{Actor: "shell"})
 		alice := &User{Username: "alice", PasswordHash: []byte("x")}
 		for _, err := range []error{
 			s.CreateUser(ctx, alice),
@@ -375,7 +377,7 @@ func TestLoginChangesAreAudited(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		events, _, err := s.ListAudit(t.Context(), AuditFilter{})
+		events, _, err := s.Audit().List(t.Context(), audit.Filter{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,8 @@ import (
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+
+	"fosite-mcp/storage/audit"
 )
 
 // everyCall calls every method through which fosite reaches the store, and those that end tokens; each token and key
@@ -66,7 +68,7 @@ func everyCall(ctx context.Context, s *Store, prefix string) map[string]error {
 	call("RevokeReused", err)
 	_, err = s.RevokeOwnToken(ctx, fosite.AccessToken, prefix+"access", "machine")
 	call("RevokeOwnToken", err)
-	call("AppendAudit", s.AppendAudit(ctx, AuditEvent{Action: "x"}))
+	call("AppendAudit", s.Audit().Append(ctx, audit.Event{Action: "x"}))
 	call("RevokeClient", s.RevokeClient(ctx, "machine"))
 	call("RevokeClientBefore", s.RevokeClientBefore(ctx, "machine", time.Now()))
 	call("RevokeSecret", s.RevokeSecret(ctx, "machine", "secret-of-machine"))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/internal/database"
 )
 
@@ -180,7 +181,7 @@ func (s *Store) SecretUsed(ctx context.Context, client fosite.Client, hash []byt
 		if err != nil {
 			return fmt.Errorf("storage: encode an audit event: %w", err)
 		}
-		return s.AppendAudit(ctx, AuditEvent{Action: "secret.previous_ended", ClientID: c.ID, Changes: changes})
+		return s.log.Append(ctx, audit.Event{Action: "secret.previous_ended", ClientID: c.ID, Changes: changes})
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	fositestorage "github.com/ory/fosite/storage"
 	"gorm.io/gorm"
 
+	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/internal/database"
 )
 
@@ -32,13 +33,13 @@ var (
 // Store is fosite's storage on a relational database. Make one with [New]; it is safe for concurrent use.
 type Store struct {
 	db       *database.DB
-	changes  *database.Turns[*auditedWrite] // PostgreSQL's
-	clients  fosite.ClientManager           // nil: the store's own
+	log      *audit.Log
+	clients  fosite.ClientManager // nil: the store's own
 	sessions sessionTypes
 	now      func() time.Time
 	grace    time.Duration
 	usage    usage
-	audited  func(AuditEvent)
+	audited  func(audit.Event)
 
 	writeCheck writeCheck
 
@@ -69,7 +70,7 @@ func WithClock(now func() time.Time) Option {
 
 // WithAuditListener has fn told of every audit event of this store that has become durable, for metrics. fn is called by
 // whoever commits, so it must be quick.
-func WithAuditListener(fn func(AuditEvent)) Option {
+func WithAuditListener(fn func(audit.Event)) Option {
 	return func(s *Store) { s.audited = fn }
 }
 
@@ -91,10 +92,12 @@ func New(db *gorm.DB, options ...Option) *Store {
 	for _, option := range options {
 		option(s)
 	}
-	s.db.Flush, s.db.Flushed = s.chain, s.tell
-	s.changes = database.NewTurns(changesTimeout, s.makeChanges)
+	s.log = audit.New(s.db, s.now, s.clients == nil, s.audited)
 	return s
 }
+
+// Audit is the log of who did what. With [WithClients] there is none: what is appended is given up, and there is nothing to read.
+func (s *Store) Audit() *audit.Log { return s.log }
 
 // WithTx returns a context with which every call takes part in tx, a transaction of the host's, who commits it or rolls it
 // back. What fosite does in a transaction of its own is then a savepoint. The store must be on the same database.

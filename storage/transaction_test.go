@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/audit"
 )
 
 // soon bounds what must not block for ever.
@@ -44,7 +46,7 @@ func TestTransactionInsideATransaction(t *testing.T) {
 			if err := store.CreateAccessTokenSession(ctx, signature, newTestRequest("machine")); err != nil {
 				t.Fatal(err)
 			}
-			if err := store.AppendAudit(ctx, AuditEvent{Action: signature}); err != nil {
+			if err := store.Audit().Append(ctx, audit.Event{Action: signature}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -3,12 +3,12 @@ package storage
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/ory/fosite"
 
+	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/internal/database"
 )
 
@@ -116,24 +116,11 @@ func (s *Store) endAccess(ctx context.Context, subject string) error {
 }
 
 func (s *Store) auditUser(ctx context.Context, action, username string) error {
-	changes, err := auditAfter(map[string]any{"username": username})
+	changes, err := audit.After(map[string]any{"username": username})
 	if err != nil {
 		return err
 	}
-	return s.AppendAudit(ctx, AuditEvent{Action: action, Changes: changes})
-}
-
-// auditAfter is the changes of an audit event that has no state before it.
-func auditAfter(fields map[string]any) (json.RawMessage, error) {
-	changes := make(map[string]any, len(fields))
-	for name, value := range fields {
-		changes[name] = map[string]any{"after": value}
-	}
-	encoded, err := json.Marshal(changes)
-	if err != nil {
-		return nil, fmt.Errorf("storage: encode an audit event: %w", err)
-	}
-	return encoded, nil
+	return s.log.Append(ctx, audit.Event{Action: action, Changes: changes})
 }
 
 // accountAllows refuses what is about to be granted in the name of a local account that was disabled or deleted since its

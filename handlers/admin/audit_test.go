@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -49,7 +49,7 @@ func TestEveryChangeIsOneEvent(t *testing.T) {
 				t.Errorf("the audit log holds %s", hidden)
 			}
 		}
-		if count, firstBad, err := w.store.VerifyAudit(t.Context(), nil); count != int64(len(want)) || firstBad != 0 || err != nil {
+		if count, firstBad, err := w.store.Audit().Verify(t.Context(), nil); count != int64(len(want)) || firstBad != 0 || err != nil {
 			t.Errorf("%d events verified, first bad %d: %v", count, firstBad, err)
 		}
 	})
@@ -98,7 +98,7 @@ func TestTheAuditLogIsFilteredPagedAndFollowed(t *testing.T) {
 func TestTheAuditLogComesInThreeFormats(t *testing.T) {
 	w := newWorld(t)
 	w.client(`{"client_name":"=cmd|' /C calc'!A0","owner":"a\"b,c"}`)
-	if err := w.store.AppendAudit(t.Context(), storage.AuditEvent{Actor: "=1+1", Action: "@x", ClientID: "-2", RequestID: "+3", IP: "\t4"}); err != nil {
+	if err := w.store.Audit().Append(t.Context(), audit.Event{Actor: "=1+1", Action: "@x", ClientID: "-2", RequestID: "+3", IP: "\t4"}); err != nil {
 		t.Fatal(err)
 	}
 	accept := func(value string) call {

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 )
 
 // eventView is an audit event as the API shows it.
@@ -28,7 +28,7 @@ type eventView struct {
 	Changes   json.RawMessage `json:"changes"`
 }
 
-func eventViewOf(e *storage.AuditEvent) eventView {
+func eventViewOf(e *audit.Event) eventView {
 	return eventView{
 		ID: e.ID, Time: instantOf(e.Time), Actor: e.Actor, Action: e.Action, ClientID: textOf(e.ClientID), TokenID: textOf(e.TokenID),
 		RequestID: textOf(e.RequestID), IP: textOf(e.IP), Outcome: e.Outcome, Changes: e.Changes,
@@ -43,7 +43,7 @@ type auditCursor struct {
 // listAudit is GET /audit: oldest first, so that asking again with after set to the last id follows the log.
 func (a *api) listAudit(r *request) (*answer, error) {
 	var m mistakes
-	filter := storage.AuditFilter{
+	filter := audit.Filter{
 		Since: r.instant("since", &m), Until: r.instant("until", &m), Limit: r.limit(&m),
 		ClientID: r.query["client_id"], Action: r.query["action"], Actor: r.query["actor"],
 	}
@@ -65,7 +65,7 @@ func (a *api) listAudit(r *request) (*answer, error) {
 	if err := m.err(); err != nil {
 		return nil, err
 	}
-	events, more, err := a.Store.ListAudit(r.Context(), filter)
+	events, more, err := a.Store.Audit().List(r.Context(), filter)
 	if err != nil {
 		return nil, err
 	}

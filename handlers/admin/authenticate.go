@@ -10,6 +10,7 @@ import (
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/ory/fosite"
 )
@@ -34,7 +35,7 @@ func (a *api) authenticate(r *request, role storage.Role) error {
 			fmt.Sprintf("The admin key %q has the role %s; this needs %s. Use another key.", key.Name, key.Role, role))
 	}
 	r.actor = key.Name
-	r.Request = r.WithContext(storage.WithAuditOrigin(r.Context(), storage.AuditOrigin{Actor: key.Name, RequestID: r.id, IP: clientaddr.String(from)}))
+	r.Request = r.WithContext(audit.WithOrigin(r.Context(), audit.Origin{Actor: key.Name, RequestID: r.id, IP: clientaddr.String(from)}))
 	return nil
 }
 
@@ -73,7 +74,7 @@ func (a *api) failedLogin(r *request, from netip.Addr, p *problem) error {
 	}
 	state.Tell(p.header)
 	a.Log.WarnContext(r.Context(), "admin login failed", "request_id", r.id, "ip", ip)
-	a.Recorder.note(r.Context(), storage.AuditEvent{Actor: "unknown", Action: "admin.login_failed", RequestID: r.id, IP: ip})
+	a.Recorder.note(r.Context(), audit.Event{Actor: "unknown", Action: "admin.login_failed", RequestID: r.id, IP: ip})
 	return p
 }
 

@@ -3,12 +3,12 @@ package admin
 import (
 	"context"
 
-	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 )
 
 // change carries out a change, its audit event and the keeping of its answer in one transaction. fn may run more than
 // once, so it starts from scratch each time. An event without an action means that there was nothing to change.
-func (a *api) change(r *request, fn func(ctx context.Context) (*answer, storage.AuditEvent, error)) (*answer, error) {
+func (a *api) change(r *request, fn func(ctx context.Context) (*answer, audit.Event, error)) (*answer, error) {
 	var result *answer
 	err := a.Store.Atomically(r.Context(), func(ctx context.Context) error {
 		answer, event, err := fn(ctx)
@@ -24,7 +24,7 @@ func (a *api) change(r *request, fn func(ctx context.Context) (*answer, storage.
 		if event.Action == "" {
 			return nil
 		}
-		return a.Store.AppendAudit(ctx, event) // last: events take turns
+		return a.Store.Audit().Append(ctx, event) // last: events take turns
 	})
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 )
 
 // listClients is GET /clients.
@@ -45,8 +46,8 @@ func (a *api) createClient(r *request) (*answer, error) {
 	if _, err := a.newClient(r.body); err != nil {
 		return nil, err
 	}
-	return a.change(r, func(ctx context.Context) (*answer, storage.AuditEvent, error) {
-		event := storage.AuditEvent{Action: "client.registered"}
+	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
+		event := audit.Event{Action: "client.registered"}
 		client, err := a.newClient(r.body)
 		if err != nil {
 			return nil, event, err
@@ -131,8 +132,8 @@ func (a *api) patchClient(r *request) (*answer, error) {
 		return nil, newProblem(http.StatusPreconditionRequired, "precondition-required", "If-Match is missing",
 			"Read the client first, and send its ETag as If-Match, so that nobody else's change gets lost.")
 	}
-	return a.change(r, func(ctx context.Context) (*answer, storage.AuditEvent, error) {
-		event := storage.AuditEvent{Action: "client.changed", ClientID: r.vars["client_id"]}
+	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
+		event := audit.Event{Action: "client.changed", ClientID: r.vars["client_id"]}
 		client, err := a.Store.FindClient(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
@@ -149,7 +150,7 @@ func (a *api) patchClient(r *request) (*answer, error) {
 			return nil, event, err
 		}
 		if event.Changes == nil {
-			return shownClient(client), storage.AuditEvent{}, nil
+			return shownClient(client), audit.Event{}, nil
 		}
 		if err := a.Store.UpdateClient(ctx, changed); err != nil {
 			return nil, event, err
@@ -172,8 +173,8 @@ func documentDifferences(before, after *storage.Client) (json.RawMessage, error)
 
 // deleteClient is DELETE /clients/{client_id}.
 func (a *api) deleteClient(r *request) (*answer, error) {
-	return a.change(r, func(ctx context.Context) (*answer, storage.AuditEvent, error) {
-		event := storage.AuditEvent{Action: "client.deleted", ClientID: r.vars["client_id"]}
+	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
+		event := audit.Event{Action: "client.deleted", ClientID: r.vars["client_id"]}
 		client, err := a.Store.FindClient(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
@@ -203,8 +204,8 @@ func (a *api) enableClient(r *request) (*answer, error) {
 }
 
 func (a *api) setStatus(r *request, status storage.Status, action string) (*answer, error) {
-	return a.change(r, func(ctx context.Context) (*answer, storage.AuditEvent, error) {
-		event := storage.AuditEvent{Action: action, ClientID: r.vars["client_id"]}
+	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
+		event := audit.Event{Action: action, ClientID: r.vars["client_id"]}
 		before, err := a.Store.FindClient(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
@@ -218,7 +219,7 @@ func (a *api) setStatus(r *request, status storage.Status, action string) (*answ
 		}
 		changed, err := a.Store.SetClientStatus(ctx, before.ID, status, seen)
 		if err != nil || !changed {
-			return shownClient(before), storage.AuditEvent{}, err
+			return shownClient(before), audit.Event{}, err
 		}
 		after, err := a.Store.FindClient(ctx, before.ID)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/ory/fosite"
 	"golang.org/x/time/rate"
@@ -29,7 +30,7 @@ const recordTimeout = 5 * time.Second
 type Recorder struct {
 	// Counted is told of the events that were not stored; the store tells of the others (storage.WithAuditListener). nil:
 	// nobody.
-	Counted func(storage.AuditEvent)
+	Counted func(audit.Event)
 
 	store   *storage.Store
 	log     *slog.Logger
@@ -50,12 +51,12 @@ func NewRecorder(store *storage.Store, log *slog.Logger, now func() time.Time) *
 }
 
 // note stores event, if its kind has room. Whoever hangs up meanwhile is put on record all the same.
-func (rec *Recorder) note(ctx context.Context, event storage.AuditEvent) {
-	event.Outcome = storage.OutcomeFailure
+func (rec *Recorder) note(ctx context.Context, event audit.Event) {
+	event.Outcome = audit.OutcomeFailure
 	if rec.sampled(event.Action) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 		defer cancel()
-		err := rec.store.AppendAudit(ctx, event)
+		err := rec.store.Audit().Append(ctx, event)
 		if err == nil {
 			return
 		}
@@ -85,7 +86,7 @@ func (rec *Recorder) Watch(next fosite.ClientAuthenticationStrategy, from func(*
 	return func(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
 		client, err := next(ctx, r, form)
 		if errors.Is(err, fosite.ErrInvalidClient) {
-			rec.note(ctx, storage.AuditEvent{
+			rec.note(ctx, audit.Event{
 				Actor: "unknown", Action: "client.login_failed", ClientID: claimedID(r, form), RequestID: requestID(r), IP: clientaddr.String(from(r)),
 			})
 		}
@@ -100,7 +101,7 @@ func (rec *Recorder) LoginFailed(r *http.Request, method, username string) {
 		changes["username"] = map[string]string{"after": username}
 	}
 	encoded, _ := json.Marshal(changes) // strings always encode
-	rec.note(r.Context(), storage.AuditEvent{Actor: "unknown", Action: "user.login_failed", RequestID: requestID(r), Changes: encoded})
+	rec.note(r.Context(), audit.Event{Actor: "unknown", Action: "user.login_failed", RequestID: requestID(r), Changes: encoded})
 }
 
 // Reused is for provider.Options. What ended a grant is on record already.
@@ -109,7 +110,7 @@ func (rec *Recorder) Reused(ctx context.Context, action string, grant fosite.Req
 		return
 	}
 	clientID := grant.GetClient().GetID()
-	rec.note(ctx, storage.AuditEvent{Actor: "client:" + clientID, Action: action, ClientID: clientID, TokenID: storage.TokenID(signature)})
+	rec.note(ctx, audit.Event{Actor: "client:" + clientID, Action: action, ClientID: clientID, TokenID: storage.TokenID(signature)})
 }
 
 var harmlessID = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)

@@ -10,6 +10,7 @@ import (
 	"fosite-mcp/handlers/admin"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/ory/fosite"
 )
@@ -19,10 +20,10 @@ func TestAFloodOfOneKindHidesNoOther(t *testing.T) {
 	w := newWorld(t)
 	counted := map[string]int{}
 	recorder := admin.NewRecorder(w.store, nil, w.clock.Now)
-	recorder.Counted = func(e storage.AuditEvent) { counted[e.Action+" "+e.Outcome]++ }
+	recorder.Counted = func(e audit.Event) { counted[e.Action+" "+e.Outcome]++ }
 	grant := fosite.NewRequest()
 	grant.Client = &fosite.DefaultClient{ID: "app"}
-	ctx := storage.WithAuditOrigin(t.Context(), storage.AuditOrigin{IP: "192.0.2.7", RequestID: "r1"})
+	ctx := audit.WithOrigin(t.Context(), audit.Origin{IP: "192.0.2.7", RequestID: "r1"})
 	for range 300 {
 		recorder.Reused(ctx, provider.RefreshReused, grant, "signature", false)
 	}

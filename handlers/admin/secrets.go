@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 )
 
 // secretView is what is shown of a secret: everything but the secret, and with it once.
@@ -55,8 +56,8 @@ func (a *api) createSecret(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.change(r, func(ctx context.Context) (*answer, storage.AuditEvent, error) {
-		event := storage.AuditEvent{Action: "secret.created", ClientID: r.vars["client_id"]}
+	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
+		event := audit.Event{Action: "secret.created", ClientID: r.vars["client_id"]}
 		client, err := a.Store.FindClient(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
@@ -107,8 +108,8 @@ func (a *api) deleteSecret(r *request) (*answer, error) {
 	if err := m.err(); err != nil {
 		return nil, err
 	}
-	return a.change(r, func(ctx context.Context) (*answer, storage.AuditEvent, error) {
-		event := storage.AuditEvent{Action: "secret.deleted", ClientID: r.vars["client_id"]}
+	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
+		event := audit.Event{Action: "secret.deleted", ClientID: r.vars["client_id"]}
 		revoke := revokeTokens != nil && *revokeTokens
 		if err := a.Store.DeleteSecret(ctx, event.ClientID, r.vars["secret_id"], revoke); err != nil {
 			return nil, event, err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/ory/fosite"
 )
@@ -115,8 +116,8 @@ func (a *api) revokeTokens(r *request) (*answer, error) {
 		m.add("/issued_before", "invalid", "%s", "must not be in the future; to end all tokens issued so far, send {\"all\":true}")
 		return nil, m.err()
 	}
-	return a.change(r, func(ctx context.Context) (*answer, storage.AuditEvent, error) {
-		event := storage.AuditEvent{Action: "tokens.revoked", ClientID: r.vars["client_id"], TokenID: rev.tokenID}
+	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
+		event := audit.Event{Action: "tokens.revoked", ClientID: r.vars["client_id"], TokenID: rev.tokenID}
 		client, err := a.Store.FindClient(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
@@ -154,7 +155,7 @@ func (a *api) revokeToken(r *request) (*answer, error) {
 	if err := m.err(); err != nil {
 		return nil, err
 	}
-	return a.change(r, func(ctx context.Context) (*answer, storage.AuditEvent, error) {
+	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		for kind, signature := range map[fosite.TokenType]string{
 			fosite.AccessToken: a.AccessTokenSignature(ctx, token), fosite.RefreshToken: a.RefreshTokenSignature(ctx, token),
 		} {
@@ -162,12 +163,12 @@ func (a *api) revokeToken(r *request) (*answer, error) {
 			if errors.Is(err, fosite.ErrNotFound) {
 				continue
 			}
-			return noContent(), storage.AuditEvent{Action: "token.revoked", ClientID: clientID, TokenID: id}, err
+			return noContent(), audit.Event{Action: "token.revoked", ClientID: clientID, TokenID: id}, err
 		}
 		if err := a.missingSecret(ctx, r, token); err != nil {
-			return nil, storage.AuditEvent{}, err
+			return nil, audit.Event{}, err
 		}
-		return nil, storage.AuditEvent{}, notFound("This is no token of this server, or it expired and was cleaned up: nothing was revoked. " +
+		return nil, audit.Event{}, notFound("This is no token of this server, or it expired and was cleaned up: nothing was revoked. " +
 			"Check that the value is whole: mcp_at_… or mcp_rt_….")
 	})
 }

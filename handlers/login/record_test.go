@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"fosite-mcp/handlers/login"
-	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/google/go-cmp/cmp"
 	"gorm.io/gorm"
@@ -23,7 +23,7 @@ func (f *failures) option(o *login.Options) {
 // logins are the logins on record.
 func (s *site) logins() (events []string) {
 	s.t.Helper()
-	stored, _, err := s.store.ListAudit(s.t.Context(), storage.AuditFilter{Action: "user.logged_in"})
+	stored, _, err := s.store.Audit().List(s.t.Context(), audit.Filter{Action: "user.logged_in"})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -1,26 +1,30 @@
-package storage
+package audit
 
 import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"fosite-mcp/storage/internal/database"
+	"fosite-mcp/storage/internal/model"
 )
 
 // Events take turns: each points to the one before. So they are put into the chain at the end of their transaction, and
 // nothing waits for the chain longer than a commit takes.
 
-// chain ends a transaction with its events.
-func (s *Store) chain(ctx context.Context, tx *database.Tx, deferred []any) error {
-	events := make([]*AuditEvent, len(deferred))
-	for i, event := range deferred {
-		events[i] = event.(*AuditEvent)
-	}
+const mainChain = "main" // the only one
+
+// flush ends a transaction with its events.
+func (l *Log) flush(_ context.Context, tx *database.Tx, deferred []any) error {
 	chain := chainHere
 	if tx.Postgres() {
 		chain = chainThere
+	}
+	events := make([]*Event, len(deferred))
+	for i, event := range deferred {
+		events[i] = event.(*Event)
 	}
 	if err := chain(tx, events); err != nil {
 		return fmt.Errorf("storage: store an audit event: %w", err)
@@ -28,40 +32,36 @@ func (s *Store) chain(ctx context.Context, tx *database.Tx, deferred []any) erro
 	return nil
 }
 
-// tell reports what has become durable.
-func (s *Store) tell(deferred []any) {
-	if s.audited == nil {
+// flushed tells of what has become durable.
+func (l *Log) flushed(deferred []any) {
+	if l.listener == nil {
 		return
 	}
 	for _, event := range deferred {
-		s.audited(*event.(*AuditEvent))
+		l.listener(*event.(*Event))
 	}
 }
 
 // chainHere is SQLite's: a statement costs microseconds, and the transaction holds the lock of all writers.
-func chainHere(tx *database.Tx, events []*AuditEvent) error {
-	var id int64
-	var hash []byte
-	if err := tx.QueryRow(`SELECT last_id, last_hash FROM {audit_chain} WHERE chain = 'main'`).Scan(&id, &hash); err != nil {
+func chainHere(tx *database.Tx, events []*Event) error {
+	var end model.AuditChain
+	if err := tx.QueryRow(`SELECT last_id, last_hash FROM {audit_chain} WHERE chain = 'main'`).Scan(&end.LastID, &end.LastHash); err != nil {
 		return err
 	}
 	for _, e := range events {
-		id++
-		e.ID = id
-		previous := hash
-		hash = e.hash(previous)
-		_, err := tx.Run(insertAuditEvent, id, millis(e.Time), e.Actor, e.Action, e.ClientID, e.TokenID, e.RequestID, e.IP,
-			e.Outcome, string(e.Changes), previous, hash)
-		if err != nil {
+		e.ID = end.LastID + 1
+		hash := e.hash(end.LastHash)
+		if _, err := tx.Run(insertEvent, slices.Concat([]any{e.ID}, e.columns(), []any{end.LastHash, hash})...); err != nil {
 			return err
 		}
+		end.LastID, end.LastHash = e.ID, hash
 	}
-	_, err := tx.Run(`UPDATE {audit_chain} SET last_id = ?, last_hash = ? WHERE chain = 'main'`, id, hash)
+	_, err := tx.Run(`UPDATE {audit_chain} SET last_id = ?, last_hash = ? WHERE chain = 'main'`, end.LastID, end.LastHash)
 	return err
 }
 
 // chainThere is PostgreSQL's: a round trip costs more than a statement, so all of it is one, hashes included.
-func chainThere(tx *database.Tx, events []*AuditEvent) error {
+func chainThere(tx *database.Tx, events []*Event) error {
 	if len(events) == 1 {
 		_, err := tx.Run(appendEvent, events[0].values()...)
 		return err
@@ -70,36 +70,36 @@ func chainThere(tx *database.Tx, events []*AuditEvent) error {
 	return err
 }
 
-const auditColumns = `id, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash`
+const eventColumns = `id, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash`
 
-const insertAuditEvent = `INSERT INTO {audit_events} (` + auditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertEvent = `INSERT INTO {audit_events} (` + eventColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // The parts of a PostgreSQL statement that appends events. "given" has events and the positions that the caller gave them;
 // "happened" has the positions of those that are to be stored. The lock of the chain's only row makes the chain linear.
-// Each link's hash is what AuditEvent.hash computes; int8send is lengthOf.
+// Each link's hash is what Event.hash computes; int8send is lengthOf.
 
-// given is a column of "given".
-type given struct{ name, kind string }
+// Given is a column of "given", and its type on PostgreSQL.
+type Given struct{ Name, Type string }
 
-var givenEvent = []given{
+var givenEvent = []Given{
 	{"time", "BIGINT"}, {"actor", "TEXT"}, {"action", "TEXT"}, {"client_id", "TEXT"}, {"token_id", "TEXT"}, {"request_id", "TEXT"},
 	{"ip", "TEXT"}, {"outcome", "TEXT"}, {"changes", "TEXT"}, {"tail", "BYTEA"},
 }
 
 // giveOne takes a value for each column. An array of one would do, but PostgreSQL plans for each array anew.
-func giveOne(columns []given) string {
+func giveOne(columns []Given) string {
 	var values []string
 	for _, c := range columns {
-		values = append(values, `CAST(? AS `+c.kind+`) AS `+c.name)
+		values = append(values, `CAST(? AS `+c.Type+`) AS `+c.Name)
 	}
 	return `given AS (SELECT ` + strings.Join(values, ", ") + `, CAST(1 AS BIGINT) AS position)`
 }
 
 // giveMany takes an array for each column.
-func giveMany(columns []given) string {
+func giveMany(columns []Given) string {
 	var arrays, names []string
 	for _, c := range columns {
-		arrays, names = append(arrays, `CAST(? AS `+c.kind+`[])`), append(names, c.name)
+		arrays, names = append(arrays, `CAST(? AS `+c.Type+`[])`), append(names, c.Name)
 	}
 	return `given AS (SELECT * FROM unnest(` + strings.Join(arrays, ", ") + `) WITH ORDINALITY AS g (` + strings.Join(names, ", ") + `, position))`
 }
@@ -110,11 +110,11 @@ var chainHappened = `
 	links AS (
 		SELECT CAST(0 AS BIGINT) AS n, CAST(0 AS BIGINT) AS position, last_id AS id, last_hash AS previous, last_hash AS hash FROM last
 		UNION ALL
-		SELECT q.n, q.position, l.id + 1, l.hash, sha256('\x` + hex.EncodeToString(auditHead()) + `'::bytea || l.hash
+		SELECT q.n, q.position, l.id + 1, l.hash, sha256('\x` + hex.EncodeToString(hashHead()) + `'::bytea || l.hash
 			|| int8send(CAST(octet_length(CAST(l.id + 1 AS TEXT)) AS BIGINT)) || convert_to(CAST(l.id + 1 AS TEXT), 'UTF8') || g.tail)
 		FROM links l JOIN queue q ON q.n = l.n + 1 JOIN given g ON g.position = q.position
 	),
-	stored AS (INSERT INTO {audit_events} (` + auditColumns + `)
+	stored AS (INSERT INTO {audit_events} (` + eventColumns + `)
 		SELECT l.id, g.time, g.actor, g.action, g.client_id, g.token_id, g.request_id, g.ip, g.outcome, g.changes, l.previous, l.hash
 		FROM links l JOIN given g ON g.position = l.position),
 	extended AS (UPDATE {audit_chain} c SET last_id = l.id, last_hash = l.hash
@@ -128,13 +128,16 @@ var (
 	appendEvents = `WITH RECURSIVE ` + giveMany(givenEvent) + allHappened + chainHappened
 )
 
-// values are those of givenEvent.
-func (e *AuditEvent) values() []any {
-	return []any{millis(e.Time), e.Actor, e.Action, e.ClientID, e.TokenID, e.RequestID, e.IP, e.Outcome, string(e.Changes), e.tail()}
+// columns are the event's, from the time to the changes.
+func (e *Event) columns() []any {
+	return []any{model.Millis(e.Time), e.Actor, e.Action, e.ClientID, e.TokenID, e.RequestID, e.IP, e.Outcome, string(e.Changes)}
 }
 
+// values are those of givenEvent.
+func (e *Event) values() []any { return append(e.columns(), e.tail()) }
+
 // givenArrays are the values of events, column by column.
-func givenArrays(events []*AuditEvent) (arrays []any) {
+func givenArrays(events []*Event) (arrays []any) {
 	rows := make([][]any, len(events))
 	for i := range events {
 		rows[i] = events[i].values()

@@ -1,0 +1,138 @@
+// Package audit keeps what an operator of the server needs to know and to have: a log of who did what, in which an
+// alteration shows. storage.Store.Audit is that of a store; start with [Log.Append] and [Log.List].
+package audit
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"fosite-mcp/storage/internal/model"
+)
+
+// Event says who did what, to what, and how it ended. It never holds a secret or a token.
+type Event struct {
+	ID        int64     // 1, 2, 3, … without gaps, in the order of commit; set when it is stored
+	Time      time.Time // set by [Log.Append]
+	Actor     string    // name of the admin key; the origin's when empty, else "system"
+	Action    string    // for example "client.registered"
+	ClientID  string
+	TokenID   string // storage.TokenID
+	RequestID string // the origin's when empty
+	IP        string // the origin's when empty
+	Outcome   string // "success" when empty
+	// Changes maps the names of changed fields to {"before":…,"after":…}; nil: nothing to tell.
+	Changes json.RawMessage
+}
+
+// The outcomes of audit events.
+const (
+	OutcomeSuccess = "success"
+	OutcomeFailure = "failure"
+)
+
+// Origin is what all events of one request have in common.
+type Origin struct{ Actor, RequestID, IP string }
+
+type originKey struct{}
+
+// WithOrigin returns a context whose audit events get the origin's values where they have none of their own.
+func WithOrigin(ctx context.Context, origin Origin) context.Context {
+	return context.WithValue(ctx, originKey{}, origin)
+}
+
+// WithOriginFunc is [WithOrigin] for requests of which few have events: origin is asked when there is one.
+func WithOriginFunc(ctx context.Context, origin func() Origin) context.Context {
+	return context.WithValue(ctx, originKey{}, origin)
+}
+
+// OriginFrom is the origin that [WithOrigin] or [WithOriginFunc] has put into ctx, or the zero value.
+func OriginFrom(ctx context.Context) Origin {
+	switch origin := ctx.Value(originKey{}).(type) {
+	case Origin:
+		return origin
+	case func() Origin:
+		return origin()
+	}
+	return Origin{}
+}
+
+func (e *Event) fill(origin Origin, now time.Time) {
+	e.Time = now.UTC().Truncate(time.Millisecond)
+	e.Actor = cmp.Or(e.Actor, origin.Actor, "system")
+	e.RequestID = cmp.Or(e.RequestID, origin.RequestID)
+	e.IP = cmp.Or(e.IP, origin.IP)
+	e.Outcome = cmp.Or(e.Outcome, OutcomeSuccess)
+	for _, field := range []*string{&e.Actor, &e.Action, &e.ClientID, &e.TokenID, &e.RequestID, &e.IP, &e.Outcome} {
+		*field = printable(*field)
+	}
+}
+
+// maxText bounds the fields of an event: some hold what a stranger sent.
+const maxText = 256
+
+// printable makes s fit to be stored and printed.
+func printable(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText]
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// hash is what the next event will point to: SHA-256 over the hash before and every field, each with its length in
+// front, so that no two events have the same encoding.
+func (e *Event) hash(previous []byte) []byte {
+	id := strconv.FormatInt(e.ID, 10)
+	sum := sha256.Sum256(slices.Concat(hashHead(), previous, lengthOf(id), []byte(id), e.tail()))
+	return sum[:]
+}
+
+// hashHead is what is hashed before the hash before, which has the length of every SHA-256.
+func hashHead() []byte {
+	const version = "fosite-mcp audit 1"
+	return slices.Concat(lengthOf(version), []byte(version), binary.BigEndian.AppendUint64(nil, sha256.Size))
+}
+
+// tail is what is hashed after the id.
+func (e *Event) tail() (tail []byte) {
+	for _, field := range []string{strconv.FormatInt(model.Millis(e.Time), 10), e.Actor, e.Action, e.ClientID, e.TokenID, e.RequestID, e.IP, e.Outcome, string(e.Changes)} {
+		tail = append(append(tail, lengthOf(field)...), field...)
+	}
+	return tail
+}
+
+func lengthOf(field string) []byte { return binary.BigEndian.AppendUint64(nil, uint64(len(field))) }
+
+// After is the changes of an event that has no state before it.
+func After(fields map[string]any) (json.RawMessage, error) {
+	changes := make(map[string]any, len(fields))
+	for name, value := range fields {
+		changes[name] = map[string]any{"after": value}
+	}
+	encoded, err := json.Marshal(changes)
+	if err != nil {
+		return nil, fmt.Errorf("storage: encode an audit event: %w", err)
+	}
+	return encoded, nil
+}
+
+func eventOf(row *model.AuditEvent) Event {
+	return Event{
+		ID: row.ID, Time: row.Time.Time, Actor: row.Actor, Action: row.Action, ClientID: row.ClientID, TokenID: row.TokenID,
+		RequestID: row.RequestID, IP: row.IP, Outcome: row.Outcome, Changes: json.RawMessage(row.Changes),
+	}
+}

@@ -1,0 +1,39 @@
+package audit
+
+import (
+	"context"
+	"time"
+
+	"fosite-mcp/storage/internal/database"
+)
+
+// Log is a chain of events, in which each holds the hash of the one before. It is safe for concurrent use.
+type Log struct {
+	db       *database.DB
+	now      func() time.Time
+	enabled  bool
+	listener func(Event)
+	changes  *database.Turns[*changeOf] // PostgreSQL's
+}
+
+// New makes the log of db. One that is not enabled has no table: it lets changes happen and gives up their events. listener,
+// if not nil, is told of every event that has become durable.
+func New(db *database.DB, now func() time.Time, enabled bool, listener func(Event)) *Log {
+	l := &Log{db: db, now: now, enabled: enabled, listener: listener}
+	l.changes = database.NewTurns(changesTimeout, l.makeChanges)
+	db.Flush, db.Flushed = l.flush, l.flushed
+	return l
+}
+
+// Append adds an event. Call it inside of a transaction, together with the change it tells of: both become durable
+// together, or neither.
+func (l *Log) Append(ctx context.Context, event Event) error {
+	if !l.enabled {
+		return nil
+	}
+	event.fill(OriginFrom(ctx), l.now())
+	return l.db.Write(ctx, func(ctx context.Context, _ *database.Tx) error {
+		event := event
+		return l.db.Defer(ctx, &event)
+	})
+}

@@ -1,0 +1,67 @@
+package audit
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm/clause"
+
+	"fosite-mcp/storage/internal/database"
+	"fosite-mcp/storage/internal/model"
+)
+
+// pruneLimit bounds how many events one transaction takes away.
+const pruneLimit = 10_000
+
+// Prune removes events that are older than before and tells how many. What is left stays verifiable: the hash of
+// the last event that went is kept. The removal is an event itself.
+func (l *Log) Prune(ctx context.Context, before time.Time) (removed int64, err error) {
+	if now := l.now(); before.After(now) {
+		before = now // the event of the removal itself must stay
+	}
+	for {
+		var n int64
+		err := l.db.Write(ctx, func(ctx context.Context, tx *database.Tx) (err error) {
+			n, err = l.prune(ctx, tx, before)
+			return err
+		})
+		if err != nil || n == 0 {
+			return removed, err
+		}
+		removed += n
+	}
+}
+
+func (l *Log) prune(ctx context.Context, tx *database.Tx, before time.Time) (int64, error) {
+	// Locks the chain. Clocks of replicas may differ, so the ids decide: up to the first event that is to stay.
+	ends, err := chainEnds(tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}))
+	if err != nil {
+		return 0, err
+	}
+	var keep sql.NullInt64
+	if err := tx.Model(&model.AuditEvent{}).Select("MIN(id)").Where("time >= ?", model.At(before)).Scan(&keep).Error; err != nil {
+		return 0, fmt.Errorf("storage: read audit events: %w", err)
+	}
+	last := min(ends.LastID, ends.PrunedID+pruneLimit)
+	if keep.Valid {
+		last = min(last, keep.Int64-1)
+	}
+	if last <= ends.PrunedID {
+		return 0, nil
+	}
+	err = tx.Model(&ends).Updates(map[string]any{
+		"pruned_id": last, "pruned_hash": tx.Model(&model.AuditEvent{}).Select("hash").Where("id = ?", last),
+	}).Error
+	if err != nil {
+		return 0, fmt.Errorf("storage: shorten the audit chain: %w", err)
+	}
+	result := tx.Where("id <= ?", last).Delete(&model.AuditEvent{})
+	if result.Error != nil {
+		return 0, fmt.Errorf("storage: remove audit events: %w", result.Error)
+	}
+	changes := fmt.Sprintf(`{"events":{"before":%d,"after":0}}`, result.RowsAffected)
+	return result.RowsAffected, l.Append(ctx, Event{Actor: "system", Action: "audit.pruned", Changes: json.RawMessage(changes)})
+}

@@ -1,0 +1,92 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+
+	"fosite-mcp/storage/internal/model"
+)
+
+const verifyBatch = 1000
+
+// Verify recomputes the chain from its first event to its last. count is how many events are there and in order;
+// firstBad is the id of the first one that was changed, removed or put in, 0 when there is none. progress, if not nil,
+// is told how many events have been read. An err says that the events could not be read, and nothing about them.
+func (l *Log) Verify(ctx context.Context, progress func(n int64)) (count, firstBad int64, err error) {
+	for {
+		ends, err := chainEnds(l.db.Read(ctx).DB)
+		if err != nil {
+			return 0, 0, err
+		}
+		count, firstBad, err := l.verify(ctx, ends, progress)
+		if err != nil || firstBad == 0 {
+			return count, 0, err
+		}
+		now, err := chainEnds(l.db.Read(ctx).DB)
+		if err != nil {
+			return 0, 0, err
+		}
+		if now.PrunedID == ends.PrunedID {
+			return count, firstBad, nil
+		}
+		// Pruned while we read: start again from the new end.
+	}
+}
+
+// chainEnds are the two ends of the chain: what is left of it starts after pruned and stops at last.
+func chainEnds(db *gorm.DB) (ends model.AuditChain, err error) {
+	result := db.Where("chain = ?", mainChain).Limit(1).Find(&ends)
+	switch {
+	case result.Error != nil:
+		return ends, fmt.Errorf("storage: read the audit chain: %w", result.Error)
+	case result.RowsAffected == 0:
+		return ends, errors.New("storage: read the audit chain: its row is gone")
+	}
+	return ends, nil
+}
+
+func (l *Log) verify(ctx context.Context, ends model.AuditChain, progress func(n int64)) (count, firstBad int64, err error) {
+	db := l.db.Read(ctx)
+	end := func(column string) *gorm.DB {
+		return db.Model(&model.AuditChain{}).Select(column).Where("chain = ?", mainChain)
+	}
+	var stray sql.NullInt64 // outside of the chain's ends
+	err = db.Model(&model.AuditEvent{}).Select("MIN(id)").Where("id <= (?) OR id > (?)", end("pruned_id"), end("last_id")).Scan(&stray).Error
+	if err != nil {
+		return 0, 0, fmt.Errorf("storage: read audit events: %w", err)
+	}
+	if stray.Valid {
+		return 0, max(stray.Int64, 1), nil // 0 would mean that there is none
+	}
+	id, previous := ends.PrunedID, ends.PrunedHash
+	for id < ends.LastID {
+		rows, err := read(db.Where("id > ? AND id <= ?", id, ends.LastID), verifyBatch)
+		if err != nil {
+			return 0, 0, err
+		}
+		if len(rows) == 0 {
+			return count, id + 1, nil // cut off at the end
+		}
+		for i := range rows {
+			row := &rows[i]
+			event := eventOf(row)
+			if row.ID != id+1 || !bytes.Equal(row.PrevHash, previous) || !bytes.Equal(row.Hash, event.hash(previous)) {
+				return count, id + 1, nil
+			}
+			id, previous = row.ID, row.Hash
+			count++
+		}
+		if progress != nil {
+			progress(count)
+		}
+	}
+	if !bytes.Equal(previous, ends.LastHash) {
+		return count, ends.LastID, nil
+	}
+	return count, 0, nil
+}
