@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -27,6 +28,7 @@ type DB struct {
 	health   health
 	names    map[string]string // by the names that they have by default
 	texts    sync.Map          // SQL → the same with these names
+	wanted   sync.Map          // SQL to compile before the next transaction
 
 	// Flush ends a transaction: it gets what was given to Defer in it. Flushed is told of it after the commit.
 	Flush   func(ctx context.Context, tx *Tx, deferred []any) error
@@ -39,7 +41,7 @@ func New(db *gorm.DB) *DB {
 	if err != nil {
 		db = broken()
 	}
-	d := &DB{host: db, quiet: quiet(db), postgres: db.Name() == "postgres", names: model.TableNames(db.NamingStrategy)}
+	d := &DB{host: db.Session(&gorm.Session{NewDB: true}), quiet: quiet(db), postgres: db.Name() == "postgres", names: model.TableNames(db.NamingStrategy)}
 	d.quiet.Error = err
 	_, d.primary = db.Plugins["gorm:db_resolver"]
 	if d.postgres {
@@ -112,10 +114,11 @@ func (d *DB) Read(ctx context.Context) *Tx {
 	if t := transactionFrom(ctx); t != nil {
 		return d.tx(ctx, t)
 	}
-	s := d.quiet.Session(&gorm.Session{NewDB: true, Context: ctx})
+	pool := d.quiet.Statement.ConnPool
 	if d.postgres {
-		s.Statement.ConnPool = repeatingPool{s.Statement.ConnPool}
+		pool = repeatingPool{pool}
 	}
+	s := session(ctx, d.quiet, pool)
 	if d.primary { // a replica may not know of a revocation yet
 		s = s.Set("gorm:db_resolver:write", struct{}{}).Session(&gorm.Session{})
 	}
@@ -124,7 +127,15 @@ func (d *DB) Read(ctx context.Context) *Tx {
 
 // tx runs statements in t.
 func (d *DB) tx(ctx context.Context, t *transaction) *Tx {
-	return &Tx{t.quiet.Session(&gorm.Session{NewDB: true, Context: ctx}), d}
+	return &Tx{session(ctx, t.quiet, t.quiet.Statement.ConnPool), d}
+}
+
+// session is db.WithContext(ctx) on pool, of which every statement is a new one. GORM's own session copies the whole
+// configuration, several times for each request. db is one that GORM has made with NewDB.
+func session(ctx context.Context, db *gorm.DB, pool gorm.ConnPool) *gorm.DB {
+	s := *db
+	s.Statement = &gorm.Statement{DB: &s, ConnPool: pool, Context: ctx}
+	return &s
 }
 
 // Postgres tells PostgreSQL from SQLite.
@@ -132,14 +143,26 @@ func (tx *Tx) Postgres() bool { return tx.db.postgres }
 
 // Run runs a statement in SQL of ours, see [DB.SQL], and tells how many rows it changed.
 func (tx *Tx) Run(statement string, args ...any) (rows int64, err error) {
-	result := tx.DB.Exec(tx.db.SQL(statement), values(args)...)
+	s := tx.statement(statement, args)
+	result := s.Callback().Raw().Execute(s)
 	return result.RowsAffected, result.Error
+}
+
+// statement is what GORM's Raw and Exec make of SQL, without reading it once more for each of its values.
+func (tx *Tx) statement(text string, args []any) *gorm.DB {
+	s := tx.Clauses() // none: a new statement
+	text = tx.db.SQL(text)
+	s.Statement.SQL.Grow(len(text))
+	s.Statement.SQL.WriteString(text)
+	s.Statement.Vars = args
+	tx.db.wantPrepared(s.Statement.ConnPool, text)
+	return s
 }
 
 // Query reads rows with SQL of ours. Outside of a transaction it must not write: behind a pooler of connections, a pool asks
 // for a durable commit in Run only.
 func (tx *Tx) Query(query string, args ...any) (*sql.Rows, error) {
-	return tx.Raw(tx.db.SQL(query), values(args)...).Rows()
+	return tx.statement(query, args).Rows()
 }
 
 // QueryRow reads one row with SQL of ours.
@@ -175,8 +198,7 @@ func (r Row) Scan(targets ...any) error {
 var tableInBraces = regexp.MustCompile(`\{(\w+)\}`)
 
 // SQL is text with the host's names: tables are written in braces, {access_tokens}, by the names that they have by default.
-// Values are ? on both engines, and a byte string is of a type that implements driver.Valuer: GORM takes a []byte behind a
-// parenthesis for a list. It holds no @, which GORM takes for a name.
+// Values are ? on both engines, which stands nowhere else.
 //
 // A join says CAST(? AS TEXT) or CAST(? AS BLOB) for the key it looks up. Without the cast SQLite plans the statement
 // anew each time that a value is bound, because the value might change the plan, which costs ten times the look-up.
@@ -186,10 +208,26 @@ func (d *DB) SQL(text string) string {
 	}
 	named := tableInBraces.ReplaceAllStringFunc(text, func(name string) string { return d.Table(strings.Trim(name, "{}")) })
 	if d.postgres {
-		named = strings.ReplaceAll(named, " AS BLOB)", " AS BYTEA)")
+		named = numbered(strings.ReplaceAll(named, " AS BLOB)", " AS BYTEA)"))
 	}
 	d.texts.Store(text, named)
 	return named
+}
+
+// numbered turns ? into $1, $2, …
+func numbered(text string) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range text {
+		if r != '?' {
+			b.WriteRune(r)
+			continue
+		}
+		n++
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(n))
+	}
+	return b.String()
 }
 
 // Table is the host's name of a table, quoted.

@@ -57,9 +57,9 @@ func (w *groupWriter) commitAll(ctx context.Context, group []*Job[groupedWrite])
 // commit runs the writes of group in one transaction. culprit tells that one of them failed, rather than the
 // database as a whole.
 func (w *groupWriter) commit(ctx context.Context, group []*Job[groupedWrite]) (culprit bool, err error) {
-	err = w.db.inTransaction(ctx, func(ctx context.Context, _ *Tx) error {
+	err = w.db.inTransaction(ctx, func(ctx context.Context, t *transaction) error {
 		for _, write := range group {
-			if err := w.runSafely(groupContext{ctx, write.What.ctx}, write.What.fn); err != nil {
+			if err := w.runSafely(groupContext{ctx, write.What.ctx}, t, write.What.fn); err != nil {
 				culprit = true
 				return err
 			}
@@ -84,13 +84,13 @@ func (c groupContext) Value(key any) any {
 }
 
 // runSafely turns a panic into an error: it happens on the goroutine of whoever commits, not of whoever wrote.
-func (w *groupWriter) runSafely(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) (err error) {
+func (w *groupWriter) runSafely(ctx context.Context, t *transaction, fn func(ctx context.Context, tx *Tx) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = errors.New("storage: a write panicked")
 		}
 	}()
-	return fn(ctx, w.db.tx(ctx, transactionFrom(ctx)))
+	return fn(ctx, w.db.tx(ctx, t))
 }
 
 func (w *groupWriter) begin(ctx context.Context) (t *transaction, release func(), err error) {

@@ -17,12 +17,12 @@ const transactionLimit = 30 * time.Second
 
 // transaction is one that is open; it travels in the context.
 type transaction struct {
-	host, quiet *gorm.DB // as [DB] has them
-	theirs      bool     // the host ends it, and need not tell us
-	outer       *transaction
-	savepoint   string // of a transaction inside of outer
-	savepoints  int
-	deferred    []any
+	quiet      *gorm.DB // for statements of ours
+	theirs     *gorm.DB // the host's, who ends it and need not tell us; nil: it is ours
+	outer      *transaction
+	savepoint  string // of a transaction inside of outer
+	savepoints int
+	deferred   []any
 
 	// Of one that Begin has opened:
 	mu      sync.Mutex
@@ -50,7 +50,7 @@ func InTransaction(ctx context.Context) bool { return transactionFrom(ctx) != ni
 // WithTx returns a context with which every call takes part in tx, a transaction of the host's, who commits it or rolls it
 // back.
 func WithTx(ctx context.Context, tx *gorm.DB) context.Context {
-	t := &transaction{theirs: true, host: tx, quiet: quiet(tx)}
+	t := &transaction{theirs: tx, quiet: quiet(tx)}
 	if !inTransaction(tx) && t.quiet.Error == nil {
 		t.quiet.Error = errors.New("storage: WithTx was given a *gorm.DB that is in no transaction; give it the one that db.Transaction or db.Begin has made")
 	}
@@ -63,17 +63,18 @@ func (d *DB) begin(ctx context.Context) (*transaction, error) {
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
+	d.prepareWanted(ctx)
 	options := &sql.TxOptions{}
 	if d.postgres {
 		options.Isolation = sql.LevelReadCommitted // whatever the server's default: the statements are made for it
 	}
-	host := d.host.Session(&gorm.Session{NewDB: true, Context: ctx}).Begin(options)
-	if host.Error != nil {
-		return nil, host.Error
+	tx := session(ctx, d.quiet, d.quiet.Statement.ConnPool).Begin(options)
+	if tx.Error != nil {
+		return nil, tx.Error
 	}
-	t := &transaction{host: host, quiet: quiet(host)}
+	t := &transaction{quiet: tx}
 	if !d.postgres {
-		if _, err := d.tx(ctx, t).Run("DELETE FROM {grants} WHERE 0"); err != nil {
+		if _, err := (&Tx{tx, d}).Run("DELETE FROM {grants} WHERE 0"); err != nil {
 			return nil, undone(err, t.rollback())
 		}
 	}
@@ -81,7 +82,8 @@ func (d *DB) begin(ctx context.Context) (*transaction, error) {
 }
 
 func (t *transaction) rollback() error {
-	return t.host.Session(&gorm.Session{NewDB: true}).Rollback().Error
+	tx := *t.quiet // which is not to remember an error
+	return tx.Rollback().Error
 }
 
 // commit ends the transaction, with what was deferred to its end.
@@ -91,7 +93,8 @@ func (d *DB) commit(ctx context.Context, t *transaction) error {
 			return notCommitted(undone(err, t.rollback()))
 		}
 	}
-	if err := t.host.Session(&gorm.Session{NewDB: true}).Commit().Error; err != nil {
+	tx := *t.quiet
+	if err := tx.Commit().Error; err != nil {
 		return err
 	}
 	d.flushed(t.deferred)
@@ -108,7 +111,7 @@ func (d *DB) flushed(deferred []any) {
 // transaction is not ours to know: there Flush gets it at once.
 func (d *DB) Defer(ctx context.Context, item any) error {
 	t := transactionFrom(ctx)
-	if t.theirs {
+	if t.theirs != nil {
 		if err := d.Flush(ctx, d.tx(ctx, t), []any{item}); err != nil {
 			return err
 		}
@@ -145,7 +148,7 @@ func (d *DB) beginInside(ctx context.Context, outer *transaction) (context.Conte
 		root = root.outer
 	}
 	root.savepoints++
-	t := &transaction{host: outer.host, quiet: outer.quiet, outer: outer, savepoint: fmt.Sprintf("fosite_mcp_%d", root.savepoints)}
+	t := &transaction{quiet: outer.quiet, outer: outer, savepoint: fmt.Sprintf("fosite_mcp_%d", root.savepoints)}
 	if _, err := d.tx(ctx, t).Run("SAVEPOINT " + t.savepoint); err != nil {
 		return nil, fmt.Errorf("storage: begin a transaction inside another one: %w", err)
 	}
@@ -171,7 +174,7 @@ func (t *transaction) end(how func() error) error {
 // Commit makes the transaction that [DB.Begin] has put into ctx durable, or what it did a part of the transaction around it.
 func (d *DB) Commit(ctx context.Context) error {
 	t := transactionFrom(ctx)
-	if t == nil || t.theirs {
+	if t == nil || t.theirs != nil {
 		return errors.New("storage: commit without a transaction")
 	}
 	err := t.end(func() error {
@@ -200,7 +203,7 @@ func (d *DB) Commit(ctx context.Context) error {
 // rolls back after a commit that failed.
 func (d *DB) Rollback(ctx context.Context) error {
 	t := transactionFrom(ctx)
-	if t == nil || t.theirs {
+	if t == nil || t.theirs != nil {
 		return errors.New("storage: rollback without a transaction")
 	}
 	err := t.end(func() error {
@@ -220,8 +223,8 @@ func (d *DB) Rollback(ctx context.Context) error {
 // run again, so fn must start from scratch each time. tx is for rows of the host's. In a transaction of ours fn simply
 // takes part; in one of the host's it runs in a savepoint.
 func (d *DB) InTransaction(ctx context.Context, fn func(ctx context.Context, tx *gorm.DB) error) error {
-	if t := transactionFrom(ctx); t != nil && !t.theirs {
-		return fn(ctx, t.host.WithContext(ctx))
+	if t := transactionFrom(ctx); t != nil && t.theirs == nil {
+		return fn(ctx, d.forHost(ctx, t))
 	}
 	once := func() error {
 		inner, err := d.Begin(ctx)
@@ -229,7 +232,7 @@ func (d *DB) InTransaction(ctx context.Context, fn func(ctx context.Context, tx 
 			return err
 		}
 		defer func() { _ = d.Rollback(inner) }() // after a commit it does nothing
-		if err := fn(inner, transactionFrom(inner).host.WithContext(inner)); err != nil {
+		if err := fn(inner, d.forHost(inner, transactionFrom(inner))); err != nil {
 			return notCommitted(err)
 		}
 		return d.Commit(inner)
@@ -240,9 +243,14 @@ func (d *DB) InTransaction(ctx context.Context, fn func(ctx context.Context, tx 
 	return Repeat(ctx, once)
 }
 
+// forHost is the transaction with the host's own logger and settings.
+func (d *DB) forHost(ctx context.Context, t *transaction) *gorm.DB {
+	return session(ctx, d.host, t.quiet.Statement.ConnPool)
+}
+
 // within runs fn in t: all of it or, in a transaction that the host may commit all the same, nothing.
 func (d *DB) within(ctx context.Context, t *transaction, fn func(ctx context.Context, tx *Tx) error) error {
-	if !t.theirs {
+	if t.theirs == nil {
 		return fn(ctx, d.tx(ctx, t))
 	}
 	inner, err := d.Begin(ctx)

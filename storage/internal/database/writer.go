@@ -3,8 +3,6 @@ package database
 import (
 	"context"
 	"errors"
-
-	"gorm.io/gorm"
 )
 
 // A writer makes writes durable that are in no transaction yet. There are two: SQLite wants writes to take turns and to share
@@ -23,14 +21,16 @@ type directWriter struct{ db *DB }
 
 func (w *directWriter) one(ctx context.Context, statement func(tx *Tx) (int64, error)) (rows int64, err error) {
 	err = Repeat(ctx, func() (err error) {
-		rows, err = statement(&Tx{w.db.quiet.Session(&gorm.Session{NewDB: true, Context: ctx}), w.db})
+		rows, err = statement(&Tx{session(ctx, w.db.quiet, w.db.quiet.Statement.ConnPool), w.db})
 		return err
 	})
 	return rows, err
 }
 
 func (w *directWriter) write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
-	return Repeat(ctx, func() error { return w.db.inTransaction(ctx, fn) })
+	return Repeat(ctx, func() error {
+		return w.db.inTransaction(ctx, func(ctx context.Context, t *transaction) error { return fn(ctx, w.db.tx(ctx, t)) })
+	})
 }
 
 func (w *directWriter) begin(ctx context.Context) (t *transaction, release func(), err error) {
@@ -52,13 +52,13 @@ func undone(err, undo error) error {
 }
 
 // inTransaction runs fn between BEGIN and COMMIT, once.
-func (d *DB) inTransaction(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+func (d *DB) inTransaction(ctx context.Context, fn func(ctx context.Context, t *transaction) error) error {
 	t, err := d.begin(ctx)
 	if err != nil {
 		return notCommitted(err)
 	}
 	inner := t.in(ctx)
-	if err := fn(inner, d.tx(inner, t)); err != nil {
+	if err := fn(inner, t); err != nil {
 		return notCommitted(undone(err, t.rollback()))
 	}
 	return d.commit(inner, t)
