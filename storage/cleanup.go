@@ -60,6 +60,9 @@ func (s *Store) CleanUp(ctx context.Context, o CleanUp) (total int64, err error)
 	}
 	defer func() { err = errors.Join(err, lease.release(context.WithoutCancel(ctx))) }()
 	for _, e := range expiring {
+		if e.table == "login_sessions" && s.clients != nil {
+			continue // a store without people
+		}
 		n, err := s.cleanTable(ctx, e.table, e.key, e.condition, o, lease)
 		total += n
 		if err != nil {
@@ -124,62 +127,51 @@ func (s *Store) deleteBatch(ctx context.Context, query string, args ...any) (n, 
 	return n, last, err
 }
 
-// lease is the right to clean, held in the database: a row of settings whose value is the time when the right ends,
-// and its holder.
+// lease is the right to clean, held in the database: a row of authorize_sessions that ends with the right, and whose request
+// is its holder.
 type lease struct {
 	store  *Store
 	holder string
-	until  int64
+	until  time.Time
 }
 
-const leaseName = "cleanup_lease"
-
-// value orders by time as text does.
-func (l *lease) value(until int64) string {
-	return fmt.Sprintf("%019d %s", until, l.holder)
-}
+var leaseKey = hashOf("cleanup")
 
 func (l *lease) take(ctx context.Context) error {
-	if _, err := l.store.SettingOnce(ctx, leaseName, (&lease{}).value(0)); err != nil {
-		return err
-	}
 	now := l.store.now()
-	l.until = millis(now.Add(cleanUpLease))
-	n, err := l.store.db.Run(ctx, `UPDATE {settings} SET value = ? WHERE name = ? AND value < ?`,
-		l.value(l.until), leaseName, fmt.Sprintf("%019d", millis(now)))
-	if err != nil {
-		return fmt.Errorf("storage: take the clean-up lease: %w", err)
-	}
-	if n == 0 {
-		return ErrCleaningElsewhere
-	}
-	return nil
+	l.until = now.Add(cleanUpLease)
+	return l.hold(ctx, "take", `INSERT INTO {authorize_sessions} (kind, signature, request_id, client_id, epoch, scope, audience, issued_at, expires_at)
+		VALUES ('cleanup', ?, ?, '', 0, '', '', ?, ?)
+		ON CONFLICT (kind, signature) DO UPDATE SET request_id = excluded.request_id, expires_at = excluded.expires_at
+		WHERE {authorize_sessions}.expires_at < ?`, leaseKey, l.holder, millis(now), millis(l.until), millis(now))
 }
 
 // renew prolongs the lease once half of it has passed.
 func (l *lease) renew(ctx context.Context) error {
 	now := l.store.now()
-	if l.until-millis(now) > (cleanUpLease / 2).Milliseconds() {
+	if l.until.Sub(now) > cleanUpLease/2 {
 		return nil
 	}
-	return l.set(ctx, millis(now.Add(cleanUpLease)))
+	l.until = now.Add(cleanUpLease)
+	return l.hold(ctx, "keep", `UPDATE {authorize_sessions} SET expires_at = ? WHERE kind = 'cleanup' AND signature = ? AND request_id = ?`,
+		millis(l.until), leaseKey, l.holder)
 }
 
 func (l *lease) release(ctx context.Context) error {
-	if err := l.set(ctx, 0); err != nil && !errors.Is(err, ErrCleaningElsewhere) {
-		return err
+	err := l.hold(ctx, "give back", `DELETE FROM {authorize_sessions} WHERE kind = 'cleanup' AND signature = ? AND request_id = ?`, leaseKey, l.holder)
+	if errors.Is(err, ErrCleaningElsewhere) {
+		return nil
 	}
-	return nil
+	return err
 }
 
-func (l *lease) set(ctx context.Context, until int64) error {
-	n, err := l.store.db.Run(ctx, `UPDATE {settings} SET value = ? WHERE name = ? AND value = ?`, l.value(until), leaseName, l.value(l.until))
+func (l *lease) hold(ctx context.Context, what, statement string, args ...any) error {
+	n, err := l.store.db.Run(ctx, statement, args...)
 	if err != nil {
-		return fmt.Errorf("storage: keep the clean-up lease: %w", err)
+		return fmt.Errorf("storage: %s the clean-up lease: %w", what, err)
 	}
 	if n == 0 {
 		return ErrCleaningElsewhere
 	}
-	l.until = until
 	return nil
 }

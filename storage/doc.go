@@ -25,8 +25,8 @@
 //   - [fosite.ErrNotFound] means that the row is not there. Any other failure is an error of its own and must
 //     not be told to a caller as "inactive" or "revoked".
 //
-// Every minute or so call [Store.CleanUp], which deletes what has expired, and [Store.FlushUsage], which writes times of
-// last use; the example shows that too. Sessions are stored as JSON: what a session type does not encode (unexported
+// Every quarter of a minute call [Store.KeepHouse], which does what is due: it deletes what has expired, writes times of last
+// use and looks after the database; the example shows that too. Sessions are stored as JSON: what a session type does not encode (unexported
 // fields) does not come back.
 //
 // The package imports no database driver.

@@ -2,7 +2,6 @@ package storage_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -55,14 +54,7 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	housekeeping := func() error {
-		_, err := store.CleanUp(ctx, storage.CleanUp{})
-		if errors.Is(err, storage.ErrCleaningElsewhere) {
-			err = nil // another replica is at it
-		}
-		return errors.Join(err, store.FlushUsage(ctx))
-	}
-	if err := housekeeping(); err != nil {
+	if err := store.KeepHouse(ctx, storage.KeepHouse{}); err != nil { // every quarter of a minute
 		log.Fatal(err)
 	}
 

@@ -39,6 +39,7 @@ type Store struct {
 	now      func() time.Time
 	grace    time.Duration
 	usage    usage
+	house    house
 	audited  func(audit.Event)
 
 	writeCheck writeCheck

@@ -199,7 +199,7 @@ func TestOneReplicaCleansUpAtATime(t *testing.T) {
 	// The rows have expired, and one of them is locked: whoever cleans up has to wait for it.
 	db := connect(t, database)
 	execute(t, db, "UPDATE access_tokens SET expires_at = 1")
-	execute(t, db, "UPDATE settings SET value = repeat('0', 19) WHERE name = 'cleanup_lease'") // what the dead held
+	execute(t, db, "DELETE FROM authorize_sessions WHERE kind = 'cleanup'") // what the dead held
 	execute(t, db, "BEGIN")
 	execute(t, db, "SELECT 1 FROM access_tokens FOR UPDATE")
 	startTogether(replicas...)
