@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/people"
 
 	"github.com/spf13/cobra"
 )
@@ -28,7 +29,7 @@ may be running.`,
 }
 
 // consentFlags say whose consents, and to whom.
-type consentFlags struct{ storage.ConsentFilter }
+type consentFlags struct{ people.ConsentFilter }
 
 func (f *consentFlags) register(c *cobra.Command) {
 	c.Flags().StringVar(&f.Username, "username", "", "only what the person with this `name` has allowed")
@@ -46,7 +47,7 @@ remembered; only --subject finds such a one, because tokens know the person by s
 		Example: "  fosite-mcp consent list\n  fosite-mcp consent list --client-id mcp_4xw7 --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-				consents, err := store.ListConsents(ctx, flags.ConsentFilter)
+				consents, err := store.Consents().List(ctx, flags.ConsentFilter)
 				if err != nil {
 					return err
 				}
@@ -70,7 +71,7 @@ type consentView struct {
 	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
 }
 
-func viewOfConsent(c storage.Consent) consentView {
+func viewOfConsent(c people.Consent) consentView {
 	v := consentView{
 		Subject: c.Subject, Username: c.Username, ClientID: c.ClientID, ClientName: c.ClientName,
 		Scope: strings.Join(c.Scopes, " "), Resources: append([]string{}, c.Resources...), CreatedAt: c.CreatedAt,
@@ -81,7 +82,7 @@ func viewOfConsent(c storage.Consent) consentView {
 	return v
 }
 
-func (a *app) printConsents(consents []storage.Consent) error {
+func (a *app) printConsents(consents []people.Consent) error {
 	views := make([]consentView, len(consents))
 	for i, consent := range consents {
 		views[i] = viewOfConsent(consent)
@@ -107,7 +108,7 @@ func (a *app) consentRevokeCommand() *cobra.Command {
 		Example: `  fosite-mcp consent revoke --username ada --client-id mcp_4xw7
   fosite-mcp consent revoke --client-id mcp_4xw7 --yes`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if flags.ConsentFilter == (storage.ConsentFilter{}) {
+			if flags.ConsentFilter == (people.ConsentFilter{}) {
 				return usageError{errors.New("say whose: --username, --subject or --client-id")}
 			}
 			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
@@ -120,8 +121,8 @@ func (a *app) consentRevokeCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) revokeConsents(ctx context.Context, store *storage.Store, filter storage.ConsentFilter, yes bool) error {
-	consents, err := store.ListConsents(ctx, filter)
+func (a *app) revokeConsents(ctx context.Context, store *storage.Store, filter people.ConsentFilter, yes bool) error {
+	consents, err := store.Consents().List(ctx, filter)
 	if err != nil {
 		return err
 	}
@@ -140,7 +141,7 @@ func (a *app) revokeConsents(ctx context.Context, store *storage.Store, filter s
 	if err := a.confirm(ctx, yes, consequence, "revoke"); err != nil {
 		return err
 	}
-	n, err := store.WithdrawConsents(ctx, filter)
+	n, err := store.Consents().WithdrawAll(ctx, filter)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func TestConsentsAreListedAndRevoked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range [][3]string{{"user_1", "ada", "app"}, {"user_1", "ada", "other"}, {"user_2", "bob", "app"}} {
-		if err := store.RememberConsent(context.Background(), c[0], c[1], c[2], "The \x1b[31m"+c[2], []string{"https://docs.example.com/mcp"}, []string{"mcp:search"}); err != nil {
+		if err := store.Consents().Remember(context.Background(), c[0], c[1], c[2], "The \x1b[31m"+c[2], []string{"https://docs.example.com/mcp"}, []string{"mcp:search"}); err != nil {
 			t.Fatal(err)
 		}
 	}

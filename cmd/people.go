@@ -26,8 +26,8 @@ func (s *Server) people(cfg config.Config, store *storage.Store, hasher fosite.H
 		GroupsMaxAge: cfg.Login.GroupsMaxAge,
 		Key:          key,
 		PreviousKeys: previous,
-		Sessions:     store,
-		Consents:     store,
+		Sessions:     store.LoginSessions(),
+		Consents:     store.Consents(),
 		Scopes:       map[string]string{},
 		Resources:    map[string]string{},
 		ClientAddr:   limits.from,
@@ -42,7 +42,7 @@ func (s *Server) people(cfg config.Config, store *storage.Store, hasher fosite.H
 		options.Resources[identifier] = resource.Name
 	}
 	if slices.Contains(methods, config.LoginLocal) {
-		options.Local = &login.Local{Accounts: store, Hasher: hasher}
+		options.Local = &login.Local{Accounts: store.Users(), Hasher: hasher}
 	}
 	if slices.Contains(methods, config.LoginOIDC) {
 		upstream := cfg.Login.OIDC

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/people"
 
 	"github.com/spf13/cobra"
 )
@@ -21,14 +22,14 @@ their access; to take it away as well: fosite-mcp consent revoke --username USER
 		RunE: func(c *cobra.Command, args []string) error {
 			username := strings.ToLower(args[0])
 			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-				if _, err := store.FindUser(ctx, username); err != nil {
+				if _, err := store.Users().Find(ctx, username); err != nil {
 					return errNoUser(err, username)
 				}
 				hash, err := a.newPassword(ctx, username, file)
 				if err != nil {
 					return err
 				}
-				if err := store.SetUserPassword(ctx, username, hash); err != nil {
+				if err := store.Users().SetPassword(ctx, username, hash); err != nil {
 					return errNoUser(err, username)
 				}
 				return a.done(map[string]any{"username": username, "password_changed": true}, "changed the password of %s", printable(username))
@@ -53,7 +54,7 @@ at the next introspection of any of the person's tokens.`,
 				return usageError{fromStorage(err)}
 			}
 			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-				if err := store.SetUserGroups(ctx, username, groups); err != nil {
+				if err := store.Users().SetGroups(ctx, username, groups); err != nil {
 					return errNoUser(err, username)
 				}
 				return a.done(map[string]any{"username": username, "groups": append([]string{}, groups...)}, "changed the groups of %s", printable(username))
@@ -71,7 +72,7 @@ func (a *app) userDisableCommand() *cobra.Command {
 		Long: `Keep a person out until the account is enabled again. Browser sessions end, and every token that was issued in the person's
 name is revoked for good: after enabling, applications have to be connected again.`,
 		Example: "  fosite-mcp user disable ada\n  fosite-mcp user disable ada --yes",
-	}, "disabled", "Account %s cannot log in any more, and every application it has connected loses its access at once", (*storage.Store).DisableUser)
+	}, "disabled", "Account %s cannot log in any more, and every application it has connected loses its access at once", (*people.Users).Disable)
 }
 
 func (a *app) userDeleteCommand() *cobra.Command {
@@ -80,16 +81,16 @@ func (a *app) userDeleteCommand() *cobra.Command {
 		Short:   "Delete an account for good",
 		Long:    "Delete an account for good, with its sessions, consents and tokens. A new account of the same name is somebody else.",
 		Example: "  fosite-mcp user delete ada\n  fosite-mcp user delete ada --yes",
-	}, "deleted", "Account %s and every access it has granted end at once and for good", (*storage.Store).DeleteUser)
+	}, "deleted", "Account %s and every access it has granted end at once and for good", (*people.Users).Delete)
 }
 
 // userEndCommand completes a command that takes something away from a person.
-func (a *app) userEndCommand(c *cobra.Command, done, consequence string, change func(s *storage.Store, ctx context.Context, username string) error) *cobra.Command {
+func (a *app) userEndCommand(c *cobra.Command, done, consequence string, change func(u *people.Users, ctx context.Context, username string) error) *cobra.Command {
 	var yes bool
 	c.RunE = func(c *cobra.Command, args []string) error {
 		username := strings.ToLower(args[0])
 		err := a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-			_, err := store.FindUser(ctx, username)
+			_, err := store.Users().Find(ctx, username)
 			return errNoUser(err, username)
 		})
 		if err != nil {
@@ -110,14 +111,14 @@ func (a *app) userEnableCommand() *cobra.Command {
 		Short:   "Let a disabled account log in again",
 		Example: "  fosite-mcp user enable ada",
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.changeUser(c.Context(), strings.ToLower(args[0]), "enabled", (*storage.Store).EnableUser)
+			return a.changeUser(c.Context(), strings.ToLower(args[0]), "enabled", (*people.Users).Enable)
 		},
 	}
 }
 
-func (a *app) changeUser(ctx context.Context, username, done string, change func(s *storage.Store, ctx context.Context, username string) error) error {
+func (a *app) changeUser(ctx context.Context, username, done string, change func(u *people.Users, ctx context.Context, username string) error) error {
 	return a.withActor(ctx, func(ctx context.Context, store *storage.Store) error {
-		if err := change(store, ctx, username); err != nil {
+		if err := change(store.Users(), ctx, username); err != nil {
 			return errNoUser(err, username)
 		}
 		return a.done(map[string]any{"username": username, done: true}, "%s the account %s", done, printable(username))

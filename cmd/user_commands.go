@@ -12,6 +12,7 @@ import (
 	"fosite-mcp/handlers/login"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/people"
 
 	"github.com/ory/fosite"
 	"github.com/spf13/cobra"
@@ -43,7 +44,7 @@ passed on to the services that check tokens (introspection), which may restrict 
 		Example: `  fosite-mcp user create --username ada
   fosite-mcp user create --username ada --password-file ada.password --group staff --group docs`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			user := &storage.User{Username: strings.ToLower(username), Groups: groups}
+			user := &people.User{Username: strings.ToLower(username), Groups: groups}
 			if username == "" {
 				return usageError{errors.New("--username is missing: it is what the person types on the login page")}
 			}
@@ -61,8 +62,8 @@ passed on to the services that check tokens (introspection), which may restrict 
 	return c
 }
 
-func checkUser(user *storage.User) error {
-	if err := storage.CheckUsername(user.Username); err != nil {
+func checkUser(user *people.User) error {
+	if err := people.CheckUsername(user.Username); err != nil {
 		return err
 	}
 	return checkGroups(user.Groups)
@@ -70,7 +71,7 @@ func checkUser(user *storage.User) error {
 
 func checkGroups(groups []string) error {
 	for _, group := range groups {
-		if err := storage.CheckGroup(group); err != nil {
+		if err := people.CheckGroup(group); err != nil {
 			return err
 		}
 	}
@@ -81,14 +82,14 @@ func passwordFlag(c *cobra.Command, file *string) {
 	c.Flags().StringVar(file, "password-file", "", "`file` with the password (- reads stdin; default: ask for it)")
 }
 
-func (a *app) createUser(ctx context.Context, store *storage.Store, user *storage.User, file string) error {
+func (a *app) createUser(ctx context.Context, store *storage.Store, user *people.User, file string) error {
 	hash, err := a.newPassword(ctx, user.Username, file)
 	if err != nil {
 		return err
 	}
 	user.PasswordHash = hash
-	err = store.CreateUser(ctx, user)
-	if errors.Is(err, storage.ErrUserExists) {
+	err = store.Users().Create(ctx, user)
+	if errors.Is(err, people.ErrUserExists) {
 		return fmt.Errorf("there is an account %s already; to change its password: fosite-mcp user password %s", user.Username, user.Username)
 	}
 	if err != nil {
@@ -145,7 +146,7 @@ type userView struct {
 	DisabledAt *time.Time `json:"disabled_at,omitempty"`
 }
 
-func viewOfUser(u *storage.User) userView {
+func viewOfUser(u *people.User) userView {
 	v := userView{Username: u.Username, Subject: u.ID, Groups: append([]string{}, u.Groups...), Status: "active", CreatedAt: u.CreatedAt}
 	slices.Sort(v.Groups)
 	if !u.DisabledAt.IsZero() {
@@ -161,7 +162,7 @@ func (a *app) userListCommand() *cobra.Command {
 		Example: "  fosite-mcp user list\n  fosite-mcp user list --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-				users, err := store.ListUsers(ctx)
+				users, err := store.Users().List(ctx)
 				if err != nil {
 					return err
 				}
@@ -171,7 +172,7 @@ func (a *app) userListCommand() *cobra.Command {
 	}
 }
 
-func (a *app) printUsers(users []*storage.User) error {
+func (a *app) printUsers(users []*people.User) error {
 	views := make([]userView, len(users))
 	for i, user := range users {
 		views[i] = viewOfUser(user)

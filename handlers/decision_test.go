@@ -11,6 +11,7 @@ import (
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/people"
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
@@ -122,8 +123,8 @@ func TestAnAccountThatEndsMeanwhileIsDenied(t *testing.T) {
 	f := newFixture(t)
 	f.app("app")
 	f.decide = func(http.ResponseWriter) (*handlers.Decision, error) {
-		user := &storage.User{Username: "alice", PasswordHash: []byte("x")}
-		if err := errors.Join(f.store.CreateUser(t.Context(), user), f.store.DeleteUser(t.Context(), "alice")); err != nil {
+		user := &people.User{Username: "alice", PasswordHash: []byte("x")}
+		if err := errors.Join(f.store.Users().Create(t.Context(), user), f.store.Users().Delete(t.Context(), "alice")); err != nil {
 			return nil, err
 		}
 		return &handlers.Decision{Subject: user.ID}, nil

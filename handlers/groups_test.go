@@ -8,7 +8,7 @@ import (
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/provider"
-	"fosite-mcp/storage"
+	"fosite-mcp/storage/people"
 )
 
 // loggedIn is a login of a person with groups that were looked up at a time (zero: now).
@@ -44,8 +44,8 @@ func (f *fixture) ends(access string) int64 {
 func TestGroupsTakenFromALocalAccountAreGoneAtTheNextCheck(t *testing.T) {
 	onEveryEngine(t, func(t *testing.T, f *fixture) {
 		f.app("app")
-		user := &storage.User{Username: "alice", PasswordHash: []byte("x"), Groups: []string{"docs", "staff"}}
-		if err := f.store.CreateUser(t.Context(), user); err != nil {
+		user := &people.User{Username: "alice", PasswordHash: []byte("x"), Groups: []string{"docs", "staff"}}
+		if err := f.store.Users().Create(t.Context(), user); err != nil {
 			t.Fatal(err)
 		}
 		f.loggedIn(user.ID, f.clock, "docs", "staff")
@@ -55,7 +55,7 @@ func TestGroupsTakenFromALocalAccountAreGoneAtTheNextCheck(t *testing.T) {
 			groups []string
 			want   string
 		}{{[]string{"docs", "staff"}, "docs staff"}, {[]string{"docs"}, "docs"}, {nil, ""}, {[]string{"new"}, "new"}} {
-			if err := f.store.SetUserGroups(t.Context(), "alice", c.groups); err != nil {
+			if err := f.store.Users().SetGroups(t.Context(), "alice", c.groups); err != nil {
 				t.Fatal(err)
 			}
 			if told := f.groups(got.access); told != c.want {

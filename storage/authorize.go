@@ -53,10 +53,8 @@ func (s *Store) storeAuthorizeSession(ctx context.Context, kind, key string, req
 	query, args := insertAuthorizeSession.of(s, r, kind, signatureHash(key), details)
 	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		if kind == kindCode {
-			if s.clients == nil { // a store with people
-				if err := accountAllows(ctx, tx, string(r.Subject)); err != nil {
-					return err
-				}
+			if err := s.accountAllows(tx, string(r.Subject)); err != nil {
+				return err
 			}
 			if err := s.openGrant(tx, r); err != nil {
 				return err

@@ -29,5 +29,7 @@
 // use and looks after the database; the example shows that too. Sessions are stored as JSON: what a session type does not encode (unexported
 // fields) does not come back.
 //
+// [Store.Users], [Store.Consents] and [Store.LoginSessions] keep what the pages of handlers/login need.
+//
 // The package imports no database driver.
 package storage

@@ -109,10 +109,8 @@ func (s *Store) request(ctx context.Context, r *model.Request, client fosite.Cli
 	if err != nil {
 		return nil, err
 	}
-	if s.clients == nil { // a store with people
-		if err := s.currentGroups(ctx, string(r.Subject), session); err != nil {
-			return nil, err
-		}
+	if err := s.currentGroups(ctx, string(r.Subject), session); err != nil {
+		return nil, err
 	}
 	form, err := url.ParseQuery(string(r.Form))
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/internal/database"
+	"fosite-mcp/storage/people"
 )
 
 var (
@@ -34,6 +35,9 @@ var (
 type Store struct {
 	db       *database.DB
 	log      *audit.Log
+	users    *people.Users
+	consents *people.Consents
+	logins   *people.Sessions
 	clients  fosite.ClientManager // nil: the store's own
 	sessions sessionTypes
 	now      func() time.Time
@@ -94,6 +98,7 @@ func New(db *gorm.DB, options ...Option) *Store {
 		option(s)
 	}
 	s.log = audit.New(s.db, s.now, s.clients == nil, s.audited)
+	s.users, s.consents, s.logins = people.New(s.db, s.now, s.log, people.Access{Granted: s.liveGrants, Revoke: s.RevokeSubject})
 	return s
 }
 

@@ -65,7 +65,7 @@ func TestGroupsOfALocalAccountAreThoseOfNow(t *testing.T) {
 		}
 		check("at first", "alice", []string{"docs", "staff"})
 		for when, groups := range map[string][]string{"one taken": {"staff"}, "another one": {"new"}, "none": nil} {
-			if err := s.SetUserGroups(t.Context(), "alice", groups); err != nil {
+			if err := s.Users().SetGroups(t.Context(), "alice", groups); err != nil {
 				t.Fatal(err)
 			}
 			check(when, "alice", groups)
@@ -84,7 +84,7 @@ func TestGroupsAreReadWhereTheTokenIs(t *testing.T) {
 		request.Session = &member{Person: alice.ID}
 		s.issue(t, "token", request)
 		err := s.Atomically(t.Context(), func(ctx context.Context) error {
-			if err := s.SetUserGroups(ctx, "alice", nil); err != nil {
+			if err := s.Users().SetGroups(ctx, "alice", nil); err != nil {
 				return err
 			}
 			token, err := s.GetAccessTokenSession(ctx, "token", nil)

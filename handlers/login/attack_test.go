@@ -125,7 +125,7 @@ func TestSessionsAreStoredAsHashes(t *testing.T) {
 	s := newSite(t)
 	s.user("alice")
 	b := s.browser().get(request()).logIn("alice")
-	if _, _, err := s.store.FindLoginSession(t.Context(), b.session()); err != nil {
+	if _, _, err := s.store.LoginSessions().Find(t.Context(), b.session()); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(s.log.String(), b.session()) {

@@ -30,7 +30,7 @@ func (s *Server) Authorize(w http.ResponseWriter, r *http.Request, request handl
 		showsPages:   showsPages(r),
 	}
 	if p != nil {
-		allowed, err := s.Consents.FindConsent(r.Context(), p.Subject, request.Client.GetID())
+		allowed, err := s.Consents.Find(r.Context(), p.Subject, request.Client.GetID())
 		if err != nil {
 			return nil, err
 		}

@@ -69,7 +69,7 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
 	given := answers{LoggedIn: s.answers(r, p, back).LoggedIn}
 	switch r.PostForm.Get("answer") {
 	case "allow":
-		err := s.Consents.RememberConsent(r.Context(), p.Subject, p.Username, shown.ClientID, shown.ClientName, shown.Resources, shown.Scopes)
+		err := s.Consents.Remember(r.Context(), p.Subject, p.Username, shown.ClientID, shown.ClientName, shown.Resources, shown.Scopes)
 		if err != nil {
 			s.fail(w, r, err)
 			return

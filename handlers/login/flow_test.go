@@ -208,7 +208,7 @@ func TestASessionThatProvesNoTimeIsNotFresh(t *testing.T) {
 	alice := s.user("alice")
 	b := s.browser()
 	data := fmt.Sprintf(`{"sub":%q,"username":"alice","method":"local","auth_time":%q}`, alice.ID, s.clock.Format(time.RFC3339))
-	if err := s.store.CreateLoginSession(t.Context(), "old", alice.ID, "alice", "local", []byte(data), s.clock.Add(time.Hour)); err != nil {
+	if err := s.store.LoginSessions().Create(t.Context(), "old", alice.ID, "alice", "local", []byte(data), s.clock.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	b.cookies["__Host-fosite_mcp_session"] = "old"
@@ -233,7 +233,7 @@ func TestASessionThatEndsWhileTheConsentPageIsOpenGrantsNothing(t *testing.T) {
 		{"it expires", func(s *site, _ *browser) { s.clock = s.clock.Add(13 * time.Hour) }},
 		{"nobody was there for an hour", func(s *site, _ *browser) { s.clock = s.clock.Add(time.Hour) }},
 		{"the account is disabled", func(s *site, _ *browser) {
-			if err := s.store.DisableUser(s.t.Context(), "alice"); err != nil {
+			if err := s.store.Users().Disable(s.t.Context(), "alice"); err != nil {
 				s.t.Fatal(err)
 			}
 		}},
@@ -354,7 +354,7 @@ func TestGroupsAreThoseOfToday(t *testing.T) {
 	s := newSite(t)
 	s.user("alice", "old")
 	b := s.browser().get(request()).logIn("alice").submit("/consent", "answer", "allow")
-	if err := s.store.SetUserGroups(t.Context(), "alice", []string{"new"}); err != nil {
+	if err := s.store.Users().SetGroups(t.Context(), "alice", []string{"new"}); err != nil {
 		t.Fatal(err)
 	}
 	b.get(request()).wantClient(callback, "code", "the-code")

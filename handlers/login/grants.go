@@ -66,7 +66,7 @@ func (s *Server) withdraw(w http.ResponseWriter, r *http.Request) {
 	name := clean(r.PostForm.Get("client_name"), nameLimit)
 	if view != nil {
 		name = view.Client.Title()
-		if err := s.Consents.WithdrawConsent(r.Context(), p.Subject, clientID); err != nil {
+		if err := s.Consents.Withdraw(r.Context(), p.Subject, clientID); err != nil {
 			s.fail(w, r, err)
 			return
 		}
@@ -89,7 +89,7 @@ func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request) *person {
 
 func (s *Server) grants(r *http.Request, p *person) ([]GrantView, error) {
 	var views []GrantView
-	err := s.Consents.EachConsent(r.Context(), p.Subject, func(clientID, clientName string, scopes, resources []string, since, lastUsed time.Time) {
+	err := s.Consents.Each(r.Context(), p.Subject, func(clientID, clientName string, scopes, resources []string, since, lastUsed time.Time) {
 		view := GrantView{
 			Client:   ClientView{ID: clean(clientID, identifierLimit), Name: clean(clientName, nameLimit)},
 			ClientID: clientID, Since: since.UTC(), LastUsed: lastUsed.UTC(),

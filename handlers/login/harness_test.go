@@ -20,6 +20,7 @@ import (
 	"fosite-mcp/handlers/login"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/people"
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
@@ -70,8 +71,8 @@ func newSiteOn(t *testing.T, db *gorm.DB, options ...option) *site {
 		t.Fatal(err)
 	}
 	o := login.Options{
-		Origin: origin, BasePath: base, Key: []byte(strings.Repeat("k", 32)), Sessions: s.store, Consents: s.store,
-		Local:     &login.Local{Accounts: s.store, Hasher: quickHasher{}},
+		Origin: origin, BasePath: base, Key: []byte(strings.Repeat("k", 32)), Sessions: s.store.LoginSessions(), Consents: s.store.Consents(),
+		Local:     &login.Local{Accounts: s.store.Users(), Hasher: quickHasher{}},
 		Scopes:    map[string]string{"mcp:search": "Search the documentation and read its pages"},
 		Resources: map[string]string{resource: "Documentation"},
 		Log:       slog.New(slog.NewTextHandler(&s.log, nil)),
@@ -200,14 +201,14 @@ func (s *site) client(id string, redirects ...string) {
 	}
 }
 
-func (s *site) user(name string, groups ...string) *storage.User {
+func (s *site) user(name string, groups ...string) *people.User {
 	s.t.Helper()
 	hash, err := login.HashPassword(s.t.Context(), quickHasher{}, password)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	u := &storage.User{Username: name, PasswordHash: hash, Groups: groups}
-	if err := s.store.CreateUser(s.t.Context(), u); err != nil {
+	u := &people.User{Username: name, PasswordHash: hash, Groups: groups}
+	if err := s.store.Users().Create(s.t.Context(), u); err != nil {
 		s.t.Fatal(err)
 	}
 	return u
@@ -271,7 +272,7 @@ func request(edits ...string) string {
 
 func (s *site) wantNoConsent(subject string) {
 	s.t.Helper()
-	allowed, err := s.store.FindConsent(s.t.Context(), subject, "app")
+	allowed, err := s.store.Consents().Find(s.t.Context(), subject, "app")
 	if err != nil || len(allowed) > 0 {
 		s.t.Errorf("consent %v, error %v; want none", allowed, err)
 	}

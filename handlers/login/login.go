@@ -27,25 +27,25 @@ var _ handlers.Login = (*Server)(nil)
 // not there, or has expired, is fosite.ErrNotFound.
 type Sessions interface {
 	// username and method (local, oidc or header) are for the record of logins.
-	CreateLoginSession(ctx context.Context, token, subject, username, method string, data []byte, expiresAt time.Time) error
-	// CreatePasswordSession is the same for a local account whose password was compared with passwordHash. It answers
+	Create(ctx context.Context, token, subject, username, method string, data []byte, expiresAt time.Time) error
+	// CreateForPassword is the same for a local account whose password was compared with passwordHash. It answers
 	// fosite.ErrAccessDenied when the account has another password by now, or may not log in any more.
-	CreatePasswordSession(ctx context.Context, token, subject, username, method string, passwordHash, data []byte, expiresAt time.Time) error
-	FindLoginSession(ctx context.Context, token string) (data []byte, seenAt time.Time, err error)
-	TouchLoginSession(ctx context.Context, token string) error
-	DeleteLoginSession(ctx context.Context, token string) error
+	CreateForPassword(ctx context.Context, token, subject, username, method string, passwordHash, data []byte, expiresAt time.Time) error
+	Find(ctx context.Context, token string) (data []byte, seenAt time.Time, err error)
+	Touch(ctx context.Context, token string) error
+	Delete(ctx context.Context, token string) error
 }
 
 // Consents keeps what people allowed.
 type Consents interface {
-	// FindConsent returns the scopes that were allowed, by resource.
-	FindConsent(ctx context.Context, subject, clientID string) (map[string][]string, error)
-	// RememberConsent adds to what was allowed before. The names are those that the person saw.
-	RememberConsent(ctx context.Context, subject, username, clientID, clientName string, resources, scopes []string) error
-	// EachConsent calls show for every client that has access in the person's name.
-	EachConsent(ctx context.Context, subject string, show func(clientID, clientName string, scopes, resources []string, since, lastUsed time.Time)) error
-	// WithdrawConsent forgets the consent and revokes the grants that came of it, in one step.
-	WithdrawConsent(ctx context.Context, subject, clientID string) error
+	// Find returns the scopes that were allowed, by resource.
+	Find(ctx context.Context, subject, clientID string) (map[string][]string, error)
+	// Remember adds to what was allowed before. The names are those that the person saw.
+	Remember(ctx context.Context, subject, username, clientID, clientName string, resources, scopes []string) error
+	// Each calls show for every client that has access in the person's name.
+	Each(ctx context.Context, subject string, show func(clientID, clientName string, scopes, resources []string, since, lastUsed time.Time)) error
+	// Withdraw forgets the consent and revokes the grants that came of it, in one step.
+	Withdraw(ctx context.Context, subject, clientID string) error
 }
 
 // Options is what [New] needs. Origin, BasePath, Key, Sessions, Consents and one of the three ways to log in are

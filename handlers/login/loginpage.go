@@ -208,7 +208,7 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, p *person, d dest
 // logout ends the browser's session and goes on to another login, or to the page that says so.
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	if token := s.cookies.get(r, sessionCookie); token != "" {
-		if err := s.Sessions.DeleteLoginSession(r.Context(), token); err != nil {
+		if err := s.Sessions.Delete(r.Context(), token); err != nil {
 			s.fail(w, r, err)
 			return
 		}

@@ -19,7 +19,7 @@ func TestAWrongLoginTellsNothing(t *testing.T) {
 	s := newSite(t)
 	s.user("alice")
 	s.user("gone")
-	if err := s.store.DisableUser(t.Context(), "gone"); err != nil {
+	if err := s.store.Users().Disable(t.Context(), "gone"); err != nil {
 		t.Fatal(err)
 	}
 	var first string

@@ -74,7 +74,7 @@ func TestFailedLoginsAreTold(t *testing.T) {
 	u.now = func() time.Time { return s.clock }
 	s.user("alice")
 	s.user("gone")
-	if err := s.store.DisableUser(t.Context(), "gone"); err != nil {
+	if err := s.store.Users().Disable(t.Context(), "gone"); err != nil {
 		t.Fatal(err)
 	}
 	wrong := func(name string) func() {

@@ -51,7 +51,7 @@ func (s *Server) current(r *http.Request) (*person, error) {
 	if token == "" {
 		return nil, nil
 	}
-	data, seenAt, err := s.Sessions.FindLoginSession(r.Context(), token)
+	data, seenAt, err := s.Sessions.Find(r.Context(), token)
 	if errors.Is(err, fosite.ErrNotFound) {
 		return nil, nil
 	}
@@ -59,7 +59,7 @@ func (s *Server) current(r *http.Request) (*person, error) {
 		return nil, err
 	}
 	if s.Now().Sub(seenAt) >= sessionIdle {
-		return nil, s.Sessions.DeleteLoginSession(r.Context(), token)
+		return nil, s.Sessions.Delete(r.Context(), token)
 	}
 	p := &person{token: token}
 	if err := json.Unmarshal(data, p); err != nil {
@@ -69,7 +69,7 @@ func (s *Server) current(r *http.Request) (*person, error) {
 		return nil, err
 	}
 	if s.Now().Sub(seenAt) >= touchEvery {
-		return p, s.Sessions.TouchLoginSession(r.Context(), token)
+		return p, s.Sessions.Touch(r.Context(), token)
 	}
 	return p, nil
 }
@@ -110,7 +110,7 @@ func (s *Server) groupsEnded(p *person) bool {
 // nothing afterwards.
 func (s *Server) begin(w http.ResponseWriter, r *http.Request, p *person) error {
 	if previous := s.cookies.get(r, sessionCookie); previous != "" {
-		if err := s.Sessions.DeleteLoginSession(r.Context(), previous); err != nil {
+		if err := s.Sessions.Delete(r.Context(), previous); err != nil {
 			return err
 		}
 	}
@@ -122,9 +122,9 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, p *person) error 
 	}
 	end := s.Now().Add(sessionLife)
 	if p.Method == byPassword {
-		err = s.Sessions.CreatePasswordSession(r.Context(), p.token, p.Subject, p.Username, p.Method, p.passwordHash, data, end)
+		err = s.Sessions.CreateForPassword(r.Context(), p.token, p.Subject, p.Username, p.Method, p.passwordHash, data, end)
 	} else {
-		err = s.Sessions.CreateLoginSession(r.Context(), p.token, p.Subject, p.Username, p.Method, data, end)
+		err = s.Sessions.Create(r.Context(), p.token, p.Subject, p.Username, p.Method, data, end)
 	}
 	if err != nil {
 		return err

@@ -1,8 +1,10 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log"
 	"slices"
 	"strings"
 	"testing"
@@ -10,45 +12,49 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"fosite-mcp/storage/people"
 
 	"fosite-mcp/storage/audit"
 )
 
 // person makes a local account.
-func (s *Store) person(t *testing.T, name string, groups ...string) *User {
+func (s *Store) person(t *testing.T, name string, groups ...string) *people.User {
 	t.Helper()
-	user := &User{Username: name, PasswordHash: []byte("hash of " + name), Groups: groups}
-	if err := s.CreateUser(t.Context(), user); err != nil {
+	user := &people.User{Username: name, PasswordHash: []byte("hash of " + name), Groups: groups}
+	if err := s.Users().Create(t.Context(), user); err != nil {
 		t.Fatal(err)
 	}
 	return user
 }
 
 // granted issues tokens to a client in the name of a person who consented.
-func (s *Store) granted(t *testing.T, name string, user *User, clientID string) {
+func (s *Store) granted(t *testing.T, name string, user *people.User, clientID string) {
 	t.Helper()
-	if err := s.RememberConsent(t.Context(), user.ID, user.Username, clientID, "The "+clientID, []string{"r"}, []string{"a"}); err != nil {
+	if err := s.Consents().Remember(t.Context(), user.ID, user.Username, clientID, "The "+clientID, []string{"r"}, []string{"a"}); err != nil {
 		t.Fatal(err)
 	}
 	request := s.authenticated(t, clientID)
 	request.Session = &fosite.DefaultSession{Subject: user.ID, Username: user.Username}
 	s.issue(t, name, request)
-	if err := s.CreateLoginSession(t.Context(), "browser of "+user.Username, user.ID, user.Username, "local", []byte("{}"), s.now().Add(time.Hour)); err != nil {
+	if err := s.LoginSessions().Create(t.Context(), "browser of "+user.Username, user.ID, user.Username, "local", []byte("{}"), s.now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func wantSession(t *testing.T, s *Store, token string, want bool) {
 	t.Helper()
-	_, _, err := s.FindLoginSession(t.Context(), token)
+	_, _, err := s.LoginSessions().Find(t.Context(), token)
 	if want && err != nil || !want && !errors.Is(err, fosite.ErrNotFound) {
 		t.Errorf("session %q: error %v, want it alive: %v", token, err, want)
 	}
 }
 
-func wantConsents(t *testing.T, s *Store, filter ConsentFilter, clientIDs ...string) {
+func wantConsents(t *testing.T, s *Store, filter people.ConsentFilter, clientIDs ...string) {
 	t.Helper()
-	consents, err := s.ListConsents(t.Context(), filter)
+	consents, err := s.Consents().List(t.Context(), filter)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,30 +72,30 @@ func TestAccounts(t *testing.T) {
 		clock := newTestClock()
 		s := e.store(t, WithClock(clock.now))
 		alice := s.person(t, "alice", "staff", "docs", "staff")
-		if err := s.CreateUser(t.Context(), &User{Username: "alice", PasswordHash: []byte("x")}); !errors.Is(err, ErrUserExists) {
+		if err := s.Users().Create(t.Context(), &people.User{Username: "alice", PasswordHash: []byte("x")}); !errors.Is(err, people.ErrUserExists) {
 			t.Errorf("a second alice: error %v, want ErrUserExists", err)
 		}
-		found, err := s.FindUser(t.Context(), "ALICE")
-		want := &User{ID: alice.ID, Username: "alice", PasswordHash: []byte("hash of alice"), Groups: []string{"docs", "staff"}, CreatedAt: clock.at, UpdatedAt: clock.at}
+		found, err := s.Users().Find(t.Context(), "ALICE")
+		want := &people.User{ID: alice.ID, Username: "alice", PasswordHash: []byte("hash of alice"), Groups: []string{"docs", "staff"}, CreatedAt: clock.at, UpdatedAt: clock.at}
 		if diff := cmp.Diff(want, found); diff != "" || err != nil {
 			t.Errorf("error %v, account (-want +got):\n%s", err, diff)
 		}
 		s.person(t, "bob")
-		users, err := s.ListUsers(t.Context())
+		users, err := s.Users().List(t.Context())
 		if err != nil || len(users) != 2 || users[0].Username != "alice" || len(users[0].Groups) != 2 || users[1].Username != "bob" || users[1].Groups != nil {
 			t.Errorf("error %v, accounts %+v", err, users)
 		}
-		subject, hash, groups, err := s.LoginAccount(t.Context(), "alice")
+		subject, hash, groups, err := s.Users().LoginAccount(t.Context(), "alice")
 		if err != nil || subject != alice.ID || string(hash) != "hash of alice" || !slices.Equal(groups, []string{"docs", "staff"}) {
 			t.Errorf("login account %q %q %q, error %v", subject, hash, groups, err)
 		}
-		if _, _, _, err := s.LoginAccount(t.Context(), "nobody"); !errors.Is(err, fosite.ErrNotFound) {
+		if _, _, _, err := s.Users().LoginAccount(t.Context(), "nobody"); !errors.Is(err, fosite.ErrNotFound) {
 			t.Errorf("an account that is not there: error %v", err)
 		}
-		if err := s.SetUserGroups(t.Context(), "alice", []string{"new"}); err != nil {
+		if err := s.Users().SetGroups(t.Context(), "alice", []string{"new"}); err != nil {
 			t.Fatal(err)
 		}
-		if found, err := s.FindUser(t.Context(), "alice"); err != nil || !slices.Equal(found.Groups, []string{"new"}) {
+		if found, err := s.Users().Find(t.Context(), "alice"); err != nil || !slices.Equal(found.Groups, []string{"new"}) {
 			t.Errorf("groups %q, error %v", found.Groups, err)
 		}
 	})
@@ -99,12 +105,12 @@ func TestNamesThatCouldBeMistakenAreRefused(t *testing.T) {
 	for name, good := range map[string]bool{
 		"alice": true, "a.b_c@d+e-1": true, "0": true, "": false, "Alice": false, "al ice": false, "аlice": false, ".alice": false, "a|b": false, "alice\n": false, strings.Repeat("a", 129): false,
 	} {
-		if err := CheckUsername(name); (err == nil) != good {
+		if err := people.CheckUsername(name); (err == nil) != good {
 			t.Errorf("user name %q: error %v", name, err)
 		}
 	}
 	for group, good := range map[string]bool{"staff": true, "Über uns": true, "": false, "a,b": false, " a": false, "a\x00": false, strings.Repeat("a", 129): false} {
-		if err := CheckGroup(group); (err == nil) != good {
+		if err := people.CheckGroup(group); (err == nil) != good {
 			t.Errorf("group %q: error %v", group, err)
 		}
 	}
@@ -117,10 +123,10 @@ func TestWhatEndsAPersonsAccess(t *testing.T) {
 		session, tokens  bool
 		login, remembers bool
 	}{
-		{"disable", func(ctx context.Context, s *Store) error { return s.DisableUser(ctx, "alice") }, false, false, false, true},
-		{"delete", func(ctx context.Context, s *Store) error { return s.DeleteUser(ctx, "alice") }, false, false, false, false},
-		{"a new password", func(ctx context.Context, s *Store) error { return s.SetUserPassword(ctx, "alice", []byte("new")) }, false, true, true, true},
-		{"other groups", func(ctx context.Context, s *Store) error { return s.SetUserGroups(ctx, "alice", nil) }, true, true, true, true},
+		{"disable", func(ctx context.Context, s *Store) error { return s.Users().Disable(ctx, "alice") }, false, false, false, true},
+		{"delete", func(ctx context.Context, s *Store) error { return s.Users().Delete(ctx, "alice") }, false, false, false, false},
+		{"a new password", func(ctx context.Context, s *Store) error { return s.Users().SetPassword(ctx, "alice", []byte("new")) }, false, true, true, true},
+		{"other groups", func(ctx context.Context, s *Store) error { return s.Users().SetGroups(ctx, "alice", nil) }, true, true, true, true},
 	}
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		for _, test := range tests {
@@ -133,10 +139,10 @@ func TestWhatEndsAPersonsAccess(t *testing.T) {
 				}
 				wantAlive(t, s, "hers", test.tokens)
 				wantSession(t, s, "browser of alice", test.session)
-				if _, _, _, err := s.LoginAccount(t.Context(), "alice"); (err == nil) != test.login {
+				if _, _, _, err := s.Users().LoginAccount(t.Context(), "alice"); (err == nil) != test.login {
 					t.Errorf("login: error %v, want it possible: %v", err, test.login)
 				}
-				consents, err := s.ListConsents(t.Context(), ConsentFilter{Username: "alice"})
+				consents, err := s.Consents().List(t.Context(), people.ConsentFilter{Username: "alice"})
 				if err != nil || (len(consents) > 0) != test.remembers {
 					t.Errorf("consents %v, error %v", consents, err)
 				}
@@ -151,12 +157,12 @@ func TestADisabledAccountComesBackWithoutItsTokens(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.storeWithClients(t)
 		s.granted(t, "hers", s.person(t, "alice"), "person")
-		for _, err := range []error{s.DisableUser(t.Context(), "alice"), s.DisableUser(t.Context(), "alice"), s.EnableUser(t.Context(), "alice")} {
+		for _, err := range []error{s.Users().Disable(t.Context(), "alice"), s.Users().Disable(t.Context(), "alice"), s.Users().Enable(t.Context(), "alice")} {
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _, _, _, err := s.LoginAccount(t.Context(), "alice"); err != nil {
+		if _, _, _, err := s.Users().LoginAccount(t.Context(), "alice"); err != nil {
 			t.Errorf("login: %v", err)
 		}
 		wantAlive(t, s, "hers", false)
@@ -167,7 +173,7 @@ func TestANewAccountOfAnOldNameIsSomebodyElse(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.storeWithClients(t)
 		first := s.person(t, "alice", "staff")
-		if err := s.DeleteUser(t.Context(), "alice"); err != nil {
+		if err := s.Users().Delete(t.Context(), "alice"); err != nil {
 			t.Fatal(err)
 		}
 		if second := s.person(t, "alice"); second.ID == first.ID {
@@ -180,16 +186,16 @@ func TestChangesOfAccountsThatAreNotThereAreNotFound(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.store(t)
 		for name, err := range map[string]error{
-			"disable": s.DisableUser(t.Context(), "nobody"), "enable": s.EnableUser(t.Context(), "nobody"), "delete": s.DeleteUser(t.Context(), "nobody"),
-			"password": s.SetUserPassword(t.Context(), "nobody", []byte("x")), "groups": s.SetUserGroups(t.Context(), "nobody", nil),
+			"disable": s.Users().Disable(t.Context(), "nobody"), "enable": s.Users().Enable(t.Context(), "nobody"), "delete": s.Users().Delete(t.Context(), "nobody"),
+			"password": s.Users().SetPassword(t.Context(), "nobody", []byte("x")), "groups": s.Users().SetGroups(t.Context(), "nobody", nil),
 		} {
 			if !errors.Is(err, fosite.ErrNotFound) {
 				t.Errorf("%s: error %v, want not found", name, err)
 			}
 		}
 		for name, err := range map[string]error{
-			"no password": s.CreateUser(t.Context(), &User{Username: "alice"}), "empty hash": s.SetUserPassword(t.Context(), "alice", nil),
-			"bad group": s.CreateUser(t.Context(), &User{Username: "alice", PasswordHash: []byte("x"), Groups: []string{"a,b"}}),
+			"no password": s.Users().Create(t.Context(), &people.User{Username: "alice"}), "empty hash": s.Users().SetPassword(t.Context(), "alice", nil),
+			"bad group": s.Users().Create(t.Context(), &people.User{Username: "alice", PasswordHash: []byte("x"), Groups: []string{"a,b"}}),
 		} {
 			if err == nil {
 				t.Errorf("%s: no error", name)
@@ -204,24 +210,24 @@ func TestLoginSessionsEnd(t *testing.T) {
 		s := e.store(t, WithClock(clock.now))
 		for _, token := range []string{"short", "long"} {
 			life := map[string]time.Duration{"short": time.Minute, "long": time.Hour}[token]
-			if err := s.CreateLoginSession(t.Context(), token, "subject", "alice", "oidc", []byte(`{"x":1}`), clock.at.Add(life)); err != nil {
+			if err := s.LoginSessions().Create(t.Context(), token, "subject", "alice", "oidc", []byte(`{"x":1}`), clock.at.Add(life)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		began := clock.at
 		clock.forward(time.Minute)
 		wantSession(t, s, "short", false)
-		data, seen, err := s.FindLoginSession(t.Context(), "long")
+		data, seen, err := s.LoginSessions().Find(t.Context(), "long")
 		if err != nil || string(data) != `{"x":1}` || !seen.Equal(began) {
 			t.Errorf("data %s, seen %v, error %v", data, seen, err)
 		}
-		if err := s.TouchLoginSession(t.Context(), "long"); err != nil {
+		if err := s.LoginSessions().Touch(t.Context(), "long"); err != nil {
 			t.Fatal(err)
 		}
-		if _, seen, err := s.FindLoginSession(t.Context(), "long"); err != nil || !seen.Equal(clock.at) {
+		if _, seen, err := s.LoginSessions().Find(t.Context(), "long"); err != nil || !seen.Equal(clock.at) {
 			t.Errorf("seen %v, error %v; want now", seen, err)
 		}
-		if err := s.CreateLoginSession(t.Context(), "next", "subject", "alice", "oidc", nil, clock.at.Add(time.Hour)); err != nil {
+		if err := s.LoginSessions().Create(t.Context(), "next", "subject", "alice", "oidc", nil, clock.at.Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		var rows int
@@ -229,15 +235,15 @@ func TestLoginSessionsEnd(t *testing.T) {
 			t.Errorf("%d rows, error %v; want the expired one gone", rows, err)
 		}
 		for range 2 {
-			if err := s.DeleteLoginSession(t.Context(), "long"); err != nil {
+			if err := s.LoginSessions().Delete(t.Context(), "long"); err != nil {
 				t.Fatal(err)
 			}
 		}
 		wantSession(t, s, "long", false)
 		wantSession(t, s, "", false)
 		for name, err := range map[string]error{
-			"no token":   s.CreateLoginSession(t.Context(), "", "subject", "alice", "oidc", nil, clock.at.Add(time.Hour)),
-			"no subject": s.CreateLoginSession(t.Context(), "token", "", "alice", "oidc", nil, clock.at.Add(time.Hour)),
+			"no token":   s.LoginSessions().Create(t.Context(), "", "subject", "alice", "oidc", nil, clock.at.Add(time.Hour)),
+			"no subject": s.LoginSessions().Create(t.Context(), "token", "", "alice", "oidc", nil, clock.at.Add(time.Hour)),
 		} {
 			if err == nil {
 				t.Errorf("%s: no error", name)
@@ -253,7 +259,7 @@ func TestConsentsAddUp(t *testing.T) {
 		began := clock.at
 		remember := func(clientID, name string, resources, scopes []string) {
 			t.Helper()
-			if err := s.RememberConsent(t.Context(), "ada", "Ada", clientID, name, resources, scopes); err != nil {
+			if err := s.Consents().Remember(t.Context(), "ada", "Ada", clientID, name, resources, scopes); err != nil {
 				t.Fatal(err)
 			}
 			clock.forward(time.Minute)
@@ -261,15 +267,15 @@ func TestConsentsAddUp(t *testing.T) {
 		remember("person", "Old name", []string{"r1"}, []string{"a", "b"})
 		remember("person", "New name", []string{"r1", "r2"}, []string{"a", "c"})
 		remember("machine", "", nil, nil)
-		allowed, err := s.FindConsent(t.Context(), "ada", "person")
+		allowed, err := s.Consents().Find(t.Context(), "ada", "person")
 		if diff := cmp.Diff(map[string][]string{"r1": {"a", "b", "c"}, "r2": {"a", "c"}}, allowed); diff != "" || err != nil {
 			t.Errorf("error %v, consent (-want +got):\n%s", err, diff)
 		}
-		if allowed, err := s.FindConsent(t.Context(), "ada", "machine"); err != nil || !slices.Equal(allowed[""], []string{""}) {
+		if allowed, err := s.Consents().Find(t.Context(), "ada", "machine"); err != nil || !slices.Equal(allowed[""], []string{""}) {
 			t.Errorf("nothing at nowhere: %v, error %v", allowed, err)
 		}
-		consents, err := s.ListConsents(t.Context(), ConsentFilter{Subject: "ada"})
-		want := []Consent{
+		consents, err := s.Consents().List(t.Context(), people.ConsentFilter{Subject: "ada"})
+		want := []people.Consent{
 			{Subject: "ada", Username: "Ada", ClientID: "machine", CreatedAt: began.Add(2 * time.Minute)},
 			{Subject: "ada", Username: "Ada", ClientID: "person", ClientName: "New name", Scopes: []string{"b", "a", "c"}, Resources: []string{"r1", "r2"}, CreatedAt: began},
 		}
@@ -285,36 +291,36 @@ func TestWithdrawingEndsTheGrantsOfOnePersonAtOneClient(t *testing.T) {
 		alice, bob := s.person(t, "alice"), s.person(t, "bob")
 		s.granted(t, "alice at person", alice, "person")
 		s.granted(t, "bob at person", bob, "person")
-		if err := s.RememberConsent(t.Context(), alice.ID, "alice", "machine", "M", nil, []string{"a"}); err != nil {
+		if err := s.Consents().Remember(t.Context(), alice.ID, "alice", "machine", "M", nil, []string{"a"}); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if err := s.WithdrawConsent(t.Context(), alice.ID, "person"); err != nil {
+			if err := s.Consents().Withdraw(t.Context(), alice.ID, "person"); err != nil {
 				t.Fatal(err)
 			}
 		}
 		wantAlive(t, s, "alice at person", false)
 		wantAlive(t, s, "bob at person", true)
-		wantConsents(t, s, ConsentFilter{Subject: alice.ID}, "machine")
-		wantConsents(t, s, ConsentFilter{ClientID: "person", Username: "bob"}, "person")
+		wantConsents(t, s, people.ConsentFilter{Subject: alice.ID}, "machine")
+		wantConsents(t, s, people.ConsentFilter{ClientID: "person", Username: "bob"}, "person")
 
-		n, err := s.WithdrawConsents(t.Context(), ConsentFilter{ClientID: "person"})
+		n, err := s.Consents().WithdrawAll(t.Context(), people.ConsentFilter{ClientID: "person"})
 		if err != nil || n != 1 {
 			t.Errorf("withdrew %d, error %v", n, err)
 		}
 		wantAlive(t, s, "bob at person", false)
 		wantSession(t, s, "browser of bob", true)
 		for name, err := range map[string]error{
-			"no subject": s.WithdrawConsent(t.Context(), "", "person"), "no client": s.WithdrawConsent(t.Context(), alice.ID, ""),
-			"a consent of nobody":  s.RememberConsent(t.Context(), "", "", "person", "", nil, nil),
-			"the list of nobody":   s.EachConsent(t.Context(), "", nil),
-			"a consent to nothing": s.RememberConsent(t.Context(), "ada", "", "", "", nil, nil),
+			"no subject": s.Consents().Withdraw(t.Context(), "", "person"), "no client": s.Consents().Withdraw(t.Context(), alice.ID, ""),
+			"a consent of nobody":  s.Consents().Remember(t.Context(), "", "", "person", "", nil, nil),
+			"the list of nobody":   s.Consents().Each(t.Context(), "", nil),
+			"a consent to nothing": s.Consents().Remember(t.Context(), "ada", "", "", "", nil, nil),
 		} {
 			if err == nil {
 				t.Errorf("%s: no error", name)
 			}
 		}
-		if _, err := s.WithdrawConsents(t.Context(), ConsentFilter{}); err == nil {
+		if _, err := s.Consents().WithdrawAll(t.Context(), people.ConsentFilter{}); err == nil {
 			t.Error("every consent was withdrawn at once")
 		}
 	})
@@ -331,7 +337,7 @@ func TestAccessWithoutARememberedConsentIsListed(t *testing.T) {
 			t.Fatal(err)
 		}
 		var seen []string
-		err := s.EachConsent(t.Context(), "ada", func(clientID, _ string, _, _ []string, since, lastUsed time.Time) {
+		err := s.Consents().Each(t.Context(), "ada", func(clientID, _ string, _, _ []string, since, lastUsed time.Time) {
 			seen = append(seen, clientID)
 			if !since.Equal(clock.at) || !lastUsed.Equal(clock.at) {
 				t.Errorf("since %v, last used %v; want %v", since, lastUsed, clock.at)
@@ -340,11 +346,11 @@ func TestAccessWithoutARememberedConsentIsListed(t *testing.T) {
 		if err != nil || !slices.Equal(seen, []string{"person"}) {
 			t.Errorf("clients %q, error %v", seen, err)
 		}
-		if err := s.WithdrawConsent(t.Context(), "ada", "person"); err != nil {
+		if err := s.Consents().Withdraw(t.Context(), "ada", "person"); err != nil {
 			t.Fatal(err)
 		}
 		wantAlive(t, s, "grant", false)
-		wantConsents(t, s, ConsentFilter{Subject: "ada"})
+		wantConsents(t, s, people.ConsentFilter{Subject: "ada"})
 	})
 }
 
@@ -355,7 +361,7 @@ func TestADeletedClientIsNotListed(t *testing.T) {
 		if err := s.DeleteClient(t.Context(), "person"); err != nil {
 			t.Fatal(err)
 		}
-		wantConsents(t, s, ConsentFilter{})
+		wantConsents(t, s, people.ConsentFilter{})
 	})
 }
 
@@ -364,14 +370,14 @@ func TestLoginChangesAreAudited(t *testing.T) {
 		listener := new(told)
 		s := e.storeWithClients(t, WithAuditListener(listener.listen))
 		ctx := audit.WithOrigin(t.Context(), audit.Origin{Actor: "shell"})
-		alice := &User{Username: "alice", PasswordHash: []byte("x")}
+		alice := &people.User{Username: "alice", PasswordHash: []byte("x")}
 		for _, err := range []error{
-			s.CreateUser(ctx, alice),
-			s.RememberConsent(t.Context(), alice.ID, "alice", "person", "P", []string{"r"}, []string{"a"}),
-			s.WithdrawConsent(t.Context(), alice.ID, "person"),
-			s.RememberConsent(t.Context(), alice.ID, "alice", "person", "P", []string{"r"}, []string{"a"}),
-			s.WithdrawConsent(ctx, alice.ID, "person"),
-			s.DeleteUser(ctx, "alice"),
+			s.Users().Create(ctx, alice),
+			s.Consents().Remember(t.Context(), alice.ID, "alice", "person", "P", []string{"r"}, []string{"a"}),
+			s.Consents().Withdraw(t.Context(), alice.ID, "person"),
+			s.Consents().Remember(t.Context(), alice.ID, "alice", "person", "P", []string{"r"}, []string{"a"}),
+			s.Consents().Withdraw(ctx, alice.ID, "person"),
+			s.Users().Delete(ctx, "alice"),
 		} {
 			if err != nil {
 				t.Fatal(err)
@@ -403,12 +409,12 @@ func TestAnOutageIsNoAnswerAboutPeople(t *testing.T) {
 	if err := poolOf(t, s).Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, _, sessionErr := s.FindLoginSession(t.Context(), "token")
-	_, _, _, accountErr := s.LoginAccount(t.Context(), "alice")
-	_, consentErr := s.FindConsent(t.Context(), "ada", "person")
+	_, _, sessionErr := s.LoginSessions().Find(t.Context(), "token")
+	_, _, _, accountErr := s.Users().LoginAccount(t.Context(), "alice")
+	_, consentErr := s.Consents().Find(t.Context(), "ada", "person")
 	for name, err := range map[string]error{
-		"session": sessionErr, "account": accountErr, "consent": consentErr, "withdrawal": s.WithdrawConsent(t.Context(), "ada", "person"),
-		"list": s.EachConsent(t.Context(), "ada", nil), "logout": s.DeleteLoginSession(t.Context(), "token"), "touch": s.TouchLoginSession(t.Context(), "token"),
+		"session": sessionErr, "account": accountErr, "consent": consentErr, "withdrawal": s.Consents().Withdraw(t.Context(), "ada", "person"),
+		"list": s.Consents().Each(t.Context(), "ada", nil), "logout": s.LoginSessions().Delete(t.Context(), "token"), "touch": s.LoginSessions().Touch(t.Context(), "token"),
 	} {
 		if err == nil || errors.Is(err, fosite.ErrNotFound) {
 			t.Errorf("%s: error %v, want an outage", name, err)
@@ -420,8 +426,8 @@ func TestAnOutageIsNoAnswerAboutPeople(t *testing.T) {
 func TestNothingIsGrantedInTheNameOfAnAccountThatIsGone(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		for name, end := range map[string]func(s *Store) error{
-			"disabled": func(s *Store) error { return s.DisableUser(t.Context(), "alice") },
-			"deleted":  func(s *Store) error { return s.DeleteUser(t.Context(), "alice") },
+			"disabled": func(s *Store) error { return s.Users().Disable(t.Context(), "alice") },
+			"deleted":  func(s *Store) error { return s.Users().Delete(t.Context(), "alice") },
 		} {
 			t.Run(name, func(t *testing.T) {
 				s := e.storeWithClients(t)
@@ -442,24 +448,92 @@ func TestNothingIsGrantedInTheNameOfAnAccountThatIsGone(t *testing.T) {
 	})
 }
 
+// Whoever disables an account comes before a grant in its name, or after it and ends it.
+func TestDisablingAnAccountWaitsForAGrantThatIsUnderWay(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		alice := s.person(t, "alice")
+		request := s.authenticated(t, "person")
+		request.Session = &fosite.DefaultSession{Subject: alice.ID}
+		tx, err := s.BeginTX(soon(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.CreateAuthorizeCodeSession(tx, "code", request); err != nil {
+			t.Fatal(err)
+		}
+		brief, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		if err := s.Users().Disable(brief, "alice"); err == nil {
+			t.Error("the account was disabled before the grant was there to be ended")
+		}
+		if err := s.Commit(tx); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Users().Disable(t.Context(), "alice"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.GetAuthorizeCodeSession(t.Context(), "code", nil); !errors.Is(err, fosite.ErrInvalidatedAuthorizeCode) {
+			t.Errorf("the code: error %v, want it ended", err)
+		}
+	})
+}
+
+// The host's logger sees the statements, at any level, and no value of them.
+func TestNothingOfAPersonIsPrinted(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		var printed bytes.Buffer
+		quiet := e.storeWithClients(t)
+		db := quiet.db.Host().Session(&gorm.Session{Logger: logger.New(log.New(&printed, "", 0), logger.Config{LogLevel: logger.Info})})
+		s := New(db)
+		alice := s.person(t, "alice", "staff")
+		s.granted(t, "hers", alice, "person")
+		_, consentErr := s.Consents().List(t.Context(), people.ConsentFilter{Subject: alice.ID, Username: "alice", ClientID: "person"})
+		_, usersErr := s.Users().List(t.Context())
+		_, _, sessionErr := s.LoginSessions().Find(t.Context(), "browser of alice")
+		_, _, groupsErr := s.Users().CurrentGroups(t.Context(), alice.ID)
+		for _, err := range []error{
+			consentErr, usersErr, sessionErr, groupsErr,
+			s.LoginSessions().CreateForPassword(t.Context(), "tab of alice", alice.ID, "alice", "local", alice.PasswordHash, nil, s.now().Add(time.Hour)),
+			s.LoginSessions().Touch(t.Context(), "tab of alice"), s.LoginSessions().Delete(t.Context(), "tab of alice"),
+			s.Users().SetGroups(t.Context(), "alice", []string{"guests"}), s.Users().SetPassword(t.Context(), "alice", []byte("new hash of alice")),
+			s.Consents().Withdraw(t.Context(), alice.ID, "person"), s.Users().Disable(t.Context(), "alice"), s.Users().Delete(t.Context(), "alice"),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, value := range []string{alice.ID, "alice", "staff", "guests", `"person"`, "'person'"} {
+			if strings.Contains(printed.String(), value) {
+				t.Errorf("the host application's logger printed %q", value)
+			}
+		}
+		for _, table := range []string{"users", "user_groups", "consents", "login_sessions", "grants"} {
+			if !strings.Contains(printed.String(), table) {
+				t.Errorf("the host application's logger was not told of %s", table)
+			}
+		}
+	})
+}
+
 func TestADeletedAccountLeavesNoTrace(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.store(t)
 		alice := s.person(t, "alice", "staff")
-		if err := s.DeleteUser(t.Context(), "alice"); err != nil {
+		if err := s.Users().Delete(t.Context(), "alice"); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"alice", "deleted " + alice.ID, "deleted " + strings.ToUpper(alice.ID)} {
-			if _, err := s.FindUser(t.Context(), name); !errors.Is(err, fosite.ErrNotFound) {
+			if _, err := s.Users().Find(t.Context(), name); !errors.Is(err, fosite.ErrNotFound) {
 				t.Errorf("account %q: %v, want not found", name, err)
 			}
-			for what, err := range map[string]error{"enable": s.EnableUser(t.Context(), name), "delete": s.DeleteUser(t.Context(), name)} {
+			for what, err := range map[string]error{"enable": s.Users().Enable(t.Context(), name), "delete": s.Users().Delete(t.Context(), name)} {
 				if !errors.Is(err, fosite.ErrNotFound) {
 					t.Errorf("%s %q: %v, want not found", what, name, err)
 				}
 			}
 		}
-		if users, err := s.ListUsers(t.Context()); err != nil || len(users) != 0 {
+		if users, err := s.Users().List(t.Context()); err != nil || len(users) != 0 {
 			t.Errorf("accounts %v, %v; want none", users, err)
 		}
 	})
@@ -471,7 +545,7 @@ func TestASessionNeedsThePasswordOfThatMoment(t *testing.T) {
 		s := e.store(t)
 		alice := s.person(t, "alice")
 		login := func(token string) error {
-			return s.CreatePasswordSession(t.Context(), token, alice.ID, alice.Username, "local", alice.PasswordHash, nil, s.now().Add(time.Hour))
+			return s.LoginSessions().CreateForPassword(t.Context(), token, alice.ID, alice.Username, "local", alice.PasswordHash, nil, s.now().Add(time.Hour))
 		}
 		if err := login("first"); err != nil {
 			t.Fatal(err)
@@ -481,11 +555,11 @@ func TestASessionNeedsThePasswordOfThatMoment(t *testing.T) {
 			name   string
 			change func() error
 		}{
-			{"disabled", func() error { return s.DisableUser(t.Context(), "alice") }},
+			{"disabled", func() error { return s.Users().Disable(t.Context(), "alice") }},
 			{"enabled with a new password", func() error {
-				return errors.Join(s.EnableUser(t.Context(), "alice"), s.SetUserPassword(t.Context(), "alice", []byte("new")))
+				return errors.Join(s.Users().Enable(t.Context(), "alice"), s.Users().SetPassword(t.Context(), "alice", []byte("new")))
 			}},
-			{"deleted", func() error { return s.DeleteUser(t.Context(), "alice") }},
+			{"deleted", func() error { return s.Users().Delete(t.Context(), "alice") }},
 		} {
 			if err := c.change(); err != nil {
 				t.Fatal(err)
@@ -502,7 +576,7 @@ func TestANameThatIsNoTextIsNobodys(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.store(t)
 		for _, name := range []string{"a\x00", "\xff"} {
-			if _, _, _, err := s.LoginAccount(t.Context(), name); !errors.Is(err, fosite.ErrNotFound) {
+			if _, _, _, err := s.Users().LoginAccount(t.Context(), name); !errors.Is(err, fosite.ErrNotFound) {
 				t.Errorf("%q: %v, want not found", name, err)
 			}
 		}
