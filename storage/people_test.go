@@ -15,9 +15,8 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
-	"fosite-mcp/storage/people"
-
 	"fosite-mcp/storage/audit"
+	"fosite-mcp/storage/people"
 )
 
 // person makes a local account.
@@ -64,55 +63,6 @@ func wantConsents(t *testing.T, s *Store, filter people.ConsentFilter, clientIDs
 	}
 	if !slices.Equal(got, clientIDs) {
 		t.Errorf("consents %+v: clients %q, want %q", filter, got, clientIDs)
-	}
-}
-
-func TestAccounts(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e testEngine) {
-		clock := newTestClock()
-		s := e.store(t, WithClock(clock.now))
-		alice := s.person(t, "alice", "staff", "docs", "staff")
-		if err := s.Users().Create(t.Context(), &people.User{Username: "alice", PasswordHash: []byte("x")}); !errors.Is(err, people.ErrUserExists) {
-			t.Errorf("a second alice: error %v, want ErrUserExists", err)
-		}
-		found, err := s.Users().Find(t.Context(), "ALICE")
-		want := &people.User{ID: alice.ID, Username: "alice", PasswordHash: []byte("hash of alice"), Groups: []string{"docs", "staff"}, CreatedAt: clock.at, UpdatedAt: clock.at}
-		if diff := cmp.Diff(want, found); diff != "" || err != nil {
-			t.Errorf("error %v, account (-want +got):\n%s", err, diff)
-		}
-		s.person(t, "bob")
-		users, err := s.Users().List(t.Context())
-		if err != nil || len(users) != 2 || users[0].Username != "alice" || len(users[0].Groups) != 2 || users[1].Username != "bob" || users[1].Groups != nil {
-			t.Errorf("error %v, accounts %+v", err, users)
-		}
-		subject, hash, groups, err := s.Users().LoginAccount(t.Context(), "alice")
-		if err != nil || subject != alice.ID || string(hash) != "hash of alice" || !slices.Equal(groups, []string{"docs", "staff"}) {
-			t.Errorf("login account %q %q %q, error %v", subject, hash, groups, err)
-		}
-		if _, _, _, err := s.Users().LoginAccount(t.Context(), "nobody"); !errors.Is(err, fosite.ErrNotFound) {
-			t.Errorf("an account that is not there: error %v", err)
-		}
-		if err := s.Users().SetGroups(t.Context(), "alice", []string{"new"}); err != nil {
-			t.Fatal(err)
-		}
-		if found, err := s.Users().Find(t.Context(), "alice"); err != nil || !slices.Equal(found.Groups, []string{"new"}) {
-			t.Errorf("groups %q, error %v", found.Groups, err)
-		}
-	})
-}
-
-func TestNamesThatCouldBeMistakenAreRefused(t *testing.T) {
-	for name, good := range map[string]bool{
-		"alice": true, "a.b_c@d+e-1": true, "0": true, "": false, "Alice": false, "al ice": false, "аlice": false, ".alice": false, "a|b": false, "alice\n": false, strings.Repeat("a", 129): false,
-	} {
-		if err := people.CheckUsername(name); (err == nil) != good {
-			t.Errorf("user name %q: error %v", name, err)
-		}
-	}
-	for group, good := range map[string]bool{"staff": true, "Über uns": true, "": false, "a,b": false, " a": false, "a\x00": false, strings.Repeat("a", 129): false} {
-		if err := people.CheckGroup(group); (err == nil) != good {
-			t.Errorf("group %q: error %v", group, err)
-		}
 	}
 }
 
@@ -166,122 +116,6 @@ func TestADisabledAccountComesBackWithoutItsTokens(t *testing.T) {
 			t.Errorf("login: %v", err)
 		}
 		wantAlive(t, s, "hers", false)
-	})
-}
-
-func TestANewAccountOfAnOldNameIsSomebodyElse(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e testEngine) {
-		s := e.storeWithClients(t)
-		first := s.person(t, "alice", "staff")
-		if err := s.Users().Delete(t.Context(), "alice"); err != nil {
-			t.Fatal(err)
-		}
-		if second := s.person(t, "alice"); second.ID == first.ID {
-			t.Errorf("both have the subject %s", second.ID)
-		}
-	})
-}
-
-func TestChangesOfAccountsThatAreNotThereAreNotFound(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e testEngine) {
-		s := e.store(t)
-		for name, err := range map[string]error{
-			"disable": s.Users().Disable(t.Context(), "nobody"), "enable": s.Users().Enable(t.Context(), "nobody"), "delete": s.Users().Delete(t.Context(), "nobody"),
-			"password": s.Users().SetPassword(t.Context(), "nobody", []byte("x")), "groups": s.Users().SetGroups(t.Context(), "nobody", nil),
-		} {
-			if !errors.Is(err, fosite.ErrNotFound) {
-				t.Errorf("%s: error %v, want not found", name, err)
-			}
-		}
-		for name, err := range map[string]error{
-			"no password": s.Users().Create(t.Context(), &people.User{Username: "alice"}), "empty hash": s.Users().SetPassword(t.Context(), "alice", nil),
-			"bad group": s.Users().Create(t.Context(), &people.User{Username: "alice", PasswordHash: []byte("x"), Groups: []string{"a,b"}}),
-		} {
-			if err == nil {
-				t.Errorf("%s: no error", name)
-			}
-		}
-	})
-}
-
-func TestLoginSessionsEnd(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e testEngine) {
-		clock := newTestClock()
-		s := e.store(t, WithClock(clock.now))
-		for _, token := range []string{"short", "long"} {
-			life := map[string]time.Duration{"short": time.Minute, "long": time.Hour}[token]
-			if err := s.LoginSessions().Create(t.Context(), token, "subject", "alice", "oidc", []byte(`{"x":1}`), clock.at.Add(life)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		began := clock.at
-		clock.forward(time.Minute)
-		wantSession(t, s, "short", false)
-		data, seen, err := s.LoginSessions().Find(t.Context(), "long")
-		if err != nil || string(data) != `{"x":1}` || !seen.Equal(began) {
-			t.Errorf("data %s, seen %v, error %v", data, seen, err)
-		}
-		if err := s.LoginSessions().Touch(t.Context(), "long"); err != nil {
-			t.Fatal(err)
-		}
-		if _, seen, err := s.LoginSessions().Find(t.Context(), "long"); err != nil || !seen.Equal(clock.at) {
-			t.Errorf("seen %v, error %v; want now", seen, err)
-		}
-		if err := s.LoginSessions().Create(t.Context(), "next", "subject", "alice", "oidc", nil, clock.at.Add(time.Hour)); err != nil {
-			t.Fatal(err)
-		}
-		var rows int
-		if err := s.db.Read(t.Context()).QueryRow(`SELECT COUNT(*) FROM {login_sessions}`).Scan(&rows); err != nil || rows != 2 {
-			t.Errorf("%d rows, error %v; want the expired one gone", rows, err)
-		}
-		for range 2 {
-			if err := s.LoginSessions().Delete(t.Context(), "long"); err != nil {
-				t.Fatal(err)
-			}
-		}
-		wantSession(t, s, "long", false)
-		wantSession(t, s, "", false)
-		for name, err := range map[string]error{
-			"no token":   s.LoginSessions().Create(t.Context(), "", "subject", "alice", "oidc", nil, clock.at.Add(time.Hour)),
-			"no subject": s.LoginSessions().Create(t.Context(), "token", "", "alice", "oidc", nil, clock.at.Add(time.Hour)),
-		} {
-			if err == nil {
-				t.Errorf("%s: no error", name)
-			}
-		}
-	})
-}
-
-func TestConsentsAddUp(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e testEngine) {
-		clock := newTestClock()
-		s := e.storeWithClients(t, WithClock(clock.now))
-		began := clock.at
-		remember := func(clientID, name string, resources, scopes []string) {
-			t.Helper()
-			if err := s.Consents().Remember(t.Context(), "ada", "Ada", clientID, name, resources, scopes); err != nil {
-				t.Fatal(err)
-			}
-			clock.forward(time.Minute)
-		}
-		remember("person", "Old name", []string{"r1"}, []string{"a", "b"})
-		remember("person", "New name", []string{"r1", "r2"}, []string{"a", "c"})
-		remember("machine", "", nil, nil)
-		allowed, err := s.Consents().Find(t.Context(), "ada", "person")
-		if diff := cmp.Diff(map[string][]string{"r1": {"a", "b", "c"}, "r2": {"a", "c"}}, allowed); diff != "" || err != nil {
-			t.Errorf("error %v, consent (-want +got):\n%s", err, diff)
-		}
-		if allowed, err := s.Consents().Find(t.Context(), "ada", "machine"); err != nil || !slices.Equal(allowed[""], []string{""}) {
-			t.Errorf("nothing at nowhere: %v, error %v", allowed, err)
-		}
-		consents, err := s.Consents().List(t.Context(), people.ConsentFilter{Subject: "ada"})
-		want := []people.Consent{
-			{Subject: "ada", Username: "Ada", ClientID: "machine", CreatedAt: began.Add(2 * time.Minute)},
-			{Subject: "ada", Username: "Ada", ClientID: "person", ClientName: "New name", Scopes: []string{"b", "a", "c"}, Resources: []string{"r1", "r2"}, CreatedAt: began},
-		}
-		if diff := cmp.Diff(want, consents); diff != "" || err != nil {
-			t.Errorf("error %v, consents (-want +got):\n%s", err, diff)
-		}
 	})
 }
 
@@ -404,24 +238,6 @@ func TestLoginChangesAreAudited(t *testing.T) {
 	})
 }
 
-func TestAnOutageIsNoAnswerAboutPeople(t *testing.T) {
-	s := testEngine{"sqlite", newSQLiteFile}.store(t)
-	if err := poolOf(t, s).Close(); err != nil {
-		t.Fatal(err)
-	}
-	_, _, sessionErr := s.LoginSessions().Find(t.Context(), "token")
-	_, _, _, accountErr := s.Users().LoginAccount(t.Context(), "alice")
-	_, consentErr := s.Consents().Find(t.Context(), "ada", "person")
-	for name, err := range map[string]error{
-		"session": sessionErr, "account": accountErr, "consent": consentErr, "withdrawal": s.Consents().Withdraw(t.Context(), "ada", "person"),
-		"list": s.Consents().Each(t.Context(), "ada", nil), "logout": s.LoginSessions().Delete(t.Context(), "token"), "touch": s.LoginSessions().Touch(t.Context(), "token"),
-	} {
-		if err == nil || errors.Is(err, fosite.ErrNotFound) {
-			t.Errorf("%s: error %v, want an outage", name, err)
-		}
-	}
-}
-
 // Whoever has just shown that they are logged in must not be granted anything once the account is gone.
 func TestNothingIsGrantedInTheNameOfAnAccountThatIsGone(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
@@ -511,73 +327,6 @@ func TestNothingOfAPersonIsPrinted(t *testing.T) {
 		for _, table := range []string{"users", "user_groups", "consents", "login_sessions", "grants"} {
 			if !strings.Contains(printed.String(), table) {
 				t.Errorf("the host application's logger was not told of %s", table)
-			}
-		}
-	})
-}
-
-func TestADeletedAccountLeavesNoTrace(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e testEngine) {
-		s := e.store(t)
-		alice := s.person(t, "alice", "staff")
-		if err := s.Users().Delete(t.Context(), "alice"); err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range []string{"alice", "deleted " + alice.ID, "deleted " + strings.ToUpper(alice.ID)} {
-			if _, err := s.Users().Find(t.Context(), name); !errors.Is(err, fosite.ErrNotFound) {
-				t.Errorf("account %q: %v, want not found", name, err)
-			}
-			for what, err := range map[string]error{"enable": s.Users().Enable(t.Context(), name), "delete": s.Users().Delete(t.Context(), name)} {
-				if !errors.Is(err, fosite.ErrNotFound) {
-					t.Errorf("%s %q: %v, want not found", what, name, err)
-				}
-			}
-		}
-		if users, err := s.Users().List(t.Context()); err != nil || len(users) != 0 {
-			t.Errorf("accounts %v, %v; want none", users, err)
-		}
-	})
-}
-
-// Comparing a password takes long enough for it to be changed meanwhile, and that ends all sessions.
-func TestASessionNeedsThePasswordOfThatMoment(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e testEngine) {
-		s := e.store(t)
-		alice := s.person(t, "alice")
-		login := func(token string) error {
-			return s.LoginSessions().CreateForPassword(t.Context(), token, alice.ID, alice.Username, "local", alice.PasswordHash, nil, s.now().Add(time.Hour))
-		}
-		if err := login("first"); err != nil {
-			t.Fatal(err)
-		}
-		wantSession(t, s, "first", true)
-		for _, c := range []struct {
-			name   string
-			change func() error
-		}{
-			{"disabled", func() error { return s.Users().Disable(t.Context(), "alice") }},
-			{"enabled with a new password", func() error {
-				return errors.Join(s.Users().Enable(t.Context(), "alice"), s.Users().SetPassword(t.Context(), "alice", []byte("new")))
-			}},
-			{"deleted", func() error { return s.Users().Delete(t.Context(), "alice") }},
-		} {
-			if err := c.change(); err != nil {
-				t.Fatal(err)
-			}
-			if err := login(c.name); !errors.Is(err, fosite.ErrAccessDenied) {
-				t.Errorf("%s: error %v, want access denied", c.name, err)
-			}
-			wantSession(t, s, c.name, false)
-		}
-	})
-}
-
-func TestANameThatIsNoTextIsNobodys(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e testEngine) {
-		s := e.store(t)
-		for _, name := range []string{"a\x00", "\xff"} {
-			if _, _, _, err := s.Users().LoginAccount(t.Context(), name); !errors.Is(err, fosite.ErrNotFound) {
-				t.Errorf("%q: %v, want not found", name, err)
 			}
 		}
 	})
