@@ -131,26 +131,18 @@ func (u *Users) CurrentGroups(ctx context.Context, subject string) (groups []str
 	if !strings.HasPrefix(subject, idPrefix) {
 		return nil, false, nil
 	}
-	rows, err := u.db.Read(ctx).Query(`SELECT g.name FROM {users} u LEFT JOIN {user_groups} g ON g.user_id = u.id
-		WHERE u.id = CAST(? AS TEXT) ORDER BY g.name`, subject)
+	var names []model.Text
+	err = u.db.Read(ctx).Raw(u.db.SQL(`SELECT g.name FROM {users} u LEFT JOIN {user_groups} g ON g.user_id = u.id
+		WHERE u.id = CAST(? AS TEXT) ORDER BY g.name`), subject).Find(&names).Error
 	if err != nil {
 		return nil, false, fmt.Errorf("storage: read the groups of an account: %w", err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var group model.Text
-		if err := rows.Scan(&group); err != nil {
-			return nil, false, fmt.Errorf("storage: read the groups of an account: %w", err)
-		}
-		known = true
-		if group != "" {
-			groups = append(groups, string(group))
+	for _, name := range names {
+		if name != "" {
+			groups = append(groups, string(name))
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return nil, false, fmt.Errorf("storage: read the groups of an account: %w", err)
-	}
-	return groups, known, nil
+	return groups, len(names) > 0, nil
 }
 
 // Allow refuses what is about to be granted in tx in the name of a local account that was disabled or deleted since its login
