@@ -33,12 +33,25 @@ func requestTargets(r *model.Request) []any {
 // up.
 type insertion struct{ own, external string }
 
+// How the epoch of a client is looked up by its id.
+const (
+	ownEpoch      = `COALESCE((SELECT epoch FROM {clients} WHERE id = ?), 0)`
+	externalEpoch = `COALESCE((SELECT epoch FROM {clients} WHERE id = ?), 0)`
+)
+
+func (s *Store) clientEpoch() string {
+	if s.clients == nil {
+		return ownEpoch
+	}
+	return externalEpoch
+}
+
 // insertRequest stores columns with values before those of the request.
 func insertRequest(table, columns, values string) insertion {
 	into := `INSERT INTO ` + table + ` (` + columns + `, ` + requestColumns + `) VALUES (` + values
 	return insertion{
 		own:      into + `, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		external: into + `, ?, ?, ?, COALESCE((SELECT epoch FROM {clients} WHERE id = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		external: into + `, ?, ?, ?, ` + externalEpoch + `, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	}
 }
 
