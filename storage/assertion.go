@@ -2,15 +2,18 @@ package storage
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v3"
 	"github.com/ory/fosite"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"fosite-mcp/storage/internal/database"
+	"fosite-mcp/storage/internal/model"
 )
 
 // ClientAssertionJWTValid implements [fosite.ClientManager]: [fosite.ErrJTIKnown] for an assertion that was used
@@ -40,15 +43,12 @@ func (s *Store) SetClientAssertionJWT(ctx context.Context, jti string, exp time.
 
 // IsJWTUsed implements [rfc7523.RFC7523KeyStorage].
 func (s *Store) IsJWTUsed(ctx context.Context, jti string) (bool, error) {
-	var expiresAt int64
-	err := s.db.Read(ctx).QueryRow(`SELECT expires_at FROM {used_assertions} WHERE jti_hash = ?`, hashOf(jti)).Scan(&expiresAt)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
+	var used []model.UsedAssertion
+	err := s.db.Read(ctx).Where("jti_hash = ? AND expires_at > ?", model.Hash(hashOf(jti)), model.At(s.now())).Limit(1).Find(&used).Error
 	if err != nil {
 		return false, fmt.Errorf("storage: look up an assertion: %w", err)
 	}
-	return expiresAt > millis(s.now()), nil
+	return len(used) > 0, nil
 }
 
 // MarkJWTUsedForTime implements [rfc7523.RFC7523KeyStorage], like SetClientAssertionJWT. An assertion that has expired
@@ -80,46 +80,26 @@ func (s *Store) TrustKey(ctx context.Context, issuer, subject string, key *jose.
 	if err != nil {
 		return fmt.Errorf("storage: encode a trusted key: %w", err)
 	}
-	_, err = s.db.Run(ctx, `INSERT INTO {trusted_keys} (issuer, subject, key_id, jwk, scope) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (issuer, subject, key_id) DO UPDATE SET jwk = excluded.jwk, scope = excluded.scope`,
-		issuer, subject, key.KeyID, string(encoded), packList(scope))
+	trusted := &model.TrustedKey{Issuer: issuer, Subject: subject, KeyID: key.KeyID, JWK: encoded, Scope: scope}
+	replace := clause.OnConflict{
+		Columns:   []clause.Column{{Name: "issuer"}, {Name: "subject"}, {Name: "key_id"}},
+		DoUpdates: clause.AssignmentColumns([]string{"jwk", "scope"}),
+	}
+	_, err = s.db.Exec(ctx, func(tx *database.Tx) *gorm.DB { return tx.Clauses(replace).Create(trusted) })
 	if err != nil {
 		return fmt.Errorf("storage: store a trusted key: %w", err)
 	}
 	return nil
 }
 
-type trustedKey struct {
-	key   jose.JSONWebKey
-	scope []string
-}
-
-// trustedKeys reads the keys of issuer for subject that match the condition.
-func (s *Store) trustedKeys(ctx context.Context, issuer, subject, condition string, args ...any) ([]trustedKey, error) {
+// trustedKeys reads the keys of issuer for subject, of which narrow may choose some.
+func (s *Store) trustedKeys(ctx context.Context, issuer, subject string, narrow ...any) (keys []model.TrustedKey, err error) {
 	if !isText(issuer) || !isText(subject) {
 		return nil, fosite.ErrNotFound
 	}
-	rows, err := s.db.Read(ctx).Query(`SELECT jwk, scope FROM {trusted_keys}
-		WHERE issuer = ? AND subject = ? AND (expires_at IS NULL OR expires_at > ?)`+condition,
-		append([]any{issuer, subject, millis(s.now())}, args...)...)
+	err = s.db.Read(ctx).Where("issuer = ? AND subject = ? AND (expires_at IS NULL OR expires_at > ?)", issuer, subject, model.At(s.now())).
+		Order("key_id").Find(&keys, narrow...).Error
 	if err != nil {
-		return nil, fmt.Errorf("storage: read trusted keys: %w", err)
-	}
-	defer rows.Close()
-	var keys []trustedKey
-	for rows.Next() {
-		var encoded, scope string
-		if err := rows.Scan(&encoded, &scope); err != nil {
-			return nil, fmt.Errorf("storage: read trusted keys: %w", err)
-		}
-		var key trustedKey
-		if err := json.NewDecoder(strings.NewReader(encoded)).Decode(&key.key); err != nil {
-			return nil, fmt.Errorf("storage: decode a trusted key: %w", err)
-		}
-		key.scope = unpackList(scope)
-		keys = append(keys, key)
-	}
-	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("storage: read trusted keys: %w", err)
 	}
 	if len(keys) == 0 {
@@ -129,35 +109,50 @@ func (s *Store) trustedKeys(ctx context.Context, issuer, subject, condition stri
 }
 
 // trustedKey reads one key. An empty keyID is that of a key without an id and no other: keys differ in their scopes.
-func (s *Store) trustedKey(ctx context.Context, issuer, subject, keyID string) (*trustedKey, error) {
+func (s *Store) trustedKey(ctx context.Context, issuer, subject, keyID string) (*model.TrustedKey, error) {
 	if !isText(keyID) {
 		return nil, fosite.ErrNotFound
 	}
-	keys, err := s.trustedKeys(ctx, issuer, subject, ` AND key_id = ?`, keyID)
+	keys, err := s.trustedKeys(ctx, issuer, subject, "key_id = ?", keyID)
 	if err != nil {
 		return nil, err
 	}
 	return &keys[0], nil
 }
 
+func publicKey(trusted *model.TrustedKey) (key jose.JSONWebKey, err error) {
+	if err := json.Unmarshal(trusted.JWK, &key); err != nil {
+		return key, fmt.Errorf("storage: decode a trusted key: %v", err) // %v: a corrupt row is an outage, not a malformed assertion
+	}
+	return key, nil
+}
+
 // GetPublicKey implements [rfc7523.RFC7523KeyStorage].
 func (s *Store) GetPublicKey(ctx context.Context, issuer, subject, keyID string) (*jose.JSONWebKey, error) {
-	key, err := s.trustedKey(ctx, issuer, subject, keyID)
+	trusted, err := s.trustedKey(ctx, issuer, subject, keyID)
 	if err != nil {
 		return nil, err
 	}
-	return &key.key, nil
+	key, err := publicKey(trusted)
+	if err != nil {
+		return nil, err
+	}
+	return &key, nil
 }
 
 // GetPublicKeys implements [rfc7523.RFC7523KeyStorage].
 func (s *Store) GetPublicKeys(ctx context.Context, issuer, subject string) (*jose.JSONWebKeySet, error) {
-	keys, err := s.trustedKeys(ctx, issuer, subject, ` ORDER BY key_id`)
+	keys, err := s.trustedKeys(ctx, issuer, subject)
 	if err != nil {
 		return nil, err
 	}
 	set := new(jose.JSONWebKeySet)
-	for _, key := range keys {
-		set.Keys = append(set.Keys, key.key)
+	for _, trusted := range keys {
+		key, err := publicKey(&trusted)
+		if err != nil {
+			return nil, err
+		}
+		set.Keys = append(set.Keys, key)
 	}
 	return set, nil
 }
@@ -168,5 +163,5 @@ func (s *Store) GetPublicKeyScopes(ctx context.Context, issuer, subject, keyID s
 	if err != nil {
 		return nil, err
 	}
-	return key.scope, nil
+	return key.Scope, nil
 }
