@@ -12,6 +12,7 @@ import (
 	"fosite-mcp/config"
 	"fosite-mcp/handlers/admin"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 )
 
 // ensureAdminKey makes sure that there is a key for the admin API: the configured one, or one that is generated on
@@ -23,7 +24,7 @@ func (s *Server) ensureAdminKey(ctx context.Context, store *storage.Store, cfg c
 	path := filepath.Join(cfg.DataDir, "admin.key")
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		// A database that has its key already belongs to another data directory: nobody needs another key.
-		known, err := store.HasAdminKey(ctx)
+		known, err := store.AdminKeys().Has(ctx)
 		if err != nil {
 			return "", err
 		}
@@ -59,7 +60,7 @@ func (s *Server) addAdminKey(ctx context.Context, store *storage.Store, key, sou
 		s.notify("the admin key from %s (%s) was revoked and opens nothing; set another one, or create one: fosite-mcp admin-key create", source, k.Name)
 	case !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(time.Now()):
 		s.notify("the admin key from %s (%s) has expired and opens nothing; set another one, or create one: fosite-mcp admin-key create", source, k.Name)
-	case k.Role != storage.RoleAdmin:
+	case k.Role != audit.RoleAdmin:
 		s.notify("the admin key from %s is %s, which has the role %s", source, k.Name, k.Role)
 	}
 	return nil

@@ -52,10 +52,10 @@ changes clients and revokes tokens; admin may do everything.`,
 			if name == "" || role == "" {
 				return usageError{errors.New("--name and --role are needed: the name is what audit events call the holder")}
 			}
-			if !storage.Role(role).Allows(storage.RoleRead) { // what every role does
+			if !audit.Role(role).Allows(audit.RoleRead) { // what every role does
 				return usageError{fmt.Errorf("--role is read, clients or admin, not %q", role)}
 			}
-			key := storage.AdminKey{Name: name, Role: storage.Role(role)}
+			key := audit.AdminKey{Name: name, Role: audit.Role(role)}
 			if expiresIn > 0 {
 				key.ExpiresAt = time.Now().Add(time.Duration(expiresIn)).UTC().Truncate(time.Second)
 			}
@@ -71,7 +71,7 @@ changes clients and revokes tokens; admin may do everything.`,
 	return c
 }
 
-func (a *app) createAdminKey(ctx context.Context, store *storage.Store, key *storage.AdminKey, file string) error {
+func (a *app) createAdminKey(ctx context.Context, store *storage.Store, key *audit.AdminKey, file string) error {
 	output, err := reserveSecretFile(file)
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func (a *app) createAdminKey(ctx context.Context, store *storage.Store, key *sto
 			return err
 		}
 	}
-	if err := store.CreateAdminKey(ctx, key, secret); err != nil {
+	if err := store.AdminKeys().Create(ctx, key, secret); err != nil {
 		output.discard()
 		return fromStorage(err)
 	}
@@ -126,7 +126,7 @@ type adminKeyView struct {
 	LastUsedAt *time.Time `json:"last_used_at"`
 }
 
-func viewOfAdminKey(k *storage.AdminKey) adminKeyView {
+func viewOfAdminKey(k *audit.AdminKey) adminKeyView {
 	moment := func(t time.Time) *time.Time {
 		if t.IsZero() {
 			return nil
@@ -154,7 +154,7 @@ func (a *app) adminKeyListCommand() *cobra.Command {
 		Example: "  fosite-mcp admin-key list\n  fosite-mcp admin-key list --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-				keys, err := store.ListAdminKeys(ctx)
+				keys, err := store.AdminKeys().List(ctx)
 				if err != nil {
 					return err
 				}
@@ -164,7 +164,7 @@ func (a *app) adminKeyListCommand() *cobra.Command {
 	}
 }
 
-func (a *app) printAdminKeys(keys []storage.AdminKey) error {
+func (a *app) printAdminKeys(keys []audit.AdminKey) error {
 	views := make([]adminKeyView, len(keys))
 	for i := range keys {
 		views[i] = viewOfAdminKey(&keys[i])
@@ -192,7 +192,7 @@ func (a *app) adminKeyRevokeCommand() *cobra.Command {
 				return err
 			}
 			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-				err := store.RevokeAdminKey(ctx, args[0])
+				err := store.AdminKeys().Revoke(ctx, args[0])
 				if errors.Is(err, fosite.ErrNotFound) {
 					return fmt.Errorf("there is no admin key %s that works; see fosite-mcp admin-key list", printable(args[0]))
 				}

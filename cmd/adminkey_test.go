@@ -59,7 +59,7 @@ func TestAStartWithARevokedAdminKeySaysSo(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer closeDB()
-		if err := storage.New(db).RevokeAdminKey(t.Context(), "admin"); err != nil {
+		if err := storage.New(db).AdminKeys().Revoke(t.Context(), "admin"); err != nil {
 			t.Fatal(err)
 		}
 		again := startReplica(t, url, environ...)

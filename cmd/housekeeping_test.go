@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 )
 
 // Work that is cut short because the server stops, or because the caller has left, has not failed.
@@ -49,18 +50,18 @@ func TestTheLastUseIsWrittenWhenTheServerStops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := &storage.AdminKey{Name: "ops", Role: storage.RoleRead}
-	if err := store.CreateAdminKey(t.Context(), key, strings.Repeat("k", 40)); err != nil {
+	key := &audit.AdminKey{Name: "ops", Role: audit.RoleRead}
+	if err := store.AdminKeys().Create(t.Context(), key, strings.Repeat("k", 40)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.FindAdminKey(t.Context(), strings.Repeat("k", 40)); err != nil {
+	if _, err := store.AdminKeys().Find(t.Context(), strings.Repeat("k", 40)); err != nil {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
 	newObserver(slog.New(slog.NewTextHandler(&log, nil)), pool).maintain(stopped, store, 0)
-	keys, err := store.ListAdminKeys(t.Context())
+	keys, err := store.AdminKeys().List(t.Context())
 	if err != nil || len(keys) != 1 || keys[0].LastUsedAt.IsZero() {
 		t.Errorf("keys %+v, error %v", keys, err)
 	}

@@ -114,7 +114,7 @@ func deriveKey(secret []byte, purpose string) []byte {
 // checkIssuer refuses to start as somebody else than this database belongs to: another issuer would strand every token
 // and client.
 func checkIssuer(ctx context.Context, store *storage.Store, issuer string) error {
-	stored, err := store.SettingOnce(ctx, "issuer", issuer)
+	stored, err := store.Settings().Once(ctx, "issuer", issuer)
 	if err != nil {
 		return err
 	}
@@ -129,13 +129,13 @@ func checkIssuer(ctx context.Context, store *storage.Store, issuer string) error
 func checkSecret(ctx context.Context, store *storage.Store, s systemSecrets) error {
 	current, previous := s.keys("fingerprint")
 	own := hex.EncodeToString(current)
-	known, err := store.SettingOnce(ctx, "system_secret_fingerprint", own)
+	known, err := store.Settings().Once(ctx, "system_secret_fingerprint", own)
 	if err != nil || known == own {
 		return err
 	}
 	for _, fingerprint := range previous {
 		if known == hex.EncodeToString(fingerprint) {
-			return store.ReplaceSetting(ctx, "system_secret_fingerprint", known, own)
+			return store.Settings().Replace(ctx, "system_secret_fingerprint", known, own)
 		}
 	}
 	return errors.New("system_secret is not the one that this database was started with, so every token would stop working. " +

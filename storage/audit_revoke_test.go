@@ -38,6 +38,22 @@ func (s *Store) eventsOf(t *testing.T, action string) (events []audit.Event) {
 	return events
 }
 
+// execSQL changes the database behind the store's back.
+func execSQL(t *testing.T, s *Store, statement string, args ...any) {
+	t.Helper()
+	if _, err := s.db.Run(t.Context(), statement, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantChain(t *testing.T, s *Store, wantCount, wantBad int64) {
+	t.Helper()
+	count, bad, err := s.Audit().Verify(t.Context(), nil)
+	if count != wantCount || bad != wantBad || err != nil {
+		t.Errorf("%d events verified, first bad %d (%v); want %d and %d", count, bad, err, wantCount, wantBad)
+	}
+}
+
 func TestAClientsOwnRevocationIsOnRecordOnce(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		listener := new(told)
@@ -203,7 +219,7 @@ func TestTokensOfClientsFromElsewhereEndWithoutARecord(t *testing.T) {
 		listener := new(told)
 		s := e.store(t, WithClients(newClientMap(&fosite.DefaultClient{ID: "machine"})), WithAuditListener(listener.listen))
 		for _, table := range []string{"audit_events", "audit_chain"} {
-			execSQL(t, s, `DROP TABLE {`+table+`}`)
+			execSQL(t, s, `DROP TABLE IF EXISTS {`+table+`}`)
 		}
 		request := newTestRequest("machine")
 		if err := s.CreateAccessTokenSession(t.Context(), "a machine's", newTestRequest("machine")); err != nil {
@@ -225,6 +241,23 @@ func TestTokensOfClientsFromElsewhereEndWithoutARecord(t *testing.T) {
 		}
 		if len(listener.actions) != 0 {
 			t.Errorf("the listener was told %v", listener.actions)
+		}
+	})
+}
+
+func TestIssuedTokensCanBeAudited(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		request := s.authenticated(t, "machine")
+		if err := (AuditedTokens{s}).CreateAccessTokenSession(t.Context(), "signature", request); err != nil {
+			t.Fatal(err)
+		}
+		events, _, err := s.Audit().List(t.Context(), audit.Filter{Action: "token.issued"})
+		if err != nil || len(events) != 1 || events[0].TokenID != TokenID("signature") || events[0].ClientID != "machine" {
+			t.Errorf("%v %v", events, err)
+		}
+		if _, err := s.GetAccessTokenSession(t.Context(), "signature", &fosite.DefaultSession{}); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -94,7 +94,7 @@ func (s *Store) cleanHouse(ctx context.Context, o KeepHouse) error {
 	if _, err := s.CleanUp(ctx, o.CleanUp); err != nil || s.clients != nil {
 		return err // or there are tokens alone
 	}
-	err := s.PruneIdempotencyKeys(ctx)
+	err := s.idempotencyKeys.Prune(ctx)
 	if o.AuditRetention > 0 {
 		_, auditErr := s.log.Prune(ctx, s.now().Add(-o.AuditRetention))
 		err = errors.Join(err, auditErr)

@@ -65,7 +65,7 @@ func TestHousekeepingDeletesAndWritesDown(t *testing.T) {
 		if err := s.Audit().Append(ctx, audit.Event{Actor: "ops", Action: "test.happened"}); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := s.ClaimIdempotencyKey(ctx, []byte("key"), []byte("request")); err != nil {
+		if _, _, err := s.IdempotencyKeys().Claim(ctx, []byte("key"), []byte("request")); err != nil {
 			t.Fatal(err)
 		}
 		clock.forward(48 * time.Hour)

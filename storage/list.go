@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"database/sql"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -65,37 +64,4 @@ func (s *Store) ListClients(ctx context.Context, filter ClientFilter) (clients [
 		return clients[:filter.Limit], true, nil
 	}
 	return clients, false, nil
-}
-
-// Setting reads a fact about this deployment; ok is false when it was never set.
-func (s *Store) Setting(ctx context.Context, name string) (value string, ok bool, err error) {
-	err = s.db.Read(ctx).QueryRow(`SELECT value FROM {settings} WHERE name = ?`, name).Scan(&value)
-	if err == sql.ErrNoRows {
-		return "", false, nil
-	}
-	if err != nil {
-		return "", false, fmt.Errorf("storage: read setting %s: %w", name, err)
-	}
-	return value, true, nil
-}
-
-// SettingOnce stores a fact that must not change, unless it is there already, and returns what is stored.
-func (s *Store) SettingOnce(ctx context.Context, name, value string) (string, error) {
-	stored, ok, err := s.Setting(ctx, name)
-	if err != nil || ok {
-		return stored, err
-	}
-	if _, err := s.db.Run(ctx, `INSERT INTO {settings} (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`, name, value); err != nil {
-		return "", fmt.Errorf("storage: store setting %s: %w", name, err)
-	}
-	stored, _, err = s.Setting(ctx, name)
-	return stored, err
-}
-
-// ReplaceSetting changes a fact from one value to another, and does nothing when it has changed in the meantime.
-func (s *Store) ReplaceSetting(ctx context.Context, name, from, to string) error {
-	if _, err := s.db.Run(ctx, `UPDATE {settings} SET value = ? WHERE name = ? AND value = ?`, to, name, from); err != nil {
-		return fmt.Errorf("storage: change setting %s: %w", name, err)
-	}
-	return nil
 }

@@ -22,7 +22,7 @@ func TestAcknowledgedWriteIsOnDisk(t *testing.T) {
 	var done sync.WaitGroup
 	for i := range 100 {
 		done.Go(func() {
-			if _, err := store.SettingOnce(soon(t), fmt.Sprint(i), "set"); err != nil {
+			if _, err := store.Settings().Once(soon(t), fmt.Sprint(i), "set"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -40,7 +40,7 @@ func TestAcknowledgedWriteIsOnDisk(t *testing.T) {
 	}
 	reopened := New(openPool(t, sqlite.Open("file:"+crashed+sqliteSettings)))
 	for i := range 100 {
-		if value, _, err := reopened.Setting(soon(t), fmt.Sprint(i)); err != nil || value != "set" {
+		if value, _, err := reopened.Settings().Get(soon(t), fmt.Sprint(i)); err != nil || value != "set" {
 			t.Errorf("setting %d is %q (%v)", i, value, err)
 		}
 	}

@@ -34,7 +34,6 @@ var (
 // Store is fosite's storage on a relational database. Make one with [New]; it is safe for concurrent use.
 type Store struct {
 	db       *database.DB
-	log      *audit.Log
 	users    *people.Users
 	consents *people.Consents
 	logins   *people.Sessions
@@ -49,6 +48,11 @@ type Store struct {
 	writeCheck writeCheck
 
 	registrations registrations
+
+	log             *audit.Log
+	adminKeys       *audit.AdminKeys
+	idempotencyKeys *audit.IdempotencyKeys
+	settings        *audit.Settings
 }
 
 // An Option changes how [New] builds a store.
@@ -99,11 +103,23 @@ func New(db *gorm.DB, options ...Option) *Store {
 	}
 	s.log = audit.New(s.db, s.now, s.clients == nil, s.audited)
 	s.users, s.consents, s.logins = people.New(s.db, s.now, s.log, people.Access{Granted: s.liveGrants, Revoke: s.RevokeSubject})
+	s.adminKeys = audit.NewAdminKeys(s.db, s.log, s.now, func(id string) { s.usage.note(usedAdminKeys, id, millis(s.now())) })
+	s.idempotencyKeys = audit.NewIdempotencyKeys(s.db, s.now)
+	s.settings = audit.NewSettings(s.db)
 	return s
 }
 
 // Audit is the log of who did what. With [WithClients] there is none: what is appended is given up, and there is nothing to read.
 func (s *Store) Audit() *audit.Log { return s.log }
+
+// AdminKeys are the keys of the admin API.
+func (s *Store) AdminKeys() *audit.AdminKeys { return s.adminKeys }
+
+// IdempotencyKeys keep answers of the admin API for requests that are sent twice.
+func (s *Store) IdempotencyKeys() *audit.IdempotencyKeys { return s.idempotencyKeys }
+
+// Settings are facts about this deployment.
+func (s *Store) Settings() *audit.Settings { return s.settings }
 
 // WithTx returns a context with which every call takes part in tx, a transaction of the host's, who commits it or rolls it
 // back. What fosite does in a transaction of its own is then a savepoint. The store must be on the same database.

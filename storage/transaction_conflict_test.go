@@ -30,7 +30,7 @@ func TestDeadlocksAndSerializationFailuresAreRetried(t *testing.T) {
 func provokeConflict(t *testing.T, store *Store, isolation, first, second string) {
 	ctx := soon(t)
 	for _, name := range []string{first, second} {
-		if _, err := store.SettingOnce(ctx, name, "0"); err != nil {
+		if _, err := store.Settings().Once(ctx, name, "0"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -72,7 +72,7 @@ func provokeConflict(t *testing.T, store *Store, isolation, first, second string
 		t.Errorf("attempts = %v, want one transaction to run twice", attempts)
 	}
 	want := "2"
-	if value, _, err := store.Setting(ctx, second); err != nil || value != want {
+	if value, _, err := store.Settings().Get(ctx, second); err != nil || value != want {
 		t.Errorf("value = %q (error %v), want %q", value, err, want)
 	}
 }

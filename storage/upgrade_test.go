@@ -128,7 +128,7 @@ func wantUpgrade(t *testing.T, store *Store) {
 		len(client.Secrets) != 2 || string(client.Secrets[0].Hash) != keptFastHash || string(client.Secrets[1].Hash) != keptSlowHash {
 		t.Errorf("the client is now %+v", client)
 	}
-	if issuer, ok, err := store.Setting(ctx, "issuer"); err != nil || !ok || issuer != "https://docs.example.com" {
+	if issuer, ok, err := store.Settings().Get(ctx, "issuer"); err != nil || !ok || issuer != "https://docs.example.com" {
 		t.Errorf("the issuer is now %q, %v, %v", issuer, ok, err)
 	}
 	for signature, want := range map[string]error{

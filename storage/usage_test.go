@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"fosite-mcp/storage/audit"
 )
 
 func TestTimesOfLastUseAreWrittenCoarselyAndNeverBackwards(t *testing.T) {
@@ -14,8 +16,9 @@ func TestTimesOfLastUseAreWrittenCoarselyAndNeverBackwards(t *testing.T) {
 		if err := s.CreateAccessTokenSession(t.Context(), "signature", request); err != nil {
 			t.Fatal(err)
 		}
-		key := &AdminKey{Name: "ops", Role: RoleRead}
-		if err := s.CreateAdminKey(t.Context(), key, someKey); err != nil {
+		const someKey = "mcp_ak_0123456789abcdefghij"
+		key := &audit.AdminKey{Name: "ops", Role: audit.RoleRead}
+		if err := s.AdminKeys().Create(t.Context(), key, someKey); err != nil {
 			t.Fatal(err)
 		}
 		step := func(name string, wait time.Duration, want time.Time) {
@@ -25,7 +28,7 @@ func TestTimesOfLastUseAreWrittenCoarselyAndNeverBackwards(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.TokenUsed(TokenID("signature"))
-			if _, err := s.FindAdminKey(t.Context(), someKey); err != nil {
+			if _, err := s.AdminKeys().Find(t.Context(), someKey); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.FlushUsage(t.Context()); err != nil {

@@ -20,7 +20,7 @@ const maxKey = 512
 
 // authenticate finds out who calls and whether they may do what needs role. From here on the request's audit events
 // carry the name of the key.
-func (a *api) authenticate(r *request, role storage.Role) error {
+func (a *api) authenticate(r *request, role audit.Role) error {
 	from := a.ClientAddr(r.Request)
 	key, err := a.adminKey(r.Request)
 	if err != nil {
@@ -44,7 +44,7 @@ func unauthorized(detail, challenge string) *problem {
 		with("WWW-Authenticate", `Bearer realm="fosite-mcp admin"`+challenge) // RFC 6750 §3
 }
 
-func (a *api) adminKey(r *http.Request) (*storage.AdminKey, error) {
+func (a *api) adminKey(r *http.Request) (*audit.AdminKey, error) {
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {
 		return nil, unauthorized("Send an admin key: Authorization: Bearer mcp_ak_….", "")
@@ -54,7 +54,7 @@ func (a *api) adminKey(r *http.Request) (*storage.AdminKey, error) {
 	if !bearer || key == "" || len(key) > maxKey {
 		return nil, wrong
 	}
-	found, err := a.Store.FindAdminKey(r.Context(), key)
+	found, err := a.Store.AdminKeys().Find(r.Context(), key)
 	if errors.Is(err, fosite.ErrNotFound) {
 		return nil, wrong
 	}
@@ -81,6 +81,6 @@ func (a *api) failedLogin(r *request, from netip.Addr, p *problem) error {
 // EnsureKey makes sure that key is an admin key, with every right if it is new: the first key of a server, from its
 // configuration or generated with [NewKey] at its first start. Call it at every start. Another key in the configuration
 // is added; the ones before work until they are revoked.
-func EnsureKey(ctx context.Context, store *storage.Store, key string) (k *storage.AdminKey, created bool, err error) {
-	return store.EnsureAdminKey(ctx, "admin", key, storage.RoleAdmin)
+func EnsureKey(ctx context.Context, store *storage.Store, key string) (k *audit.AdminKey, created bool, err error) {
+	return store.AdminKeys().Ensure(ctx, "admin", key, audit.RoleAdmin)
 }

@@ -11,14 +11,14 @@ import (
 	"time"
 
 	"fosite-mcp/handlers/admin"
-	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 )
 
 // withKey makes an admin key and returns the header that carries it.
-func (w *world) withKey(k *storage.AdminKey) map[string]string {
+func (w *world) withKey(k *audit.AdminKey) map[string]string {
 	w.t.Helper()
 	key := admin.NewKey()
-	if err := w.store.CreateAdminKey(w.t.Context(), k, key); err != nil {
+	if err := w.store.AdminKeys().Create(w.t.Context(), k, key); err != nil {
 		w.t.Fatal(err)
 	}
 	return map[string]string{"Authorization": "Bearer " + key}
@@ -26,12 +26,12 @@ func (w *world) withKey(k *storage.AdminKey) map[string]string {
 
 func TestOnlyAnAdminKeyOpensTheAPI(t *testing.T) {
 	w := newWorld(t)
-	expired := w.withKey(&storage.AdminKey{Name: "old", Role: storage.RoleAdmin, ExpiresAt: w.clock.Now().Add(time.Second)})
-	revoked := w.withKey(&storage.AdminKey{Name: "lost", Role: storage.RoleAdmin})
+	expired := w.withKey(&audit.AdminKey{Name: "old", Role: audit.RoleAdmin, ExpiresAt: w.clock.Now().Add(time.Second)})
+	revoked := w.withKey(&audit.AdminKey{Name: "lost", Role: audit.RoleAdmin})
 	w.do(call{method: "GET", path: "/clients", header: expired}).want(t, http.StatusOK)
 	w.do(call{method: "GET", path: "/clients", header: revoked}).want(t, http.StatusOK)
 	w.clock.advance(time.Second)
-	if err := w.store.RevokeAdminKey(t.Context(), "lost"); err != nil {
+	if err := w.store.AdminKeys().Revoke(t.Context(), "lost"); err != nil {
 		t.Fatal(err)
 	}
 	for name, header := range map[string]string{
@@ -59,10 +59,10 @@ func TestOnlyAnAdminKeyOpensTheAPI(t *testing.T) {
 
 func TestEachRoleMayDoWhatTheDocumentSays(t *testing.T) {
 	w := newWorld(t)
-	roles := []storage.Role{storage.RoleRead, storage.RoleClients, storage.RoleAdmin}
-	headers := map[storage.Role]map[string]string{}
+	roles := []audit.Role{audit.RoleRead, audit.RoleClients, audit.RoleAdmin}
+	headers := map[audit.Role]map[string]string{}
 	for _, role := range roles {
-		headers[role] = w.withKey(&storage.AdminKey{Name: string(role) + "-key", Role: role})
+		headers[role] = w.withKey(&audit.AdminKey{Name: string(role) + "-key", Role: role})
 	}
 	d := theDocument(t)
 	operations, _ := d.documented(t)
@@ -75,7 +75,7 @@ func TestEachRoleMayDoWhatTheDocumentSays(t *testing.T) {
 		for _, role := range roles {
 			path := strings.NewReplacer("{client_id}", "nobody", "{secret_id}", "nothing").Replace(template)
 			answer := w.do(call{method: method, path: path, body: map[bool]string{true: "{}"}[op.RequestBody != nil], header: headers[role]})
-			allowed := role.Allows(storage.Role(op.Role))
+			allowed := role.Allows(audit.Role(op.Role))
 			if refused := answer.StatusCode == http.StatusForbidden; refused == allowed {
 				t.Errorf("%s with role %s answers %d; the document asks for %s", operation, role, answer.StatusCode, op.Role)
 			}
@@ -85,7 +85,7 @@ func TestEachRoleMayDoWhatTheDocumentSays(t *testing.T) {
 
 func TestTheActorIsTheNameOfTheKey(t *testing.T) {
 	w := newWorld(t)
-	header := w.withKey(&storage.AdminKey{Name: "alice@laptop", Role: storage.RoleClients})
+	header := w.withKey(&audit.AdminKey{Name: "alice@laptop", Role: audit.RoleClients})
 	header["X-Request-Id"] = "req-1"
 	w.do(call{method: "POST", path: "/clients", body: `{"client_name":"ci"}`, header: header}).want(t, http.StatusCreated)
 	event := w.get("/audit?action=client.registered").items()[0]

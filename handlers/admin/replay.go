@@ -12,7 +12,7 @@ import (
 	"regexp"
 	"strconv"
 
-	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 )
 
 var saneIdempotencyKey = regexp.MustCompile(`^[!-~]{1,255}$`)
@@ -28,7 +28,7 @@ func (a *api) once(r *request, handle func(*api, *request) (*answer, error)) (*a
 	}
 	r.once = keys[0]
 	key := digest(r.actor, r.once)
-	claim, kept, err := a.Store.ClaimIdempotencyKey(r.Context(), key, digest(r.Method, r.URL.EscapedPath(), r.actor, string(r.raw)))
+	claim, kept, err := a.Store.IdempotencyKeys().Claim(r.Context(), key, digest(r.Method, r.URL.EscapedPath(), r.actor, string(r.raw)))
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (a *api) once(r *request, handle func(*api, *request) (*answer, error)) (*a
 	answer, err := handle(a, r)
 	if err != nil {
 		// Nothing was done, so that the key may be tried again, even by a caller who has hung up.
-		if releaseErr := a.Store.ReleaseIdempotencyKey(context.WithoutCancel(r.Context()), claim); releaseErr != nil {
+		if releaseErr := a.Store.IdempotencyKeys().Release(context.WithoutCancel(r.Context()), claim); releaseErr != nil {
 			a.Log.ErrorContext(r.Context(), "an idempotency key stays claimed for a minute", "request_id", r.id, "cause", releaseErr.Error())
 		}
 		return nil, err
@@ -58,7 +58,7 @@ func digest(parts ...string) []byte {
 
 // keep stores the answer for a repetition. A secret in it is encrypted, and given up after a few minutes.
 func (a *api) keep(ctx context.Context, r *request, answer *answer) error {
-	kept := storage.KeptAnswer{Status: answer.status, Header: answer.header}
+	kept := audit.KeptAnswer{Status: answer.status, Header: answer.header}
 	full, err := encodeJSON(answer.body)
 	if err != nil {
 		return fmt.Errorf("encode an answer: %w", err)
@@ -74,10 +74,10 @@ func (a *api) keep(ctx context.Context, r *request, answer *answer) error {
 			}
 		}
 	}
-	return a.Store.CompleteIdempotencyKey(ctx, r.claim, kept)
+	return a.Store.IdempotencyKeys().Complete(ctx, r.claim, kept)
 }
 
-func (a *api) replay(r *request, kept *storage.KeptAnswer) *answer {
+func (a *api) replay(r *request, kept *audit.KeptAnswer) *answer {
 	body := kept.Body
 	if kept.Sealed != nil && a.ReplayKey != nil {
 		full, err := a.open(r.once, kept.Sealed)

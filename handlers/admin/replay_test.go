@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -43,7 +43,7 @@ func TestARepetitionGetsTheFirstAnswerAgain(t *testing.T) {
 			if _, shown := late.json["client_secret"]; shown || late.str("hint") != first.str("hint") || late.str("client_id") != first.str("client_id") {
 				t.Errorf("%s: after 10 minutes the answer is %s", c.path, late.text)
 			}
-			if err := w.store.PruneIdempotencyKeys(t.Context()); err != nil {
+			if err := w.store.IdempotencyKeys().Prune(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			w.do(c).want(t, http.StatusCreated)
@@ -55,7 +55,7 @@ func TestARepetitionGetsTheFirstAnswerAgain(t *testing.T) {
 			t.Errorf("%d secrets, want 2", n)
 		}
 		w.clock.advance(24 * time.Hour)
-		if err := w.store.PruneIdempotencyKeys(t.Context()); err != nil {
+		if err := w.store.IdempotencyKeys().Prune(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if fresh := w.do(register).want(t, http.StatusCreated); fresh.str("client_id") == id {
@@ -97,7 +97,7 @@ func TestAKeyBelongsToOneRequestOfOneActor(t *testing.T) {
 	id, _ := w.client(`{"client_name":"x"}`)
 	w.do(call{method: "POST", path: "/clients/" + id + "/secrets", header: withOnce("k")}).want(t, http.StatusUnprocessableEntity)
 
-	other := w.withKey(&storage.AdminKey{Name: "bob", Role: storage.RoleClients})
+	other := w.withKey(&audit.AdminKey{Name: "bob", Role: audit.RoleClients})
 	other["Idempotency-Key"] = "k"
 	mine := w.do(call{method: "POST", path: "/clients", body: `{"client_name":"ci"}`, header: other}).want(t, http.StatusCreated)
 	if mine.Header.Get("Idempotency-Replayed") != "" {

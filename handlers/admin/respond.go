@@ -11,6 +11,7 @@ import (
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/ory/fosite"
 )
@@ -49,9 +50,9 @@ func (a *api) refuse(r *request, err error) *answer {
 		p = newProblem(http.StatusPreconditionFailed, "stale", "The client has changed", "Somebody has changed the client since you read it. Read it again, and repeat the change with its new ETag.")
 	case errors.Is(err, storage.ErrTooManySecrets):
 		p = conflict("too-many-secrets", "The client has as many working secrets as it may have. Delete one of them first.")
-	case errors.Is(err, storage.ErrIdempotencyRunning):
+	case errors.Is(err, audit.ErrIdempotencyRunning):
 		p = conflict("still-running", "The first request with this Idempotency-Key has not been answered yet. Repeat it in a moment.").with("Retry-After", "1")
-	case errors.Is(err, storage.ErrIdempotencyReused):
+	case errors.Is(err, audit.ErrIdempotencyReused):
 		p = newProblem(http.StatusUnprocessableEntity, "key-reused", "The Idempotency-Key was used before", "This Idempotency-Key belongs to another request. Use a new one for each request.")
 	default:
 		level := slog.LevelError

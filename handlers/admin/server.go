@@ -12,6 +12,7 @@ import (
 	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/handlers/limit"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
@@ -121,8 +122,8 @@ func (s *Server) withDefaults() *api {
 
 // operation is one method of one path.
 type operation struct {
-	role   storage.Role // empty: no key needed
-	query  []string     // parameters that may be given
+	role   audit.Role // empty: no key needed
+	query  []string   // parameters that may be given
 	body   bodyKind
 	once   bool // an Idempotency-Key is honoured
 	handle func(*api, *request) (*answer, error)
@@ -131,31 +132,31 @@ type operation struct {
 // routes is the whole API.
 var routes = map[string]map[string]operation{
 	"/clients": {
-		http.MethodGet:  {role: storage.RoleRead, query: []string{"limit", "cursor", "status", "q"}, handle: (*api).listClients},
-		http.MethodPost: {role: storage.RoleClients, body: bodyRequired, once: true, handle: (*api).createClient},
+		http.MethodGet:  {role: audit.RoleRead, query: []string{"limit", "cursor", "status", "q"}, handle: (*api).listClients},
+		http.MethodPost: {role: audit.RoleClients, body: bodyRequired, once: true, handle: (*api).createClient},
 	},
 	"/clients/{client_id}": {
-		http.MethodGet:    {role: storage.RoleRead, handle: (*api).getClient},
-		http.MethodPatch:  {role: storage.RoleClients, body: bodyPatch, handle: (*api).patchClient},
-		http.MethodDelete: {role: storage.RoleClients, handle: (*api).deleteClient},
+		http.MethodGet:    {role: audit.RoleRead, handle: (*api).getClient},
+		http.MethodPatch:  {role: audit.RoleClients, body: bodyPatch, handle: (*api).patchClient},
+		http.MethodDelete: {role: audit.RoleClients, handle: (*api).deleteClient},
 	},
-	"/clients/{client_id}/disable": {http.MethodPost: {role: storage.RoleClients, handle: (*api).disableClient}},
-	"/clients/{client_id}/enable":  {http.MethodPost: {role: storage.RoleClients, handle: (*api).enableClient}},
+	"/clients/{client_id}/disable": {http.MethodPost: {role: audit.RoleClients, handle: (*api).disableClient}},
+	"/clients/{client_id}/enable":  {http.MethodPost: {role: audit.RoleClients, handle: (*api).enableClient}},
 	"/clients/{client_id}/secrets": {
-		http.MethodGet:  {role: storage.RoleRead, handle: (*api).listSecrets},
-		http.MethodPost: {role: storage.RoleClients, body: bodyOptional, once: true, handle: (*api).createSecret},
+		http.MethodGet:  {role: audit.RoleRead, handle: (*api).listSecrets},
+		http.MethodPost: {role: audit.RoleClients, body: bodyOptional, once: true, handle: (*api).createSecret},
 	},
 	"/clients/{client_id}/secrets/{secret_id}": {
-		http.MethodDelete: {role: storage.RoleClients, query: []string{"revoke_tokens"}, handle: (*api).deleteSecret},
+		http.MethodDelete: {role: audit.RoleClients, query: []string{"revoke_tokens"}, handle: (*api).deleteSecret},
 	},
 	"/clients/{client_id}/tokens": {
-		http.MethodGet: {role: storage.RoleRead, query: []string{"active", "limit", "cursor"}, handle: (*api).listTokens},
+		http.MethodGet: {role: audit.RoleRead, query: []string{"active", "limit", "cursor"}, handle: (*api).listTokens},
 	},
-	"/clients/{client_id}/tokens/revoke": {http.MethodPost: {role: storage.RoleClients, body: bodyRequired, handle: (*api).revokeTokens}},
-	"/tokens/revoke":                     {http.MethodPost: {role: storage.RoleClients, body: bodyRequired, handle: (*api).revokeToken}},
+	"/clients/{client_id}/tokens/revoke": {http.MethodPost: {role: audit.RoleClients, body: bodyRequired, handle: (*api).revokeTokens}},
+	"/tokens/revoke":                     {http.MethodPost: {role: audit.RoleClients, body: bodyRequired, handle: (*api).revokeToken}},
 	"/audit": {
 		http.MethodGet: {
-			role:   storage.RoleRead,
+			role:   audit.RoleRead,
 			query:  []string{"since", "until", "client_id", "action", "actor", "after", "limit", "cursor"},
 			handle: (*api).listAudit,
 		},
@@ -169,11 +170,11 @@ type request struct {
 	id    string            // names this request in answers, logs and audit events
 	vars  map[string]string // the variable segments of the path, decoded
 	query map[string]string
-	body  map[string]any            // the JSON object that was sent; empty when there was none
-	raw   []byte                    // the same as it came
-	claim *storage.IdempotencyClaim // nil: no Idempotency-Key
-	once  string                    // the Idempotency-Key
-	actor string                    // name of the admin key
+	body  map[string]any // the JSON object that was sent; empty when there was none
+	raw   []byte         // the same as it came
+	claim *audit.Claim   // nil: no Idempotency-Key
+	once  string         // the Idempotency-Key
+	actor string         // name of the admin key
 }
 
 // resource serves one path; no operations means that there is no such path.

@@ -10,6 +10,7 @@ import (
 
 	"fosite-mcp/handlers/admin"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 )
 
 // requestFor is a good request for an operation of the document, on a client of its own.
@@ -48,7 +49,7 @@ func (c call) with(change func(*call)) call {
 // spoil makes an operation give each answer that the document lists for it.
 func (w *world) spoil(good call, template string, answers []string) {
 	w.t.Helper()
-	reader := w.withKey(&storage.AdminKey{Name: fmt.Sprintf("reader-%d", w.count()), Role: storage.RoleRead})
+	reader := w.withKey(&audit.AdminKey{Name: fmt.Sprintf("reader-%d", w.count()), Role: audit.RoleRead})
 	gone := good
 	if strings.Contains(template, "{client_id}") {
 		parts := strings.SplitN(good.path, "/", 4)

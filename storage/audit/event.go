@@ -1,5 +1,6 @@
 // Package audit keeps what an operator of the server needs to know and to have: a log of who did what, in which an
-// alteration shows. storage.Store.Audit is that of a store; start with [Log.Append] and [Log.List].
+// alteration shows, the keys of the admin API and what its answers are kept for, and facts that must not change. A store has
+// them all: see storage.Store.Audit, AdminKeys, IdempotencyKeys and Settings.
 package audit
 
 import (

@@ -1,4 +1,4 @@
-package storage
+package audit_test
 
 import (
 	"errors"
@@ -10,15 +10,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 )
 
 const someKey = "mcp_ak_0123456789abcdefghij"
 
 func TestRolesIncludeTheOnesBefore(t *testing.T) {
-	for role, want := range map[Role][]bool{
-		RoleRead: {true, false, false}, RoleClients: {true, true, false}, RoleAdmin: {true, true, true}, "": {false, false, false}, "root": {false, false, false},
+	for role, want := range map[audit.Role][]bool{
+		audit.RoleRead: {true, false, false}, audit.RoleClients: {true, true, false}, audit.RoleAdmin: {true, true, true}, "": {false, false, false}, "root": {false, false, false},
 	} {
-		if diff := cmp.Diff(want, []bool{role.Allows(RoleRead), role.Allows(RoleClients), role.Allows(RoleAdmin)}); diff != "" {
+		if diff := cmp.Diff(want, []bool{role.Allows(audit.RoleRead), role.Allows(audit.RoleClients), role.Allows(audit.RoleAdmin)}); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", role, diff)
 		}
 		if role.Allows("") || role.Allows("root") {
@@ -28,17 +31,17 @@ func TestRolesIncludeTheOnesBefore(t *testing.T) {
 }
 
 func TestAnAdminKeyWorksUntilItExpiresOrIsRevoked(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e testEngine) {
+	onEachEngine(t, func(t *testing.T, e engine) {
 		clock := newTestClock()
-		s := e.store(t, WithClock(clock.now))
+		s := e.store(t, storage.WithClock(clock.now))
 		ctx := t.Context()
-		k := &AdminKey{Name: "ci", Role: RoleClients, ExpiresAt: clock.now().Add(time.Hour)}
-		if err := s.CreateAdminKey(ctx, k, someKey); err != nil {
+		k := &audit.AdminKey{Name: "ci", Role: audit.RoleClients, ExpiresAt: clock.now().Add(time.Hour)}
+		if err := s.AdminKeys().Create(ctx, k, someKey); err != nil {
 			t.Fatal(err)
 		}
 		find := func(step string, want error) {
 			t.Helper()
-			found, err := s.FindAdminKey(ctx, someKey)
+			found, err := s.AdminKeys().Find(ctx, someKey)
 			if !errors.Is(err, want) {
 				t.Fatalf("%s: %v, want %v", step, err, want)
 			}
@@ -50,24 +53,24 @@ func TestAnAdminKeyWorksUntilItExpiresOrIsRevoked(t *testing.T) {
 		}
 		find("new", nil)
 		for _, wrong := range []string{"", someKey + "x", strings.ToUpper(someKey), "a\x00\xff"} {
-			if _, err := s.FindAdminKey(ctx, wrong); !errors.Is(err, fosite.ErrNotFound) {
+			if _, err := s.AdminKeys().Find(ctx, wrong); !errors.Is(err, fosite.ErrNotFound) {
 				t.Errorf("%q: %v", wrong, err)
 			}
 		}
 		clock.forward(time.Hour)
 		find("expired", fosite.ErrNotFound)
 		clock.forward(-time.Hour)
-		if err := s.RevokeAdminKey(ctx, "ci"); err != nil {
+		if err := s.AdminKeys().Revoke(ctx, "ci"); err != nil {
 			t.Fatal(err)
 		}
 		find("revoked", fosite.ErrNotFound)
-		if err := s.RevokeAdminKey(ctx, "ci"); !errors.Is(err, fosite.ErrNotFound) {
+		if err := s.AdminKeys().Revoke(ctx, "ci"); !errors.Is(err, fosite.ErrNotFound) {
 			t.Errorf("revoked twice: %v", err)
 		}
-		if err := s.CreateAdminKey(ctx, &AdminKey{Name: "ci", Role: RoleRead}, someKey+"2"); !errors.Is(err, ErrAdminKeyExists) {
+		if err := s.AdminKeys().Create(ctx, &audit.AdminKey{Name: "ci", Role: audit.RoleRead}, someKey+"2"); !errors.Is(err, audit.ErrAdminKeyExists) {
 			t.Errorf("a name is used twice: %v", err)
 		}
-		keys, err := s.ListAdminKeys(ctx)
+		keys, err := s.AdminKeys().List(ctx)
 		if err != nil || len(keys) != 1 || keys[0].RevokedAt.IsZero() || keys[0].Hint != "ghij" {
 			t.Errorf("%v %v", keys, err)
 		}
@@ -76,20 +79,20 @@ func TestAnAdminKeyWorksUntilItExpiresOrIsRevoked(t *testing.T) {
 }
 
 func TestAdminKeysThatAreRefused(t *testing.T) {
-	s := testEngine{"sqlite", newSQLiteFile}.store(t)
+	s := onSQLite.store(t)
 	for name, test := range map[string]struct {
-		key   AdminKey
+		key   audit.AdminKey
 		value string
 		want  error
 	}{
-		"no name":      {AdminKey{Role: RoleRead}, someKey, errAdminKeyName},
-		"strange name": {AdminKey{Name: "a b", Role: RoleRead}, someKey, errAdminKeyName},
-		"long name":    {AdminKey{Name: strings.Repeat("x", 65), Role: RoleRead}, someKey, errAdminKeyName},
-		"no role":      {AdminKey{Name: "a"}, someKey, errAdminKeyRole},
-		"unknown role": {AdminKey{Name: "a", Role: "root"}, someKey, errAdminKeyRole},
-		"short key":    {AdminKey{Name: "a", Role: RoleRead}, "0123456789abcde", errAdminKeyShort},
+		"no name":      {audit.AdminKey{Role: audit.RoleRead}, someKey, audit.ErrAdminKeyName},
+		"strange name": {audit.AdminKey{Name: "a b", Role: audit.RoleRead}, someKey, audit.ErrAdminKeyName},
+		"long name":    {audit.AdminKey{Name: strings.Repeat("x", 65), Role: audit.RoleRead}, someKey, audit.ErrAdminKeyName},
+		"no role":      {audit.AdminKey{Name: "a"}, someKey, audit.ErrAdminKeyRole},
+		"unknown role": {audit.AdminKey{Name: "a", Role: "root"}, someKey, audit.ErrAdminKeyRole},
+		"short key":    {audit.AdminKey{Name: "a", Role: audit.RoleRead}, "0123456789abcde", audit.ErrAdminKeyShort},
 	} {
-		if err := s.CreateAdminKey(t.Context(), &test.key, test.value); !errors.Is(err, test.want) {
+		if err := s.AdminKeys().Create(t.Context(), &test.key, test.value); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", name, err, test.want)
 		}
 	}
@@ -97,12 +100,12 @@ func TestAdminKeysThatAreRefused(t *testing.T) {
 
 // Another key in the configuration of one replica, and each start with it, leaves every other key alone.
 func TestAnAdminKeyOfTheConfigurationIsAdded(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e testEngine) {
+	onEachEngine(t, func(t *testing.T, e engine) {
 		s := e.store(t)
 		ctx := t.Context()
-		ensure := func(key string, wantCreated bool) *AdminKey {
+		ensure := func(key string, wantCreated bool) *audit.AdminKey {
 			t.Helper()
-			k, created, err := s.EnsureAdminKey(ctx, "admin", key, RoleAdmin)
+			k, created, err := s.AdminKeys().Ensure(ctx, "admin", key, audit.RoleAdmin)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -115,7 +118,7 @@ func TestAnAdminKeyOfTheConfigurationIsAdded(t *testing.T) {
 			t.Helper()
 			var got []bool
 			for i := range want {
-				_, err := s.FindAdminKey(ctx, someKey+fmt.Sprint(i+1))
+				_, err := s.AdminKeys().Find(ctx, someKey+fmt.Sprint(i+1))
 				if err != nil && !errors.Is(err, fosite.ErrNotFound) {
 					t.Fatal(err)
 				}
@@ -132,7 +135,7 @@ func TestAnAdminKeyOfTheConfigurationIsAdded(t *testing.T) {
 		creations := 0
 		for range 4 { // replicas that start together with the new key
 			wg.Go(func() {
-				k, created, err := s.EnsureAdminKey(ctx, "admin", someKey+"2", RoleAdmin)
+				k, created, err := s.AdminKeys().Ensure(ctx, "admin", someKey+"2", audit.RoleAdmin)
 				if err != nil {
 					t.Error(err)
 					return
@@ -140,7 +143,9 @@ func TestAnAdminKeyOfTheConfigurationIsAdded(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				names[k.Name] = true
-				creations += bit(created)
+				if created {
+					creations++
+				}
 			})
 		}
 		wg.Wait()
@@ -151,7 +156,7 @@ func TestAnAdminKeyOfTheConfigurationIsAdded(t *testing.T) {
 		ensure(someKey+"1", false) // a replica with the first key starts again
 		works(true, true)
 
-		if err := s.RevokeAdminKey(ctx, "admin"); err != nil {
+		if err := s.AdminKeys().Revoke(ctx, "admin"); err != nil {
 			t.Fatal(err)
 		}
 		if k := ensure(someKey+"1", false); k.RevokedAt.IsZero() {
@@ -165,12 +170,12 @@ func TestAnAdminKeyOfTheConfigurationIsAdded(t *testing.T) {
 }
 
 func TestAKeyKeepsTheRoleItHas(t *testing.T) {
-	s := testEngine{"sqlite", newSQLiteFile}.store(t)
-	if err := s.CreateAdminKey(t.Context(), &AdminKey{Name: "auditor", Role: RoleRead}, someKey); err != nil {
+	s := onSQLite.store(t)
+	if err := s.AdminKeys().Create(t.Context(), &audit.AdminKey{Name: "auditor", Role: audit.RoleRead}, someKey); err != nil {
 		t.Fatal(err)
 	}
-	k, created, err := s.EnsureAdminKey(t.Context(), "admin", someKey, RoleAdmin)
-	if err != nil || created || k.Name != "auditor" || k.Role != RoleRead {
+	k, created, err := s.AdminKeys().Ensure(t.Context(), "admin", someKey, audit.RoleAdmin)
+	if err != nil || created || k.Name != "auditor" || k.Role != audit.RoleRead {
 		t.Errorf("%+v, created %v (%v); want the key of the auditor, as it was", k, created, err)
 	}
 }

@@ -1,4 +1,4 @@
-package storage
+package audit_test
 
 import (
 	"context"
@@ -11,14 +11,16 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/ory/fosite"
 	"gorm.io/driver/sqlite"
+	"gorm.io/gorm"
 
+	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
+	"fosite-mcp/storage/internal/enginetest"
 )
 
 // appendAudit appends n events in transactions of their own.
-func appendAudit(t *testing.T, s *Store, n int) {
+func appendAudit(t *testing.T, s *fixture, n int) {
 	t.Helper()
 	for i := range n {
 		event := audit.Event{Actor: "alice", Action: "client.changed", ClientID: fmt.Sprintf("c%d", i), Changes: []byte(`{"a":{"after":1}}`)}
@@ -28,50 +30,34 @@ func appendAudit(t *testing.T, s *Store, n int) {
 	}
 }
 
-// execSQL changes the database behind the store's back.
-func execSQL(t *testing.T, s *Store, statement string, args ...any) {
-	t.Helper()
-	if _, err := s.db.Run(t.Context(), statement, args...); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wantChain(t *testing.T, s *Store, wantCount, wantBad int64) {
-	t.Helper()
-	count, bad, err := s.Audit().Verify(t.Context(), nil)
-	if count != wantCount || bad != wantBad || err != nil {
-		t.Errorf("%d events verified, first bad %d (%v); want %d and %d", count, bad, err, wantCount, wantBad)
-	}
-}
-
 func TestAnAlteredAuditLogShows(t *testing.T) {
 	alterations := map[string]struct {
 		statement string
 		bad       int64
 	}{
-		"nothing":                      {`UPDATE {settings} SET value = ''`, 0},
-		"one byte of the actor":        {`UPDATE {audit_events} SET actor = 'alicf' WHERE id = 3`, 3},
-		"a byte moved between fields":  {`UPDATE {audit_events} SET actor = 'alic', action = 'eclient.changed' WHERE id = 3`, 3},
-		"the time":                     {`UPDATE {audit_events} SET time = time + 1 WHERE id = 3`, 3},
-		"a space in the changes":       {`UPDATE {audit_events} SET changes = '{"a": {"after":1}}' WHERE id = 3`, 3},
-		"the IP":                       {`UPDATE {audit_events} SET ip = '192.0.2.7' WHERE id = 5`, 5},
-		"the outcome":                  {`UPDATE {audit_events} SET outcome = 'failure' WHERE id = 1`, 1},
-		"an event removed":             {`DELETE FROM {audit_events} WHERE id = 3`, 3},
-		"the first removed":            {`DELETE FROM {audit_events} WHERE id = 1`, 1},
-		"the last removed":             {`DELETE FROM {audit_events} WHERE id = 5`, 5},
-		"all removed":                  {`DELETE FROM {audit_events}`, 1},
-		"two swapped":                  {`UPDATE {audit_events} SET id = CASE id WHEN 2 THEN 103 ELSE 102 END WHERE id IN (2, 3)`, 102},
-		"an event put in front":        {`INSERT INTO {audit_events} SELECT 0, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash FROM {audit_events} WHERE id = 1`, 1},
-		"an event put at the end":      {`INSERT INTO {audit_events} SELECT 9, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash FROM {audit_events} WHERE id = 1`, 9},
-		"the end of the chain altered": {`UPDATE {audit_chain} SET last_hash = prev.hash FROM {audit_events} prev WHERE prev.id = 2`, 5},
+		"nothing":                      {`UPDATE settings SET value = ''`, 0},
+		"one byte of the actor":        {`UPDATE audit_events SET actor = 'alicf' WHERE id = 3`, 3},
+		"a byte moved between fields":  {`UPDATE audit_events SET actor = 'alic', action = 'eclient.changed' WHERE id = 3`, 3},
+		"the time":                     {`UPDATE audit_events SET time = time + 1 WHERE id = 3`, 3},
+		"a space in the changes":       {`UPDATE audit_events SET changes = '{"a": {"after":1}}' WHERE id = 3`, 3},
+		"the IP":                       {`UPDATE audit_events SET ip = '192.0.2.7' WHERE id = 5`, 5},
+		"the outcome":                  {`UPDATE audit_events SET outcome = 'failure' WHERE id = 1`, 1},
+		"an event removed":             {`DELETE FROM audit_events WHERE id = 3`, 3},
+		"the first removed":            {`DELETE FROM audit_events WHERE id = 1`, 1},
+		"the last removed":             {`DELETE FROM audit_events WHERE id = 5`, 5},
+		"all removed":                  {`DELETE FROM audit_events`, 1},
+		"two swapped":                  {`UPDATE audit_events SET id = CASE id WHEN 2 THEN 103 ELSE 102 END WHERE id IN (2, 3)`, 102},
+		"an event put in front":        {`INSERT INTO audit_events SELECT 0, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash FROM audit_events WHERE id = 1`, 1},
+		"an event put at the end":      {`INSERT INTO audit_events SELECT 9, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash FROM audit_events WHERE id = 1`, 9},
+		"the end of the chain altered": {`UPDATE audit_chain SET last_hash = prev.hash FROM audit_events prev WHERE prev.id = 2`, 5},
 	}
 	errUndo := errors.New("undo the alteration")
-	onEachEngine(t, func(t *testing.T, e testEngine) {
+	onEachEngine(t, func(t *testing.T, e engine) {
 		s := e.store(t)
 		appendAudit(t, s, 5)
 		for name, alteration := range alterations {
-			err := s.Atomically(t.Context(), func(ctx context.Context) error {
-				if _, err := s.db.Run(ctx, alteration.statement); err != nil {
+			err := s.InTransaction(t.Context(), func(ctx context.Context, tx *gorm.DB) error {
+				if err := tx.Exec(alteration.statement).Error; err != nil {
 					return err
 				}
 				if _, bad, err := s.Audit().Verify(ctx, nil); err != nil || bad != alteration.bad {
@@ -88,13 +74,13 @@ func TestAnAlteredAuditLogShows(t *testing.T) {
 }
 
 func TestOneByteOfTheDatabaseFileShowsInTheAuditLog(t *testing.T) {
-	s := testEngine{"sqlite", newSQLiteFile}.store(t)
+	s := onSQLite.store(t)
 	appendAudit(t, s, 3)
-	if _, err := poolOf(t, s).ExecContext(t.Context(), "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+	if err := s.db.Exec("PRAGMA wal_checkpoint(TRUNCATE)").Error; err != nil {
 		t.Fatal(err)
 	}
 	var path string
-	if err := s.db.Read(t.Context()).QueryRow("SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&path); err != nil {
+	if err := s.db.Raw("SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&path).Error; err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(path)
@@ -109,14 +95,14 @@ func TestOneByteOfTheDatabaseFileShowsInTheAuditLog(t *testing.T) {
 	if err := os.WriteFile(copied, []byte(altered), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	other := New(openPool(t, sqlite.Open("file:"+copied+sqliteSettings)))
+	other := storage.New(enginetest.Open(t, sqlite.Open("file:"+copied+enginetest.SQLiteSettings)))
 	if _, bad, err := other.Audit().Verify(t.Context(), nil); bad == 0 || err != nil {
 		t.Errorf("first bad event %d (%v), want one", bad, err)
 	}
 }
 
 func TestTheAuditChainIsLinearUnderFire(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e testEngine) {
+	onEachEngine(t, func(t *testing.T, e engine) {
 		s := e.store(t)
 		var wg sync.WaitGroup
 		for i := range 40 {
@@ -141,9 +127,9 @@ func TestTheAuditChainIsLinearUnderFire(t *testing.T) {
 }
 
 func TestAPrunedAuditLogStaysVerifiable(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e testEngine) {
+	onEachEngine(t, func(t *testing.T, e engine) {
 		clock := newTestClock()
-		s := e.store(t, WithClock(clock.now))
+		s := e.store(t, storage.WithClock(clock.now))
 		appendAudit(t, s, 3)
 		clock.forward(time.Hour)
 		cut := clock.now()
@@ -159,7 +145,9 @@ func TestAPrunedAuditLogStaysVerifiable(t *testing.T) {
 		if err != nil || events[0].ID != 4 || events[2].Action != "audit.pruned" || events[2].Actor != "system" {
 			t.Errorf("%v %v", events, err)
 		}
-		execSQL(t, s, `DELETE FROM {audit_events} WHERE id = 4`)
+		if err := s.db.Exec(`DELETE FROM audit_events WHERE id = 4`).Error; err != nil {
+			t.Fatal(err)
+		}
 		if _, bad, err := s.Audit().Verify(t.Context(), nil); bad != 4 || err != nil {
 			t.Errorf("first bad event %d (%v), want 4: the first one left was removed by hand", bad, err)
 		}
@@ -171,7 +159,7 @@ func TestAPrunedAuditLogStaysVerifiable(t *testing.T) {
 }
 
 func TestAuditEventsHoldNothingThatCannotBeStoredOrPrinted(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e testEngine) {
+	onEachEngine(t, func(t *testing.T, e engine) {
 		s := e.store(t)
 		ctx := audit.WithOrigin(t.Context(), audit.Origin{Actor: "bob", RequestID: "r1", IP: "192.0.2.1"})
 		event := audit.Event{Action: "client.login_failed", ClientID: "a\x00b\xff\n\u202e" + strings.Repeat("x", 1000)}
@@ -183,29 +171,12 @@ func TestAuditEventsHoldNothingThatCannotBeStoredOrPrinted(t *testing.T) {
 			t.Fatal(events, more, err)
 		}
 		got := events[0]
-		if !strings.HasPrefix(got.ClientID, "a?b???x") || len(got.ClientID) > 256 {
+		if !strings.HasPrefix(got.ClientID, "a?b???x") || len(got.ClientID) > audit.MaxText {
 			t.Errorf("client id %q", got.ClientID)
 		}
 		if diff := cmp.Diff([]string{"bob", "r1", "192.0.2.1", audit.OutcomeSuccess}, []string{got.Actor, got.RequestID, got.IP, got.Outcome}); diff != "" {
 			t.Error(diff)
 		}
 		wantChain(t, s, 1, 0)
-	})
-}
-
-func TestIssuedTokensCanBeAudited(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e testEngine) {
-		s := e.storeWithClients(t)
-		request := s.authenticated(t, "machine")
-		if err := (AuditedTokens{s}).CreateAccessTokenSession(t.Context(), "signature", request); err != nil {
-			t.Fatal(err)
-		}
-		events, _, err := s.Audit().List(t.Context(), audit.Filter{Action: "token.issued"})
-		if err != nil || len(events) != 1 || events[0].TokenID != TokenID("signature") || events[0].ClientID != "machine" {
-			t.Errorf("%v %v", events, err)
-		}
-		if _, err := s.GetAccessTokenSession(t.Context(), "signature", &fosite.DefaultSession{}); err != nil {
-			t.Error(err)
-		}
 	})
 }
