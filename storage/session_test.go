@@ -185,28 +185,28 @@ func (s *ownMethodsSession) Clone() fosite.Session { return s }
 func TestSessionsOfAnyShapeComeBack(t *testing.T) {
 	at := time.Date(2031, 4, 13, 2, 30, 15, 0, time.UTC)
 	expires := map[fosite.TokenType]time.Time{fosite.AccessToken: at, fosite.RefreshToken: at, fosite.AuthorizeCode: at}
-	sessions := map[string]struct{ stored, empty fosite.Session }{
-		"OpenID Connect": {
-			&openid.DefaultSession{
-				Claims:  &jwt.IDTokenClaims{Issuer: "https://example.com", Subject: "ada", AuthTime: at, Extra: map[string]any{"team": "blue"}},
-				Headers: &jwt.Headers{Extra: map[string]any{"kid": "1"}}, ExpiresAt: expires, Username: "ada", Subject: "ada",
-			},
-			&openid.DefaultSession{Claims: &jwt.IDTokenClaims{}, Headers: &jwt.Headers{Extra: map[string]any{}}},
-		},
-		"JWT": {
-			&oauth2.JWTSession{
-				JWTClaims: &jwt.JWTClaims{Subject: "ada", Issuer: "https://example.com", Extra: map[string]any{"team": "blue"}},
-				JWTHeader: &jwt.Headers{Extra: map[string]any{"kid": "1"}}, ExpiresAt: expires, Username: "ada", Subject: "ada",
-			},
-			&oauth2.JWTSession{},
-		},
-		"an embedded pointer": {
-			&teamSession{&fosite.DefaultSession{ExpiresAt: expires, Subject: "ada", Extra: map[string]any{"team": "blue"}}, "blue"},
-			&teamSession{DefaultSession: &fosite.DefaultSession{}},
-		},
-		"an embedded nil": {&ownMethodsSession{Name: "ada"}, &ownMethodsSession{}},
-	}
 	onEachEngine(t, func(t *testing.T, e testEngine) {
+		sessions := map[string]struct{ stored, empty fosite.Session }{
+			"OpenID Connect": {
+				&openid.DefaultSession{
+					Claims:  &jwt.IDTokenClaims{Issuer: "https://example.com", Subject: "ada", AuthTime: at, Extra: map[string]any{"team": "blue"}},
+					Headers: &jwt.Headers{Extra: map[string]any{"kid": "1"}}, ExpiresAt: expires, Username: "ada", Subject: "ada",
+				},
+				&openid.DefaultSession{Claims: &jwt.IDTokenClaims{}, Headers: &jwt.Headers{Extra: map[string]any{}}},
+			},
+			"JWT": {
+				&oauth2.JWTSession{
+					JWTClaims: &jwt.JWTClaims{Subject: "ada", Issuer: "https://example.com", Extra: map[string]any{"team": "blue"}},
+					JWTHeader: &jwt.Headers{Extra: map[string]any{"kid": "1"}}, ExpiresAt: expires, Username: "ada", Subject: "ada",
+				},
+				&oauth2.JWTSession{},
+			},
+			"an embedded pointer": {
+				&teamSession{&fosite.DefaultSession{ExpiresAt: expires, Subject: "ada", Extra: map[string]any{"team": "blue"}}, "blue"},
+				&teamSession{DefaultSession: &fosite.DefaultSession{}},
+			},
+			"an embedded nil": {&ownMethodsSession{Name: "ada"}, &ownMethodsSession{}},
+		}
 		ctx, store := context.Background(), e.storeWithClients(t, WithSessions(&teamSession{}, &ownMethodsSession{}))
 		for name, c := range sessions {
 			request := newTestRequest("machine")
