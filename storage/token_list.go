@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/internal/model"
 )
 
 // TokenStatus is what a token list says about a token. A token of a client that is disabled keeps its status: it is
@@ -104,22 +106,19 @@ func (s *Store) ListTokens(ctx context.Context, clientID string, filter TokenFil
 }
 
 func scanToken(rows *sql.Rows, now int64) (token TokenInfo, err error) {
-	var hash []byte
-	var scope, audience string
-	var subject, secretID sql.NullString
-	var issuedAt, revoked int64
-	var expiresAt, lastUsedAt sql.NullInt64
-	if err := rows.Scan(&hash, &scope, &audience, &subject, &secretID, &issuedAt, &expiresAt, &lastUsedAt, &revoked); err != nil {
+	var t model.AccessToken
+	var dead model.Flag
+	if err := rows.Scan(&t.Signature, &t.Scope, &t.Audience, &t.Subject, &t.SecretID, &t.IssuedAt, &t.ExpiresAt, &t.LastUsedAt, &dead); err != nil {
 		return token, err
 	}
 	token = TokenInfo{
-		ID: tokenID(hash), Scope: unpackList(scope), Audience: unpackList(audience), Subject: subject.String, SecretID: secretID.String,
-		IssuedAt: fromMillis(issuedAt), ExpiresAt: fromNullMillis(expiresAt), LastUsedAt: fromNullMillis(lastUsedAt), Status: TokenActive,
+		ID: tokenID(t.Signature), Scope: t.Scope, Audience: t.Audience, Subject: string(t.Subject), SecretID: string(t.SecretID),
+		IssuedAt: t.IssuedAt.Time, ExpiresAt: t.ExpiresAt.Time, LastUsedAt: t.LastUsedAt.Time, Status: TokenActive,
 	}
 	switch {
-	case revoked == 1:
+	case bool(dead):
 		token.Status = TokenRevoked
-	case expiresAt.Valid && expiresAt.Int64 <= now:
+	case !t.ExpiresAt.IsZero() && model.Millis(t.ExpiresAt.Time) <= now:
 		token.Status = TokenExpired
 	}
 	return token, nil
