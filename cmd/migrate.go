@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -34,10 +35,10 @@ func (a *app) migrateCommand() *cobra.Command {
 					if err := store.Migrate(ctx); err != nil {
 						return err
 					}
-					if pending := firstPending(before); pending < 0 {
+					if pending := pending(before); len(pending) == 0 {
 						a.notice("nothing to do, the schema is up to date")
 					} else {
-						a.notice("%d of %d migrations applied", len(before)-pending, len(before))
+						a.notice("%d of %d migrations applied", len(pending), len(before))
 					}
 					return a.printMigrations(ctx, store)
 				})
@@ -51,13 +52,53 @@ func (a *app) migrateCommand() *cobra.Command {
 				})
 			},
 		},
+		a.migrateSQLCommand(),
 	)
 	return c
 }
 
-// firstPending is the index of the oldest migration that has not been applied, or -1.
-func firstPending(migrations []storage.Migration) int {
-	return slices.IndexFunc(migrations, func(m storage.Migration) bool { return m.AppliedAt.IsZero() })
+func (a *app) migrateSQLCommand() *cobra.Command {
+	var dialect, prefix string
+	var parts []string
+	c := &cobra.Command{
+		Use:   "sql",
+		Short: "Print the SQL of the schema",
+		Long: `For teams that migrate with a tool of their own. It makes the tables in a database that has none of them yet, and
+records that, so that this version finds nothing to do. It needs no database and no configuration.
+
+A program with storage.New needs all parts; one with storage.WithClients needs tokens.`,
+		Example: "  fosite-mcp migrate sql > schema.sql\n  fosite-mcp migrate sql --dialect postgres --table-prefix oauth_ --part tokens",
+		RunE: func(*cobra.Command, []string) error {
+			named := make([]storage.Part, 0, len(parts))
+			for _, part := range parts {
+				named = append(named, storage.Part(part))
+			}
+			if !tablePrefix.MatchString(prefix) {
+				return usageError{fmt.Errorf("--table-prefix %q must be letters, digits and underscores, with a dot at the end if it names a schema", prefix)}
+			}
+			script, err := storage.MigrationSQL(dialect, prefix, named...)
+			if err != nil {
+				return usageError{fromStorage(err)}
+			}
+			script = fmt.Sprintf("-- Tables of fosite-mcp %s.\n\n%s", programVersion(), script)
+			if a.json {
+				return json.NewEncoder(a.stdout).Encode(map[string]string{"sql": script})
+			}
+			_, err = fmt.Fprint(a.stdout, script)
+			return err
+		},
+	}
+	c.Flags().StringVar(&dialect, "dialect", "sqlite", "sqlite or postgres")
+	c.Flags().StringVar(&prefix, "table-prefix", "", `the TablePrefix of the program's NamingStrategy, such as "oauth_"; "oauth." is a schema`)
+	c.Flags().StringSliceVar(&parts, "part", nil, "tokens, clients, audit, people (default: all)")
+	return c
+}
+
+var tablePrefix = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*\.?)?$`)
+
+// pending are the migrations that have not been applied.
+func pending(migrations []storage.Migration) []storage.Migration {
+	return slices.DeleteFunc(slices.Clone(migrations), func(m storage.Migration) bool { return !m.AppliedAt.IsZero() })
 }
 
 func (a *app) printMigrations(ctx context.Context, store *storage.Store) error {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -113,6 +114,9 @@ func (s *Server) Run(ctx context.Context) error {
 	)
 }
 
+// settingsMigration makes the table that says whose database this is.
+const settingsMigration = "audit/00001_settings.sql"
+
 // adopt makes the database this server's: its schema, its issuer and its system secret. One that was in use before is not
 // migrated, which cannot be undone, until it is clear that it belongs to this server.
 func (s *Server) adopt(ctx context.Context, store *storage.Store, cfg config.Config) (secrets systemSecrets, err error) {
@@ -120,8 +124,9 @@ func (s *Server) adopt(ctx context.Context, store *storage.Store, cfg config.Con
 	if err != nil {
 		return secrets, err
 	}
-	pending := firstPending(migrations)
-	if pending == 0 {
+	pending := pending(migrations)
+	fresh := slices.ContainsFunc(pending, func(m storage.Migration) bool { return m.Name == settingsMigration })
+	if fresh {
 		if err := store.Migrate(ctx); err != nil {
 			return secrets, err
 		}
@@ -135,11 +140,15 @@ func (s *Server) adopt(ctx context.Context, store *storage.Store, cfg config.Con
 	if err := checkSecret(ctx, store, secrets); err != nil {
 		return secrets, err
 	}
-	if pending > 0 {
+	if !fresh && len(pending) > 0 {
 		if err := store.Migrate(ctx); err != nil {
 			return secrets, err
 		}
-		s.Log.InfoContext(ctx, "migrated the database schema", "from", migrations[pending-1].Version, "to", migrations[len(migrations)-1].Version)
+		names := make([]string, 0, len(pending))
+		for _, m := range pending {
+			names = append(names, m.Name)
+		}
+		s.Log.InfoContext(ctx, "migrated the database schema", "applied", names)
 	}
 	return secrets, nil
 }

@@ -28,16 +28,20 @@ func (a *app) versionCommand() *cobra.Command {
 }
 
 func (a *app) printVersion() error {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		info = &debug.BuildInfo{}
-	}
-	v := versionOf(info)
+	v := programVersion()
 	if a.json {
 		return json.NewEncoder(a.stdout).Encode(v)
 	}
 	_, err := fmt.Fprintln(a.stdout, "fosite-mcp", v)
 	return err
+}
+
+func programVersion() versionView {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		info = &debug.BuildInfo{}
+	}
+	return versionOf(info)
 }
 
 func versionOf(info *debug.BuildInfo) versionView {

@@ -82,19 +82,61 @@ func ofMachine(request fosite.Requester, r *model.Request) bool {
 }
 
 // accessTokenColumns are read into an accessToken, by joins that may find none.
-var accessTokenColumns = `t.signature IS NOT NULL, t.revoked_at, x.epoch, g.revoked_at, COALESCE(t.request_id, ''),
+func (c clientSource) accessTokenColumns() string {
+	return `t.signature IS NOT NULL, t.revoked_at, ` + c.secretEpoch + `, g.revoked_at, COALESCE(t.request_id, ''),
 	COALESCE(t.client_id, ''), t.secret_id, COALESCE(t.epoch, 0), t.subject, COALESCE(t.scope, ''), COALESCE(t.audience, ''),
-	t.requested_scope, t.requested_audience, t.form, t.session_type, t.session, COALESCE(t.issued_at, 0), t.expires_at, ` +
-	qualified("o", clientStateColumns)
+	t.requested_scope, t.requested_audience, t.form, t.session_type, t.session, COALESCE(t.issued_at, 0), t.expires_at, ` + c.state
+}
 
-// gateJoins lead from a token t to all that can end it: its client o, the secret x and the grant g it was issued under.
-const gateJoins = `
-	LEFT JOIN {clients} o ON o.id = t.client_id
-	LEFT JOIN {client_secrets} x ON x.id = t.secret_id
+// clientSource is where statements find what can end a token t: its client o, the secret and the grant g that it was issued
+// under.
+type clientSource struct {
+	secretEpoch, state string // columns
+	joins              string
+}
+
+const joinGrant = `
 	LEFT JOIN {grants} g ON g.id = t.request_id`
 
-var selectAccessToken = `SELECT ` + accessTokenColumns + ` FROM {access_tokens} t` + gateJoins + `
-	WHERE t.signature = CAST(? AS BLOB)`
+// ownClients are the store's.
+var ownClients = clientSource{"x.epoch", qualified("o", clientStateColumns), `
+	LEFT JOIN {clients} o ON o.id = t.client_id
+	LEFT JOIN {client_secrets} x ON x.id = t.secret_id` + joinGrant}
+
+// hostsClients are kept elsewhere, with their secrets: see [WithClients].
+var hostsClients = clientSource{"CAST(NULL AS BIGINT)", "o.id, NULL, o.epoch, o.revoked_before, NULL, NULL, NULL", `
+	LEFT JOIN {client_revocations} o ON o.id = t.client_id` + joinGrant}
+
+// tokenQueries read what is stored, with all that can end it.
+type tokenQueries struct{ accessToken, refreshToken, authorizeSession, tokens string }
+
+func (c clientSource) tokenQueries() tokenQueries {
+	gates := c.secretEpoch + `, g.revoked_at, ` + qualified("t", requestColumns) + `, ` + c.state
+	return tokenQueries{
+		accessToken:  `SELECT ` + c.accessTokenColumns() + ` FROM {access_tokens} t` + c.joins + ` WHERE t.signature = CAST(? AS BLOB)`,
+		refreshToken: `SELECT ` + rotationColumns + `, ` + gates + ` FROM {refresh_tokens} t` + c.joins + ` WHERE t.signature = CAST(? AS BLOB)`,
+		authorizeSession: `SELECT t.used_at, t.details, ` + gates + ` FROM {authorize_sessions} t` + c.joins + `
+			WHERE t.kind = CAST(? AS TEXT) AND t.signature = CAST(? AS BLOB)`,
+		tokens: `SELECT t.signature, t.scope, t.audience, t.subject, t.secret_id, t.issued_at, t.expires_at, t.last_used_at,
+			CASE WHEN ` + c.dead() + ` THEN 1 ELSE 0 END FROM {access_tokens} t` + c.joins + ` WHERE `,
+	}
+}
+
+// dead is true for a token that was revoked by whatever means; see gates.
+func (c clientSource) dead() string {
+	return `(t.revoked_at IS NOT NULL OR g.revoked_at IS NOT NULL
+		OR t.epoch <> COALESCE(o.epoch, 0) + COALESCE(` + c.secretEpoch + `, 0) OR t.issued_at < COALESCE(o.revoked_before, 0))`
+}
+
+var ownQueries, hostsQueries = ownClients.tokenQueries(), hostsClients.tokenQueries()
+
+// queries are those for the place where the store's clients are.
+func (s *Store) queries() (*tokenQueries, clientSource) {
+	if s.clients != nil {
+		return &hostsQueries, hostsClients
+	}
+	return &ownQueries, ownClients
+}
 
 // accessToken is a row of access_tokens with all that decides whether it counts.
 type accessToken struct {
@@ -121,7 +163,8 @@ func (s *Store) GetAccessTokenSession(ctx context.Context, signature string, ses
 	if token == nil {
 		row := hotRows.Get().(*hotRow)
 		defer hotRows.Put(row)
-		err := s.db.Read(ctx).QueryRow(selectAccessToken, hash).Scan(row.tokenTargets...)
+		queries, _ := s.queries()
+		err := s.db.Read(ctx).QueryRow(queries.accessToken, hash).Scan(row.tokenTargets...)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, fosite.ErrNotFound
 		}

@@ -218,9 +218,6 @@ func TestTokensOfClientsFromElsewhereEndWithoutARecord(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		listener := new(told)
 		s := e.store(t, WithClients(newClientMap(&fosite.DefaultClient{ID: "machine"})), WithAuditListener(listener.listen))
-		for _, table := range []string{"audit_events", "audit_chain"} {
-			execSQL(t, s, `DROP TABLE IF EXISTS {`+table+`}`)
-		}
 		request := newTestRequest("machine")
 		if err := s.CreateAccessTokenSession(t.Context(), "a machine's", newTestRequest("machine")); err != nil {
 			t.Fatal(err)

@@ -67,10 +67,6 @@ func (s *Store) storeAuthorizeSession(ctx context.Context, kind, key string, req
 	})
 }
 
-var authorizeSessionQuery = `SELECT t.used_at, t.details, x.epoch, g.revoked_at, ` + qualified("t", requestColumns) + `, ` + qualified("o", clientStateColumns) + `
-	FROM {authorize_sessions} t` + gateJoins + `
-	WHERE t.kind = CAST(? AS TEXT) AND t.signature = CAST(? AS BLOB)`
-
 // authorizeSession is a row of authorize_sessions, read back.
 type authorizeSession struct {
 	request     *fosite.Request
@@ -90,7 +86,8 @@ func (s *Store) authorizeSession(ctx context.Context, kind, key string, session 
 	var usedAt model.Time
 	var details model.Text
 	targets := append([]any{&usedAt, &details, &g.secretEpoch, &g.grantRevokedAt}, requestTargets(&r)...)
-	err := s.db.Read(ctx).QueryRow(authorizeSessionQuery, kind, hash).Scan(append(targets, state.targets()...)...)
+	queries, _ := s.queries()
+	err := s.db.Read(ctx).QueryRow(queries.authorizeSession, kind, hash).Scan(append(targets, state.targets()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fosite.ErrNotFound
 	}

@@ -162,13 +162,11 @@ func (s *Store) SetClientStatus(ctx context.Context, id string, status Status, v
 func (s *Store) RevokeClient(ctx context.Context, id string) error {
 	query, args := `UPDATE {clients} SET epoch = epoch + 1 WHERE id = ? AND status <> 'deleted'`, []any{id}
 	if s.clients != nil {
-		// A stranger's client gets a row that holds nothing but its epoch.
-		now := millis(s.now())
-		// Its epoch is read when a token is stored, so requests that authenticated before are reached by their time.
-		query = `INSERT INTO {clients} (id, status, epoch, revoked_before, created_at, updated_at) VALUES (?, 'external', 1, ?, ?, ?)
-			ON CONFLICT (id) DO UPDATE SET epoch = {clients}.epoch + 1, revoked_before =
-			CASE WHEN {clients}.revoked_before > excluded.revoked_before THEN {clients}.revoked_before ELSE excluded.revoked_before END`
-		args = append(args, now, now, now)
+		// A host's client gets a row for its epoch. That is read when a token is stored, so requests that authenticated
+		// before are reached by their time.
+		query = `INSERT INTO {client_revocations} (id, epoch, revoked_before) VALUES (?, 1, ?)
+			ON CONFLICT (id) DO UPDATE SET epoch = {client_revocations}.epoch + 1, ` + laterRevokedBefore
+		args = append(args, millis(s.now()))
 	}
 	n, err := s.db.Run(ctx, query, args...)
 	if err != nil {
@@ -180,6 +178,9 @@ func (s *Store) RevokeClient(ctx context.Context, id string) error {
 	return nil
 }
 
+const laterRevokedBefore = `revoked_before = CASE WHEN {client_revocations}.revoked_before > excluded.revoked_before
+	THEN {client_revocations}.revoked_before ELSE excluded.revoked_before END`
+
 // RevokeClientBefore ends every token that was issued to the client before the time t.
 func (s *Store) RevokeClientBefore(ctx context.Context, id string, t time.Time) error {
 	before := millis(t.Add(time.Millisecond - 1)) // rounded up: a token is as old as its millisecond
@@ -187,11 +188,8 @@ func (s *Store) RevokeClientBefore(ctx context.Context, id string, t time.Time) 
 		WHERE id = ? AND status <> 'deleted'`
 	args := []any{before, before, id}
 	if s.clients != nil {
-		now := millis(s.now())
-		query = `INSERT INTO {clients} (id, status, revoked_before, created_at, updated_at) VALUES (?, 'external', ?, ?, ?)
-			ON CONFLICT (id) DO UPDATE SET revoked_before = CASE WHEN {clients}.revoked_before > excluded.revoked_before
-			THEN {clients}.revoked_before ELSE excluded.revoked_before END`
-		args = []any{id, before, now, now}
+		query = `INSERT INTO {client_revocations} (id, revoked_before) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET ` + laterRevokedBefore
+		args = []any{id, before}
 	}
 	n, err := s.db.Run(ctx, query, args...)
 	if err != nil {

@@ -21,6 +21,41 @@ func TestClientsFromElsewhere(t *testing.T) {
 			}
 		}
 
+		t.Run("leave room for tables of the host's", func(t *testing.T) {
+			db := openPool(t, e.dialector(t)())
+			for _, table := range []string{"clients", "users", "settings", "audit_events"} {
+				if err := db.Exec("CREATE TABLE " + table + " (theirs TEXT)").Error; err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := New(db, WithClients(newClientMap(&fosite.DefaultClient{ID: "machine"})))
+			for range 2 {
+				if err := s.Migrate(soon(t)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.CheckSchema(soon(t)); err != nil {
+				t.Error(err)
+			}
+			for name, err := range everyCall(soon(t), s, "") {
+				if err != nil && name != "RevokeSecret" {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			if err := s.CheckWrites(soon(t)); err != nil {
+				t.Error(err)
+			}
+			if _, _, err := s.ListTokens(soon(t), "machine", TokenFilter{Active: new(bool)}); err != nil {
+				t.Error(err)
+			}
+			s.TokenUsed(TokenID("access"))
+			if err := s.FlushUsage(soon(t)); err != nil {
+				t.Error(err)
+			}
+			if _, err := s.CleanUp(soon(t), CleanUp{Share: 1}); err != nil {
+				t.Error(err)
+			}
+		})
 		t.Run("are asked for", func(t *testing.T) {
 			s, _, clients, issue := newStore(t)
 			issue("token", "machine")

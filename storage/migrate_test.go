@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,9 @@ import (
 	"testing"
 
 	"gorm.io/driver/sqlite"
+	"gorm.io/gorm"
+
+	"fosite-mcp/storage/internal/migration"
 )
 
 func TestSchemaChecks(t *testing.T) {
@@ -33,7 +35,7 @@ func TestSchemaChecks(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, m := range list {
-			if m.Version != int64(i+1) || m.AppliedAt.IsZero() || m.Name == "" {
+			if i > 0 && m.Version <= list[i-1].Version || m.AppliedAt.IsZero() || !strings.HasSuffix(m.Name, ".sql") {
 				t.Errorf("migration %d: %+v, want it applied", i+1, m)
 			}
 		}
@@ -52,6 +54,40 @@ func TestTablesOfOthersAreNamedAsTheProblem(t *testing.T) {
 	})
 }
 
+func TestMigrationTakesPartInTheHostsTransaction(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		store := New(openPool(t, e.dialector(t)()))
+		for way, migrate := range map[string]func(ctx context.Context, tx *gorm.DB) error{
+			"MigrateTx": store.MigrateTx,
+			"WithTx":    func(ctx context.Context, tx *gorm.DB) error { return store.Migrate(WithTx(ctx, tx)) },
+		} {
+			changed := errors.New("changed my mind")
+			err := store.db.Host().Transaction(func(tx *gorm.DB) error {
+				if err := migrate(soon(t), tx); err != nil {
+					return err
+				}
+				if err := store.CheckSchema(WithTx(soon(t), tx)); err != nil {
+					return err
+				}
+				return changed
+			})
+			if !errors.Is(err, changed) {
+				t.Errorf("%s: %v", way, err)
+			}
+			list, err := store.Migrations(soon(t))
+			if err != nil || len(list) == 0 || !list[0].AppliedAt.IsZero() {
+				t.Errorf("%s: rolled back, and there is %+v (%v)", way, list, err)
+			}
+		}
+	})
+}
+
+func TestModelsAreThoseOfAPart(t *testing.T) {
+	if people, all := Models(PartPeople), Models(); len(people) != 4 || len(all) != 18 {
+		t.Errorf("there are %d models, %d of people", len(all), len(people))
+	}
+}
+
 func TestNoDatabaseIsAnErrorOfEveryCall(t *testing.T) {
 	store := New(nil)
 	for what, err := range map[string]error{"Migrate": store.Migrate(soon(t)), "Ping": store.Ping(soon(t))} {
@@ -64,49 +100,16 @@ func TestNoDatabaseIsAnErrorOfEveryCall(t *testing.T) {
 func TestNewerSchemaIsRefused(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		ctx, store := soon(t), e.store(t)
-		_, err := store.db.Run(ctx, `INSERT INTO `+versionTable+` (version_id, is_applied) VALUES (?, ?)`, 999, true)
+		_, err := store.db.Run(ctx, `INSERT INTO fosite_mcp_migrations (version_id, is_applied) VALUES (?, ?)`, 999, true)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for what, err := range map[string]error{"Migrate": store.Migrate(ctx), "CheckSchema": store.CheckSchema(ctx)} {
-			if !errors.Is(err, errNewerSchema) || !strings.Contains(err.Error(), "999") {
+			if !errors.Is(err, migration.ErrNewer) || !strings.Contains(err.Error(), "999") {
 				t.Errorf("%s: error = %v, want that version 999 is newer", what, err)
 			}
 		}
 	})
-}
-
-func TestBothEnginesHaveTheSameMigrations(t *testing.T) {
-	var names [2][]string
-	for i, folder := range []string{"migrations/sqlite", "migrations/postgres"} {
-		entries, err := migrations.ReadDir(folder)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, entry := range entries {
-			names[i] = append(names[i], entry.Name())
-		}
-	}
-	if strings.Join(names[0], " ") != strings.Join(names[1], " ") {
-		t.Errorf("SQLite has %v, PostgreSQL has %v", names[0], names[1])
-	}
-}
-
-// PostgreSQL runs a file as it is, where goose would stop at the part that goes back.
-func TestMigrationsOnlyGoForward(t *testing.T) {
-	err := fs.WalkDir(migrations, ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		script, err := migrations.ReadFile(path)
-		if strings.Count(string(script), "+goose") != 1 {
-			t.Errorf("%s: want one annotation, +goose Up", path)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestConcurrentMigrationsAllSucceed(t *testing.T) {

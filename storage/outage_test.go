@@ -147,9 +147,9 @@ func TestOutageOfTheClientsIsNeverAnAnswer(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		ctx, clients := soon(t), newClientMap(&fosite.DefaultClient{ID: "machine"})
 		s := e.store(t, WithClients(clients))
-		for _, err := range everyCall(ctx, s, "") {
-			if err != nil && !errors.Is(err, fosite.ErrNotFound) { // of RevokeSecret: there are none
-				t.Fatal(err)
+		for name, err := range everyCall(ctx, s, "") {
+			if (err != nil) != (name == "RevokeSecret") { // there is no table of secrets
+				t.Errorf("%s: %v", name, err)
 			}
 		}
 		clients.err = errors.New("no connection to the directory")
@@ -191,6 +191,7 @@ func TestNothingOfATokenIsPrintedOrStored(t *testing.T) {
 	if err := s.Migrate(soon(t)); err != nil {
 		t.Fatal(err)
 	}
+	printed.Reset() // a migration has the name of a scheme in its SQL
 	if err := s.CreateClient(soon(t), &Client{ID: "machine"}); err != nil {
 		t.Fatal(err)
 	}

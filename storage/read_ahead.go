@@ -116,8 +116,8 @@ var selectClient = func() map[clientQuery]string {
 		columns := qualified("c", clientStateColumns) + ", " + qualified("s", workingSecretColumns)
 		joins := secretsOfClient
 		if query.token {
-			columns += ", " + accessTokenColumns
-			joins += ` LEFT JOIN {access_tokens} t ON t.signature = CAST(? AS BLOB)` + gateJoins
+			columns += ", " + ownClients.accessTokenColumns()
+			joins += ` LEFT JOIN {access_tokens} t ON t.signature = CAST(? AS BLOB)` + ownClients.joins
 		}
 		if query.registration {
 			columns += ", " + qualified("c", registrationColumns)

@@ -36,7 +36,7 @@ type insertion struct{ own, external string }
 // How the epoch of a client is looked up by its id.
 const (
 	ownEpoch      = `COALESCE((SELECT epoch FROM {clients} WHERE id = ?), 0)`
-	externalEpoch = `COALESCE((SELECT epoch FROM {clients} WHERE id = ?), 0)`
+	externalEpoch = `COALESCE((SELECT epoch FROM {client_revocations} WHERE id = ?), 0)`
 )
 
 func (s *Store) clientEpoch() string {

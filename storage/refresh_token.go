@@ -42,10 +42,6 @@ func (s *Store) CreateRefreshTokenSession(ctx context.Context, signature, access
 	})
 }
 
-var refreshTokenQuery = `SELECT ` + rotationColumns + `, x.epoch, g.revoked_at, ` + qualified("t", requestColumns) + `, ` + qualified("o", clientStateColumns) + `
-	FROM {refresh_tokens} t` + gateJoins + `
-	WHERE t.signature = CAST(? AS BLOB)`
-
 // GetRefreshTokenSession implements [oauth2.RefreshTokenStorage]. A token that was revoked, or rotated and whose grace
 // is over, comes back together with [fosite.ErrInactiveToken], so that reuse can be punished.
 func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, session fosite.Session) (fosite.Requester, error) {
@@ -58,7 +54,8 @@ func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, se
 	var r model.Request
 	var use rotation
 	targets := slices.Concat(use.targets(), []any{&g.secretEpoch, &g.grantRevokedAt}, requestTargets(&r), state.targets())
-	err := s.db.Read(ctx).QueryRow(refreshTokenQuery, hash).Scan(targets...)
+	queries, _ := s.queries()
+	err := s.db.Read(ctx).QueryRow(queries.refreshToken, hash).Scan(targets...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fosite.ErrNotFound
 	}

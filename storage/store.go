@@ -58,7 +58,7 @@ type Store struct {
 // An Option changes how [New] builds a store.
 type Option func(*Store)
 
-// WithClients keeps clients where they are today: the store then holds tokens only, and asks manager for
+// WithClients keeps clients where they are today: the store then has the tables of [PartTokens] alone, asks manager for
 // every client. Registration and secrets of this package are not used; [Store.RevokeClient] and
 // [Store.RevokeClientBefore] end tokens of these clients as well, and [ReadAhead] changes nothing.
 func WithClients(manager fosite.ClientManager) Option {

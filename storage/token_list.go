@@ -50,24 +50,13 @@ type TokenCursor struct {
 	ID       string `json:"id"`
 }
 
-// dead is true for a token that was revoked by whatever means; see gates.
-const deadToken = `(t.revoked_at IS NOT NULL OR g.revoked_at IS NOT NULL
-	OR t.epoch <> COALESCE(c.epoch, 0) + COALESCE(x.epoch, 0) OR t.issued_at < COALESCE(c.revoked_before, 0))`
-
-const selectTokens = `SELECT t.signature, t.scope, t.audience, t.subject, t.secret_id, t.issued_at, t.expires_at, t.last_used_at,
-	CASE WHEN ` + deadToken + ` THEN 1 ELSE 0 END
-	FROM {access_tokens} t
-	LEFT JOIN {clients} c ON c.id = t.client_id
-	LEFT JOIN {client_secrets} x ON x.id = t.secret_id
-	LEFT JOIN {grants} g ON g.id = t.request_id
-	WHERE `
-
 // ListTokens returns access tokens of a client, newest first, and whether there are more.
 func (s *Store) ListTokens(ctx context.Context, clientID string, filter TokenFilter) (tokens []TokenInfo, more bool, err error) {
 	if filter.Limit <= 0 {
 		filter.Limit = 50
 	}
 	now := millis(s.now())
+	queries, source := s.queries()
 	where, args := []string{"t.client_id = ?"}, []any{clientID}
 	if filter.After.ID != "" {
 		hash, err := tokenHash(filter.After.ID)
@@ -77,13 +66,13 @@ func (s *Store) ListTokens(ctx context.Context, clientID string, filter TokenFil
 		where, args = append(where, "(t.issued_at, t.signature) < (?, ?)"), append(args, filter.After.IssuedAt, hash)
 	}
 	if filter.Active != nil {
-		condition := `NOT ` + deadToken + ` AND (t.expires_at IS NULL OR t.expires_at > ?)`
+		condition := `NOT ` + source.dead() + ` AND (t.expires_at IS NULL OR t.expires_at > ?)`
 		if !*filter.Active {
 			condition = `NOT (` + condition + `)`
 		}
 		where, args = append(where, condition), append(args, now)
 	}
-	query := selectTokens + strings.Join(where, " AND ") + ` ORDER BY t.issued_at DESC, t.signature DESC LIMIT ?`
+	query := queries.tokens + strings.Join(where, " AND ") + ` ORDER BY t.issued_at DESC, t.signature DESC LIMIT ?`
 	rows, err := s.db.Read(ctx).Query(query, append(args, filter.Limit+1)...)
 	if err != nil {
 		return nil, false, fmt.Errorf("storage: list tokens: %w", err)

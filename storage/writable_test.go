@@ -23,7 +23,7 @@ func (e testEngine) fill(t *testing.T, s *Store) (makeRoom func()) {
 		return func() { must("PRAGMA max_page_count = 100000") }
 	}
 	must(`CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$`)
-	for _, table := range []string{"settings", "clients"} {
+	for _, table := range []string{"authorize_sessions", "clients"} {
 		must(`CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON ` + table + ` FOR EACH ROW EXECUTE FUNCTION no_room()`)
 	}
 	return func() { must("DROP FUNCTION no_room CASCADE") }

@@ -41,7 +41,7 @@ func New(db *gorm.DB) *DB {
 	if err != nil {
 		db = broken()
 	}
-	d := &DB{host: db.Session(&gorm.Session{NewDB: true}), quiet: quiet(db), postgres: db.Name() == "postgres", names: model.TableNames(db.NamingStrategy)}
+	d := &DB{host: db.Session(&gorm.Session{NewDB: true}), quiet: Quiet(db), postgres: db.Name() == "postgres", names: model.TableNames(db.NamingStrategy)}
 	d.quiet.Error = err
 	_, d.primary = db.Plugins["gorm:db_resolver"]
 	if d.postgres {
@@ -71,8 +71,8 @@ func inTransaction(db *gorm.DB) bool {
 	return ok
 }
 
-// quiet is db for statements of ours.
-func quiet(db *gorm.DB) *gorm.DB {
+// Quiet is db for statements of ours.
+func Quiet(db *gorm.DB) *gorm.DB {
 	q := db.Session(&gorm.Session{NewDB: true, SkipDefaultTransaction: true, Logger: quietLogger{db.Logger}})
 	q.Config.TranslateError = false // what became of a statement is read from the driver's own errors
 	return q

@@ -50,7 +50,7 @@ func InTransaction(ctx context.Context) bool { return transactionFrom(ctx) != ni
 // WithTx returns a context with which every call takes part in tx, a transaction of the host's, who commits it or rolls it
 // back.
 func WithTx(ctx context.Context, tx *gorm.DB) context.Context {
-	t := &transaction{theirs: tx, quiet: quiet(tx)}
+	t := &transaction{theirs: tx, quiet: Quiet(tx)}
 	if !inTransaction(tx) && t.quiet.Error == nil {
 		t.quiet.Error = errors.New("storage: WithTx was given a *gorm.DB that is in no transaction; give it the one that db.Transaction or db.Begin has made")
 	}

@@ -36,6 +36,22 @@ func (m *Migrator) Check(ctx context.Context) error {
 			return err
 		}
 	}
+	return m.checkChain(ctx)
+}
+
+// checkChain looks for the one row that the audit part begins with, which AutoMigrate does not make.
+func (m *Migrator) checkChain(ctx context.Context) error {
+	if !slices.Contains(m.parts, model.Audit) {
+		return nil
+	}
+	var chains int64
+	if err := m.session(ctx).Model(&model.AuditChain{}).Where("chain = ?", "main").Count(&chains).Error; err != nil {
+		return fmt.Errorf("storage: read the schema: %w", err)
+	}
+	if chains == 0 {
+		return fmt.Errorf("storage: the table %[1]s is empty; begin the chain: INSERT INTO %[2]s (chain, last_id, last_hash, pruned_id, pruned_hash) "+
+			"VALUES ('main', 0, %[3]s, 0, %[3]s)", m.dialect.names["audit_chain"], m.dialect.table("audit_chain"), m.dialect.zeros(32))
+	}
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
 
@@ -116,7 +117,7 @@ func (m *Migrator) UpTx(ctx context.Context, tx *gorm.DB) error {
 	if m.err != nil {
 		return m.err
 	}
-	tx = tx.Session(&gorm.Session{NewDB: true, Context: ctx})
+	tx = database.Quiet(tx).WithContext(ctx)
 	if m.dialect.postgres {
 		// The lock belongs to the transaction and not to the session, which PgBouncer gives to somebody else after each
 		// transaction. The others wait for as long as that takes.

@@ -10,6 +10,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
 
@@ -41,7 +42,7 @@ func (s *state) started(part model.Part) bool {
 
 // session is where to read, which must not be a replica, or where to begin a transaction.
 func (m *Migrator) session(ctx context.Context) *gorm.DB {
-	return m.db.Session(&gorm.Session{NewDB: true, Context: ctx}).Set("gorm:db_resolver:write", struct{}{}).Session(&gorm.Session{})
+	return database.Quiet(m.db).WithContext(ctx).Set("gorm:db_resolver:write", struct{}{}).Session(&gorm.Session{})
 }
 
 func (m *Migrator) read(ctx context.Context) (*state, error) {

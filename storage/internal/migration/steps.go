@@ -96,7 +96,7 @@ func (d dialect) statements(step Step, in situation) ([]string, error) {
 		"unique":       func(table, column string) string { return quote(d.namer.UniqueName(d.names[table], column)) },
 		"foreignKey":   d.foreignKey,
 		"bytes":        func() string { return d.choose("BLOB", "BYTEA") },
-		"zeros":        func(n int) string { return fmt.Sprintf(d.choose("zeroblob(%d)", "decode(repeat('00', %d), 'hex')"), n) },
+		"zeros":        d.zeros,
 		"withoutRowid": func() string { return d.choose(" WITHOUT ROWID", "") },
 	}).Parse(string(text))
 	if err != nil {
@@ -165,6 +165,11 @@ func (d dialect) choose(sqlite, postgres string) string {
 		return postgres
 	}
 	return sqlite
+}
+
+// zeros is a byte string of length n.
+func (d dialect) zeros(n int) string {
+	return fmt.Sprintf(d.choose("zeroblob(%d)", "decode(repeat('00', %d), 'hex')"), n)
 }
 
 // table quotes the host's name of a table.

@@ -32,7 +32,7 @@ type RefreshToken struct {
 // AuthorizeSession is what lives minutes around a login: an authorization code, its PKCE or OpenID Connect half, or a
 // pushed authorization request, or one that is kept between two pages.
 type AuthorizeSession struct {
-	Kind      string `gorm:"column:kind;primaryKey;not null"` // code | pkce | openid | par | kept | write_check
+	Kind      string `gorm:"column:kind;primaryKey;not null"` // code | pkce | openid | par | kept | cleanup | write_check
 	Signature Hash   `gorm:"column:signature;primaryKey;not null"`
 	Request   `indexes:"by_expiry"`
 	Details   Text `gorm:"column:details"` // what only this kind knows, as JSON

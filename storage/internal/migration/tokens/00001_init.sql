@@ -62,7 +62,7 @@ CREATE INDEX {{index "refresh_tokens" "by_expiry"}} ON {{table "refresh_tokens"}
 -- One table for what lives minutes around a login: authorization codes, their PKCE and OpenID Connect
 -- halves, and pushed authorization requests.
 CREATE TABLE {{table "authorize_sessions"}} (
-    kind               TEXT NOT NULL,   -- code | pkce | openid | par | write_check
+    kind               TEXT NOT NULL,   -- code | pkce | openid | par | kept | cleanup | write_check
     signature          {{bytes}} NOT NULL,
     request_id         TEXT NOT NULL,
     client_id          TEXT NOT NULL,
