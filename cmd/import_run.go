@@ -13,6 +13,7 @@ import (
 
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
+	"fosite-mcp/storage/clients"
 
 	"github.com/ory/fosite"
 )
@@ -114,9 +115,9 @@ func (l importLine) refused(reason error) importLine {
 // put creates or changes one client, inside a transaction that may be run again.
 func (i *importer) put(ctx context.Context, line importLine, in *importedClient) (importLine, error) {
 	client := in.clone()
-	before, err := i.store.FindClient(ctx, client.id)
+	before, err := i.store.Clients().Find(ctx, client.id)
 	if errors.Is(err, fosite.ErrNotFound) {
-		before = &storage.Client{ID: client.id} // Version 0: not stored
+		before = &clients.Client{ID: client.id} // Version 0: not stored
 		i.rules.fillIn(client)
 	} else if err != nil {
 		return line, err
@@ -150,26 +151,26 @@ func ofThisShell(err error) error {
 }
 
 // write stores a client whose changed members are named.
-func (i *importer) write(ctx context.Context, line importLine, in *importedClient, before, after *storage.Client, changed []string) (importLine, error) {
+func (i *importer) write(ctx context.Context, line importLine, in *importedClient, before, after *clients.Client, changed []string) (importLine, error) {
 	in.tellSecret(before)
 	var err error
 	switch {
 	case before.Version == 0:
 		line.Result = verdictCreate
 		if in.secret != nil {
-			after.Secrets = []storage.ClientSecret{*in.secret}
+			after.Secrets = []clients.Secret{*in.secret}
 		}
-		err = i.store.CreateClient(ctx, after)
+		err = i.store.Clients().Create(ctx, after)
 	case len(changed) == 0:
 		line.Result = verdictUnchanged
 	default:
 		line.Result, line.Changes = verdictUpdate, changed
-		err = i.store.UpdateClient(ctx, after)
+		err = i.store.Clients().Update(ctx, after)
 	}
 	switch {
-	case errors.Is(err, storage.ErrExists):
+	case errors.Is(err, clients.ErrExists):
 		return line.refused(errors.New("a client with this id was deleted here, and ids are never used again")), nil
-	case errors.Is(err, storage.ErrStale):
+	case errors.Is(err, clients.ErrStale):
 		return line.refused(errors.New("somebody else changed it at the same moment; run the import again")), nil
 	}
 	return line, err
@@ -177,7 +178,7 @@ func (i *importer) write(ctx context.Context, line importLine, in *importedClien
 
 // tellSecret notes what becomes of the file's hash. The secrets of a client that is here already are left alone: one
 // that was rotated away must not come back.
-func (c *importedClient) tellSecret(before *storage.Client) {
+func (c *importedClient) tellSecret(before *clients.Client) {
 	switch {
 	case before.Version == 0 && c.secret != nil:
 		c.note("with its secret (%s)", hashKind(c.secret.Hash))
@@ -202,7 +203,7 @@ func memberNames(object json.RawMessage) []string {
 	return slices.Sorted(maps.Keys(members))
 }
 
-func hasHash(client *storage.Client, hash []byte) bool {
+func hasHash(client *clients.Client, hash []byte) bool {
 	for _, secret := range client.Secrets {
 		if string(secret.Hash) == string(hash) {
 			return true

@@ -16,6 +16,7 @@ import (
 	"fosite-mcp/handlers"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/clients"
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
@@ -140,29 +141,29 @@ func (f *fixture) serve(store fosite.Storage) {
 }
 
 // client registers a client and returns its secret. Edits change the machine client it starts from.
-func (f *fixture) client(id string, edits ...func(*storage.Client)) (secret string) {
+func (f *fixture) client(id string, edits ...func(*clients.Client)) (secret string) {
 	f.t.Helper()
 	secret = provider.NewSecret()
 	hash, err := f.oauth.Config.ClientSecretsHasher.Hash(f.t.Context(), []byte(secret))
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	c := &storage.Client{
+	c := &clients.Client{
 		ID: id, Name: "The " + id, Scope: []string{"mcp:search"}, Audience: []string{docs},
 		GrantTypes: []string{"client_credentials"}, TokenEndpointAuthMethod: "client_secret_basic",
-		Secrets: []storage.ClientSecret{{Hash: hash}},
+		Secrets: []clients.Secret{{Hash: hash}},
 	}
 	for _, edit := range edits {
 		edit(c)
 	}
-	if err := f.store.CreateClient(f.t.Context(), c); err != nil {
+	if err := f.store.Clients().Create(f.t.Context(), c); err != nil {
 		f.t.Fatal(err)
 	}
 	return secret
 }
 
-func introspects(resources ...string) func(*storage.Client) {
-	return func(c *storage.Client) { c.Introspects = resources }
+func introspects(resources ...string) func(*clients.Client) {
+	return func(c *clients.Client) { c.Introspects = resources }
 }
 
 // request is a call of an endpoint; parameters go name, value, name, value.

@@ -9,7 +9,7 @@ import (
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/provider"
-	"fosite-mcp/storage"
+	"fosite-mcp/storage/clients"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/mux"
@@ -116,21 +116,21 @@ func TestEverythingElseIsInactive(t *testing.T) {
 			return nil
 		},
 		"all tokens of its client revoked": func(client, _ string) error { return f.store.RevokeClient(t.Context(), client) },
-		"client deleted":                   func(client, _ string) error { return f.store.DeleteClient(t.Context(), client) },
+		"client deleted":                   func(client, _ string) error { return f.store.Clients().Delete(t.Context(), client) },
 		"client disabled": func(client, _ string) error {
-			c, err := f.store.FindClient(t.Context(), client)
+			c, err := f.store.Clients().Find(t.Context(), client)
 			if err != nil {
 				return err
 			}
-			c.Status = storage.StatusDisabled
-			return f.store.UpdateClient(t.Context(), c)
+			c.Status = clients.Disabled
+			return f.store.Clients().Update(t.Context(), c)
 		},
 		"secret revoked": func(client, _ string) error {
-			c, err := f.store.FindClient(t.Context(), client)
+			c, err := f.store.Clients().Find(t.Context(), client)
 			if err != nil {
 				return err
 			}
-			return f.store.RevokeSecret(t.Context(), client, c.Secrets[0].ID)
+			return f.store.Clients().RevokeSecret(t.Context(), client, c.Secrets[0].ID)
 		},
 		"issued before a given time": func(client, _ string) error {
 			return f.store.RevokeClientBefore(t.Context(), client, time.Now().Add(time.Second))
@@ -162,7 +162,7 @@ func TestEverythingElseIsInactive(t *testing.T) {
 // A resource server that sends its own token to another resource must not get it back from there.
 func TestAResourceServerAcceptsItsOwnClientsTokensForItsResourceAlone(t *testing.T) {
 	f := newFixture(t)
-	wide := func(c *storage.Client) { c.Audience = []string{docs, other} }
+	wide := func(c *clients.Client) { c.Audience = []string{docs, other} }
 	server, machine := f.client("server", wide, introspects(docs)), f.client("machine", wide)
 	for name, c := range map[string]struct {
 		caller, secret, resource string
@@ -246,7 +246,7 @@ func TestATokenLivesTwoWeeksAndNoLonger(t *testing.T) {
 func TestWhoMayNotIntrospect(t *testing.T) {
 	f := newFixture(t)
 	secret := f.client("ci")
-	f.client("public", func(c *storage.Client) { c.TokenEndpointAuthMethod = "none"; c.Secrets = nil }, introspects(docs))
+	f.client("public", func(c *clients.Client) { c.TokenEndpointAuthMethod = "none"; c.Secrets = nil }, introspects(docs))
 	token := f.token("ci", secret)
 	bearer := post("/introspect", "token", token)
 	bearer.header.Set("Authorization", "Bearer "+f.token("ci", secret))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"fosite-mcp/storage/clients"
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
@@ -99,7 +100,7 @@ const joinGrant = `
 	LEFT JOIN {grants} g ON g.id = t.request_id`
 
 // ownClients are the store's.
-var ownClients = clientSource{"x.epoch", qualified("o", clientStateColumns), `
+var ownClients = clientSource{"x.epoch", clients.StateColumns("o"), `
 	LEFT JOIN {clients} o ON o.id = t.client_id
 	LEFT JOIN {client_secrets} x ON x.id = t.secret_id` + joinGrant}
 
@@ -132,7 +133,7 @@ var ownQueries, hostsQueries = ownClients.tokenQueries(), hostsClients.tokenQuer
 
 // queries are those for the place where the store's clients are.
 func (s *Store) queries() (*tokenQueries, clientSource) {
-	if s.clients != nil {
+	if s.external != nil {
 		return &hostsQueries, hostsClients
 	}
 	return &ownQueries, ownClients
@@ -143,12 +144,12 @@ type accessToken struct {
 	found bool
 	gates
 	model.Request
-	client clientState
+	client clients.State
 }
 
 func (t *accessToken) targets() []any {
 	targets := append([]any{&t.found, &t.revokedAt, &t.secretEpoch, &t.grantRevokedAt}, requestTargets(&t.Request)...)
-	return append(targets, t.client.targets()...)
+	return append(targets, t.client.Targets()...)
 }
 
 // GetAccessTokenSession implements [oauth2.AccessTokenStorage]. It answers [fosite.ErrNotFound] for a token that
@@ -161,10 +162,10 @@ func (s *Store) GetAccessTokenSession(ctx context.Context, signature string, ses
 	hash := signatureHash(signature)
 	token := readAheadOf(ctx).take(s, hash)
 	if token == nil {
-		row := hotRows.Get().(*hotRow)
-		defer hotRows.Put(row)
+		row := hotTokens.Get().(*hotToken)
+		defer hotTokens.Put(row)
 		queries, _ := s.queries()
-		err := s.db.Read(ctx).QueryRow(queries.accessToken, hash).Scan(row.tokenTargets...)
+		err := s.db.Read(ctx).QueryRow(queries.accessToken, hash).Scan(row.targets...)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, fosite.ErrNotFound
 		}
@@ -209,22 +210,22 @@ type gates struct {
 }
 
 // gatesOpen tells whether the token of r still counts, and returns its client.
-func (s *Store) gatesOpen(ctx context.Context, g *gates, r *model.Request, state *clientState) (fosite.Client, bool, error) {
+func (s *Store) gatesOpen(ctx context.Context, g *gates, r *model.Request, state *clients.State) (fosite.Client, bool, error) {
 	open := !g.revokedAt.Valid && !g.grantRevokedAt.Valid &&
-		r.Epoch == state.epoch.Int64+g.secretEpoch.Int64 && r.IssuedAt.UnixMilli() >= state.revokedBefore.Int64
+		r.Epoch == state.Epoch.Int64+g.secretEpoch.Int64 && r.IssuedAt.UnixMilli() >= state.RevokedBefore.Int64
 	if r.ClientID == "" { // RFC 7521 §4.1: an assertion may be exchanged by nobody in particular
 		return &fosite.DefaultClient{}, open, nil
 	}
-	if s.clients != nil {
-		client, err := s.clients.GetClient(ctx, r.ClientID)
+	if s.external != nil {
+		client, err := s.external.GetClient(ctx, r.ClientID)
 		return client, open, err
 	}
-	if !state.id.Valid {
+	if state.ID == "" {
 		return nil, false, nil
 	}
-	client, err := s.client(ctx, state)
+	client, err := s.clients.Complete(ctx, state)
 	if err != nil {
 		return nil, false, err
 	}
-	return client.fositeClient(), open && state.live(s.now()), nil
+	return client, open && state.Live(s.now()), nil
 }

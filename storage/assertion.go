@@ -19,8 +19,8 @@ import (
 // ClientAssertionJWTValid implements [fosite.ClientManager]: [fosite.ErrJTIKnown] for an assertion that was used
 // and has not expired.
 func (s *Store) ClientAssertionJWTValid(ctx context.Context, jti string) error {
-	if s.clients != nil {
-		return s.clients.ClientAssertionJWTValid(ctx, jti)
+	if s.external != nil {
+		return s.external.ClientAssertionJWTValid(ctx, jti)
 	}
 	used, err := s.IsJWTUsed(ctx, jti)
 	if err != nil {
@@ -35,8 +35,8 @@ func (s *Store) ClientAssertionJWTValid(ctx context.Context, jti string) error {
 // SetClientAssertionJWT implements [fosite.ClientManager]. It is the check as well as the mark: of any number of
 // concurrent calls with one jti exactly one succeeds, the others get [fosite.ErrJTIKnown].
 func (s *Store) SetClientAssertionJWT(ctx context.Context, jti string, exp time.Time) error {
-	if s.clients != nil {
-		return s.clients.SetClientAssertionJWT(ctx, jti, exp)
+	if s.external != nil {
+		return s.external.SetClientAssertionJWT(ctx, jti, exp)
 	}
 	return s.MarkJWTUsedForTime(ctx, jti, exp)
 }

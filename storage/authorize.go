@@ -10,6 +10,7 @@ import (
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/openid"
 
+	"fosite-mcp/storage/clients"
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
@@ -81,13 +82,13 @@ func (s *Store) authorizeSession(ctx context.Context, kind, key string, session 
 	}
 	hash := signatureHash(key)
 	var g gates
-	var state clientState
+	var state clients.State
 	var r model.Request
 	var usedAt model.Time
 	var details model.Text
 	targets := append([]any{&usedAt, &details, &g.secretEpoch, &g.grantRevokedAt}, requestTargets(&r)...)
 	queries, _ := s.queries()
-	err := s.db.Read(ctx).QueryRow(queries.authorizeSession, kind, hash).Scan(append(targets, state.targets()...)...)
+	err := s.db.Read(ctx).QueryRow(queries.authorizeSession, kind, hash).Scan(append(targets, state.Targets()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fosite.ErrNotFound
 	}

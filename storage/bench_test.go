@@ -10,6 +10,8 @@ import (
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+
+	"fosite-mcp/storage/clients"
 )
 
 // BenchmarkAccessToken measures what a machine's token costs the store, without waiting for a disk.
@@ -28,7 +30,7 @@ func BenchmarkAccessToken(b *testing.B) {
 	if err := store.Migrate(ctx); err != nil {
 		b.Fatal(err)
 	}
-	if err := store.CreateClient(ctx, &Client{ID: "machine", Scope: []string{"mcp:search"}, TokenEndpointAuthMethod: "none"}); err != nil {
+	if err := store.Clients().Create(ctx, &clients.Client{ID: "machine", Scope: []string{"mcp:search"}, TokenEndpointAuthMethod: "none"}); err != nil {
 		b.Fatal(err)
 	}
 	request := newTestRequest("machine")

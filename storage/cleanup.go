@@ -60,7 +60,7 @@ func (s *Store) CleanUp(ctx context.Context, o CleanUp) (total int64, err error)
 	}
 	defer func() { err = errors.Join(err, lease.release(context.WithoutCancel(ctx))) }()
 	for _, e := range expiring {
-		if e.table == "login_sessions" && s.clients != nil {
+		if e.table == "login_sessions" && s.external != nil {
 			continue // a store without people
 		}
 		n, err := s.cleanTable(ctx, e.table, e.key, e.condition, o, lease)

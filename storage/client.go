@@ -1,152 +1,88 @@
 package storage
 
 import (
-	"encoding/json"
-	"slices"
+	"context"
+	"errors"
+	"fmt"
 	"time"
 
-	"github.com/go-jose/go-jose/v3"
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/clients"
 )
 
-// A Status says what a client may do.
-type Status string
+// Clients registers the store's own clients. With [WithClients] there are none, and every call fails.
+func (s *Store) Clients() *clients.Registry { return s.clients }
 
-const (
-	StatusActive   Status = "active"
-	StatusDisabled Status = "disabled" // may do nothing; its tokens are inactive until it is enabled again
-	StatusDeleted  Status = "deleted"  // gone for good; the id is kept so that it is never given out again
-)
+var errClientsElsewhere = errors.New("storage: the store has no clients of its own: it was made with WithClients; register them there")
 
-// Client is a registered client. Field names follow RFC 7591 §2 where that has one.
-type Client struct {
-	ID                      string
-	Name                    string
-	Owner                   string
-	Status                  Status
-	Scope                   []string
-	Audience                []string // resources its tokens may be for (RFC 8707)
-	Introspects             []string // resources it may introspect tokens for, as their resource server
-	GrantTypes              []string
-	ResponseTypes           []string
-	RedirectURIs            []string
-	TokenEndpointAuthMethod string
-	// TokenEndpointAuthSigningAlg is the one algorithm its assertions must use; empty: any supported one.
-	TokenEndpointAuthSigningAlg string
-	JWKS                        *jose.JSONWebKeySet
-	JWKSURI                     string
-	AccessTokenLifespan         time.Duration // 0: the server's
-	Metadata                    json.RawMessage
-	Secrets                     []ClientSecret
-	// Epoch counts how often all tokens of the client were revoked. A token carries the epoch it was issued in.
-	Epoch         int64
-	RevokedBefore time.Time
-	Version       int64 // raised by every change
-	CreatedAt     time.Time
-	UpdatedAt     time.Time
-	ExpiresAt     time.Time // zero: never
-	LastUsedAt    time.Time // coarse; zero: not yet
+// FromFosite is a client to register with [clients.Registry.Create], out of one that fosite's own store could hold: see
+// [clients.FromFosite].
+func FromFosite(client fosite.Client) (*clients.Client, error) { return clients.FromFosite(client) }
 
-	used *ClientSecret // the secret that authenticated this request
+// GetClient implements [fosite.ClientManager]. It answers [fosite.ErrNotFound] for a client that does not exist,
+// is disabled, expired or deleted; only secrets that work now are on the client. The client and its secrets come without
+// their LastUsedAt, and the secrets without their Hint: see [clients.Registry.Find].
+func (s *Store) GetClient(ctx context.Context, id string) (fosite.Client, error) {
+	if s.external != nil {
+		return s.external.GetClient(ctx, id)
+	}
+	ahead := readAheadOf(ctx)
+	if ahead == nil {
+		return s.clients.Get(ctx, id)
+	}
+	row, start := hotTokens.Get().(*hotToken), time.Now()
+	defer hotTokens.Put(row)
+	client, err := s.clients.GetBeside(ctx, id, tokenBesideClient, ahead.hash, row.targets)
+	if err == nil {
+		ahead.keep(s, row.token, start)
+	}
+	return client, err
 }
 
-// ClientSecret is one of a client's secrets: its hash and what is known about it, never the secret.
-type ClientSecret struct {
-	ID         string
-	Hash       []byte
-	Hint       string // the secret's last four characters
-	Epoch      int64
-	CreatedAt  time.Time
-	ExpiresAt  time.Time // zero: never
-	LastUsedAt time.Time // coarse; zero: not yet
-	EndsOthers bool      // its first use ends the client's other secrets
-}
-
-var (
-	_ fosite.ClientWithSecretRotation       = (*Client)(nil)
-	_ fosite.ClientWithCustomTokenLifespans = (*Client)(nil)
-	_ fosite.OpenIDConnectClient            = (*keyClient)(nil)
-)
-
-// GetID implements [fosite.Client], as do the methods below it.
-func (c *Client) GetID() string                      { return c.ID }
-func (c *Client) GetRedirectURIs() []string          { return c.RedirectURIs }
-func (c *Client) GetGrantTypes() fosite.Arguments    { return c.GrantTypes }
-func (c *Client) GetResponseTypes() fosite.Arguments { return c.ResponseTypes }
-func (c *Client) GetScopes() fosite.Arguments        { return c.Scope }
-func (c *Client) GetAudience() fosite.Arguments      { return c.Audience }
-func (c *Client) IsPublic() bool                     { return c.TokenEndpointAuthMethod == "none" }
-func (c *Client) GetName() string                    { return c.Name }
-func (c *Client) GetIntrospects() []string           { return c.Introspects }
-func (c *Client) GetTokenEndpointAuthMethod() string { return c.TokenEndpointAuthMethod }
-
-// GetHashedSecret implements [fosite.Client]. A client without a secret has a nil hash, which matches nothing.
-func (c *Client) GetHashedSecret() []byte {
-	if len(c.Secrets) == 0 {
+// SecretUsed is [clients.Registry.SecretUsed]; provider.ClientAuthenticator finds it here.
+func (s *Store) SecretUsed(ctx context.Context, client fosite.Client, hash []byte) error {
+	if s.external != nil {
 		return nil
 	}
-	return c.Secrets[0].Hash
+	return s.clients.SecretUsed(ctx, client, hash)
 }
 
-// GetRotatedHashes implements [fosite.ClientWithSecretRotation]: the other secrets that work now.
-func (c *Client) GetRotatedHashes() [][]byte {
-	if len(c.Secrets) < 2 {
+// EachSlowSecret is [clients.Registry.EachSlowSecret]; provider.ClientAuthenticator finds it here.
+func (s *Store) EachSlowSecret(ctx context.Context, each func(clientID string, hash []byte)) error {
+	if s.external != nil {
 		return nil
 	}
-	hashes := make([][]byte, 0, len(c.Secrets)-1)
-	for _, secret := range c.Secrets[1:] {
-		hashes = append(hashes, secret.Hash)
+	return s.clients.EachSlowSecret(ctx, each)
+}
+
+// RevokeClient ends every token issued to the client so far, in one small statement however many there are. Tokens
+// issued to requests that authenticate from now on are not affected.
+func (s *Store) RevokeClient(ctx context.Context, id string) error {
+	if s.external == nil {
+		return s.clients.Revoke(ctx, id)
 	}
-	return hashes
+	// A host's client gets a row for its epoch. That is read when a token is stored, so requests that authenticated
+	// before are reached by their time.
+	return s.revokeExternal(ctx, `INSERT INTO {client_revocations} (id, epoch, revoked_before) VALUES (?, 1, ?)
+		ON CONFLICT (id) DO UPDATE SET epoch = {client_revocations}.epoch + 1, `+laterRevokedBefore, id, millis(s.now()))
 }
 
-// AuthenticatedWith records which secret proved this client's identity, so that the tokens of this request can
-// be revoked together with it.
-func (c *Client) AuthenticatedWith(hash []byte) {
-	for i := range c.Secrets {
-		if slices.Equal(c.Secrets[i].Hash, hash) {
-			c.used = &c.Secrets[i]
-			return
-		}
+const laterRevokedBefore = `revoked_before = CASE WHEN {client_revocations}.revoked_before > excluded.revoked_before
+	THEN {client_revocations}.revoked_before ELSE excluded.revoked_before END`
+
+// RevokeClientBefore ends every token that was issued to the client before the time t.
+func (s *Store) RevokeClientBefore(ctx context.Context, id string, t time.Time) error {
+	if s.external == nil {
+		return s.clients.RevokeBefore(ctx, id, t)
 	}
+	before := millis(t.Add(time.Millisecond - 1)) // rounded up: a token is as old as its millisecond
+	return s.revokeExternal(ctx, `INSERT INTO {client_revocations} (id, revoked_before) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET `+laterRevokedBefore, id, before)
 }
 
-// GetEffectiveLifespan implements [fosite.ClientWithCustomTokenLifespans].
-func (c *Client) GetEffectiveLifespan(_ fosite.GrantType, kind fosite.TokenType, fallback time.Duration) time.Duration {
-	if kind == fosite.AccessToken && c.AccessTokenLifespan > 0 {
-		return c.AccessTokenLifespan
-	}
-	return fallback
-}
-
-// keyClient is a client that authenticates with a key (RFC 7523 §2.2). Only these are OpenID Connect clients in
-// fosite's sense: fosite pins such a client to one method, and a client with a secret must be free to send it
-// either way.
-type keyClient struct{ *Client }
-
-func (c *keyClient) GetRequestURIs() []string                 { return nil }
-func (c *keyClient) GetJSONWebKeys() *jose.JSONWebKeySet      { return c.JWKS }
-func (c *keyClient) GetJSONWebKeysURI() string                { return c.JWKSURI }
-func (c *keyClient) GetRequestObjectSigningAlgorithm() string { return "" }
-func (c *keyClient) GetTokenEndpointAuthSigningAlgorithm() string {
-	return c.TokenEndpointAuthSigningAlg
-}
-
-// fositeClient is the client as fosite should see it.
-func (c *Client) fositeClient() fosite.Client {
-	if c.TokenEndpointAuthMethod == "private_key_jwt" {
-		return &keyClient{c}
-	}
-	return c
-}
-
-// own is the store's client behind client, or nil when it comes from somewhere else.
-func own(client fosite.Client) *Client {
-	switch c := client.(type) {
-	case *Client:
-		return c
-	case *keyClient:
-		return c.Client
+func (s *Store) revokeExternal(ctx context.Context, statement string, args ...any) error {
+	if _, err := s.db.Run(ctx, statement, args...); err != nil {
+		return fmt.Errorf("storage: revoke the tokens of a client: %w", err)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/ory/fosite"
 	"gorm.io/gorm"
 
+	"fosite-mcp/storage/clients"
 	"fosite-mcp/storage/internal/enginetest"
 )
 
@@ -33,6 +34,9 @@ func openPool(t *testing.T, dialector gorm.Dialector) *gorm.DB {
 	return enginetest.Open(t, dialector)
 }
 
+// fastHash is how hashes of generated secrets start.
+const fastHash = "$sha256$"
+
 // store is a migrated store on a new database.
 func (e testEngine) store(t *testing.T, options ...Option) *Store {
 	t.Helper()
@@ -54,9 +58,9 @@ func (e testEngine) storeWithClients(t *testing.T, options ...Option) *Store {
 
 func (s *Store) addClient(t *testing.T, id string) {
 	t.Helper()
-	err := s.CreateClient(context.Background(), &Client{
+	err := s.Clients().Create(context.Background(), &clients.Client{
 		ID: id, Scope: []string{"mcp:search"}, TokenEndpointAuthMethod: "client_secret_basic",
-		Secrets: []ClientSecret{{ID: "secret-of-" + id, Hash: []byte(fastHash + id)}},
+		Secrets: []clients.Secret{{ID: "secret-of-" + id, Hash: []byte(fastHash + id)}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -2,10 +2,14 @@ package storage
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/clients"
 )
 
 func TestClientsFromElsewhere(t *testing.T) {
@@ -96,6 +100,15 @@ func TestClientsFromElsewhere(t *testing.T) {
 			wantAlive(t, s, "second", false)
 			issue("third", "machine")
 			wantAlive(t, s, "third", true)
+		})
+		t.Run("are not registered here", func(t *testing.T) {
+			s, _, _, _ := newStore(t)
+			if err := s.Clients().Create(soon(t), &clients.Client{ID: "ours"}); err == nil || !strings.Contains(err.Error(), "WithClients") {
+				t.Errorf("error %v; want one that names WithClients", err)
+			}
+			if _, err := s.Clients().Find(soon(t), "ours"); err == nil || errors.Is(err, fosite.ErrNotFound) {
+				t.Errorf("error %v; want one that says why there is none", err)
+			}
 		})
 		t.Run("that are gone take their tokens with them", func(t *testing.T) {
 			s, _, clients, issue := newStore(t)

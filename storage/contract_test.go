@@ -9,6 +9,8 @@ import (
 	"fosite-mcp/storage/storagetest"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/clients"
 )
 
 func TestConformance(t *testing.T) {
@@ -42,10 +44,10 @@ func (e testEngine) contractStore(t *testing.T, setup storagetest.Setup, options
 	}
 	store := e.store(t, options...)
 	for _, client := range setup.Clients {
-		if store.clients != nil {
+		if store.external != nil {
 			break
 		}
-		err := store.CreateClient(ctx, &Client{
+		err := store.Clients().Create(ctx, &clients.Client{
 			ID: client.ID, Scope: client.Scopes, Audience: client.Audience, GrantTypes: client.GrantTypes,
 			ResponseTypes: client.ResponseTypes, RedirectURIs: client.RedirectURIs, TokenEndpointAuthMethod: "none",
 		})

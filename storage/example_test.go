@@ -10,6 +10,7 @@ import (
 
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/clients"
 
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
@@ -42,15 +43,15 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	client := &storage.Client{
+	client := &clients.Client{
 		Name:                    "nightly build",
 		GrantTypes:              []string{"client_credentials"},
 		Scope:                   []string{"mcp:search"},
 		Audience:                []string{"https://docs.example.com/mcp"},
 		TokenEndpointAuthMethod: "client_secret_basic",
-		Secrets:                 []storage.ClientSecret{{Hash: hash, ExpiresAt: time.Now().AddDate(0, 6, 0)}},
+		Secrets:                 []clients.Secret{{Hash: hash, ExpiresAt: time.Now().AddDate(0, 6, 0)}},
 	}
-	if err := store.CreateClient(ctx, client); err != nil {
+	if err := store.Clients().Create(ctx, client); err != nil {
 		log.Fatal(err)
 	}
 
@@ -58,7 +59,7 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	found, err := store.FindClient(ctx, client.ID)
+	found, err := store.Clients().Find(ctx, client.ID)
 	if err != nil {
 		log.Fatal(err)
 	}

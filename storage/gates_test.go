@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/clients"
 )
 
 // testClock is moved by hand.
@@ -24,7 +26,7 @@ func (s *Store) authenticated(t *testing.T, clientID string) *fosite.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own(client).AuthenticatedWith([]byte(fastHash + clientID))
+	clients.Of(client).AuthenticatedWith([]byte(fastHash + clientID))
 	request := newTestRequest(clientID)
 	request.Client, request.RequestedAt = client, s.now()
 	request.Session = &fosite.DefaultSession{Subject: "subject of " + clientID}
@@ -110,28 +112,28 @@ var gateTable = []gate{
 		return s.RevokeClientBefore(ctx, id, s.now().Add(time.Nanosecond))
 	}, true},
 	{"everything of the secret is revoked", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
-		return s.RevokeSecret(ctx, id, "secret-of-"+id)
+		return s.Clients().RevokeSecret(ctx, id, "secret-of-"+id)
 	}, true},
 	{"the secret is deleted with its tokens", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
-		return s.DeleteSecret(ctx, id, "secret-of-"+id, true)
+		return s.Clients().DeleteSecret(ctx, id, "secret-of-"+id, true)
 	}, true},
 	{"every secret of the client has leaked", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
-		return s.ReplaceSecrets(ctx, id, &ClientSecret{Hash: []byte(fastHash + "new")})
+		return s.Clients().ReplaceSecrets(ctx, id, &clients.Secret{Hash: []byte(fastHash + "new")})
 	}, true},
 	{"the client is disabled", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
-		_, err := s.SetClientStatus(ctx, id, StatusDisabled, 0)
+		_, err := s.Clients().SetStatus(ctx, id, clients.Disabled, 0)
 		return err
 	}, true},
 	{"the client has expired", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
-		client, err := s.FindClient(ctx, id)
+		client, err := s.Clients().Find(ctx, id)
 		if err != nil {
 			return err
 		}
 		client.ExpiresAt = s.now()
-		return s.UpdateClient(ctx, client)
+		return s.Clients().Update(ctx, client)
 	}, true},
 	{"the client is deleted", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
-		return s.DeleteClient(ctx, id)
+		return s.Clients().Delete(ctx, id)
 	}, true},
 }
 
@@ -166,7 +168,7 @@ func TestWhatIsIssuedAfterARevocationCounts(t *testing.T) {
 		s := e.storeWithClients(t, WithClock(clock.now))
 		for i, revoke := range []func() error{
 			func() error { return s.RevokeClient(ctx, "machine") },
-			func() error { return s.RevokeSecret(ctx, "machine", "secret-of-machine") },
+			func() error { return s.Clients().RevokeSecret(ctx, "machine", "secret-of-machine") },
 			func() error { return s.RevokeClient(ctx, "machine") },
 			func() error { return s.RevokeClientBefore(ctx, "machine", clock.now()) },
 			func() error { _, err := s.RevokeSubject(ctx, "subject of machine", ""); return err },
@@ -188,21 +190,21 @@ func TestWhatIsIssuedAfterARevocationCounts(t *testing.T) {
 func TestTokensOfAnotherSecretSurvive(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		ctx, s := context.Background(), e.storeWithClients(t)
-		second := &ClientSecret{ID: "second", Hash: []byte(fastHash + "second")}
-		if err := s.AddSecret(ctx, "machine", second, time.Time{}); err != nil {
+		second := &clients.Secret{ID: "second", Hash: []byte(fastHash + "second")}
+		if err := s.Clients().AddSecret(ctx, "machine", second, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		s.issue(t, "first", s.authenticated(t, "machine"))
 		request := s.authenticated(t, "machine")
-		own(request.Client).AuthenticatedWith(second.Hash)
+		clients.Of(request.Client).AuthenticatedWith(second.Hash)
 		s.issue(t, "second", request)
-		if err := s.RevokeSecret(ctx, "machine", "secret-of-machine"); err != nil {
+		if err := s.Clients().RevokeSecret(ctx, "machine", "secret-of-machine"); err != nil {
 			t.Fatal(err)
 		}
 		wantAlive(t, s, "first", false)
 		wantAlive(t, s, "second", true)
 		// Rotation ends a secret, not the tokens it has brought: 14 days of work would stop at once.
-		if err := s.DeleteSecret(ctx, "machine", "second", false); err != nil {
+		if err := s.Clients().DeleteSecret(ctx, "machine", "second", false); err != nil {
 			t.Fatal(err)
 		}
 		wantAlive(t, s, "second", true)
@@ -213,11 +215,11 @@ func TestDisabledClientComesBackWithItsTokens(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		ctx, s := context.Background(), e.storeWithClients(t)
 		s.issue(t, "token", s.authenticated(t, "machine"))
-		for _, status := range []Status{StatusDisabled, StatusActive} {
-			if _, err := s.SetClientStatus(ctx, "machine", status, 0); err != nil {
+		for _, status := range []clients.Status{clients.Disabled, clients.Active} {
+			if _, err := s.Clients().SetStatus(ctx, "machine", status, 0); err != nil {
 				t.Fatal(err)
 			}
-			wantAlive(t, s, "token", status == StatusActive)
+			wantAlive(t, s, "token", status == clients.Active)
 		}
 	})
 }
@@ -252,23 +254,41 @@ func TestRevocationBeforeATimeIsExact(t *testing.T) {
 func TestRevokingWhatDoesNotExistIsNotFound(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		ctx, s := context.Background(), e.storeWithClients(t)
-		if err := s.DeleteClient(ctx, "person"); err != nil {
+		if err := s.Clients().Delete(ctx, "person"); err != nil {
 			t.Fatal(err)
 		}
 		for what, err := range map[string]error{
 			"an unknown client":                 s.RevokeClient(ctx, "nobody"),
 			"a deleted client":                  s.RevokeClient(ctx, "person"),
 			"an unknown client, before":         s.RevokeClientBefore(ctx, "nobody", time.Now()),
-			"an unknown client that leaked":     s.ReplaceSecrets(ctx, "nobody", &ClientSecret{}),
-			"a secret of another client":        s.RevokeSecret(ctx, "person", "secret-of-machine"),
+			"an unknown client that leaked":     s.Clients().ReplaceSecrets(ctx, "nobody", &clients.Secret{}),
+			"a secret of another client":        s.Clients().RevokeSecret(ctx, "person", "secret-of-machine"),
 			"a token nobody has":                s.RevokeTokenID(ctx, "machine", TokenID("never issued")),
 			"a token name that is none":         s.RevokeTokenID(ctx, "machine", "%"),
-			"an unknown client that is deleted": s.DeleteClient(ctx, "nobody"),
-			"a client that was deleted before":  s.DeleteClient(ctx, "person"),
+			"an unknown client that is deleted": s.Clients().Delete(ctx, "nobody"),
+			"a client that was deleted before":  s.Clients().Delete(ctx, "person"),
 		} {
 			if err != fosite.ErrNotFound {
 				t.Errorf("%s: error = %v, want ErrNotFound", what, err)
 			}
+		}
+	})
+}
+
+// Whether a client may act is never remembered, however it was changed.
+func TestWhetherAClientMayActIsReadEachTime(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		for column, value := range map[string]any{"status": "disabled", "expires_at": 1, "epoch": 7, "revoked_before": int64(1) << 52} {
+			t.Run(column, func(t *testing.T) {
+				s := e.storeWithClients(t)
+				s.issue(t, "token", s.authenticated(t, "machine"))
+				wantAlive(t, s, "token", true)
+				// By hand: not even the version says that something has changed.
+				if _, err := s.db.Run(soon(t), "UPDATE {clients} SET "+column+" = ? WHERE id = 'machine'", value); err != nil {
+					t.Fatal(err)
+				}
+				wantAlive(t, s, "token", false)
+			})
 		}
 	})
 }

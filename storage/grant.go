@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/ory/fosite"
@@ -53,6 +54,20 @@ func (s *Store) RevokeGrant(ctx context.Context, requestID string) error {
 		}
 		return revokeAccessTokens(ctx, tx, requestID, now)
 	})
+}
+
+// RevokeSubject ends every grant of a person (the subject of tokens from a login), at all clients or at one
+// (clientID not empty), and tells how many there were. A client's own tokens are not a person's: see RevokeClient.
+func (s *Store) RevokeSubject(ctx context.Context, subject, clientID string) (int64, error) {
+	if subject == "" {
+		return 0, errors.New("storage: refusing to revoke the grants of an empty subject")
+	}
+	n, err := s.db.Run(ctx, `UPDATE {grants} SET revoked_at = ? WHERE subject = ? AND revoked_at IS NULL AND (client_id = ? OR CAST(? AS TEXT) = '')`,
+		millis(s.now()), subject, clientID, clientID)
+	if err != nil {
+		return 0, fmt.Errorf("storage: revoke the grants of a subject: %w", err)
+	}
+	return n, nil
 }
 
 // RevokeReused is [Store.RevokeGrant] after a code or refresh token was used that had been used before, and puts that on

@@ -91,7 +91,7 @@ func (s *Store) doTask(ctx context.Context, limit time.Duration, do func(ctx con
 
 // cleanHouse deletes what has expired, and then what has no expiry of its own.
 func (s *Store) cleanHouse(ctx context.Context, o KeepHouse) error {
-	if _, err := s.CleanUp(ctx, o.CleanUp); err != nil || s.clients != nil {
+	if _, err := s.CleanUp(ctx, o.CleanUp); err != nil || s.external != nil {
 		return err // or there are tokens alone
 	}
 	err := s.idempotencyKeys.Prune(ctx)

@@ -94,7 +94,7 @@ func (s *Store) migrator(ctx context.Context) (*migration.Migrator, error) {
 	if database.InTransaction(ctx) {
 		db = s.db.Read(ctx).DB
 	}
-	if s.clients != nil {
+	if s.external != nil {
 		return migration.New(db, PartTokens), nil
 	}
 	return migration.New(db), nil

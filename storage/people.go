@@ -30,7 +30,7 @@ type memberSession interface {
 // account keeps its groups. Tokens of machines have no subject, and cost nothing here.
 func (s *Store) currentGroups(ctx context.Context, subject string, session fosite.Session) error {
 	member, ok := session.(memberSession)
-	if !ok || s.clients != nil {
+	if !ok || s.external != nil {
 		return nil
 	}
 	groups, known, err := s.users.CurrentGroups(ctx, subject)
@@ -43,7 +43,7 @@ func (s *Store) currentGroups(ctx context.Context, subject string, session fosit
 // accountAllows refuses what is about to be granted in tx in the name of a local account that may not log in any more. Where
 // the clients are the host's, so are the accounts.
 func (s *Store) accountAllows(tx *database.Tx, subject string) error {
-	if s.clients != nil {
+	if s.external != nil {
 		return nil
 	}
 	return s.users.Allow(tx, subject)

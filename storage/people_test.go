@@ -192,7 +192,7 @@ func TestADeletedClientIsNotListed(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.storeWithClients(t)
 		s.granted(t, "hers", s.person(t, "alice"), "person")
-		if err := s.DeleteClient(t.Context(), "person"); err != nil {
+		if err := s.Clients().Delete(t.Context(), "person"); err != nil {
 			t.Fatal(err)
 		}
 		wantConsents(t, s, people.ConsentFilter{})

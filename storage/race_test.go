@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
+
+	"fosite-mcp/storage/clients"
 )
 
 // refreshServer is fosite's own refresh handler on a store whose only client is public.
@@ -26,7 +29,7 @@ type refreshServer struct {
 func newRefreshServer(t *testing.T, e testEngine, grace time.Duration) *refreshServer {
 	t.Helper()
 	store := e.store(t, WithRefreshGrace(grace))
-	err := store.CreateClient(context.Background(), &Client{
+	err := store.Clients().Create(context.Background(), &clients.Client{
 		ID: "public", Scope: []string{"mcp:search"}, GrantTypes: []string{"refresh_token"}, TokenEndpointAuthMethod: "none",
 	})
 	if err != nil {
@@ -46,7 +49,7 @@ func (s *refreshServer) login(t *testing.T) (refreshToken, requestID string) {
 	t.Helper()
 	ctx := context.Background()
 	request := newTestRequest("public")
-	request.ID = newID("login-")
+	request.ID = "login-" + rand.Text()
 	request.Session.SetExpiresAt(fosite.RefreshToken, time.Now().Add(time.Hour))
 	access, accessSignature, err := s.tokens.GenerateAccessToken(ctx, request)
 	if err != nil {

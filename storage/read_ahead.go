@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fosite-mcp/storage/clients"
 	"fosite-mcp/storage/internal/database"
 )
 
@@ -74,55 +75,18 @@ func (a *readAhead) take(store *Store, hash []byte) *accessToken {
 	return &kept.accessToken
 }
 
-// hotRow is what an authentication and an introspection read, together or one after the other. Rows are used again,
-// because every request reads one; scanning overwrites all of what it is asked for.
-type hotRow struct {
-	client       clientState
-	secret       secretRow
-	token        accessToken
-	registration registration
-
-	clientTargets, tokenTargets, registrationTargets []any
-
-	targets []any // those of the last query
+// hotToken is what an introspection reads. Rows are used again, because every request reads one; scanning overwrites all
+// of it.
+type hotToken struct {
+	token   accessToken
+	targets []any
 }
 
-var hotRows = sync.Pool{New: func() any {
-	row := new(hotRow)
-	row.clientTargets = append(row.client.targets(), row.secret.workingTargets()...)
-	row.tokenTargets = row.token.targets()
-	row.registrationTargets = row.registration.targets()
+var hotTokens = sync.Pool{New: func() any {
+	row := new(hotToken)
+	row.targets = row.token.targets()
 	return row
 }}
 
-// clientQuery says what to read together with the state of a client and its secrets.
-type clientQuery struct{ token, registration bool }
-
-func (row *hotRow) targetsOf(query clientQuery) []any {
-	row.targets = append(row.targets[:0], row.clientTargets...)
-	if query.token {
-		row.targets = append(row.targets, row.tokenTargets...)
-	}
-	if query.registration {
-		row.targets = append(row.targets, row.registrationTargets...)
-	}
-	return row.targets
-}
-
-// selectClient holds the statements; the hash of the token comes before the client's id.
-var selectClient = func() map[clientQuery]string {
-	statements := make(map[clientQuery]string)
-	for _, query := range []clientQuery{{false, false}, {false, true}, {true, false}, {true, true}} {
-		columns := qualified("c", clientStateColumns) + ", " + qualified("s", workingSecretColumns)
-		joins := secretsOfClient
-		if query.token {
-			columns += ", " + ownClients.accessTokenColumns()
-			joins += ` LEFT JOIN {access_tokens} t ON t.signature = CAST(? AS BLOB)` + ownClients.joins
-		}
-		if query.registration {
-			columns += ", " + qualified("c", registrationColumns)
-		}
-		statements[query] = `SELECT ` + columns + ` FROM {clients} c` + joins + ` WHERE c.id = CAST(? AS TEXT)`
-	}
-	return statements
-}()
+// tokenBesideClient reads a token, found by its hash, together with a client.
+var tokenBesideClient = clients.NewBeside(", "+ownClients.accessTokenColumns(), ` LEFT JOIN {access_tokens} t ON t.signature = CAST(? AS BLOB)`+ownClients.joins)

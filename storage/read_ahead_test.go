@@ -7,20 +7,22 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/clients"
 )
 
 // introspected reads a token as an introspection by the client called caller does, which is registered if need be. (Where
 // clients come from elsewhere there is no such caller, and nothing is read ahead.)
 func (s *Store) introspected(t *testing.T, caller, signature string) (fosite.Requester, error) {
 	t.Helper()
-	if s.clients == nil {
-		if err := s.CreateClient(context.Background(), &Client{ID: caller}); err != nil && !errors.Is(err, ErrExists) {
+	ctx := ReadAhead(context.Background(), signature)
+	if s.external == nil {
+		if err := s.Clients().Create(ctx, &clients.Client{ID: caller}); err != nil && !errors.Is(err, clients.ErrExists) {
 			t.Fatal(err)
 		}
-	}
-	ctx := ReadAhead(context.Background(), signature)
-	if _, err := s.GetClient(ctx, caller); err != nil && s.clients == nil {
-		t.Fatal(err)
+		if _, err := s.GetClient(ctx, caller); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return s.GetAccessTokenSession(ctx, signature, nil)
 }
@@ -28,11 +30,14 @@ func (s *Store) introspected(t *testing.T, caller, signature string) (fosite.Req
 func TestATokenIsReadTogetherWithTheCaller(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.storeWithClients(t)
-		addSecret(t, s, "second", time.Time{}, false)     // a row of its own in the answer
+		second := &clients.Secret{Hash: []byte(fastHash + "second")} // a row of its own in the answer
+		if err := s.Clients().AddSecret(t.Context(), "machine", second, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
 		s.issue(t, "token", s.authenticated(t, "person")) // whose registration is remembered from now on
 		ctx := ReadAhead(soon(t), "token")
 		caller, err := s.GetClient(ctx, "machine")
-		if err != nil || caller.GetID() != "machine" || len(own(caller).Secrets) != 2 {
+		if err != nil || caller.GetID() != "machine" || len(clients.Of(caller).Secrets) != 2 {
 			t.Fatalf("the caller is %+v, %v; want machine with its two secrets", caller, err)
 		}
 		if err := poolOf(t, s).Close(); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"fosite-mcp/storage/clients"
 	"fosite-mcp/storage/internal/model"
 )
 
@@ -40,7 +41,7 @@ const (
 )
 
 func (s *Store) clientEpoch() string {
-	if s.clients == nil {
+	if s.external == nil {
 		return ownEpoch
 	}
 	return externalEpoch
@@ -58,7 +59,7 @@ func insertRequest(table, columns, values string) insertion {
 // of is the statement for r and its arguments, before are those of the columns before the request's.
 func (i insertion) of(s *Store, r *model.Request, before ...any) (query string, args []any) {
 	args = append(before, requestValues(r)...)
-	if s.clients == nil {
+	if s.external == nil {
 		return i.own, args
 	}
 	args[len(before)+3] = r.ClientID // in place of the epoch
@@ -97,9 +98,9 @@ func (s *Store) newRequest(request fosite.Requester, kind fosite.TokenType) (*mo
 	}
 	r.RequestedScope = unless(request.GetRequestedScopes(), r.Scope)
 	r.RequestedAudience = unless(request.GetRequestedAudience(), r.Audience)
-	if client := own(request.GetClient()); client != nil {
+	if client := clients.Of(request.GetClient()); client != nil {
 		r.Epoch = client.Epoch
-		if secret := client.used; secret != nil {
+		if secret := client.UsedSecret(); secret != nil {
 			r.SecretID = model.Text(secret.ID)
 			r.Epoch += secret.Epoch
 		}

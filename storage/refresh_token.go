@@ -9,6 +9,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"fosite-mcp/storage/clients"
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
@@ -50,10 +51,10 @@ func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, se
 	}
 	hash := signatureHash(signature)
 	var g gates
-	var state clientState
+	var state clients.State
 	var r model.Request
 	var use rotation
-	targets := slices.Concat(use.targets(), []any{&g.secretEpoch, &g.grantRevokedAt}, requestTargets(&r), state.targets())
+	targets := slices.Concat(use.targets(), []any{&g.secretEpoch, &g.grantRevokedAt}, requestTargets(&r), state.Targets())
 	queries, _ := s.queries()
 	err := s.db.Read(ctx).QueryRow(queries.refreshToken, hash).Scan(targets...)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -74,7 +74,7 @@ func TestStoredRequestsAreFositesOwn(t *testing.T) {
 				if !plain {
 					t.Errorf("%s, %s: got a %T", name, what, got)
 				}
-				if store.clients != nil && got.GetClient() != clients.clients["person"] {
+				if store.external != nil && got.GetClient() != clients.clients["person"] {
 					t.Errorf("%s, %s: the client is not the value that its manager gave", name, what)
 				}
 			}

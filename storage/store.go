@@ -16,7 +16,9 @@ import (
 	"gorm.io/gorm"
 
 	"fosite-mcp/storage/audit"
+	"fosite-mcp/storage/clients"
 	"fosite-mcp/storage/internal/database"
+	"fosite-mcp/storage/internal/usage"
 	"fosite-mcp/storage/people"
 )
 
@@ -37,32 +39,32 @@ type Store struct {
 	users    *people.Users
 	consents *people.Consents
 	logins   *people.Sessions
-	clients  fosite.ClientManager // nil: the store's own
+	external fosite.ClientManager // nil: the store's own
+	clients  *clients.Registry
 	sessions sessionTypes
 	now      func() time.Time
 	grace    time.Duration
-	usage    usage
 	house    house
 	audited  func(audit.Event)
 
 	writeCheck writeCheck
 
-	registrations registrations
-
 	log             *audit.Log
 	adminKeys       *audit.AdminKeys
 	idempotencyKeys *audit.IdempotencyKeys
 	settings        *audit.Settings
+
+	tokensUsed, adminKeysUsed *usage.Times
 }
 
 // An Option changes how [New] builds a store.
 type Option func(*Store)
 
 // WithClients keeps clients where they are today: the store then has the tables of [PartTokens] alone, asks manager for
-// every client. Registration and secrets of this package are not used; [Store.RevokeClient] and
-// [Store.RevokeClientBefore] end tokens of these clients as well, and [ReadAhead] changes nothing.
+// every client. [Store.Clients] answers with an error then; [Store.RevokeClient] and [Store.RevokeClientBefore] end tokens of
+// these clients as well, and [ReadAhead] changes nothing.
 func WithClients(manager fosite.ClientManager) Option {
-	return func(s *Store) { s.clients = manager }
+	return func(s *Store) { s.external = manager }
 }
 
 // WithSessions names further session types that the store must be able to bring back, as pointers to zero
@@ -101,9 +103,14 @@ func New(db *gorm.DB, options ...Option) *Store {
 	for _, option := range options {
 		option(s)
 	}
-	s.log = audit.New(s.db, s.now, s.clients == nil, s.audited)
+	s.tokensUsed, s.adminKeysUsed = usage.OfSignatures(s.db, "access_tokens"), usage.OfIDs(s.db, "admin_keys")
+	s.log = audit.New(s.db, s.now, s.external == nil, s.audited)
+	s.clients = clients.New(s.db, s.now, s.log)
+	if s.external != nil {
+		s.clients = clients.New(database.Failing(errClientsElsewhere), s.now, s.log)
+	}
 	s.users, s.consents, s.logins = people.New(s.db, s.now, s.log, people.Access{Granted: s.liveGrants, Revoke: s.RevokeSubject})
-	s.adminKeys = audit.NewAdminKeys(s.db, s.log, s.now, func(id string) { s.usage.note(usedAdminKeys, id, millis(s.now())) })
+	s.adminKeys = audit.NewAdminKeys(s.db, s.log, s.now, func(id string) { s.adminKeysUsed.Note(id, s.now()) })
 	s.idempotencyKeys = audit.NewIdempotencyKeys(s.db, s.now)
 	s.settings = audit.NewSettings(s.db)
 	return s

@@ -10,6 +10,8 @@ import (
 	"github.com/ory/fosite"
 
 	"fosite-mcp/storage/audit"
+
+	"fosite-mcp/storage/clients"
 )
 
 // soon bounds what must not block for ever.
@@ -152,7 +154,7 @@ func TestOneConnectionIsEnough(t *testing.T) {
 		if err := store.Migrate(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if err := store.CreateClient(ctx, &Client{ID: "machine"}); err != nil {
+		if err := store.Clients().Create(ctx, &clients.Client{ID: "machine"}); err != nil {
 			t.Fatal(err)
 		}
 		for _, signature := range []string{"first", "second"} { // uncompiled, compiled

@@ -140,7 +140,7 @@ func wantUpgrade(t *testing.T, store *Store) {
 	if err := store.CheckSchema(ctx); err != nil {
 		t.Error(err)
 	}
-	client, err := store.FindClient(ctx, "kept")
+	client, err := store.Clients().Find(ctx, "kept")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,13 @@
 package storage
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
+	"github.com/ory/fosite"
+
 	"fosite-mcp/storage/audit"
+	"fosite-mcp/storage/internal/usage"
 )
 
 func TestTimesOfLastUseAreWrittenCoarselyAndNeverBackwards(t *testing.T) {
@@ -47,29 +49,17 @@ func TestTimesOfLastUseAreWrittenCoarselyAndNeverBackwards(t *testing.T) {
 		}
 		first := clock.now()
 		step("first", 0, first)
-		step("a moment later", usageResolution-time.Millisecond, first)
-		step("later", time.Millisecond, first.Add(usageResolution))
-		step("a clock that went backwards", -time.Hour, first.Add(usageResolution))
+		step("a moment later", usage.Resolution-time.Millisecond, first)
+		step("later", time.Millisecond, first.Add(usage.Resolution))
+		step("a clock that went backwards", -time.Hour, first.Add(usage.Resolution))
 	})
 }
 
-func TestWhatIsRememberedOfUseIsBounded(t *testing.T) {
-	var u usage
-	for i := range usageLimit + 10 {
-		u.note(usedClients, fmt.Sprint(i), 1)
-	}
-	u.note(usedClients, "0", 2)
-	seen := u.take()[usedClients]
-	if len(seen) != usageLimit || seen["0"] != 2 {
-		t.Errorf("%d remembered, want %d", len(seen), usageLimit)
-	}
-	if len(u.take()[usedClients]) != 0 {
-		t.Error("what was taken is still there")
-	}
+func TestOnlyIDsOfTokensAreRemembered(t *testing.T) {
 	s := testEngine{"sqlite", newSQLiteFile}.store(t)
 	s.TokenUsed("no token id")
 	s.TokenUsed("AAAA")
-	if n := len(s.usage.take()[usedTokens]); n != 0 {
+	if n := s.tokensUsed.Pending(); n != 0 {
 		t.Errorf("%d tokens remembered that cannot exist", n)
 	}
 }
@@ -88,14 +78,20 @@ func TestWhatCannotBeWrittenOfUseWaitsForTheNextTime(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		s.usage.note(usedClients, "machine", millis(clock.now()))
+		client, err := s.GetClient(t.Context(), "machine")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SecretUsed(t.Context(), client, nil); err != nil {
+			t.Fatal(err)
+		}
 		s.TokenUsed(TokenID("signature"))
 		rename("access_tokens", "gone")
 		if err := s.FlushUsage(t.Context()); err == nil {
 			t.Fatal("a write without a table succeeded")
 		}
-		if n := len(s.usage.seen[usedClients]); n != 0 {
-			t.Errorf("%d clients wait, though they were written", n)
+		if found, err := s.Clients().Find(t.Context(), "machine"); err != nil || !found.LastUsedAt.Equal(clock.now()) {
+			t.Errorf("the client was last used at %v (%v), want %v: one table's outage is not another's", found.LastUsedAt, err, clock.now())
 		}
 		first := clock.now()
 		clock.forward(time.Hour)
@@ -114,14 +110,22 @@ func TestWhatCannotBeWrittenOfUseWaitsForTheNextTime(t *testing.T) {
 	})
 }
 
-func TestWhatIsGivenBackOfUseIsNoNewerThanWhatCameSince(t *testing.T) {
-	var u usage
-	u.note(usedTokens, "again", 1)
-	u.note(usedTokens, "once", 1)
-	seen := u.take()[usedTokens]
-	u.note(usedTokens, "again", 2)
-	u.giveBack(usedTokens, []string{"again", "once"}, seen)
-	if got := u.take()[usedTokens]; got["again"] != 2 || got["once"] != 1 {
-		t.Errorf("remembered %v", got)
+func TestTheUseOfASecretCostsNoWrite(t *testing.T) {
+	s := testEngine{"sqlite", newSQLiteFile}.storeWithClients(t)
+	client, err := s.GetClient(t.Context(), "machine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counting := countStatements(t, s)
+	for _, hash := range [][]byte{[]byte(fastHash + "machine"), []byte("unknown"), nil} {
+		if err := s.SecretUsed(t.Context(), client, hash); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.SecretUsed(t.Context(), &fosite.DefaultClient{ID: "stranger"}, nil); err != nil {
+		t.Error(err)
+	}
+	if counting.number != 0 {
+		t.Errorf("%d writes", counting.number)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fosite-mcp/storage/clients"
 )
 
 // fill makes the database full, and returns what makes room again.
@@ -43,13 +45,13 @@ func TestAStoreThatTakesNoWritesIsNotReady(t *testing.T) {
 		}
 		name := strings.Repeat("a large name ", 10_000) // whatever room there is in the pages
 		ways := map[string]func() error{
-			"a write": func() error { return s.CreateClient(t.Context(), &Client{ID: "large", Name: name}) },
+			"a write": func() error { return s.Clients().Create(t.Context(), &clients.Client{ID: "large", Name: name}) },
 			"a transaction": func() error {
 				ctx, err := s.BeginTX(t.Context())
 				if err != nil {
 					return err
 				}
-				return errors.Join(s.CreateClient(ctx, &Client{ID: "large", Name: name}), s.Rollback(ctx))
+				return errors.Join(s.Clients().Create(ctx, &clients.Client{ID: "large", Name: name}), s.Rollback(ctx))
 			},
 		}
 		for way, write := range ways {
@@ -85,7 +87,7 @@ func TestAStoreThatTakesNoWritesIsNotReady(t *testing.T) {
 func TestOneFailedStatementDoesNotMakeAStoreUnready(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.storeWithClients(t)
-		if err := s.CreateClient(t.Context(), &Client{ID: "machine"}); !errors.Is(err, ErrExists) {
+		if err := s.Clients().Create(t.Context(), &clients.Client{ID: "machine"}); !errors.Is(err, clients.ErrExists) {
 			t.Fatalf("a second client: %v", err)
 		}
 		if _, err := s.db.Run(t.Context(), "UPDATE nothing SET x = 1"); err == nil {
@@ -142,7 +144,7 @@ func TestTheLogShrinksAfterALongReader(t *testing.T) {
 	if err := s.CheckWrites(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if client, err := s.FindClient(t.Context(), "machine"); err != nil || len(client.Name) != 1_000_000 {
+	if client, err := s.Clients().Find(t.Context(), "machine"); err != nil || len(client.Name) != 1_000_000 {
 		t.Errorf("the client is not as it was written: %v", err)
 	}
 	var wait int

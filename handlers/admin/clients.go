@@ -9,14 +9,14 @@ import (
 	"slices"
 	"strings"
 
-	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
+	"fosite-mcp/storage/clients"
 )
 
 // listClients is GET /clients.
 func (a *api) listClients(r *request) (*answer, error) {
 	var m mistakes
-	filter := storage.ClientFilter{Limit: r.limit(&m), Query: strings.TrimSpace(r.query["q"]), Status: storage.Status(r.query["status"])}
+	filter := clients.Filter{Limit: r.limit(&m), Query: strings.TrimSpace(r.query["q"]), Status: clients.Status(r.query["status"])}
 	if _, given := r.query["status"]; given && !slices.Contains(clientStates, filter.Status) {
 		m.add("?status", "invalid", "must be active or disabled")
 	}
@@ -26,17 +26,17 @@ func (a *api) listClients(r *request) (*answer, error) {
 	if err := m.err(); err != nil {
 		return nil, err
 	}
-	clients, more, err := a.Store.ListClients(r.Context(), filter)
+	found, more, err := a.Store.Clients().List(r.Context(), filter)
 	if err != nil {
 		return nil, err
 	}
-	list := page[*clientView]{Items: make([]*clientView, len(clients))}
-	for i, client := range clients {
+	list := page[*clientView]{Items: make([]*clientView, len(found))}
+	for i, client := range found {
 		list.Items[i] = viewOf(client)
 	}
 	if more {
-		last := clients[len(clients)-1]
-		list.NextCursor = encodeCursor(storage.ClientCursor{CreatedAt: last.CreatedAt.UnixMilli(), ID: last.ID})
+		last := found[len(found)-1]
+		list.NextCursor = encodeCursor(clients.Cursor{CreatedAt: last.CreatedAt.UnixMilli(), ID: last.ID})
 	}
 	return newAnswer(http.StatusOK, list), nil
 }
@@ -58,9 +58,9 @@ func (a *api) createClient(r *request) (*answer, error) {
 			if err != nil {
 				return nil, event, err
 			}
-			client.Secrets = []storage.ClientSecret{*fresh}
+			client.Secrets = []clients.Secret{*fresh}
 		}
-		if err := a.Store.CreateClient(ctx, client); err != nil {
+		if err := a.Store.Clients().Create(ctx, client); err != nil {
 			return nil, event, err
 		}
 		created, err := document(client)
@@ -74,7 +74,7 @@ func (a *api) createClient(r *request) (*answer, error) {
 }
 
 // registered is the answer to a registration (RFC 7591 §3.2.1).
-func registered(client *storage.Client, secret string) *answer {
+func registered(client *clients.Client, secret string) *answer {
 	kept := viewOf(client)
 	kept.ClientIDIssuedAt = client.CreatedAt.Unix()
 	full := *kept
@@ -93,21 +93,21 @@ func registered(client *storage.Client, secret string) *answer {
 func clientPath(id string) string { return "/admin/v1/clients/" + url.PathEscape(id) }
 
 // usesSecret tells whether the client proves who it is with a secret.
-func usesSecret(c *storage.Client) bool {
+func usesSecret(c *clients.Client) bool {
 	return c.TokenEndpointAuthMethod != authMethodNone && c.TokenEndpointAuthMethod != authMethodKey
 }
 
 // newSecret makes a secret, puts it into secret, and returns what is stored of it.
-func (a *api) newSecret(ctx context.Context, secret *string) (*storage.ClientSecret, error) {
+func (a *api) newSecret(ctx context.Context, secret *string) (*clients.Secret, error) {
 	*secret = a.NewSecret()
 	hash, err := a.Hasher.Hash(ctx, []byte(*secret))
 	if err != nil {
 		return nil, fmt.Errorf("hash a client secret: %w", err)
 	}
-	return &storage.ClientSecret{Hash: hash, Hint: (*secret)[len(*secret)-4:]}, nil
+	return &clients.Secret{Hash: hash, Hint: (*secret)[len(*secret)-4:]}, nil
 }
 
-func shownClient(c *storage.Client) *answer {
+func shownClient(c *clients.Client) *answer {
 	answer := newAnswer(http.StatusOK, viewOf(c))
 	answer.header.Set("ETag", etag(c))
 	return answer
@@ -115,7 +115,7 @@ func shownClient(c *storage.Client) *answer {
 
 // getClient is GET /clients/{client_id}.
 func (a *api) getClient(r *request) (*answer, error) {
-	client, err := a.Store.FindClient(r.Context(), r.vars["client_id"])
+	client, err := a.Store.Clients().Find(r.Context(), r.vars["client_id"])
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (a *api) patchClient(r *request) (*answer, error) {
 	}
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: "client.changed", ClientID: r.vars["client_id"]}
-		client, err := a.Store.FindClient(ctx, event.ClientID)
+		client, err := a.Store.Clients().Find(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
 		}
@@ -152,14 +152,14 @@ func (a *api) patchClient(r *request) (*answer, error) {
 		if event.Changes == nil {
 			return shownClient(client), audit.Event{}, nil
 		}
-		if err := a.Store.UpdateClient(ctx, changed); err != nil {
+		if err := a.Store.Clients().Update(ctx, changed); err != nil {
 			return nil, event, err
 		}
 		return shownClient(changed), event, nil
 	})
 }
 
-func documentDifferences(before, after *storage.Client) (json.RawMessage, error) {
+func documentDifferences(before, after *clients.Client) (json.RawMessage, error) {
 	old, err := document(before)
 	if err != nil {
 		return nil, err
@@ -175,7 +175,7 @@ func documentDifferences(before, after *storage.Client) (json.RawMessage, error)
 func (a *api) deleteClient(r *request) (*answer, error) {
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: "client.deleted", ClientID: r.vars["client_id"]}
-		client, err := a.Store.FindClient(ctx, event.ClientID)
+		client, err := a.Store.Clients().Find(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
 		}
@@ -189,24 +189,24 @@ func (a *api) deleteClient(r *request) (*answer, error) {
 		if event.Changes, err = differences(deleted, nil); err != nil {
 			return nil, event, err
 		}
-		return noContent(), event, a.Store.DeleteClient(ctx, client.ID)
+		return noContent(), event, a.Store.Clients().Delete(ctx, client.ID)
 	})
 }
 
 // disableClient is POST /clients/{client_id}/disable.
 func (a *api) disableClient(r *request) (*answer, error) {
-	return a.setStatus(r, storage.StatusDisabled, "client.disabled")
+	return a.setStatus(r, clients.Disabled, "client.disabled")
 }
 
 // enableClient is POST /clients/{client_id}/enable.
 func (a *api) enableClient(r *request) (*answer, error) {
-	return a.setStatus(r, storage.StatusActive, "client.enabled")
+	return a.setStatus(r, clients.Active, "client.enabled")
 }
 
-func (a *api) setStatus(r *request, status storage.Status, action string) (*answer, error) {
+func (a *api) setStatus(r *request, status clients.Status, action string) (*answer, error) {
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: action, ClientID: r.vars["client_id"]}
-		before, err := a.Store.FindClient(ctx, event.ClientID)
+		before, err := a.Store.Clients().Find(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
 		}
@@ -217,11 +217,11 @@ func (a *api) setStatus(r *request, status storage.Status, action string) (*answ
 		if r.Header.Get("If-Match") != "" {
 			seen = before.Version
 		}
-		changed, err := a.Store.SetClientStatus(ctx, before.ID, status, seen)
+		changed, err := a.Store.Clients().SetStatus(ctx, before.ID, status, seen)
 		if err != nil || !changed {
 			return shownClient(before), audit.Event{}, err
 		}
-		after, err := a.Store.FindClient(ctx, before.ID)
+		after, err := a.Store.Clients().Find(ctx, before.ID)
 		if err != nil {
 			return nil, event, err
 		}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"fosite-mcp/storage"
+	"fosite-mcp/storage/clients"
 )
 
 func TestANameIsEnoughToRegister(t *testing.T) {
@@ -196,8 +196,8 @@ func TestTheSearchFindsByNameIDAndOwner(t *testing.T) {
 
 func TestImportedClientsAreReachableUnderTheirOwnIDs(t *testing.T) {
 	onEveryEngine(t, func(t *testing.T, w *world) {
-		imported := &storage.Client{ID: "5f2b-41 ü", Name: "", GrantTypes: []string{"client_credentials", "implicit"}, TokenEndpointAuthMethod: "client_secret_basic"}
-		if err := w.store.CreateClient(t.Context(), imported); err != nil {
+		imported := &clients.Client{ID: "5f2b-41 ü", Name: "", GrantTypes: []string{"client_credentials", "implicit"}, TokenEndpointAuthMethod: "client_secret_basic"}
+		if err := w.store.Clients().Create(t.Context(), imported); err != nil {
 			t.Fatal(err)
 		}
 		path := "/clients/5f2b-41%20%C3%BC"

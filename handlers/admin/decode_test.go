@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/clients"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -105,13 +106,13 @@ func FuzzDecode(f *testing.F) {
 }
 
 func FuzzCursor(f *testing.F) {
-	f.Add(encodeCursor(storage.ClientCursor{CreatedAt: 1, ID: "x"}))
+	f.Add(encodeCursor(clients.Cursor{CreatedAt: 1, ID: "x"}))
 	f.Add(encodeCursor(storage.TokenCursor{IssuedAt: 1, ID: "y"}))
 	f.Add(encodeCursor(auditCursor{7}))
 	f.Add("e30")
 	f.Add("////")
 	f.Fuzz(func(t *testing.T, text string) {
-		var client storage.ClientCursor
+		var client clients.Cursor
 		if decodeCursor(text, &client) && encodeCursor(client) != text {
 			t.Fatal("a cursor can be written in two ways")
 		}

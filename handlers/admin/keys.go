@@ -6,7 +6,7 @@ import (
 	"crypto/rsa"
 	"strconv"
 
-	"fosite-mcp/storage"
+	"fosite-mcp/storage/clients"
 
 	"github.com/go-jose/go-jose/v3"
 )
@@ -17,7 +17,7 @@ const (
 )
 
 // checkKeys looks at the keys that a client signs its assertions with: public ones alone, and strong ones.
-func checkKeys(c *storage.Client, m *mistakes) {
+func checkKeys(c *clients.Client, m *mistakes) {
 	if c.JWKS == nil {
 		return
 	}

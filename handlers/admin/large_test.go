@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"fosite-mcp/storage"
+	"fosite-mcp/storage/clients"
 )
 
 const many = 100_000
@@ -52,7 +52,7 @@ func TestALargeListAnswersQuicklyFromEndToEnd(t *testing.T) {
 // cursorBefore is the cursor of the page that holds the last n clients.
 func cursorBefore(t testing.TB, w *world, n int) string {
 	t.Helper()
-	var cursor storage.ClientCursor
+	var cursor clients.Cursor
 	row := w.db.Raw(`SELECT id, created_at FROM clients ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET ?`, n).Row()
 	if err := row.Scan(&cursor.ID, &cursor.CreatedAt); err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"fosite-mcp/storage"
+	"fosite-mcp/storage/clients"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -129,11 +129,11 @@ func TestAClientWithoutSecretsCanBecomePublic(t *testing.T) {
 // A row from before the rule can still be changed, and cannot get another redirect URI that breaks it.
 func TestARedirectURIFromBeforeTheRuleMayStayButNotBeReplacedByItsLike(t *testing.T) {
 	w := newWorld(t)
-	old := &storage.Client{
+	old := &clients.Client{
 		ID: "old", Name: "old", TokenEndpointAuthMethod: "none", GrantTypes: []string{"authorization_code"}, ResponseTypes: []string{"code"},
 		RedirectURIs: []string{"https://a.example/x/../cb"},
 	}
-	if err := w.store.CreateClient(t.Context(), old); err != nil {
+	if err := w.store.Clients().Create(t.Context(), old); err != nil {
 		t.Fatal(err)
 	}
 	w.patch("/clients/old", "*", `{"owner":"ops"}`).want(t, http.StatusOK)

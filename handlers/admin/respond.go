@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"fosite-mcp/handlers"
-	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
+	"fosite-mcp/storage/clients"
 
 	"github.com/ory/fosite"
 )
@@ -43,12 +43,12 @@ func (a *api) refuse(r *request, err error) *answer {
 	case errors.As(err, &p):
 	case errors.Is(err, fosite.ErrNotFound):
 		p = notFound("There is no such client, secret or token.")
-	case errors.Is(err, storage.ErrExists):
+	case errors.Is(err, clients.ErrExists):
 		p = conflict("exists", "A client with this id exists, or has existed: ids are never given out again. Choose another one, or leave client_id out.")
 		p.Errors.add("/client_id", "exists", "is taken")
-	case errors.Is(err, storage.ErrStale):
+	case errors.Is(err, clients.ErrStale):
 		p = newProblem(http.StatusPreconditionFailed, "stale", "The client has changed", "Somebody has changed the client since you read it. Read it again, and repeat the change with its new ETag.")
-	case errors.Is(err, storage.ErrTooManySecrets):
+	case errors.Is(err, clients.ErrTooManySecrets):
 		p = conflict("too-many-secrets", "The client has as many working secrets as it may have. Delete one of them first.")
 	case errors.Is(err, audit.ErrIdempotencyRunning):
 		p = conflict("still-running", "The first request with this Idempotency-Key has not been answered yet. Repeat it in a moment.").with("Retry-After", "1")

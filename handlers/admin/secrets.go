@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
+	"fosite-mcp/storage/clients"
 )
 
 // secretView is what is shown of a secret: everything but the secret, and with it once.
@@ -32,13 +32,13 @@ type newSecretView struct {
 	TokensRevoked    bool     `json:"tokens_revoked"`
 }
 
-func secretViewOf(s *storage.ClientSecret) secretView {
+func secretViewOf(s *clients.Secret) secretView {
 	return secretView{ID: s.ID, Hint: s.Hint, CreatedAt: instantOf(s.CreatedAt), ExpiresAt: instantOf(s.ExpiresAt)}
 }
 
 // listSecrets is GET /clients/{client_id}/secrets.
 func (a *api) listSecrets(r *request) (*answer, error) {
-	client, err := a.Store.FindClient(r.Context(), r.vars["client_id"])
+	client, err := a.Store.Clients().Find(r.Context(), r.vars["client_id"])
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (a *api) createSecret(r *request) (*answer, error) {
 	}
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: "secret.created", ClientID: r.vars["client_id"]}
-		client, err := a.Store.FindClient(ctx, event.ClientID)
+		client, err := a.Store.Clients().Find(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
 		}
@@ -72,9 +72,9 @@ func (a *api) createSecret(r *request) (*answer, error) {
 		}
 		fresh.ExpiresAt, fresh.EndsOthers = wanted.expiresAt, wanted.onFirstUse
 		if wanted.leaked {
-			err = a.Store.ReplaceSecrets(ctx, client.ID, fresh)
+			err = a.Store.Clients().ReplaceSecrets(ctx, client.ID, fresh)
 		} else {
-			err = a.Store.AddSecret(ctx, client.ID, fresh, wanted.endPrevious)
+			err = a.Store.Clients().AddSecret(ctx, client.ID, fresh, wanted.endPrevious)
 		}
 		if err != nil {
 			return nil, event, err
@@ -111,7 +111,7 @@ func (a *api) deleteSecret(r *request) (*answer, error) {
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: "secret.deleted", ClientID: r.vars["client_id"]}
 		revoke := revokeTokens != nil && *revokeTokens
-		if err := a.Store.DeleteSecret(ctx, event.ClientID, r.vars["secret_id"], revoke); err != nil {
+		if err := a.Store.Clients().DeleteSecret(ctx, event.ClientID, r.vars["secret_id"], revoke); err != nil {
 			return nil, event, err
 		}
 		changes, err := json.Marshal(map[string]map[string]any{

@@ -39,7 +39,7 @@ func (a *api) listTokens(r *request) (*answer, error) {
 	if err := m.err(); err != nil {
 		return nil, err
 	}
-	client, err := a.Store.FindClient(r.Context(), r.vars["client_id"])
+	client, err := a.Store.Clients().Find(r.Context(), r.vars["client_id"])
 	if err != nil {
 		return nil, err
 	}
@@ -118,22 +118,22 @@ func (a *api) revokeTokens(r *request) (*answer, error) {
 	}
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: "tokens.revoked", ClientID: r.vars["client_id"], TokenID: rev.tokenID}
-		client, err := a.Store.FindClient(ctx, event.ClientID)
+		client, err := a.Store.Clients().Find(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
 		}
 		switch {
 		case rev.all:
-			err = a.Store.RevokeClient(ctx, client.ID)
+			err = a.Store.Clients().Revoke(ctx, client.ID)
 			event.Changes, _ = added("all", true)
 		case rev.tokenID != "":
 			err = a.Store.RevokeTokenID(ctx, client.ID, rev.tokenID)
 			event.Action = "token.revoked"
 		case rev.secretID != "":
-			err = a.Store.RevokeSecret(ctx, client.ID, rev.secretID)
+			err = a.Store.Clients().RevokeSecret(ctx, client.ID, rev.secretID)
 			event.Changes, _ = added("secret_id", rev.secretID)
 		default:
-			err = a.Store.RevokeClientBefore(ctx, client.ID, rev.issuedBefore)
+			err = a.Store.Clients().RevokeBefore(ctx, client.ID, rev.issuedBefore)
 			event.Changes, _ = added("issued_before", instantOf(rev.issuedBefore))
 		}
 		return noContent(), event, err

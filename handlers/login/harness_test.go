@@ -20,6 +20,7 @@ import (
 	"fosite-mcp/handlers/login"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/clients"
 	"fosite-mcp/storage/people"
 
 	"github.com/gorilla/mux"
@@ -195,8 +196,8 @@ func onEachEngine(t *testing.T, test func(t *testing.T, db *gorm.DB)) {
 // client registers a public client.
 func (s *site) client(id string, redirects ...string) {
 	s.t.Helper()
-	c := &storage.Client{ID: id, Name: "The " + id, Scope: []string{"mcp:search"}, RedirectURIs: redirects, TokenEndpointAuthMethod: "none"}
-	if err := s.store.CreateClient(s.t.Context(), c); err != nil {
+	c := &clients.Client{ID: id, Name: "The " + id, Scope: []string{"mcp:search"}, RedirectURIs: redirects, TokenEndpointAuthMethod: "none"}
+	if err := s.store.Clients().Create(s.t.Context(), c); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -225,7 +226,7 @@ func (s *site) authorize(w http.ResponseWriter, r *http.Request) {
 	redirect, _ := url.Parse(query.Get("redirect_uri"))
 	request := s.asked
 	if err != nil { // the client was read, the outage begins here
-		client = &storage.Client{ID: query.Get("client_id")}
+		client = &clients.Client{ID: query.Get("client_id")}
 	}
 	if request.Client == nil {
 		request.Client = client

@@ -36,8 +36,12 @@ type DB struct {
 }
 
 // New uses db. One that cannot be used makes every call fail with the reason.
-func New(db *gorm.DB) *DB {
-	err := usable(db)
+func New(db *gorm.DB) *DB { return open(db, usable(db)) }
+
+// Failing stands for a database that is not there: every call fails with err.
+func Failing(err error) *DB { return open(nil, err) }
+
+func open(db *gorm.DB, err error) *DB {
 	if err != nil {
 		db = broken()
 	}

@@ -30,7 +30,7 @@ func (List) GormDBDataType(*gorm.DB, *schema.Field) string { return "TEXT" }
 
 // String is the list as it is stored.
 func (l List) String() string {
-	if slices.ContainsFunc(l, func(s string) bool { return s == "" || strings.ContainsAny(s, " [") || !isText(s) }) {
+	if slices.ContainsFunc(l, func(s string) bool { return s == "" || strings.ContainsAny(s, " [") || !IsText(s) }) {
 		encoded, _ := json.Marshal([]string(l)) // strings always encode
 		return string(encoded)
 	}
@@ -51,5 +51,5 @@ func ParseList(packed string) List {
 	return strings.Split(packed, " ")
 }
 
-// isText tells whether PostgreSQL takes s as text.
-func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
+// IsText tells whether PostgreSQL takes s as text.
+func IsText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }

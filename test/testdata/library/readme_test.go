@@ -12,6 +12,7 @@ import (
 	"fosite-mcp/handlers"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/clients"
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
@@ -47,9 +48,9 @@ func TestTheREADMEsPartsFitTogether(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = store.CreateClient(ctx, &storage.Client{
+	err = store.Clients().Create(ctx, &clients.Client{
 		ID: "machine", GrantTypes: []string{"client_credentials"}, Scope: []string{"mcp:search"}, Audience: []string{docs},
-		Introspects: []string{docs}, Secrets: []storage.ClientSecret{{Hash: hash}},
+		Introspects: []string{docs}, Secrets: []clients.Secret{{Hash: hash}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -86,11 +87,11 @@ func TestTheREADMEsPartsFitTogether(t *testing.T) {
 	}
 	answer = post(t, server.URL+"/oauth2/token", url.Values{"grant_type": {"client_credentials"}})
 	token, _ = answer["access_token"].(string)
-	machine, err := store.FindClient(ctx, "machine")
+	machine, err := store.Clients().Find(ctx, "machine")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := store.RevokeSecret(ctx, "machine", machine.Secrets[0].ID); err != nil {
+	if err := store.Clients().RevokeSecret(ctx, "machine", machine.Secrets[0].ID); err != nil {
 		t.Fatal(err)
 	}
 	if status := call(token); status != http.StatusUnauthorized {

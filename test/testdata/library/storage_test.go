@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/clients"
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
@@ -33,9 +34,9 @@ func TestOurStorageUnderTheirServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = store.CreateClient(t.Context(), &storage.Client{
+	err = store.Clients().Create(t.Context(), &clients.Client{
 		ID: "machine", GrantTypes: []string{"client_credentials"}, Scope: []string{"read"},
-		Secrets: []storage.ClientSecret{{Hash: hash}},
+		Secrets: []clients.Secret{{Hash: hash}},
 	})
 	if err != nil {
 		t.Fatal(err)

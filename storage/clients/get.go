@@ -1,0 +1,186 @@
+package clients
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"fosite-mcp/storage/internal/model"
+)
+
+// State is the part of a row of clients that decides whether the client may act and which tokens of it count. Every
+// column may be NULL because of outer joins.
+type State struct {
+	ID                            model.Text // empty: the join found no client
+	Status                        model.Text
+	Epoch, RevokedBefore, Version sql.NullInt64
+	UpdatedAt, ExpiresAt          model.Time
+}
+
+// StateColumns are the columns of a [State] under the alias of a join with {clients}.
+func StateColumns(alias string) string {
+	return qualified(alias, "id, status, epoch, revoked_before, version, updated_at, expires_at")
+}
+
+// Targets are what StateColumns are scanned into.
+func (s *State) Targets() []any {
+	return []any{&s.ID, &s.Status, &s.Epoch, &s.RevokedBefore, &s.Version, &s.UpdatedAt, &s.ExpiresAt}
+}
+
+// Live tells whether the client may act and its tokens count at the time now.
+func (s *State) Live(now time.Time) bool {
+	return Status(s.Status) == Active && (s.ExpiresAt.IsZero() || now.Before(s.ExpiresAt.Time))
+}
+
+// registrationColumns are what a client was registered with. It changes together with the version in State, and only then.
+const registrationColumns = `name, owner, scope, audience, introspects, grant_types, response_types, redirect_uris,
+	token_endpoint_auth_method, token_endpoint_auth_signing_alg, jwks, jwks_uri, access_token_lifespan, metadata, created_at`
+
+func registrationTargets(row *model.Client) []any {
+	return []any{&row.Name, &row.Owner, &row.Scope, &row.Audience, &row.Introspects, &row.GrantTypes, &row.ResponseTypes, &row.RedirectURIs,
+		&row.TokenEndpointAuthMethod, &row.TokenEndpointAuthSigningAlg, &row.JWKS, &row.JWKSURI, &row.AccessTokenLifespan, &row.Metadata, &row.CreatedAt}
+}
+
+const secretColumns = `id, hash, epoch, created_at, expires_at, ends_others`
+
+// secretRow is a secret that works, as seen through an outer join.
+type secretRow struct {
+	id, hash             model.Text
+	epoch, endsOthers    sql.NullInt64
+	createdAt, expiresAt model.Time
+}
+
+func (s *secretRow) targets() []any {
+	return []any{&s.id, &s.hash, &s.epoch, &s.createdAt, &s.expiresAt, &s.endsOthers}
+}
+
+// qualified puts a table's alias before each of columns.
+func qualified(alias, columns string) string {
+	names := strings.Split(columns, ",")
+	for i, name := range names {
+		names[i] = alias + "." + strings.TrimSpace(name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// hotRow is what an authentication reads of a client. Rows are used again, because every request reads one; scanning
+// overwrites all of what it is asked for.
+type hotRow struct {
+	state        State
+	secret       secretRow
+	registration model.Client
+
+	stateTargets, allTargets []any
+	targets                  []any // those of the last query
+}
+
+var hotRows = sync.Pool{New: func() any {
+	row := new(hotRow)
+	row.stateTargets = append(row.state.Targets(), row.secret.targets()...)
+	row.allTargets = append(slices.Clone(row.stateTargets), registrationTargets(&row.registration)...)
+	return row
+}}
+
+// Beside is what else to read in the statement that reads a client.
+type Beside struct{ short, full string }
+
+// NewBeside makes statements that also select columns by joins, which take one value. The aliases c and s are taken.
+func NewBeside(columns, joins string) *Beside {
+	statement := func(own string) string {
+		return `SELECT ` + own + columns + ` FROM {clients} c
+	LEFT JOIN {client_secrets} s ON s.client_id = c.id AND s.deleted_at IS NULL` + joins + ` WHERE c.id = CAST(? AS TEXT)`
+	}
+	own := StateColumns("c") + ", " + qualified("s", secretColumns)
+	return &Beside{short: statement(own), full: statement(own + ", " + qualified("c", registrationColumns))}
+}
+
+var nothingBeside = NewBeside("", "")
+
+// Get answers what [fosite.ClientManager] asks for: the client, or [fosite.ErrNotFound] for one that does not exist,
+// is disabled, expired or deleted; only secrets that work now are on the client. The client and its secrets come without
+// their LastUsedAt, and the secrets without their Hint: see [Registry.Find].
+func (r *Registry) Get(ctx context.Context, id string) (fosite.Client, error) {
+	return r.get(ctx, id, nothingBeside, nil, id)
+}
+
+// GetBeside is [Registry.Get], and reads into targets what is beside the client, found by value.
+func (r *Registry) GetBeside(ctx context.Context, id string, beside *Beside, value any, targets []any) (fosite.Client, error) {
+	return r.get(ctx, id, beside, targets, value, id)
+}
+
+func (r *Registry) get(ctx context.Context, id string, beside *Beside, targets []any, args ...any) (fosite.Client, error) {
+	if !model.IsText(id) {
+		return nil, fosite.ErrNotFound // asked for by anybody; to PostgreSQL it is an error, which must not look like an outage
+	}
+	row := hotRows.Get().(*hotRow)
+	defer hotRows.Put(row)
+	// One statement for a client that does not exist and for one that is asked for the first time: they take the same time.
+	query, known := beside.full, r.registrations.known(id)
+	row.targets = append(row.targets[:0], row.allTargets...)
+	if known {
+		query, row.targets = beside.short, append(row.targets[:0], row.stateTargets...)
+	}
+	row.targets = append(row.targets, targets...)
+	secrets, err := r.read(ctx, row, query, args)
+	if err != nil {
+		return nil, err
+	}
+	now := r.now()
+	if !row.state.Live(now) {
+		return nil, fosite.ErrNotFound
+	}
+	var client *Client
+	if known {
+		client, err = r.complete(ctx, &row.state)
+	} else {
+		client, err = r.remember(ctx, &row.state, &row.state, &row.registration)
+	}
+	if err != nil {
+		return nil, err
+	}
+	client.Secrets = slices.DeleteFunc(secrets, func(secret Secret) bool {
+		return !secret.ExpiresAt.IsZero() && !now.Before(secret.ExpiresAt)
+	})
+	return client.fosite(), nil
+}
+
+// read runs a query whose rows are one client, each with another secret, and returns the secrets, newest first.
+func (r *Registry) read(ctx context.Context, row *hotRow, query string, args []any) ([]Secret, error) {
+	rows, err := r.db.Read(ctx).Query(query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("storage: read a client: %w", err)
+	}
+	defer rows.Close()
+	var secrets []Secret
+	found := false
+	for rows.Next() {
+		if err := rows.Scan(row.targets...); err != nil {
+			return nil, fmt.Errorf("storage: read a client: %w", err)
+		}
+		found = true
+		if s := &row.secret; s.id != "" {
+			secrets = append(secrets, Secret{
+				ID: string(s.id), Hash: []byte(s.hash), Epoch: s.epoch.Int64, CreatedAt: s.createdAt.Time, ExpiresAt: s.expiresAt.Time,
+				EndsOthers: s.endsOthers.Int64 == 1,
+			})
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("storage: read a client: %w", err)
+	}
+	if !found {
+		return nil, fosite.ErrNotFound
+	}
+	// Sorted here because a client has one or two: cheaper than a sorter in the database for every request.
+	slices.SortFunc(secrets, func(a, b Secret) int {
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), strings.Compare(a.ID, b.ID))
+	})
+	return secrets, nil
+}

@@ -1,0 +1,252 @@
+package clients
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"fosite-mcp/storage/audit"
+	"fosite-mcp/storage/internal/database"
+	"fosite-mcp/storage/internal/model"
+	"fosite-mcp/storage/internal/usage"
+)
+
+var (
+	// ErrExists says that the id is taken, by a client that may have been deleted since: ids are never reused.
+	ErrExists = errors.New("storage: a client with this id exists or has existed")
+	// ErrStale says that the client was changed since it was read.
+	ErrStale = errors.New("storage: the client was changed in the meantime")
+)
+
+// Registry keeps clients and their secrets. It is safe for concurrent use.
+type Registry struct {
+	db  *database.DB
+	now func() time.Time
+	log *audit.Log
+
+	used, secretsUsed *usage.Times
+	registrations     registrations
+}
+
+// New is for storage.New.
+func New(db *database.DB, now func() time.Time, log *audit.Log) *Registry {
+	return &Registry{db: db, now: now, log: log, used: usage.OfIDs(db, "clients"), secretsUsed: usage.OfIDs(db, "client_secrets")}
+}
+
+// alive are the states of clients that are not deleted.
+var alive = []Status{Active, Disabled}
+
+// newID is a random identifier of lower case letters and digits, which needs no encoding anywhere.
+func newID(prefix string) string { return prefix + strings.ToLower(rand.Text()) }
+
+// Create stores a new client with its secrets. It fills in what is empty: ID (and those of the secrets),
+// Status, Version and times. It answers [ErrExists] for an id that is or was in use.
+func (r *Registry) Create(ctx context.Context, c *Client) error {
+	now := r.now().UTC().Truncate(time.Millisecond)
+	if c.ID == "" {
+		c.ID = newID("mcp_")
+	}
+	if c.Status == "" {
+		c.Status = Active
+	}
+	c.CreatedAt, c.UpdatedAt, c.Version = now, now, 1
+	row, err := c.row()
+	if err != nil {
+		return err
+	}
+	return r.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		created := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(row)
+		if created.Error != nil {
+			return fmt.Errorf("storage: store a client: %w", created.Error)
+		}
+		if created.RowsAffected == 0 {
+			return ErrExists
+		}
+		for i := range c.Secrets {
+			if err := insertSecret(tx, c.ID, &c.Secrets[i], now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Find reads a registered client whatever its status, with all its secrets that were not deleted, newest
+// first. It answers [fosite.ErrNotFound] for one that was never registered or has been deleted.
+func (r *Registry) Find(ctx context.Context, id string) (*Client, error) {
+	if !model.IsText(id) {
+		return nil, fosite.ErrNotFound
+	}
+	tx, row := r.db.Read(ctx), model.Client{}
+	found := tx.Where("id = ? AND status <> ?", id, Deleted).Limit(1).Find(&row)
+	if found.Error != nil {
+		return nil, fmt.Errorf("storage: read a client: %w", found.Error)
+	}
+	if found.RowsAffected == 0 {
+		return nil, fosite.ErrNotFound
+	}
+	client, err := fromRow(&row)
+	if err != nil {
+		return nil, err
+	}
+	var secrets []model.ClientSecret
+	if err := tx.Where("client_id = ? AND deleted_at IS NULL", id).Order("created_at DESC, id").Find(&secrets).Error; err != nil {
+		return nil, fmt.Errorf("storage: read the secrets of a client: %w", err)
+	}
+	for i := range secrets {
+		client.Secrets = append(client.Secrets, secretFromRow(&secrets[i]))
+	}
+	return client, nil
+}
+
+// Filter says which clients [Registry.List] returns. The zero value means the first page of all.
+type Filter struct {
+	Status Status // empty: active and disabled
+	Query  string // matches id, name and owner, anywhere, in either case
+	After  Cursor
+	Limit  int // default 50
+}
+
+// Cursor is the place after a client in the order of registration.
+type Cursor struct {
+	CreatedAt int64  `json:"t"`
+	ID        string `json:"id"`
+}
+
+// List returns clients in the order of registration, without their secrets, and whether there are more.
+func (r *Registry) List(ctx context.Context, filter Filter) (clients []*Client, more bool, err error) {
+	if filter.Limit <= 0 {
+		filter.Limit = 50
+	}
+	tx := r.db.Read(ctx).Where("status IN ? AND (created_at, id) > (?, ?)", alive, filter.After.CreatedAt, filter.After.ID)
+	if filter.Status != "" {
+		tx = tx.Where("status = ?", filter.Status)
+	}
+	if filter.Query != "" {
+		// The engine lowers both sides: SQLite knows the case of ASCII letters only.
+		tx = tx.Where(`(LOWER(id) LIKE LOWER(@q) ESCAPE '!' OR LOWER(name) LIKE LOWER(@q) ESCAPE '!' OR LOWER(owner) LIKE LOWER(@q) ESCAPE '!')`,
+			sql.Named("q", "%"+strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(filter.Query)+"%"))
+	}
+	var rows []model.Client
+	if err := tx.Order("created_at, id").Limit(filter.Limit + 1).Find(&rows).Error; err != nil {
+		return nil, false, fmt.Errorf("storage: list clients: %w", err)
+	}
+	if more = len(rows) > filter.Limit; more {
+		rows = rows[:filter.Limit]
+	}
+	for i := range rows {
+		client, err := fromRow(&rows[i])
+		if err != nil {
+			return nil, false, err
+		}
+		clients = append(clients, client)
+	}
+	return clients, more, nil
+}
+
+// Update stores what was changed on a client that was read with [Registry.Find]. It answers [ErrStale]
+// when somebody else was faster. Secrets, epoch and times are not touched.
+func (r *Registry) Update(ctx context.Context, c *Client) error {
+	row, err := c.row()
+	if err != nil {
+		return err
+	}
+	now := r.now().UTC().Truncate(time.Millisecond)
+	row.Version, row.UpdatedAt = c.Version+1, model.At(now)
+	n, err := r.db.Exec(ctx, func(tx *database.Tx) *gorm.DB {
+		return tx.Model(&model.Client{}).Where("id = ? AND version = ? AND status <> ?", c.ID, c.Version, Deleted).
+			Select("*").Omit("id", "epoch", "revoked_before", "created_at", "last_used_at").Updates(row)
+	})
+	if err != nil {
+		return fmt.Errorf("storage: change a client: %w", err)
+	}
+	if n == 0 {
+		return ErrStale
+	}
+	c.Version, c.UpdatedAt = row.Version, now
+	return nil
+}
+
+// Delete ends a client for good: its tokens are dead at their next check, its secrets and particulars are
+// erased, and its id is never given out again. It answers [fosite.ErrNotFound] for one that does not exist.
+func (r *Registry) Delete(ctx context.Context, id string) error {
+	now := r.now()
+	err := r.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		deleted := tx.Model(&model.Client{}).Where("id = ? AND status <> ?", id, Deleted).Updates(map[string]any{
+			"status": Deleted, "name": "", "owner": "", "redirect_uris": "", "jwks": "", "jwks_uri": "", "metadata": "",
+			"epoch": raised("epoch"), "version": raised("version"), "updated_at": model.At(now),
+		})
+		if deleted.Error != nil {
+			return fmt.Errorf("storage: delete a client: %w", deleted.Error)
+		}
+		if deleted.RowsAffected == 0 {
+			return fosite.ErrNotFound
+		}
+		err := tx.Model(&model.ClientSecret{}).Where("client_id = ? AND deleted_at IS NULL", id).Updates(erased(now)).Error
+		if err != nil {
+			return fmt.Errorf("storage: delete the secrets of a client: %w", err)
+		}
+		return nil
+	})
+	r.registrations.forget(id)
+	return err
+}
+
+// SetStatus makes a client active or disabled and tells whether it was not so before. version, unless zero, is
+// the version the caller has seen: [ErrStale] if it is outdated. [fosite.ErrNotFound] if there is no such client.
+func (r *Registry) SetStatus(ctx context.Context, id string, status Status, version int64) (changed bool, err error) {
+	if status != Active && status != Disabled {
+		return false, fmt.Errorf("storage: a client cannot be made %q; delete it with Delete", status)
+	}
+	err = r.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		client := tx.Model(&model.Client{}).Where("id = ? AND status IN ?", id, alive).Session(&gorm.Session{})
+		update := client.Where("status <> ?", status)
+		if version != 0 {
+			update = update.Where("version = ?", version)
+		}
+		update = update.Updates(map[string]any{"status": status, "version": raised("version"), "updated_at": model.At(r.now())})
+		if changed = update.RowsAffected == 1; changed || update.Error != nil {
+			return update.Error
+		}
+		var current model.Client
+		switch found := client.Select("version").Limit(1).Find(&current); {
+		case found.Error != nil:
+			return found.Error
+		case found.RowsAffected == 0:
+			return fosite.ErrNotFound
+		case version != 0 && current.Version != version:
+			return ErrStale
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, fosite.ErrNotFound) && !errors.Is(err, ErrStale) {
+		return false, fmt.Errorf("storage: change the status of a client: %w", err)
+	}
+	return changed, err
+}
+
+// Revoke ends every token issued to the client so far, in one small statement however many there are. Tokens
+// issued to requests that authenticate from now on are not affected.
+func (r *Registry) Revoke(ctx context.Context, id string) error {
+	return r.revoke(ctx, id, "epoch", raised("epoch"))
+}
+
+// RevokeBefore ends every token that was issued to the client before the time t.
+func (r *Registry) RevokeBefore(ctx context.Context, id string, t time.Time) error {
+	before := model.Millis(t.Add(time.Millisecond - 1)) // rounded up: a token is as old as its millisecond
+	return r.revoke(ctx, id, "revoked_before", gorm.Expr("CASE WHEN revoked_before > ? THEN revoked_before ELSE ? END", before, before))
+}
+
+func (r *Registry) revoke(ctx context.Context, id, column string, value clause.Expr) error {
+	return r.change(ctx, "revoke the tokens of a client", func(tx *database.Tx) *gorm.DB {
+		return tx.Model(&model.Client{}).Where("id = ? AND status <> ?", id, Deleted).Updates(map[string]any{column: value})
+	})
+}
