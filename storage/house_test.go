@@ -80,9 +80,9 @@ func TestHousekeepingDeletesAndWritesDown(t *testing.T) {
 		if err != nil || len(tokens) != 1 || !tokens[0].LastUsedAt.Equal(clock.now()) {
 			t.Errorf("tokens %+v (%v), want one that was used just now", tokens, err)
 		}
-		for _, table := range []string{"idempotency_keys WHERE key_hash IS NOT NULL", "audit_events WHERE action = 'test.happened'"} {
+		for _, table := range []string{"{idempotency_keys} WHERE key_hash IS NOT NULL", "{audit_events} WHERE action = 'test.happened'"} {
 			var left int
-			if err := poolOf(t, s).QueryRowContext(ctx, "SELECT COUNT(*) FROM "+table).Scan(&left); err != nil || left != 0 {
+			if err := s.db.Read(ctx).QueryRow("SELECT COUNT(*) FROM " + table).Scan(&left); err != nil || left != 0 {
 				t.Errorf("%d rows left of %s (%v)", left, table, err)
 			}
 		}

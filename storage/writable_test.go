@@ -123,7 +123,7 @@ func TestTheLogShrinksAfterALongReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	var n int
-	if err := reader.QueryRowContext(t.Context(), "SELECT count(*) FROM clients").Scan(&n); err != nil {
+	if err := reader.QueryRowContext(t.Context(), "SELECT count(*) FROM "+s.db.Table("clients")).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	for size() <= 2*walLimit {

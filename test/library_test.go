@@ -10,9 +10,15 @@ import (
 	"testing"
 )
 
-// A team on fosite imports parts of this module into its own. The programs in testdata/library are such teams: each is
-// compiled and run in a module of its own, with the replace line that the README shows.
+// A team on fosite imports parts of this module into its own. The programs in testdata/library and testdata/team are such
+// teams: each is compiled and run in a module of its own, with the replace line that the README shows.
 func TestPartsWorkInAnotherModule(t *testing.T) {
+	for _, folder := range []string{"library", "team"} {
+		t.Run(folder, func(t *testing.T) { runInAnotherModule(t, filepath.Join("testdata", folder)) })
+	}
+}
+
+func runInAnotherModule(t *testing.T, programs string) {
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
@@ -28,17 +34,16 @@ func TestPartsWorkInAnotherModule(t *testing.T) {
 	gomod = regexp.MustCompile(`(?m)^tool .*$`).ReplaceAll(gomod, nil)
 	gomod = append(gomod, fmt.Sprintf("\nrequire %[1]s v0.0.0\nreplace %[1]s => %[2]s\n", name, root)...)
 	write(t, filepath.Join(folder, "go.mod"), gomod)
-	for name, from := range map[string]string{
-		"go.sum":          filepath.Join(root, "go.sum"),
-		"storage_test.go": "testdata/library/storage_test.go",
-		"hook_test.go":    "testdata/library/hook_test.go",
-		"readme_test.go":  "testdata/library/readme_test.go",
-	} {
+	files, err := filepath.Glob(filepath.Join(programs, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range append(files, filepath.Join(root, "go.sum")) {
 		content, err := os.ReadFile(from)
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(folder, name), content)
+		write(t, filepath.Join(folder, filepath.Base(from)), content)
 	}
 	command := exec.Command("go", "test", "-mod=mod", "-count=1", "./...")
 	command.Dir = folder
@@ -79,5 +84,28 @@ func write(t *testing.T, path string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// So are those of docs/embedding.md.
+func TestTheGoOfTheEmbeddingDocumentIsCompiled(t *testing.T) {
+	document, err := os.ReadFile("../docs/embedding.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile("testdata/team/embedding_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(document), -1)
+	if len(blocks) < 5 {
+		t.Fatalf("%d blocks of Go, want more", len(blocks))
+	}
+	for _, block := range blocks {
+		for line := range strings.Lines(block[1]) {
+			if line = strings.TrimSpace(line); !strings.Contains(string(program), line) {
+				t.Errorf("not in testdata/team/embedding_test.go: %s", line)
+			}
+		}
 	}
 }

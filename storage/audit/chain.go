@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -16,8 +17,29 @@ import (
 
 const mainChain = "main" // the only one
 
+// begin makes sure that there is a chain: tables that a host's AutoMigrate has made are empty. It remembers that there is
+// one once that has been committed for certain.
+func (l *Log) begin(ctx context.Context, tx *database.Tx) error {
+	if l.begun.Load() {
+		return nil
+	}
+	nothing := make(model.Hash, sha256.Size)
+	n, err := tx.Run(`INSERT INTO {audit_chain} (chain, last_id, last_hash, pruned_id, pruned_hash) VALUES ('main', 0, ?, 0, ?)
+		ON CONFLICT (chain) DO NOTHING`, nothing, nothing)
+	if err != nil {
+		return fmt.Errorf("storage: begin the chain of audit events: %w", err)
+	}
+	if n == 0 && !database.InHostsTransaction(ctx) {
+		l.begun.Store(true)
+	}
+	return nil
+}
+
 // flush ends a transaction with its events.
-func (l *Log) flush(_ context.Context, tx *database.Tx, deferred []any) error {
+func (l *Log) flush(ctx context.Context, tx *database.Tx, deferred []any) error {
+	if err := l.begin(ctx, tx); err != nil {
+		return err
+	}
 	chain := chainHere
 	if tx.Postgres() {
 		chain = chainThere
@@ -119,7 +141,7 @@ var chainHappened = `
 		FROM links l JOIN given g ON g.position = l.position),
 	extended AS (UPDATE {audit_chain} c SET last_id = l.id, last_hash = l.hash
 		FROM (SELECT id, hash FROM links ORDER BY n DESC LIMIT 1) l WHERE c.chain = 'main')
-	SELECT position FROM happened`
+	SELECT position / (SELECT COUNT(*) FROM last) FROM happened` // one; without a chain it fails
 
 const allHappened = `, happened AS (SELECT position FROM given),`
 

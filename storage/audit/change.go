@@ -87,6 +87,11 @@ func (l *Log) changeTogether(ctx context.Context, change *Change, jobs []*databa
 	for i, j := range jobs {
 		rows[i] = slices.Concat(j.What.keys, j.What.event.values())
 	}
+	if !l.begun.Load() {
+		if err := l.db.Write(ctx, l.begin); err != nil {
+			return err
+		}
+	}
 	if len(jobs) == 1 {
 		w := jobs[0].What
 		n, err := l.db.Run(ctx, change.alone, rows[0]...)

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"fosite-mcp/storage/internal/database"
@@ -14,6 +15,7 @@ type Log struct {
 	enabled  bool
 	listener func(Event)
 	changes  *database.Turns[*changeOf] // PostgreSQL's
+	begun    atomic.Bool                // there is a chain
 }
 
 // New makes the log of db. One that is not enabled has no table: it lets changes happen and gives up their events. listener,

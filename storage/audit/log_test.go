@@ -180,3 +180,51 @@ func TestAuditEventsHoldNothingThatCannotBeStoredOrPrinted(t *testing.T) {
 		wantChain(t, s, 1, 0)
 	})
 }
+
+// Tables that a host's AutoMigrate has made are empty: the chain begins with the first event, and none is lost.
+func TestTheChainBeginsWhereNoMigrationHasBegunIt(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		db := enginetest.Open(t, e.dialector(t)())
+		if err := db.AutoMigrate(storage.Models()...); err != nil {
+			t.Fatal(err)
+		}
+		store, ctx := storage.New(db), t.Context()
+		rolledBack := db.Begin()
+		if err := store.Audit().Append(storage.WithTx(ctx, rolledBack), audit.Event{Action: "undone"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Audit().Append(storage.WithTx(ctx, rolledBack), audit.Event{Action: "undone, too"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := rolledBack.Rollback().Error; err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if err := store.Audit().Append(ctx, audit.Event{Action: "test"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if count, bad, err := store.Audit().Verify(ctx, nil); err != nil || count != 3 || bad != 0 {
+			t.Errorf("%d events, the first bad one %d, error %v; want 3 and none", count, bad, err)
+		}
+	})
+}
+
+// On PostgreSQL one statement changes, and stores the events: were it to store none without an error, they would be lost.
+func TestAnEventWithoutAChainIsAnError(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		s := e.store(t)
+		if err := s.Audit().Append(t.Context(), audit.Event{Action: "test"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Audit().Append(t.Context(), audit.Event{Action: "test"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.db.Exec("DELETE FROM audit_chain").Error; err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Audit().Append(t.Context(), audit.Event{Action: "test"}); err == nil {
+			t.Error("an event was lost without a word")
+		}
+	})
+}

@@ -47,6 +47,15 @@ func (t *transaction) in(ctx context.Context) context.Context {
 // InTransaction tells whether ctx carries a transaction.
 func InTransaction(ctx context.Context) bool { return transactionFrom(ctx) != nil }
 
+// InHostsTransaction tells whether ctx carries one that the host ends.
+func InHostsTransaction(ctx context.Context) bool {
+	t := transactionFrom(ctx)
+	for t != nil && t.outer != nil {
+		t = t.outer
+	}
+	return t != nil && t.theirs != nil
+}
+
 // WithTx returns a context with which every call takes part in tx, a transaction of the host's, who commits it or rolls it
 // back.
 func WithTx(ctx context.Context, tx *gorm.DB) context.Context {

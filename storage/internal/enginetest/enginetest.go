@@ -14,6 +14,7 @@ import (
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+	"gorm.io/gorm/schema"
 )
 
 // SQLiteSettings are what the promises of the store rest on.
@@ -37,12 +38,12 @@ func SQLite(t *testing.T) func() gorm.Dialector {
 // newPostgresSchema keeps tests that run at the same time apart.
 func newPostgresSchema(t *testing.T) func() gorm.Dialector {
 	server, outer := os.Getenv("FOSITE_MCP_TEST_POSTGRES"), postgresServer(t)
-	schema := "storage_test_" + strings.ToLower(rand.Text())
-	if err := outer.Exec("CREATE SCHEMA " + schema).Error; err != nil {
+	name := "storage_test_" + strings.ToLower(rand.Text())
+	if err := outer.Exec("CREATE SCHEMA " + name).Error; err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := outer.Exec("DROP SCHEMA " + schema + " CASCADE").Error; err != nil {
+		if err := outer.Exec("DROP SCHEMA " + name + " CASCADE").Error; err != nil {
 			t.Error(err)
 		}
 	})
@@ -51,7 +52,7 @@ func newPostgresSchema(t *testing.T) func() gorm.Dialector {
 		t.Fatal(err)
 	}
 	query := inner.Query()
-	query.Set("search_path", schema)
+	query.Set("search_path", name)
 	inner.RawQuery = query.Encode()
 	return func() gorm.Dialector { return postgres.Open(inner.String()) }
 }
@@ -74,10 +75,13 @@ func postgresServer(t *testing.T) *gorm.DB {
 	return postgresPool
 }
 
-// Open opens a database and closes it with the test.
+// Open opens a database and closes it with the test. FOSITE_MCP_TEST_TABLE_PREFIX is the prefix of its tables.
 func Open(t *testing.T, dialector gorm.Dialector) *gorm.DB {
 	t.Helper()
-	db, err := gorm.Open(dialector, &gorm.Config{Logger: logger.Discard})
+	db, err := gorm.Open(dialector, &gorm.Config{
+		Logger:         logger.Discard,
+		NamingStrategy: schema.NamingStrategy{TablePrefix: os.Getenv("FOSITE_MCP_TEST_TABLE_PREFIX")},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

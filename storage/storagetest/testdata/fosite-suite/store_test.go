@@ -14,6 +14,7 @@ import (
 	"gorm.io/driver/postgres"
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
+	"gorm.io/gorm/schema"
 
 	"fosite-mcp/storage"
 
@@ -55,7 +56,7 @@ func runWithStore(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer remove()
-	db, err := gorm.Open(dialector)
+	db, err := gorm.Open(dialector, &gorm.Config{NamingStrategy: schema.NamingStrategy{TablePrefix: os.Getenv("FOSITE_MCP_TEST_TABLE_PREFIX")}})
 	if err != nil {
 		return 1, err
 	}
