@@ -261,6 +261,7 @@ test('a consent page that is sent again from the history asks anew or answers an
   await logIn(page);
   await button(page, 'Allow').click();
   const { access_token } = await tokens(request, await first);
+  await page.waitForURL((url) => url.searchParams.has('code')); // the client has the answer before its page is there
   await page.goBack();
   await heading(page, 'Allow Desktop app?').waitFor();
   const second = app.next();
