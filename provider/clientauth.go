@@ -82,7 +82,16 @@ func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request,
 		}
 		return client, nil
 	}
+	if usesKey(client) {
+		return a.refuse(ctx, sent, "a client with a key sent no assertion")
+	}
 	return a.checkSecret(ctx, client, sent)
+}
+
+// usesKey tells whether the client is registered for assertions, and so for no secret, whatever hashes it has.
+func usesKey(client fosite.Client) bool {
+	c, ok := client.(interface{ GetTokenEndpointAuthMethod() string })
+	return ok && c.GetTokenEndpointAuthMethod() == "private_key_jwt"
 }
 
 // credentials are an id and the readings of its secret: SDKs differ in whether they form-encode a Basic header

@@ -73,3 +73,28 @@ func TestSpacesBehindTheSchemeAreAllTheSame(t *testing.T) {
 		}
 	}
 }
+
+// As with fosite: a hash that is still there would let in whoever has an old secret.
+func TestAClientWithAKeyHasNoUseForASecret(t *testing.T) {
+	hash, err := bcrypt.GenerateFromPassword([]byte("sesame"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for method, good := range map[string]bool{"private_key_jwt": false, "client_secret_basic": true} {
+		store := storage.NewMemoryStore()
+		store.Clients["ci"] = &fosite.DefaultOpenIDConnectClient{
+			DefaultClient: &fosite.DefaultClient{ID: "ci", Secret: hash}, TokenEndpointAuthMethod: method,
+		}
+		authenticator := &ClientAuthenticator{Store: store}
+		basic := httptest.NewRequest(http.MethodPost, "/token", nil)
+		basic.SetBasicAuth("ci", "sesame")
+		_, basicErr := authenticator.Authenticate(t.Context(), basic, url.Values{})
+		_, formErr := authenticator.Authenticate(t.Context(), httptest.NewRequest(http.MethodPost, "/token", nil),
+			url.Values{"client_id": {"ci"}, "client_secret": {"sesame"}})
+		for way, err := range map[string]error{"header": basicErr, "form": formErr} {
+			if good && err != nil || !good && !errors.Is(err, fosite.ErrInvalidClient) {
+				t.Errorf("%s, secret in the %s: %v", method, way, err)
+			}
+		}
+	}
+}

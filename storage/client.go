@@ -56,31 +56,26 @@ func (s *Store) EachSlowSecret(ctx context.Context, each func(clientID string, h
 	return s.clients.EachSlowSecret(ctx, each)
 }
 
-// RevokeClient ends every token issued to the client so far, in one small statement however many there are. Tokens
+// RevokeClient ends every token issued to the client so far, in a small statement or two however many there are. Tokens
 // issued to requests that authenticate from now on are not affected.
 func (s *Store) RevokeClient(ctx context.Context, id string) error {
 	if s.external == nil {
 		return s.clients.Revoke(ctx, id)
 	}
-	// A host's client gets a row for its epoch. That is read when a token is stored, so requests that authenticated
-	// before are reached by their time.
-	return s.revokeExternal(ctx, `INSERT INTO {client_revocations} (id, epoch, revoked_before) VALUES (?, 1, ?)
-		ON CONFLICT (id) DO UPDATE SET epoch = {client_revocations}.epoch + 1, `+laterRevokedBefore, id, millis(s.now()))
+	statement, args := clients.NoteRevoked(id, s.now())
+	return s.revokeExternal(ctx, statement, args)
 }
-
-const laterRevokedBefore = `revoked_before = CASE WHEN {client_revocations}.revoked_before > excluded.revoked_before
-	THEN {client_revocations}.revoked_before ELSE excluded.revoked_before END`
 
 // RevokeClientBefore ends every token that was issued to the client before the time t.
 func (s *Store) RevokeClientBefore(ctx context.Context, id string, t time.Time) error {
 	if s.external == nil {
 		return s.clients.RevokeBefore(ctx, id, t)
 	}
-	before := millis(t.Add(time.Millisecond - 1)) // rounded up: a token is as old as its millisecond
-	return s.revokeExternal(ctx, `INSERT INTO {client_revocations} (id, revoked_before) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET `+laterRevokedBefore, id, before)
+	statement, args := clients.NoteRevokedBefore(id, t)
+	return s.revokeExternal(ctx, statement, args)
 }
 
-func (s *Store) revokeExternal(ctx context.Context, statement string, args ...any) error {
+func (s *Store) revokeExternal(ctx context.Context, statement string, args []any) error {
 	if _, err := s.db.Run(ctx, statement, args...); err != nil {
 		return fmt.Errorf("storage: revoke the tokens of a client: %w", err)
 	}

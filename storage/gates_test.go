@@ -272,6 +272,25 @@ func TestRevokingWhatDoesNotExistIsNotFound(t *testing.T) {
 				t.Errorf("%s: error = %v, want ErrNotFound", what, err)
 			}
 		}
+		for _, id := range []string{"a\x00b", "a\xffb"} { // PostgreSQL takes neither as text
+			_, statusErr := s.Clients().SetStatus(ctx, id, clients.Disabled, 0)
+			for what, err := range map[string]error{
+				"Delete":         s.Clients().Delete(ctx, id),
+				"SetStatus":      statusErr,
+				"Revoke":         s.Clients().Revoke(ctx, id),
+				"RevokeBefore":   s.Clients().RevokeBefore(ctx, id, time.Now()),
+				"AddSecret":      s.Clients().AddSecret(ctx, id, &clients.Secret{}, time.Time{}),
+				"ReplaceSecrets": s.Clients().ReplaceSecrets(ctx, id, &clients.Secret{}),
+				"RevokeSecret":   s.Clients().RevokeSecret(ctx, id, "secret-of-machine"),
+				"RevokeSecret 2": s.Clients().RevokeSecret(ctx, "machine", id),
+				"DeleteSecret":   s.Clients().DeleteSecret(ctx, id, "secret-of-machine", true),
+				"DeleteSecret 2": s.Clients().DeleteSecret(ctx, "machine", id, false),
+			} {
+				if err != fosite.ErrNotFound {
+					t.Errorf("%s of %q: error = %v, want ErrNotFound", what, id, err)
+				}
+			}
+		}
 	})
 }
 

@@ -63,6 +63,11 @@ type Option func(*Store)
 // WithClients keeps clients where they are today: the store then has the tables of [PartTokens] alone, asks manager for
 // every client. [Store.Clients] answers with an error then; [Store.RevokeClient] and [Store.RevokeClientBefore] end tokens of
 // these clients as well, and [ReadAhead] changes nothing.
+//
+// What was revoked while the clients were the store's own stays revoked, and so does what is revoked of a host's client that
+// the store registers later. Where tokens of one secret were revoked, all that the client was issued until then end with the
+// switch: the secrets are not here. A client that was in the store all along does not learn what was revoked here: end its
+// tokens once more with [clients.Registry.Revoke].
 func WithClients(manager fosite.ClientManager) Option {
 	return func(s *Store) { s.external = manager }
 }

@@ -48,6 +48,8 @@ func (a *api) refuse(r *request, err error) *answer {
 		p.Errors.add("/client_id", "exists", "is taken")
 	case errors.Is(err, clients.ErrStale):
 		p = newProblem(http.StatusPreconditionFailed, "stale", "The client has changed", "Somebody has changed the client since you read it. Read it again, and repeat the change with its new ETag.")
+	case errors.Is(err, clients.ErrUsesNoSecret):
+		p = conflict("no-secret", "The client has no use for a secret. Change its token_endpoint_auth_method first.")
 	case errors.Is(err, clients.ErrTooManySecrets):
 		p = conflict("too-many-secrets", "The client has as many working secrets as it may have. Delete one of them first.")
 	case errors.Is(err, audit.ErrIdempotencyRunning):

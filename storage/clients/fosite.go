@@ -23,12 +23,12 @@ func FromFosite(client fosite.Client) (*Client, error) {
 func fromFosite(client fosite.Client) (*Client, error) {
 	switch f := client.(type) {
 	case *fosite.DefaultClient:
-		return fromDefault(f, "")
+		return fromDefault(f, "", false)
 	case *fosite.DefaultOpenIDConnectClient:
 		if f == nil {
 			break
 		}
-		c, err := fromDefault(f.DefaultClient, f.TokenEndpointAuthMethod)
+		c, err := fromDefault(f.DefaultClient, f.TokenEndpointAuthMethod, true)
 		if err = errors.Join(err, whatOpenIDLoses(f)); err != nil {
 			return nil, err
 		}
@@ -41,7 +41,7 @@ func fromFosite(client fosite.Client) (*Client, error) {
 		if f == nil {
 			break
 		}
-		c, err := fromDefault(f.DefaultClient, "")
+		c, err := fromDefault(f.DefaultClient, "", false)
 		beyond := slices.DeleteFunc(slices.Clone(f.ResponseModes), func(mode fosite.ResponseModeType) bool { return mode == fosite.ResponseModeDefault })
 		if len(beyond) > 0 {
 			err = errors.Join(err, fmt.Errorf("ResponseModes is %q, and answers go in the default mode of their response type only; remove the modes if the client asks for none", beyond))
@@ -66,7 +66,7 @@ func whatOpenIDLoses(f *fosite.DefaultOpenIDConnectClient) error {
 }
 
 // fromDefault is what the types have in common. method is empty for a client that may send its secret either way.
-func fromDefault(f *fosite.DefaultClient, method string) (*Client, error) {
+func fromDefault(f *fosite.DefaultClient, method string, openID bool) (*Client, error) {
 	if f == nil {
 		return nil, errors.New("its DefaultClient is nil; there is nothing to register")
 	}
@@ -75,6 +75,8 @@ func fromDefault(f *fosite.DefaultClient, method string) (*Client, error) {
 		errs = append(errs, errors.New("ID is empty; give the client the id that it sends"))
 	}
 	switch {
+	case f.Public && method == "" && openID:
+		errs = append(errs, errors.New("Public is true, and TokenEndpointAuthMethod is empty, which fosite refuses; set it to none, or set Public to false"))
 	case f.Public && (method == "" || method == "none"):
 		method = "none"
 		if len(f.Secret) > 0 || len(f.RotatedSecrets) > 0 {
@@ -86,6 +88,8 @@ func fromDefault(f *fosite.DefaultClient, method string) (*Client, error) {
 		method = "client_secret_basic" // which has fosite and provider take the secret either way
 	case method == "none":
 		errs = append(errs, errors.New("TokenEndpointAuthMethod is none, and Public is false: one who need not authenticate is public; set Public to true, or name the method"))
+	case method == "private_key_jwt" && (len(f.Secret) > 0 || len(f.RotatedSecrets) > 0):
+		errs = append(errs, errors.New("TokenEndpointAuthMethod is private_key_jwt, and Secret or RotatedSecrets is not empty: a client with a key has no secret; clear them, or name another method"))
 	case !slices.Contains([]string{"client_secret_basic", "client_secret_post", "private_key_jwt"}, method):
 		errs = append(errs, fmt.Errorf("TokenEndpointAuthMethod is %q; supported are client_secret_basic, client_secret_post, private_key_jwt and none", method))
 	}

@@ -183,6 +183,13 @@ func TestWhatCannotBeRegisteredNamesTheField(t *testing.T) {
 		{openID(func(c *fosite.DefaultOpenIDConnectClient) {
 			c.RequestURIs, c.RequestObjectSigningAlgorithm, c.ID = []string{"x"}, "RS256", ""
 		}), []string{"RequestURIs", "RequestObjectSigningAlgorithm", "ID is empty"}},
+		{openID(func(c *fosite.DefaultOpenIDConnectClient) { c.TokenEndpointAuthMethod = "private_key_jwt" }), []string{"TokenEndpointAuthMethod", "Secret"}},
+		{openID(func(c *fosite.DefaultOpenIDConnectClient) {
+			c.TokenEndpointAuthMethod, c.Secret = "private_key_jwt", nil
+		}), []string{"TokenEndpointAuthMethod", "RotatedSecrets"}},
+		{openID(func(c *fosite.DefaultOpenIDConnectClient) {
+			c.DefaultClient = &fosite.DefaultClient{ID: "public", Public: true}
+		}), []string{"TokenEndpointAuthMethod is empty", "none"}},
 		{&fosite.DefaultResponseModeClient{DefaultClient: theirs(t), ResponseModes: []fosite.ResponseModeType{"", "form_post"}}, []string{"ResponseModes", "form_post"}},
 		{&fosite.DefaultResponseModeClient{}, []string{"DefaultClient is nil"}},
 		{&fosite.DefaultOpenIDConnectClient{}, []string{"DefaultClient is nil"}},

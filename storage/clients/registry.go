@@ -48,7 +48,8 @@ var alive = []Status{Active, Disabled}
 func newID(prefix string) string { return prefix + strings.ToLower(rand.Text()) }
 
 // Create stores a new client with its secrets. It fills in what is empty: ID (and those of the secrets),
-// Status, Version and times. It answers [ErrExists] for an id that is or was in use.
+// Status, Version and times, and Epoch and RevokedBefore with what was revoked of a client of this id that storage.WithClients
+// kept elsewhere. It answers [ErrExists] for an id that is or was in use.
 func (r *Registry) Create(ctx context.Context, c *Client) error {
 	now := r.now().UTC().Truncate(time.Millisecond)
 	if c.ID == "" {
@@ -63,6 +64,10 @@ func (r *Registry) Create(ctx context.Context, c *Client) error {
 		return err
 	}
 	return r.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		if err := takeNoted(tx, row); err != nil {
+			return err
+		}
+		c.Epoch, c.RevokedBefore = row.Epoch, revokedBefore(row.RevokedBefore)
 		created := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(row)
 		if created.Error != nil {
 			return fmt.Errorf("storage: store a client: %w", created.Error)
@@ -178,6 +183,9 @@ func (r *Registry) Update(ctx context.Context, c *Client) error {
 // Delete ends a client for good: its tokens are dead at their next check, its secrets and particulars are
 // erased, and its id is never given out again. It answers [fosite.ErrNotFound] for one that does not exist.
 func (r *Registry) Delete(ctx context.Context, id string) error {
+	if !model.IsText(id) {
+		return fosite.ErrNotFound
+	}
 	now := r.now()
 	err := r.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		deleted := tx.Model(&model.Client{}).Where("id = ? AND status <> ?", id, Deleted).Updates(map[string]any{
@@ -194,7 +202,7 @@ func (r *Registry) Delete(ctx context.Context, id string) error {
 		if err != nil {
 			return fmt.Errorf("storage: delete the secrets of a client: %w", err)
 		}
-		return nil
+		return noteRevoked(tx, id, now)
 	})
 	r.registrations.forget(id)
 	return err
@@ -205,6 +213,9 @@ func (r *Registry) Delete(ctx context.Context, id string) error {
 func (r *Registry) SetStatus(ctx context.Context, id string, status Status, version int64) (changed bool, err error) {
 	if status != Active && status != Disabled {
 		return false, fmt.Errorf("storage: a client cannot be made %q; delete it with Delete", status)
+	}
+	if !model.IsText(id) {
+		return false, fosite.ErrNotFound
 	}
 	err = r.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		client := tx.Model(&model.Client{}).Where("id = ? AND status IN ?", id, alive).Session(&gorm.Session{})
@@ -233,20 +244,21 @@ func (r *Registry) SetStatus(ctx context.Context, id string, status Status, vers
 	return changed, err
 }
 
-// Revoke ends every token issued to the client so far, in one small statement however many there are. Tokens
+// Revoke ends every token issued to the client so far, in two small statements however many there are. Tokens
 // issued to requests that authenticate from now on are not affected.
 func (r *Registry) Revoke(ctx context.Context, id string) error {
-	return r.revoke(ctx, id, "epoch", raised("epoch"))
+	return r.revoke(ctx, id, "epoch", raised("epoch"), func(tx *database.Tx) error { return noteRevoked(tx, id, r.now()) })
 }
 
 // RevokeBefore ends every token that was issued to the client before the time t.
 func (r *Registry) RevokeBefore(ctx context.Context, id string, t time.Time) error {
-	before := model.Millis(t.Add(time.Millisecond - 1)) // rounded up: a token is as old as its millisecond
-	return r.revoke(ctx, id, "revoked_before", gorm.Expr("CASE WHEN revoked_before > ? THEN revoked_before ELSE ? END", before, before))
+	before := wholeMillis(t)
+	later := gorm.Expr("CASE WHEN revoked_before > ? THEN revoked_before ELSE ? END", before, before)
+	return r.revoke(ctx, id, "revoked_before", later, func(tx *database.Tx) error { return noteRevokedBefore(tx, id, t) })
 }
 
-func (r *Registry) revoke(ctx context.Context, id, column string, value clause.Expr) error {
-	return r.change(ctx, "revoke the tokens of a client", func(tx *database.Tx) *gorm.DB {
+func (r *Registry) revoke(ctx context.Context, id, column string, value clause.Expr, note func(tx *database.Tx) error) error {
+	return r.change(ctx, "revoke the tokens of a client", []string{id}, func(tx *database.Tx) *gorm.DB {
 		return tx.Model(&model.Client{}).Where("id = ? AND status <> ?", id, Deleted).Updates(map[string]any{column: value})
-	})
+	}, note)
 }

@@ -23,6 +23,9 @@ const MaxSecrets = 10
 // ErrTooManySecrets says that the client has [MaxSecrets] that work.
 var ErrTooManySecrets = fmt.Errorf("storage: the client has %d secrets that work; delete one first", MaxSecrets)
 
+// ErrUsesNoSecret says that the client proves who it is with a key, or not at all.
+var ErrUsesNoSecret = errors.New("storage: the client has no use for a secret; change its token_endpoint_auth_method first")
+
 // fastHash is how hashes of generated secrets start. All others take long to compare.
 const fastHash = "$sha256$"
 
@@ -60,7 +63,7 @@ func raised(column string) clause.Expr { return gorm.Expr(column + " + 1") }
 
 // AddSecret gives a client another secret and fills in its ID and CreatedAt. The secrets the client has go on working,
 // or until endPrevious if that is not zero; with secret.EndsOthers until the new one is first used, see SecretUsed.
-// Secrets that have expired are erased. It answers [fosite.ErrNotFound] and [ErrTooManySecrets].
+// Secrets that have expired are erased. It answers [fosite.ErrNotFound], [ErrUsesNoSecret] and [ErrTooManySecrets].
 func (r *Registry) AddSecret(ctx context.Context, clientID string, secret *Secret, endPrevious time.Time) error {
 	return r.addSecret(ctx, clientID, secret, func(tx *database.Tx) error {
 		if endPrevious.IsZero() {
@@ -79,21 +82,29 @@ func (r *Registry) ReplaceSecrets(ctx context.Context, clientID string, secret *
 		if err := tx.Model(&model.ClientSecret{}).Where("client_id = ?", clientID).Updates(ended).Error; err != nil {
 			return fmt.Errorf("storage: end the secrets of a client and their tokens: %w", err)
 		}
-		return nil
+		return noteSecretRevoked(tx, clientID, r.now())
 	})
 }
 
 // addSecret stores another secret, after endPrevious has done away with those that are there.
 func (r *Registry) addSecret(ctx context.Context, clientID string, secret *Secret, endPrevious func(tx *database.Tx) error) error {
+	if !model.IsText(clientID) {
+		return fosite.ErrNotFound
+	}
 	now := r.now().UTC().Truncate(time.Millisecond)
 	return r.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
-		// Locks the client: of two that add the last permitted secret, one is refused.
-		client := tx.Select("id").Clauses(clause.Locking{Strength: "UPDATE"}).Where("id = ? AND status IN ?", clientID, alive).Limit(1).Find(&model.Client{})
+		// Locks the client: of two that add the last permitted secret, one is refused, and its method stays what it is.
+		var row model.Client
+		client := tx.Select("id", "token_endpoint_auth_method").Clauses(clause.Locking{Strength: "UPDATE"}).
+			Where("id = ? AND status IN ?", clientID, alive).Limit(1).Find(&row)
 		if client.Error != nil {
 			return fmt.Errorf("storage: lock a client: %w", client.Error)
 		}
 		if client.RowsAffected == 0 {
 			return fosite.ErrNotFound
+		}
+		if method := row.TokenEndpointAuthMethod; method == "none" || method == "private_key_jwt" {
+			return ErrUsesNoSecret
 		}
 		if err := endPrevious(tx); err != nil {
 			return err
@@ -135,7 +146,7 @@ func (r *Registry) DeleteSecret(ctx context.Context, clientID, secretID string, 
 	if revokeTokens {
 		changes["epoch"] = raised("epoch")
 	}
-	return r.changeSecret(ctx, "delete a client secret", changes, "id = ? AND client_id = ? AND deleted_at IS NULL", secretID, clientID)
+	return r.changeSecret(ctx, "delete a client secret", clientID, secretID, changes, "id = ? AND client_id = ? AND deleted_at IS NULL")
 }
 
 // RevokeSecret ends every token that was issued with this secret of the client. The secret itself goes on working.
@@ -145,25 +156,43 @@ func (r *Registry) DeleteSecret(ctx context.Context, clientID, secretID string, 
 // such a composition by [Registry.Revoke].
 func (r *Registry) RevokeSecret(ctx context.Context, clientID, secretID string) error {
 	changes := map[string]any{"epoch": raised("epoch")}
-	return r.changeSecret(ctx, "revoke the tokens of a secret", changes, "id = ? AND client_id = ?", secretID, clientID)
+	return r.changeSecret(ctx, "revoke the tokens of a secret", clientID, secretID, changes, "id = ? AND client_id = ?")
 }
 
-func (r *Registry) changeSecret(ctx context.Context, what string, changes map[string]any, where string, args ...any) error {
-	return r.change(ctx, what, func(tx *database.Tx) *gorm.DB {
-		return tx.Model(&model.ClientSecret{}).Where(where, args...).Updates(changes)
+func (r *Registry) changeSecret(ctx context.Context, what, clientID, secretID string, changes map[string]any, where string) error {
+	return r.change(ctx, what, []string{clientID, secretID}, func(tx *database.Tx) *gorm.DB {
+		return tx.Model(&model.ClientSecret{}).Where(where, secretID, clientID).Updates(changes)
+	}, func(tx *database.Tx) error {
+		if changes["epoch"] == nil {
+			return nil
+		}
+		return noteSecretRevoked(tx, clientID, r.now())
 	})
 }
 
-// change runs a statement that must find a row.
-func (r *Registry) change(ctx context.Context, what string, statement func(tx *database.Tx) *gorm.DB) error {
-	n, err := r.db.Exec(ctx, statement)
-	if err != nil {
-		return fmt.Errorf("storage: %s: %w", what, err)
+// noteSecretRevoked notes that tokens of one of the client's secrets have ended. Without the secrets, nobody can tell them from
+// the client's others, so that all end there that were issued up to now.
+func noteSecretRevoked(tx *database.Tx, clientID string, now time.Time) error {
+	return noteRevokedBefore(tx, clientID, now.Add(time.Millisecond))
+}
+
+// change runs a statement that must find a row by ids, and then note in the same transaction.
+func (r *Registry) change(ctx context.Context, what string, ids []string, statement func(tx *database.Tx) *gorm.DB, note func(tx *database.Tx) error) error {
+	for _, id := range ids {
+		if !model.IsText(id) {
+			return fosite.ErrNotFound
+		}
 	}
-	if n == 0 {
-		return fosite.ErrNotFound
-	}
-	return nil
+	return r.db.Write(ctx, func(_ context.Context, tx *database.Tx) error {
+		changed := statement(tx)
+		if changed.Error != nil {
+			return fmt.Errorf("storage: %s: %w", what, changed.Error)
+		}
+		if changed.RowsAffected == 0 {
+			return fosite.ErrNotFound
+		}
+		return note(tx)
+	})
 }
 
 // SecretUsed says that the client has proved its identity with the secret behind hash (nil: with a key). Call it

@@ -188,3 +188,25 @@ func TestSlowHashesAreThoseOfLiveClients(t *testing.T) {
 		want("deleted", "")
 	})
 }
+
+func TestAClientWithoutUseForASecretGetsNone(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		s := e.open(t)
+		for _, method := range []string{"private_key_jwt", "none"} {
+			if err := s.Create(soon(t), &clients.Client{ID: method, TokenEndpointAuthMethod: method}); err != nil {
+				t.Fatal(err)
+			}
+			for name, err := range map[string]error{
+				"AddSecret":      s.AddSecret(soon(t), method, &clients.Secret{Hash: []byte(fastHash)}, time.Time{}),
+				"ReplaceSecrets": s.ReplaceSecrets(soon(t), method, &clients.Secret{Hash: []byte(fastHash)}),
+			} {
+				if !errors.Is(err, clients.ErrUsesNoSecret) {
+					t.Errorf("%s with %s: %v, want ErrUsesNoSecret", name, method, err)
+				}
+			}
+			if client, err := s.Find(soon(t), method); err != nil || len(client.Secrets) != 0 {
+				t.Errorf("%+v (%v), want no secret", client, err)
+			}
+		}
+	})
+}

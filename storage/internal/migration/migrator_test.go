@@ -287,6 +287,14 @@ func TestEveryReleasedSchemaIsUpgraded(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
+					err = db.Exec(`INSERT INTO clients (id, status, created_at, updated_at) VALUES ('leaked', 'active', 1, 1)`).Error
+					if err == nil {
+						err = db.Exec(`INSERT INTO client_secrets (id, client_id, hash, epoch, created_at) VALUES ('s', 'leaked', '', 1, 1)`).Error
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					earliest := time.Now().UnixMilli()
 					m := migration.New(db.DB)
 					if err := m.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "older") {
 						t.Errorf("%v, want that the schema is older", err)
@@ -308,8 +316,23 @@ func TestEveryReleasedSchemaIsUpgraded(t *testing.T) {
 					if err := db.Order("id").Find(&kept).Error; err != nil {
 						t.Fatal(err)
 					}
+					if len(kept) > 0 && kept[0].ID == "leaked" {
+						if at := kept[0].RevokedBefore; at < earliest || at > time.Now().UnixMilli() {
+							t.Errorf("the client with a revoked secret has tokens revoked before %d, want the time of the upgrade", at)
+						}
+						kept = kept[1:]
+					} else {
+						t.Errorf("what was revoked of a secret is forgotten: %v", kept)
+					}
 					if diff := cmp.Diff([]model.ClientRevocation{{ID: "since", RevokedBefore: 7}, {ID: "theirs", Epoch: 2}}, kept); diff != "" {
 						t.Errorf("other revocations are kept (-want +got):\n%s", diff)
+					}
+					var left []string
+					if err := db.Raw("SELECT id FROM clients ORDER BY id").Scan(&left).Error; err != nil {
+						t.Fatal(err)
+					}
+					if diff := cmp.Diff([]string{"leaked", "never revoked"}, left); diff != "" {
+						t.Errorf("the host's clients are not the store's (-want +got):\n%s", diff)
 					}
 					var newest int
 					if err := db.Raw("SELECT MAX(version_id) FROM fosite_mcp_migrations").Scan(&newest).Error; err != nil || newest <= lastReleased {

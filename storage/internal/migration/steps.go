@@ -97,6 +97,7 @@ func (d dialect) statements(step Step, in situation) ([]string, error) {
 		"foreignKey":   d.foreignKey,
 		"bytes":        func() string { return d.choose("BLOB", "BYTEA") },
 		"zeros":        d.zeros,
+		"now":          func() string { return fmt.Sprint(time.Now().UnixMilli()) },
 		"withoutRowid": func() string { return d.choose(" WITHOUT ROWID", "") },
 	}).Parse(string(text))
 	if err != nil {

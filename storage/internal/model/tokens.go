@@ -55,7 +55,7 @@ type TrustedKey struct {
 	ExpiresAt Time   `gorm:"column:expires_at"`
 }
 
-// ClientRevocation tells which tokens of a client have ended, where the clients are the host's. A client gets a row when
+// ClientRevocation tells which tokens of a client have ended, for when the clients are the host's. A client gets a row when
 // its tokens are first revoked.
 type ClientRevocation struct {
 	ID            string `gorm:"column:id;primaryKey"`
