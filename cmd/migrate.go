@@ -66,6 +66,10 @@ func (a *app) migrateSQLCommand() *cobra.Command {
 		Long: `For teams that migrate with a tool of their own. It makes the tables in a database that has none of them yet, and
 records that, so that this version finds nothing to do. It needs no database and no configuration.
 
+The SQL is one transaction. Run it so that it stops at the first error, and nothing is left of it then: with
+"psql -v ON_ERROR_STOP=1 -f schema.sql" or "sqlite3 -bail fosite-mcp.db < schema.sql". A tool that begins a transaction by
+itself needs neither the BEGIN nor the COMMIT.
+
 A program with storage.New needs all parts; one with storage.WithClients needs tokens.`,
 		Example: "  fosite-mcp migrate sql > schema.sql\n  fosite-mcp migrate sql --dialect postgres --table-prefix oauth_ --part tokens",
 		RunE: func(*cobra.Command, []string) error {

@@ -45,7 +45,8 @@ func (s *Store) Migrate(ctx context.Context) error {
 	return m.Up(ctx)
 }
 
-// MigrateTx is [Store.Migrate] in a transaction of the caller's, who commits it or rolls it back.
+// MigrateTx is [Store.Migrate] in a transaction of the caller's, who commits it or rolls it back. A *gorm.DB that is in no
+// transaction is an error.
 func (s *Store) MigrateTx(ctx context.Context, tx *gorm.DB) error {
 	m, err := s.migrator(ctx)
 	if err != nil {
@@ -81,7 +82,8 @@ func (s *Store) Migrations(ctx context.Context) ([]Migration, error) {
 
 // MigrationSQL is the SQL of all migrations of parts, or of all parts if none is named, for tools that migrate by
 // themselves. dialect is sqlite or postgres; tablePrefix is that of the NamingStrategy. What [Store.Migrate] records is in
-// it, so that Migrate finds nothing to do.
+// it, so that Migrate finds nothing to do. It is one transaction: run it with psql -v ON_ERROR_STOP=1 -f or sqlite3 -bail, which
+// stop at the first error.
 func MigrationSQL(dialect, tablePrefix string, parts ...Part) (string, error) {
 	return migration.SQL(dialect, schema.NamingStrategy{TablePrefix: tablePrefix}, parts...)
 }

@@ -13,6 +13,7 @@ import (
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 
+	"fosite-mcp/storage/internal/enginetest"
 	"fosite-mcp/storage/internal/migration"
 )
 
@@ -44,7 +45,7 @@ func TestSchemaChecks(t *testing.T) {
 
 func TestTablesOfOthersAreNamedAsTheProblem(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
-		store := New(openPool(t, e.dialector(t)()))
+		store := New(enginetest.OpenPlain(t, e.dialector(t)()))
 		if _, err := poolOf(t, store).ExecContext(soon(t), `CREATE TABLE clients (theirs TEXT)`); err != nil {
 			t.Fatal(err)
 		}
@@ -82,6 +83,19 @@ func TestMigrationTakesPartInTheHostsTransaction(t *testing.T) {
 	})
 }
 
+func TestMigrateTxWantsATransaction(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		store := New(openPool(t, e.dialector(t)()))
+		if err := store.MigrateTx(soon(t), store.db.Host()); err == nil || !strings.Contains(err.Error(), "db.Transaction or db.Begin") {
+			t.Errorf("error %v, want one that says what to pass", err)
+		}
+		list, err := store.Migrations(soon(t))
+		if err != nil || len(list) == 0 || !list[0].AppliedAt.IsZero() {
+			t.Errorf("something was migrated: %+v (%v)", list, err)
+		}
+	})
+}
+
 func TestModelsAreThoseOfAPart(t *testing.T) {
 	if people, all := Models(PartPeople), Models(); len(people) != 4 || len(all) != 18 {
 		t.Errorf("there are %d models, %d of people", len(all), len(people))
@@ -99,7 +113,10 @@ func TestNoDatabaseIsAnErrorOfEveryCall(t *testing.T) {
 
 func TestNewerSchemaIsRefused(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
-		ctx, store := soon(t), e.store(t)
+		ctx, store := soon(t), New(enginetest.OpenPlain(t, e.dialector(t)()))
+		if err := store.Migrate(ctx); err != nil {
+			t.Fatal(err)
+		}
 		_, err := store.db.Run(ctx, `INSERT INTO fosite_mcp_migrations (version_id, is_applied) VALUES (?, ?)`, 999, true)
 		if err != nil {
 			t.Fatal(err)
@@ -169,7 +186,7 @@ func TestProcessesMigrateOneNewFileTogether(t *testing.T) {
 
 func TestMigrationThatFailsIsAnError(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
-		ctx, store := soon(t), New(openPool(t, e.dialector(t)()))
+		ctx, store := soon(t), New(enginetest.OpenPlain(t, e.dialector(t)()))
 		if _, err := poolOf(t, store).ExecContext(ctx, "CREATE TABLE clients (theirs TEXT)"); err != nil {
 			t.Fatal(err)
 		}

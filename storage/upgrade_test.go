@@ -13,6 +13,8 @@ import (
 
 	"github.com/ory/fosite"
 	"gorm.io/driver/sqlite"
+
+	"fosite-mcp/storage/internal/enginetest"
 )
 
 // firstSchema is a SQLite file of the first schema, with the rows of fillFirstSchema. It is never made anew.
@@ -27,7 +29,7 @@ func TestDatabaseFileOfTheFirstSchemaIsUpgraded(t *testing.T) {
 	if err := os.WriteFile(path, kept, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	store := New(openPool(t, sqlite.Open("file:"+path+sqliteSettings)))
+	store := New(enginetest.OpenPlain(t, sqlite.Open("file:"+path+sqliteSettings)))
 	wantUpgrade(t, store)
 	wantSlow(t, store)
 	var verdict string
@@ -40,7 +42,7 @@ func TestEveryEarlierSchemaIsUpgraded(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		for version := 1; version <= lastReleased; version++ {
 			t.Run(fmt.Sprint("from ", version), func(t *testing.T) {
-				store := New(openPool(t, e.dialector(t)()))
+				store := New(enginetest.OpenPlain(t, e.dialector(t)()))
 				e.release(t, store, version)
 				fillFirstSchema(t, store)
 				wantUpgrade(t, store)

@@ -38,7 +38,7 @@ func TestTimesOfLastUseAreWrittenCoarselyAndNeverBackwards(t *testing.T) {
 			}
 			for table, id := range map[string]any{"clients": "machine", "client_secrets": "secret-of-machine", "admin_keys": key.ID} {
 				var at int64
-				if err := s.db.Read(t.Context()).QueryRow(`SELECT last_used_at FROM `+table+` WHERE id = ?`, id).Scan(&at); err != nil || at != millis(want) {
+				if err := s.db.Read(t.Context()).QueryRow(`SELECT last_used_at FROM {`+table+`} WHERE id = ?`, id).Scan(&at); err != nil || at != millis(want) {
 					t.Errorf("%s: %s was last used at %v (%v), want %v", name, table, fromMillis(at), err, want)
 				}
 			}
@@ -86,7 +86,7 @@ func TestWhatCannotBeWrittenOfUseWaitsForTheNextTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.TokenUsed(TokenID("signature"))
-		rename("access_tokens", "gone")
+		rename("{access_tokens}", "gone")
 		if err := s.FlushUsage(t.Context()); err == nil {
 			t.Fatal("a write without a table succeeded")
 		}
@@ -99,7 +99,7 @@ func TestWhatCannotBeWrittenOfUseWaitsForTheNextTime(t *testing.T) {
 		if err := s.FlushUsage(t.Context()); err == nil {
 			t.Fatal("a write without a table succeeded")
 		}
-		rename("gone", "access_tokens")
+		rename("gone", "{access_tokens}")
 		if err := s.FlushUsage(t.Context()); err != nil {
 			t.Fatal(err)
 		}

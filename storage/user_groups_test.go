@@ -112,7 +112,7 @@ func TestGroupsThatCannotBeReadAreAnOutage(t *testing.T) {
 			s.issue(t, name, request)
 		}
 		for _, table := range []string{"user_groups", "users"} {
-			if _, err := s.db.Run(t.Context(), `DROP TABLE `+table); err != nil {
+			if _, err := s.db.Run(t.Context(), `DROP TABLE {`+table+`}`); err != nil {
 				t.Fatal(err)
 			}
 		}

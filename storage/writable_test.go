@@ -26,7 +26,7 @@ func (e testEngine) fill(t *testing.T, s *Store) (makeRoom func()) {
 	}
 	must(`CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$`)
 	for _, table := range []string{"authorize_sessions", "clients"} {
-		must(`CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON ` + table + ` FOR EACH ROW EXECUTE FUNCTION no_room()`)
+		must(`CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON ` + s.db.Table(table) + ` FOR EACH ROW EXECUTE FUNCTION no_room()`)
 	}
 	return func() { must("DROP FUNCTION no_room CASCADE") }
 }

@@ -78,10 +78,18 @@ func postgresServer(t *testing.T) *gorm.DB {
 // Open opens a database and closes it with the test. FOSITE_MCP_TEST_TABLE_PREFIX is the prefix of its tables.
 func Open(t *testing.T, dialector gorm.Dialector) *gorm.DB {
 	t.Helper()
-	db, err := gorm.Open(dialector, &gorm.Config{
-		Logger:         logger.Discard,
-		NamingStrategy: schema.NamingStrategy{TablePrefix: os.Getenv("FOSITE_MCP_TEST_TABLE_PREFIX")},
-	})
+	return open(t, dialector, os.Getenv("FOSITE_MCP_TEST_TABLE_PREFIX"))
+}
+
+// OpenPlain is Open for tests about tables that have no prefix.
+func OpenPlain(t *testing.T, dialector gorm.Dialector) *gorm.DB {
+	t.Helper()
+	return open(t, dialector, "")
+}
+
+func open(t *testing.T, dialector gorm.Dialector, prefix string) *gorm.DB {
+	t.Helper()
+	db, err := gorm.Open(dialector, &gorm.Config{Logger: logger.Discard, NamingStrategy: schema.NamingStrategy{TablePrefix: prefix}})
 	if err != nil {
 		t.Fatal(err)
 	}

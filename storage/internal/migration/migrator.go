@@ -59,9 +59,15 @@ func (m *Migrator) List(ctx context.Context) ([]Step, error) {
 // Up applies what is missing, all of it or nothing. Any number of processes may call it at once: one migrates, the others
 // wait.
 func (m *Migrator) Up(ctx context.Context) error {
+	if m.dialect.postgres {
+		if inTransaction(m.db) {
+			return m.up(ctx) // whose owner alone can begin again
+		}
+		return database.Repeat(ctx, func() error { return m.up(ctx) })
+	}
 	for attempt := 1; ; attempt++ {
 		err := m.up(ctx)
-		if err == nil || m.dialect.postgres || attempt == sqliteAttempts || isFinal(err) || m.err != nil {
+		if err == nil || attempt == sqliteAttempts || isFinal(err) || m.err != nil {
 			return err
 		}
 		// SQLite has no lock that outlives a transaction. Whoever loses a race meets a busy file or an outdated snapshot,
@@ -117,6 +123,9 @@ func (m *Migrator) UpTx(ctx context.Context, tx *gorm.DB) error {
 	if m.err != nil {
 		return m.err
 	}
+	if tx.Error == nil && !inTransaction(tx) {
+		return errors.New("storage: migrate: MigrateTx was given a *gorm.DB that is in no transaction; give it the one that db.Transaction or db.Begin has made")
+	}
 	tx = database.Quiet(tx).WithContext(ctx)
 	if m.dialect.postgres {
 		// The lock belongs to the transaction and not to the session, which PgBouncer gives to somebody else after each
@@ -149,6 +158,11 @@ func (m *Migrator) UpTx(ctx context.Context, tx *gorm.DB) error {
 		}
 	}
 	return nil
+}
+
+func inTransaction(db *gorm.DB) bool {
+	_, ok := db.Statement.ConnPool.(gorm.TxCommitter)
+	return ok
 }
 
 func run(tx *gorm.DB, statements ...string) error {

@@ -2,6 +2,7 @@ package migration_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -86,6 +87,46 @@ func TestPrintedSQLGivesTheSameSchema(t *testing.T) {
 			t.Error(err)
 		}
 		wantAllApplied(t, m)
+	})
+}
+
+// As psql and sqlite3 run a script: statement by statement, up to the first error.
+func TestPrintedSQLThatFailsLeavesNothing(t *testing.T) {
+	onEachName(t, func(t *testing.T, engine, prefix string) {
+		db := open(t, engine, prefix)
+		last := db.Statement.Quote(model.TableName(db.NamingStrategy, &model.LoginSession{}))
+		if err := db.Exec("CREATE TABLE " + last + " (theirs TEXT)").Error; err != nil {
+			t.Fatal(err)
+		}
+		before := db.tables(t)
+		script, err := migration.SQL(engine, db.NamingStrategy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool, err := db.again(t, prefix).DB()
+		if err != nil {
+			t.Fatal(err)
+		}
+		session, err := pool.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ran := 0
+		for statement := range strings.SplitAfterSeq(script, ";\n") {
+			if _, err = session.ExecContext(t.Context(), statement); err != nil {
+				break
+			}
+			ran++
+		}
+		if err := errors.Join(session.Close(), pool.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if err == nil || ran < 20 {
+			t.Fatalf("%d statements ran, and then: %v", ran, err)
+		}
+		if diff := cmp.Diff(before, db.tables(t)); diff != "" {
+			t.Errorf("there are other tables (-before +after):\n%s", diff)
+		}
 	})
 }
 
@@ -199,6 +240,70 @@ func TestCallersTransactionDecides(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestMigratingInNoTransactionIsRefused(t *testing.T) {
+	for _, engine := range engines {
+		t.Run(engine, func(t *testing.T) {
+			db := open(t, engine, "")
+			prepared := db.Session(&gorm.Session{PrepareStmt: true})
+			for _, none := range []*gorm.DB{db.DB, prepared} {
+				err := migration.New(db.DB).UpTx(t.Context(), none)
+				if err == nil || !strings.Contains(err.Error(), "db.Transaction or db.Begin") || len(db.tables(t)) != 0 {
+					t.Errorf("%v, want one that says what to pass; there are the tables %v", err, db.tables(t))
+				}
+			}
+			if err := prepared.Transaction(func(tx *gorm.DB) error { return migration.New(db.DB).UpTx(t.Context(), tx) }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestTablesInALaterSchemaAreNotHidden(t *testing.T) {
+	later, first := open(t, "postgres", ""), open(t, "postgres", "")
+	up(t, later.DB)
+	both := searching(t, first.schema+","+later.schema)
+	m := migration.New(both)
+	_, listErr := m.List(t.Context())
+	for what, err := range map[string]error{
+		"Up": m.Up(t.Context()), "UpTx": both.Transaction(func(tx *gorm.DB) error { return m.UpTx(t.Context(), tx) }),
+		"Check": m.Check(t.Context()), "List": listErr,
+	} {
+		if err == nil || !strings.Contains(err.Error(), "schema "+later.schema) || !strings.Contains(err.Error(), "schema "+first.schema) {
+			t.Errorf("%s: %v, want an error that names both schemas", what, err)
+		}
+	}
+	if tables := first.tables(t); len(tables) != 0 {
+		t.Errorf("the first schema has the tables %v", tables)
+	}
+	up(t, searching(t, later.schema+","+first.schema))
+	up(t, first.DB) // a schema of its own, in which nothing is hidden
+	up(t, both)
+}
+
+func TestMigrationGoesOnWhereSessionsAreEnded(t *testing.T) {
+	db := open(t, "postgres", "")
+	host := db.again(t, "")
+	pool, err := host.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sessions, pids := make([]*sql.Conn, 2), make([]int, 2) // as many as a pool keeps
+	for i := range sessions {
+		if sessions[i], err = pool.Conn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := sessions[i].QueryRowContext(t.Context(), "SELECT pg_backend_pid()").Scan(&pids[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range sessions {
+		if err := errors.Join(sessions[i].Close(), db.Exec("SELECT pg_terminate_backend(?, 10000)", pids[i]).Error); err != nil {
+			t.Fatal(err)
+		}
+	}
+	up(t, host)
 }
 
 func TestHostsPreparedStatementsAreNoHindrance(t *testing.T) {
@@ -434,6 +539,11 @@ func TestUnfitNamesAreRefused(t *testing.T) {
 		{"sqlite", names("oauth."), model.Tokens, "SQLite has no schemas"},
 		{"postgres", names("a.b."), model.Tokens, "more than one dot"},
 		{"postgres", names(`a"`), model.Tokens, "another TablePrefix"},
+		{"postgres", names("a--"), model.Tokens, "another TablePrefix"},
+		{"sqlite", names("a--"), model.Tokens, "another TablePrefix"},
+		{"postgres", names("a\n"), model.Tokens, "another TablePrefix"},
+		{"sqlite", names("a\n"), model.Tokens, "another TablePrefix"},
+		{"sqlite", names("a\x7f"), model.Tokens, "another TablePrefix"},
 		{"postgres", names(strings.Repeat("a", 40)), model.Tokens, "shorter TablePrefix"},
 		{"postgres", names(""), "token", "tokens, clients, audit, people"},
 	} {

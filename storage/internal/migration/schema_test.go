@@ -81,6 +81,19 @@ func (d testDatabase) again(t *testing.T, prefix string) *gorm.DB {
 	return db
 }
 
+// searching opens PostgreSQL once more, with another search path.
+func searching(t *testing.T, path string) *gorm.DB {
+	t.Helper()
+	url, err := url.Parse(os.Getenv("FOSITE_MCP_TEST_POSTGRES"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := url.Query()
+	query.Set("search_path", path)
+	url.RawQuery = query.Encode()
+	return testDatabase{dialector: func() gorm.Dialector { return postgres.Open(url.String()) }}.again(t, "")
+}
+
 // onEachName runs a test on both engines, with the tables' own names, with a prefix and in a schema.
 func onEachName(t *testing.T, test func(t *testing.T, engine, prefix string)) {
 	for _, engine := range engines {

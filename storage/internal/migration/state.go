@@ -54,7 +54,10 @@ func (m *Migrator) read(ctx context.Context) (*state, error) {
 
 func (m *Migrator) readIn(tx *gorm.DB) (*state, error) {
 	s := &state{tables: map[string]map[string]column{}, applied: map[int64]time.Time{}}
-	err := s.readTables(tx, m.dialect, m.allTables())
+	err := m.dialect.refuseHidden(tx)
+	if err == nil {
+		err = s.readTables(tx, m.dialect, m.allTables())
+	}
 	if err == nil && s.tables[m.dialect.versions()] != nil {
 		err = s.readVersions(tx, m.dialect)
 	}
@@ -62,6 +65,23 @@ func (m *Migrator) readIn(tx *gorm.DB) (*state, error) {
 		return nil, fmt.Errorf("storage: read the schema: %w", err)
 	}
 	return s, nil
+}
+
+// refuseHidden refuses a search path on PostgreSQL in which a later schema has the store's tables: statements meet those, and
+// new tables would be made in the first schema and hide them.
+func (d dialect) refuseHidden(tx *gorm.DB) error {
+	if !d.postgres || strings.Contains(d.versions(), ".") {
+		return nil
+	}
+	var schemas struct{ Tables, Current string }
+	err := tx.Raw(`SELECT n.nspname AS tables, current_schema() AS current
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.oid = to_regclass(?) AND n.nspname <> current_schema()`, d.quotedVersions()).Scan(&schemas).Error
+	if err == nil && schemas.Tables != "" {
+		err = fmt.Errorf("the table %s is in the schema %s, and new tables would be made in the schema %s; begin the search_path with the schema of the store's tables, "+
+			`or name the schema in the TablePrefix ("%s.")`, d.versions(), schemas.Tables, schemas.Current, schemas.Current)
+	}
+	return err
 }
 
 const sqliteColumns = `SELECT '', m.name, COALESCE(c.name, ''), lower(COALESCE(c.type, '')), COALESCE(c."notnull", 0) <> 0, COALESCE(c.pk, 0) <> 0

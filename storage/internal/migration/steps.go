@@ -11,6 +11,7 @@ import (
 	"strings"
 	"text/template"
 	"time"
+	"unicode"
 
 	"gorm.io/gorm/schema"
 
@@ -152,8 +153,8 @@ func newDialect(name string, namer schema.Namer) (dialect, error) {
 			return d, fmt.Errorf("storage: SQLite has no schemas: the TablePrefix %q must not contain a dot", inSchema+".")
 		case strings.Count(table, ".") > 1:
 			return d, fmt.Errorf("storage: the table name %q has more than one dot; end the TablePrefix with the only one", table)
-		case strings.ContainsAny(table, "\"'`@?\x00"):
-			return d, fmt.Errorf("storage: the table name %q has a character that it must not have; choose another TablePrefix", table)
+		case strings.ContainsAny(table, "\"'`@?"), strings.Contains(table, "--"), strings.ContainsFunc(table, unicode.IsControl):
+			return d, fmt.Errorf("storage: the table name %q has a quote, @, ?, -- or a control character; choose another TablePrefix", table)
 		case d.postgres && len(index) > longestName:
 			return d, fmt.Errorf("storage: the name %q is longer than the %d bytes that PostgreSQL keeps; choose a shorter TablePrefix", index, longestName)
 		}
@@ -217,7 +218,7 @@ func (d dialect) insertVersion(version int64) string {
 }
 
 // SQL is what makes the tables of parts (all if none is named) in an empty database, the record of it included, for tools
-// that run migrations of their own.
+// that run migrations of their own. It is one transaction, for whoever stops at the first error.
 func SQL(dialectName string, namer schema.Namer, parts ...model.Part) (string, error) {
 	d, err := newDialect(dialectName, namer)
 	if err != nil {
@@ -231,7 +232,8 @@ func SQL(dialectName string, namer schema.Namer, parts ...model.Part) (string, e
 		return "", err
 	}
 	var script strings.Builder
-	fmt.Fprintf(&script, "-- Which steps have been applied.\n%s\n", d.createVersions())
+	fmt.Fprintf(&script, "-- All of it or nothing, if it stops at the first error: %s\n\n%s\n\n-- Which steps have been applied.\n%s\n",
+		d.choose("sqlite3 -bail DATABASE < FILE", "psql -v ON_ERROR_STOP=1 -f FILE"), d.choose("BEGIN IMMEDIATE;", "BEGIN;"), d.createVersions())
 	for _, step := range all {
 		statements, err := d.statements(step, situation{})
 		if err != nil {
@@ -239,5 +241,6 @@ func SQL(dialectName string, namer schema.Namer, parts ...model.Part) (string, e
 		}
 		fmt.Fprintf(&script, "\n-- Step %s.\n\n%s\n\n%s\n", step.Name, strings.Join(statements, "\n\n"), d.insertVersion(step.Version))
 	}
+	script.WriteString("\nCOMMIT;\n")
 	return script.String(), nil
 }
