@@ -195,7 +195,7 @@ func (s *Store) GetAccessTokenSession(ctx context.Context, signature string, ses
 // DeleteAccessTokenSession implements [oauth2.AccessTokenStorage]. The row stays, revoked, until it expires.
 func (s *Store) DeleteAccessTokenSession(ctx context.Context, signature string) error {
 	_, err := s.db.Run(ctx, `UPDATE {access_tokens} SET revoked_at = ? WHERE signature = ? AND revoked_at IS NULL`,
-		millis(s.now()), signatureHash(signature))
+		model.Millis(s.now()), signatureHash(signature))
 	if err != nil {
 		return fmt.Errorf("storage: revoke an access token: %w", err)
 	}

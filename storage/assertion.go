@@ -54,13 +54,13 @@ func (s *Store) IsJWTUsed(ctx context.Context, jti string) (bool, error) {
 // MarkJWTUsedForTime implements [rfc7523.RFC7523KeyStorage], like SetClientAssertionJWT. An assertion that has expired
 // cannot be remembered, so it counts as used; some of fosite's checks let one pass.
 func (s *Store) MarkJWTUsedForTime(ctx context.Context, jti string, exp time.Time) error {
-	now := millis(s.now())
-	if millis(exp) <= now {
+	now := model.Millis(s.now())
+	if model.Millis(exp) <= now {
 		return fosite.ErrJTIKnown
 	}
 	n, err := s.db.Run(ctx, `INSERT INTO {used_assertions} (jti_hash, expires_at) VALUES (?, ?)
 		ON CONFLICT (jti_hash) DO UPDATE SET expires_at = excluded.expires_at WHERE {used_assertions}.expires_at <= ?`,
-		hashOf(jti), millis(exp), now)
+		hashOf(jti), model.Millis(exp), now)
 	if err != nil {
 		return fmt.Errorf("storage: mark an assertion as used: %w", err)
 	}

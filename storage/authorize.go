@@ -139,7 +139,7 @@ func (s *Store) GetAuthorizeCodeSession(ctx context.Context, code string, sessio
 // get [fosite.ErrInvalidatedAuthorizeCode]. The row stays until it expires, so that reuse is noticed.
 func (s *Store) InvalidateAuthorizeCodeSession(ctx context.Context, code string) error {
 	n, err := s.db.Run(ctx, `UPDATE {authorize_sessions} SET used_at = ? WHERE kind = 'code' AND signature = ? AND used_at IS NULL`,
-		millis(s.now()), signatureHash(code))
+		model.Millis(s.now()), signatureHash(code))
 	if err != nil {
 		return fmt.Errorf("storage: use up an authorization code: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fosite-mcp/storage/internal/database"
+	"fosite-mcp/storage/internal/model"
 )
 
 // expiring are the tables whose rows end by themselves. Grants come last: a grant ends after its tokens, whatever its
@@ -85,7 +86,7 @@ func (s *Store) cleanTable(ctx context.Context, table, key, condition string, o 
 			return total, err
 		}
 		start := time.Now()
-		n, last, err := s.deleteBatch(ctx, query, from, millis(s.now().Add(-time.Minute)), o.Batch)
+		n, last, err := s.deleteBatch(ctx, query, from, model.Millis(s.now().Add(-time.Minute)), o.Batch)
 		if err != nil {
 			return total, fmt.Errorf("storage: clean up %s: %w", table, err)
 		}
@@ -143,7 +144,7 @@ func (l *lease) take(ctx context.Context) error {
 	return l.hold(ctx, "take", `INSERT INTO {authorize_sessions} (kind, signature, request_id, client_id, epoch, scope, audience, issued_at, expires_at)
 		VALUES ('cleanup', ?, ?, '', 0, '', '', ?, ?)
 		ON CONFLICT (kind, signature) DO UPDATE SET request_id = excluded.request_id, expires_at = excluded.expires_at
-		WHERE {authorize_sessions}.expires_at < ?`, leaseKey, l.holder, millis(now), millis(l.until), millis(now))
+		WHERE {authorize_sessions}.expires_at < ?`, leaseKey, l.holder, model.Millis(now), model.Millis(l.until), model.Millis(now))
 }
 
 // renew prolongs the lease once half of it has passed.
@@ -154,7 +155,7 @@ func (l *lease) renew(ctx context.Context) error {
 	}
 	l.until = now.Add(cleanUpLease)
 	return l.hold(ctx, "keep", `UPDATE {authorize_sessions} SET expires_at = ? WHERE kind = 'cleanup' AND signature = ? AND request_id = ?`,
-		millis(l.until), leaseKey, l.holder)
+		model.Millis(l.until), leaseKey, l.holder)
 }
 
 func (l *lease) release(ctx context.Context) error {

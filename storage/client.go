@@ -14,6 +14,8 @@ import (
 // Clients registers the store's own clients. With [WithClients] there are none, and every call fails.
 func (s *Store) Clients() *clients.Registry { return s.clients }
 
+var errTokensAlone = errors.New("storage: the store was made with WithClients, which keeps tokens and nothing else")
+
 var errClientsElsewhere = errors.New("storage: the store has no clients of its own: it was made with WithClients; register them there")
 
 // FromFosite is a client to register with [clients.Registry.Create], out of one that fosite's own store could hold: see

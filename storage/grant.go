@@ -23,7 +23,7 @@ const laterExpiry = `CASE
 func (s *Store) openGrant(tx *database.Tx, r *model.Request) error {
 	_, err := tx.Run(`INSERT INTO {grants} (id, client_id, subject, created_at, expires_at) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET expires_at = `+laterExpiry,
-		r.RequestID, r.ClientID, string(r.Subject), millis(s.now()), r.ExpiresAt)
+		r.RequestID, r.ClientID, string(r.Subject), model.Millis(s.now()), r.ExpiresAt)
 	if err != nil {
 		return fmt.Errorf("storage: store a grant: %w", err)
 	}
@@ -34,7 +34,7 @@ func (s *Store) openGrant(tx *database.Tx, r *model.Request) error {
 // moment included. It is what a revocation should call: RevokeRefreshToken and RevokeAccessToken in one durable
 // step. Revoking twice is no error.
 func (s *Store) RevokeGrant(ctx context.Context, requestID string) error {
-	now := millis(s.now())
+	now := model.Millis(s.now())
 	// A machine's token has no grant, and one statement is a quarter of the round trips of a transaction.
 	n, err := s.db.Run(ctx, `UPDATE {access_tokens} SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL
 		AND NOT EXISTS (SELECT 1 FROM {grants} WHERE id = ?)`, now, requestID, requestID)
@@ -63,7 +63,7 @@ func (s *Store) RevokeSubject(ctx context.Context, subject, clientID string) (in
 		return 0, errors.New("storage: refusing to revoke the grants of an empty subject")
 	}
 	n, err := s.db.Run(ctx, `UPDATE {grants} SET revoked_at = ? WHERE subject = ? AND revoked_at IS NULL AND (client_id = ? OR CAST(? AS TEXT) = '')`,
-		millis(s.now()), subject, clientID, clientID)
+		model.Millis(s.now()), subject, clientID, clientID)
 	if err != nil {
 		return 0, fmt.Errorf("storage: revoke the grants of a subject: %w", err)
 	}
@@ -149,7 +149,7 @@ var (
 // RevokeRefreshToken implements [oauth2.TokenRevocationStorage]: it ends the grant, and with it every refresh
 // token and access token of requestID.
 func (s *Store) RevokeRefreshToken(ctx context.Context, requestID string) error {
-	_, err := s.db.Run(ctx, `UPDATE {grants} SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, millis(s.now()), requestID)
+	_, err := s.db.Run(ctx, `UPDATE {grants} SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, model.Millis(s.now()), requestID)
 	if err != nil {
 		return fmt.Errorf("storage: revoke a grant: %w", err)
 	}
@@ -159,7 +159,7 @@ func (s *Store) RevokeRefreshToken(ctx context.Context, requestID string) error 
 // RevokeAccessToken implements [oauth2.TokenRevocationStorage]: it ends the access tokens of requestID and leaves
 // refresh tokens alone.
 func (s *Store) RevokeAccessToken(ctx context.Context, requestID string) error {
-	now := millis(s.now())
+	now := model.Millis(s.now())
 	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		// Wait for a refresh that is under way: its access token must not slip through.
 		if _, err := tx.Run(`UPDATE {grants} SET created_at = created_at WHERE id = ?`, requestID); err != nil {

@@ -17,6 +17,8 @@ import (
 
 	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/people"
+
+	"fosite-mcp/storage/internal/model"
 )
 
 // person makes a local account.
@@ -167,7 +169,7 @@ func TestAccessWithoutARememberedConsentIsListed(t *testing.T) {
 		request := s.authenticated(t, "person")
 		request.Session = &fosite.DefaultSession{Subject: "ada"}
 		s.issue(t, "grant", request)
-		if _, err := s.db.Run(t.Context(), `UPDATE {access_tokens} SET last_used_at = ?`, millis(clock.at)); err != nil {
+		if _, err := s.db.Run(t.Context(), `UPDATE {access_tokens} SET last_used_at = ?`, model.Millis(clock.at)); err != nil {
 			t.Fatal(err)
 		}
 		var seen []string

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -149,30 +148,6 @@ func either(requested *model.List, granted model.List) fosite.Arguments {
 		return fosite.Arguments(*requested)
 	}
 	return fosite.Arguments(slices.Clone(granted))
-}
-
-// packList joins scopes and the like with spaces, which none of them may hold; a list that breaks the rule
-// (audiences of strangers may) is stored as JSON, and so is what PostgreSQL refuses as text.
-func packList(list []string) string {
-	if slices.ContainsFunc(list, func(s string) bool { return s == "" || strings.ContainsAny(s, " [") || !isText(s) }) {
-		encoded, _ := json.Marshal(list) // strings always encode
-		return string(encoded)
-	}
-	return strings.Join(list, " ")
-}
-
-// unpackList splits at spaces and nothing else: were a tab to split as well, one granted scope could become two.
-func unpackList(packed string) []string {
-	if strings.HasPrefix(packed, "[") {
-		var list []string
-		if json.Unmarshal([]byte(packed), &list) == nil {
-			return list
-		}
-	}
-	if packed == "" {
-		return []string{}
-	}
-	return strings.Split(packed, " ")
 }
 
 // isText tells whether PostgreSQL takes s as text. What it does not take is in no table, on either engine.

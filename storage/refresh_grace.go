@@ -11,6 +11,7 @@ import (
 	"github.com/ory/fosite"
 
 	"fosite-mcp/storage/internal/database"
+	"fosite-mcp/storage/internal/model"
 )
 
 // graceAnswers is how many uses of a rotated refresh token are answered. Programs that share a token file and lose
@@ -66,7 +67,7 @@ func (s *Store) graceStart() int64 {
 	if s.grace <= 0 {
 		return math.MaxInt64
 	}
-	return millis(s.now().Add(-s.grace))
+	return model.Millis(s.now().Add(-s.grace))
 }
 
 // rotateAgain counts a use of a rotated refresh token, if its grace allows one more. The caller has locked the grant, so

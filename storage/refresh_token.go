@@ -88,7 +88,7 @@ func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, se
 // DeleteRefreshTokenSession implements [oauth2.RefreshTokenStorage]. The row stays, revoked, until it expires:
 // without it a second use would not be noticed. Deleting one that does not exist is no error.
 func (s *Store) DeleteRefreshTokenSession(ctx context.Context, signature string) error {
-	hash, now := signatureHash(signature), millis(s.now())
+	hash, now := signatureHash(signature), model.Millis(s.now())
 	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		// The grant first, as a rotation does: fosite goes on to revoke the grant in the same transaction, and two
 		// that lock the same rows in opposite order end in a deadlock.
@@ -120,7 +120,7 @@ func (s *Store) RotateRefreshToken(ctx context.Context, requestID, signature str
 		if alive == 0 {
 			return fosite.ErrInactiveToken
 		}
-		now := millis(s.now()) // after the wait for the lock
+		now := model.Millis(s.now()) // after the wait for the lock
 		first, err := tx.Run(`UPDATE {refresh_tokens} SET rotated_at = ?
 			WHERE signature = ? AND rotated_at IS NULL AND revoked_at IS NULL`, now, hash)
 		if err != nil {

@@ -2,9 +2,7 @@ package storage
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/ory/fosite"
@@ -84,7 +82,8 @@ func WithClock(now func() time.Time) Option {
 	return func(s *Store) { s.now = now }
 }
 
-// WithAuditListener has fn told of every audit event of this store that has become durable, for metrics. fn is called by
+// WithAuditListener has fn told of every audit event of this store that has become durable, for metrics; but not of those in a
+// transaction of the host's, whose end it does not know. fn is called by
 // whoever commits, so it must be quick.
 func WithAuditListener(fn func(audit.Event)) Option {
 	return func(s *Store) { s.audited = fn }
@@ -110,14 +109,15 @@ func New(db *gorm.DB, options ...Option) *Store {
 	}
 	s.tokensUsed, s.adminKeysUsed = usage.OfSignatures(s.db, "access_tokens"), usage.OfIDs(s.db, "admin_keys")
 	s.log = audit.New(s.db, s.now, s.external == nil, s.audited)
-	s.clients = clients.New(s.db, s.now, s.log)
+	registry, others := s.db, s.db // for the parts other than tokens
 	if s.external != nil {
-		s.clients = clients.New(database.Failing(errClientsElsewhere), s.now, s.log)
+		registry, others = database.Failing(errClientsElsewhere), database.Failing(errTokensAlone)
 	}
-	s.users, s.consents, s.logins = people.New(s.db, s.now, s.log, people.Access{Granted: s.liveGrants, Revoke: s.RevokeSubject})
-	s.adminKeys = audit.NewAdminKeys(s.db, s.log, s.now, func(id string) { s.adminKeysUsed.Note(id, s.now()) })
-	s.idempotencyKeys = audit.NewIdempotencyKeys(s.db, s.now)
-	s.settings = audit.NewSettings(s.db)
+	s.clients = clients.New(registry, s.now, s.log)
+	s.users, s.consents, s.logins = people.New(others, s.now, s.log, people.Access{Granted: s.liveGrants, Revoke: s.RevokeSubject})
+	s.adminKeys = audit.NewAdminKeys(others, s.log, s.now, func(id string) { s.adminKeysUsed.Note(id, s.now()) })
+	s.idempotencyKeys = audit.NewIdempotencyKeys(others, s.now)
+	s.settings = audit.NewSettings(others)
 	return s
 }
 
@@ -178,36 +178,3 @@ func (s *Store) Ping(ctx context.Context) error {
 	}
 	return s.writable(ctx)
 }
-
-// millis is how times are stored: Unix milliseconds, which order, index and compare alike on both engines. Times beyond
-// what they can say, which anybody can write into an assertion, are the first and the last one of them.
-func millis(t time.Time) int64 {
-	switch {
-	case t.After(lastTime):
-		return math.MaxInt64
-	case t.Before(firstTime):
-		return math.MinInt64
-	}
-	return t.UnixMilli()
-}
-
-var firstTime, lastTime = time.UnixMilli(math.MinInt64), time.UnixMilli(math.MaxInt64)
-
-func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
-
-// nullMillis stores the zero time as NULL: "never".
-func nullMillis(t time.Time) sql.NullInt64 {
-	if t.IsZero() {
-		return sql.NullInt64{}
-	}
-	return sql.NullInt64{Int64: millis(t), Valid: true}
-}
-
-func fromNullMillis(ms sql.NullInt64) time.Time {
-	if !ms.Valid {
-		return time.Time{}
-	}
-	return fromMillis(ms.Int64)
-}
-
-func nullString(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }

@@ -55,7 +55,7 @@ func (s *Store) ListTokens(ctx context.Context, clientID string, filter TokenFil
 	if filter.Limit <= 0 {
 		filter.Limit = 50
 	}
-	now := millis(s.now())
+	now := model.Millis(s.now())
 	queries, source := s.queries()
 	where, args := []string{"t.client_id = ?"}, []any{clientID}
 	if filter.After.ID != "" {

@@ -8,6 +8,8 @@ import (
 
 	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/internal/usage"
+
+	"fosite-mcp/storage/internal/model"
 )
 
 func TestTimesOfLastUseAreWrittenCoarselyAndNeverBackwards(t *testing.T) {
@@ -38,8 +40,8 @@ func TestTimesOfLastUseAreWrittenCoarselyAndNeverBackwards(t *testing.T) {
 			}
 			for table, id := range map[string]any{"clients": "machine", "client_secrets": "secret-of-machine", "admin_keys": key.ID} {
 				var at int64
-				if err := s.db.Read(t.Context()).QueryRow(`SELECT last_used_at FROM {`+table+`} WHERE id = ?`, id).Scan(&at); err != nil || at != millis(want) {
-					t.Errorf("%s: %s was last used at %v (%v), want %v", name, table, fromMillis(at), err, want)
+				if err := s.db.Read(t.Context()).QueryRow(`SELECT last_used_at FROM {`+table+`} WHERE id = ?`, id).Scan(&at); err != nil || at != model.Millis(want) {
+					t.Errorf("%s: %s was last used at %v (%v), want %v", name, table, model.FromMillis(at), err, want)
 				}
 			}
 			tokens, _, err := s.ListTokens(t.Context(), "machine", TokenFilter{})

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"fosite-mcp/storage/internal/model"
 )
 
 // writeCheck tries now and then whether the database takes writes again.
@@ -27,7 +29,7 @@ func (s *Store) CheckWrites(ctx context.Context) error {
 	}
 	random := make([]byte, size) // PostgreSQL would compress anything else
 	_, _ = rand.Read(random)
-	now := millis(s.now()) // expired at once: it is cleaned up
+	now := model.Millis(s.now()) // expired at once: it is cleaned up
 	_, err := s.db.Run(ctx, `INSERT INTO {authorize_sessions} (kind, signature, request_id, client_id, epoch, scope, audience, details, issued_at, expires_at)
 		VALUES ('write_check', ?, '', '', 0, '', '', ?, ?, ?)
 		ON CONFLICT (kind, signature) DO UPDATE SET details = excluded.details, issued_at = excluded.issued_at, expires_at = excluded.expires_at`,

@@ -42,7 +42,7 @@ func (l *Log) prune(ctx context.Context, tx *database.Tx, before time.Time) (int
 		return 0, err
 	}
 	var keep sql.NullInt64
-	if err := tx.Model(&model.AuditEvent{}).Select("MIN(id)").Where("time >= ?", model.At(before)).Scan(&keep).Error; err != nil {
+	if err := tx.QueryRow(`SELECT MIN(id) FROM {audit_events} WHERE time >= ?`, model.At(before)).Scan(&keep); err != nil {
 		return 0, fmt.Errorf("storage: read audit events: %w", err)
 	}
 	last := min(ends.LastID, ends.PrunedID+pruneLimit)

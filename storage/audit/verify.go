@@ -52,11 +52,8 @@ func chainEnds(db *gorm.DB) (ends model.AuditChain, err error) {
 
 func (l *Log) verify(ctx context.Context, ends model.AuditChain, progress func(n int64)) (count, firstBad int64, err error) {
 	db := l.db.Read(ctx)
-	end := func(column string) *gorm.DB {
-		return db.Model(&model.AuditChain{}).Select(column).Where("chain = ?", mainChain)
-	}
 	var stray sql.NullInt64 // outside of the chain's ends
-	err = db.Model(&model.AuditEvent{}).Select("MIN(id)").Where("id <= (?) OR id > (?)", end("pruned_id"), end("last_id")).Scan(&stray).Error
+	err = db.QueryRow(`SELECT MIN(e.id) FROM {audit_events} e JOIN {audit_chain} c ON c.chain = 'main' AND (e.id <= c.pruned_id OR e.id > c.last_id)`).Scan(&stray)
 	if err != nil {
 		return 0, 0, fmt.Errorf("storage: read audit events: %w", err)
 	}

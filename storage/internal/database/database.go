@@ -23,7 +23,6 @@ type DB struct {
 	host     *gorm.DB // transactions that are handed out are begun here
 	quiet    *gorm.DB // for statements of ours
 	postgres bool
-	primary  bool // reads must be kept from replicas
 	writer   writer
 	health   health
 	names    map[string]string // by the names that they have by default
@@ -47,7 +46,6 @@ func open(db *gorm.DB, err error) *DB {
 	}
 	d := &DB{host: db.Session(&gorm.Session{NewDB: true}), quiet: Quiet(db), postgres: db.Name() == "postgres", names: model.TableNames(db.NamingStrategy)}
 	d.quiet.Error = err
-	_, d.primary = db.Plugins["gorm:db_resolver"]
 	if d.postgres {
 		d.writer = &directWriter{db: d}
 	} else {
@@ -123,7 +121,7 @@ func (d *DB) Read(ctx context.Context) *Tx {
 		pool = repeatingPool{pool}
 	}
 	s := session(ctx, d.quiet, pool)
-	if d.primary { // a replica may not know of a revocation yet
+	if _, ok := d.host.Plugins["gorm:db_resolver"]; ok { // a replica may not know of a revocation yet
 		s = s.Set("gorm:db_resolver:write", struct{}{}).Session(&gorm.Session{})
 	}
 	return &Tx{s, d}
@@ -131,6 +129,18 @@ func (d *DB) Read(ctx context.Context) *Tx {
 
 // tx runs statements in t.
 func (d *DB) tx(ctx context.Context, t *transaction) *Tx {
+	tx := d.ending(ctx, t)
+	switch {
+	case d.Err() != nil:
+		tx.Error = d.Err()
+	case t.isOver():
+		tx.Error = sql.ErrTxDone
+	}
+	return tx
+}
+
+// ending is tx for the statements that end a transaction.
+func (d *DB) ending(ctx context.Context, t *transaction) *Tx {
 	return &Tx{session(ctx, t.quiet, t.quiet.Statement.ConnPool), d}
 }
 
@@ -244,6 +254,9 @@ func (d *DB) TableName(name string) string { return d.names[name] }
 // once, so it must start from scratch each time; an error of its own rolls back what it did.
 func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) (err error) {
 	defer func() { d.Note(err) }()
+	if err := d.Err(); err != nil {
+		return err
+	}
 	if t := transactionFrom(ctx); t != nil {
 		return d.within(ctx, t, fn)
 	}

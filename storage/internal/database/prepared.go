@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"time"
 
 	"gorm.io/gorm"
 )
@@ -28,8 +29,21 @@ func (d *DB) prepareWanted(ctx context.Context) {
 		return
 	}
 	d.wanted.Range(func(text, _ any) bool {
+		connections, err := pool.GetDBConn()
+		if err != nil {
+			return false
+		}
+		if s := connections.Stats(); s.MaxOpenConnections > 0 && s.InUse >= s.MaxOpenConnections {
+			return false // whoever has them may wait for this very statement
+		}
 		d.wanted.Delete(text)
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
 		pool.Mux.Lock()
+		if known, ok := pool.Stmts.Get(text.(string)); ok && !known.Transaction {
+			pool.Mux.Unlock()
+			return true
+		}
 		_, _ = pool.Stmts.New(ctx, text.(string), false, pool.ConnPool, pool.Mux) // unlocks; an error is met again where it runs
 		return true
 	})

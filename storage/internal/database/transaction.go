@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
@@ -17,16 +18,16 @@ const transactionLimit = 30 * time.Second
 
 // transaction is one that is open; it travels in the context.
 type transaction struct {
-	quiet      *gorm.DB // for statements of ours
-	theirs     *gorm.DB // the host's, who ends it and need not tell us; nil: it is ours
-	outer      *transaction
-	savepoint  string // of a transaction inside of outer
-	savepoints int
-	deferred   []any
+	quiet     *gorm.DB // for statements of ours
+	theirs    *gorm.DB // the host's, who ends it and need not tell us; nil: it is ours
+	outer     *transaction
+	savepoint string // of a transaction inside of outer
+	depth     int    // of savepoints
+	deferred  []any
 
 	// Of one that Begin has opened:
 	mu      sync.Mutex
-	ended   bool
+	ended   atomic.Bool
 	release func()
 	stop    func() bool
 	timer   *time.Timer
@@ -56,9 +57,23 @@ func InHostsTransaction(ctx context.Context) bool {
 	return t != nil && t.theirs != nil
 }
 
+// isOver tells whether the transaction, or one around it, has ended: what is done then would be kept, or undone, with
+// something else.
+func (t *transaction) isOver() bool {
+	for ; t != nil; t = t.outer {
+		if t.ended.Load() {
+			return true
+		}
+	}
+	return false
+}
+
 // WithTx returns a context with which every call takes part in tx, a transaction of the host's, who commits it or rolls it
 // back.
 func WithTx(ctx context.Context, tx *gorm.DB) context.Context {
+	if tx == nil {
+		tx = broken()
+	}
 	t := &transaction{theirs: tx, quiet: Quiet(tx)}
 	if !inTransaction(tx) && t.quiet.Error == nil {
 		t.quiet.Error = errors.New("storage: WithTx was given a *gorm.DB that is in no transaction; give it the one that db.Transaction or db.Begin has made")
@@ -98,7 +113,7 @@ func (t *transaction) rollback() error {
 // commit ends the transaction, with what was deferred to its end.
 func (d *DB) commit(ctx context.Context, t *transaction) error {
 	if len(t.deferred) > 0 {
-		if err := d.Flush(ctx, d.tx(ctx, t), t.deferred); err != nil {
+		if err := d.Flush(ctx, d.ending(ctx, t), t.deferred); err != nil {
 			return notCommitted(undone(err, t.rollback()))
 		}
 	}
@@ -117,15 +132,14 @@ func (d *DB) flushed(deferred []any) {
 }
 
 // Defer keeps item for the end of the transaction of ctx, which Flush ends with what was kept. The end of a host's
-// transaction is not ours to know: there Flush gets it at once.
+// transaction is not ours to know: there Flush gets it at once, and Flushed is not told.
 func (d *DB) Defer(ctx context.Context, item any) error {
 	t := transactionFrom(ctx)
+	if t.isOver() {
+		return sql.ErrTxDone
+	}
 	if t.theirs != nil {
-		if err := d.Flush(ctx, d.tx(ctx, t), []any{item}); err != nil {
-			return err
-		}
-		d.flushed([]any{item})
-		return nil
+		return d.Flush(ctx, d.tx(ctx, t), []any{item})
 	}
 	t.deferred = append(t.deferred, item)
 	return nil
@@ -134,6 +148,9 @@ func (d *DB) Defer(ctx context.Context, item any) error {
 // Begin opens a transaction and returns a context that carries it. End it with [DB.Commit] or [DB.Rollback]; when ctx ends
 // first it is rolled back. Inside another transaction it is a savepoint.
 func (d *DB) Begin(ctx context.Context) (context.Context, error) {
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
 	if outer := transactionFrom(ctx); outer != nil {
 		return d.beginInside(ctx, outer)
 	}
@@ -152,26 +169,55 @@ func (d *DB) Begin(ctx context.Context) (context.Context, error) {
 }
 
 func (d *DB) beginInside(ctx context.Context, outer *transaction) (context.Context, error) {
-	root := outer
-	for root.outer != nil {
-		root = root.outer
-	}
-	root.savepoints++
-	t := &transaction{quiet: outer.quiet, outer: outer, savepoint: fmt.Sprintf("fosite_mcp_%d", root.savepoints)}
+	t := &transaction{quiet: outer.quiet, outer: outer, depth: outer.depth + 1}
+	t.savepoint = fmt.Sprintf("fosite_mcp_%d", t.depth)
 	if _, err := d.tx(ctx, t).Run("SAVEPOINT " + t.savepoint); err != nil {
 		return nil, fmt.Errorf("storage: begin a transaction inside another one: %w", err)
 	}
 	return t.in(ctx), nil
 }
 
+// savepointLimit bounds the end of a savepoint, which must not depend on a caller who has gone: the transaction around it
+// goes on, and would keep half of what was done.
+const savepointLimit = 10 * time.Second
+
+// release makes what was done since the savepoint a part of the transaction around it, with its events.
+func (d *DB) release(ctx context.Context, t *transaction) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), savepointLimit)
+	defer cancel()
+	tx := d.ending(ctx, t)
+	if theirs := t.outer.theirs != nil; theirs && len(t.deferred) > 0 {
+		if err := d.Flush(ctx, tx, t.deferred); err != nil {
+			return undone(err, d.rollBackTo(ctx, t))
+		}
+		t.deferred = nil
+	}
+	if _, err := tx.Run("RELEASE SAVEPOINT " + t.savepoint); err != nil {
+		return undone(err, d.rollBackTo(ctx, t))
+	}
+	t.outer.deferred = append(t.outer.deferred, t.deferred...)
+	return nil
+}
+
+// rollBackTo undoes what was done since the savepoint, and the savepoint.
+func (d *DB) rollBackTo(ctx context.Context, t *transaction) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), savepointLimit)
+	defer cancel()
+	tx := d.ending(ctx, t)
+	if _, err := tx.Run("ROLLBACK TO SAVEPOINT " + t.savepoint); err != nil {
+		return err
+	}
+	_, err := tx.Run("RELEASE SAVEPOINT " + t.savepoint)
+	return err
+}
+
 // end finishes a transaction once; later calls answer sql.ErrTxDone.
 func (t *transaction) end(how func() error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ended {
+	if t.ended.Swap(true) {
 		return sql.ErrTxDone
 	}
-	t.ended = true
 	if t.release != nil {
 		t.stop()
 		t.timer.Stop()
@@ -190,16 +236,7 @@ func (d *DB) Commit(ctx context.Context) error {
 		if t.outer == nil {
 			return d.commit(ctx, t)
 		}
-		if _, err := d.tx(ctx, t).Run("RELEASE SAVEPOINT " + t.savepoint); err != nil {
-			return err
-		}
-		outer := t.outer.in(ctx)
-		for _, item := range t.deferred {
-			if err := d.Defer(outer, item); err != nil {
-				return err
-			}
-		}
-		return nil
+		return d.release(ctx, t)
 	})
 	if err != nil {
 		d.Note(err)
@@ -219,8 +256,7 @@ func (d *DB) Rollback(ctx context.Context) error {
 		if t.outer == nil {
 			return t.rollback()
 		}
-		_, err := d.tx(ctx, t).Run("ROLLBACK TO SAVEPOINT " + t.savepoint)
-		return err
+		return d.rollBackTo(ctx, t)
 	})
 	if err != nil && !errors.Is(err, sql.ErrTxDone) {
 		return fmt.Errorf("storage: roll back: %w", err)

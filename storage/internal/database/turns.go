@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -28,6 +29,8 @@ type Job[T any] struct {
 	What T
 	Done chan error // takes exactly one value, once the job is durable or has failed
 }
+
+var errPanicked = errors.New("storage: a write panicked; it may have been made all the same")
 
 // groupLimit bounds a group, so that a long queue cannot make the first in it wait for the last.
 const groupLimit = 256
@@ -86,5 +89,16 @@ func (t *Turns[T]) workForAll() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), t.limit)
 	defer cancel()
+	defer func() {
+		if r := recover(); r != nil { // a host's callback, for instance: nobody may wait for ever
+			for _, j := range group {
+				select {
+				case j.Done <- errPanicked:
+				default: // it has its answer
+				}
+			}
+			panic(r)
+		}
+	}()
 	t.work(ctx, group)
 }

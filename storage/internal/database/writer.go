@@ -57,8 +57,16 @@ func (d *DB) inTransaction(ctx context.Context, fn func(ctx context.Context, t *
 	if err != nil {
 		return notCommitted(err)
 	}
+	over := false
+	defer func() {
+		if !over { // fn has panicked
+			_ = t.rollback()
+		}
+	}()
 	inner := t.in(ctx)
-	if err := fn(inner, t); err != nil {
+	err = fn(inner, t)
+	over = true
+	if err != nil {
 		return notCommitted(undone(err, t.rollback()))
 	}
 	return d.commit(inner, t)

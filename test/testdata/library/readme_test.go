@@ -108,7 +108,7 @@ func TestTheREADMEsPartsFitTogether(t *testing.T) {
 }
 
 func composition(ctx context.Context, db *gorm.DB, config *fosite.Config, strategy any, resources provider.Resources) (fosite.OAuth2Provider, *storage.Store, error) {
-	store := storage.New(db, // any *gorm.DB with a database (or schema) of its own
+	store := storage.New(db, // any *gorm.DB, with its TablePrefix, plugins and logger
 		storage.WithSessions(&fosite.DefaultSession{})) // your session type; storage.WithClients(yours) keeps your clients
 	err := store.Migrate(ctx)
 	config.ClientAuthenticationStrategy = (&provider.ClientAuthenticator{ // RevokeSecret needs it; for keys set Audiences
