@@ -112,7 +112,7 @@ func TestOfABusyServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, hasher := newSlowClients("imported", "wrong")
 		release := occupy(t, hasher.people)
-		for _, id := range []string{"imported", "wrong", "unknown"} {
+		for _, id := range []string{"wrong", "unknown", "imported"} {
 			secret := "secret of " + id
 			if id == "wrong" {
 				secret = "guess"
