@@ -37,6 +37,7 @@ func newOldServer() *oldServer {
 	store.Users["ada"] = fositestorage.MemoryUserRelation{Username: "ada", Password: "lovelace"}
 	config := hostConfig()
 	return &oldServer{store, compose.Compose(config, store, compose.NewOAuth2HMACStrategy(config),
+		//lint:ignore SA1019 old servers have it
 		compose.OAuth2ResourceOwnerPasswordCredentialsFactory)}
 }
 

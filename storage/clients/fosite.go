@@ -76,14 +76,14 @@ func fromDefault(f *fosite.DefaultClient, method string, openID bool) (*Client, 
 	}
 	switch {
 	case f.Public && method == "" && openID:
-		errs = append(errs, errors.New("Public is true, and TokenEndpointAuthMethod is empty, which fosite refuses; set it to none, or set Public to false"))
+		errs = append(errs, errors.New("the client: Public is true, and TokenEndpointAuthMethod is empty, which fosite refuses; set it to none, or set Public to false"))
 	case f.Public && (method == "" || method == "none"):
 		method = "none"
 		if len(f.Secret) > 0 || len(f.RotatedSecrets) > 0 {
-			errs = append(errs, errors.New("Public is true, and Secret or RotatedSecrets is not empty: a public client has none; clear them, or set Public to false"))
+			errs = append(errs, errors.New("the client: Public is true, and Secret or RotatedSecrets is not empty: a public client has none; clear them, or set Public to false"))
 		}
 	case f.Public:
-		errs = append(errs, fmt.Errorf("Public is true, and TokenEndpointAuthMethod is %q: a public client does not authenticate; set it to none, or set Public to false", method))
+		errs = append(errs, fmt.Errorf("the client: Public is true, and TokenEndpointAuthMethod is %q: a public client does not authenticate; set it to none, or set Public to false", method))
 	case method == "":
 		method = "client_secret_basic" // which has fosite and provider take the secret either way
 	case method == "none":
