@@ -112,7 +112,7 @@ var hostsClients = clientSource{"CAST(NULL AS BIGINT)", "o.id, NULL, o.epoch, o.
 type tokenQueries struct{ accessToken, refreshToken, authorizeSession, tokens string }
 
 func (c clientSource) tokenQueries() tokenQueries {
-	gates := c.secretEpoch + `, g.revoked_at, ` + qualified("t", requestColumns) + `, ` + c.state
+	gates := c.secretEpoch + `, g.revoked_at, ` + database.Qualified("t", requestColumns) + `, ` + c.state
 	return tokenQueries{
 		accessToken:  `SELECT ` + c.accessTokenColumns() + ` FROM {access_tokens} t` + c.joins + ` WHERE t.signature = CAST(? AS BLOB)`,
 		refreshToken: `SELECT ` + rotationColumns + `, ` + gates + ` FROM {refresh_tokens} t` + c.joins + ` WHERE t.signature = CAST(? AS BLOB)`,

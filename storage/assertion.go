@@ -94,7 +94,7 @@ func (s *Store) TrustKey(ctx context.Context, issuer, subject string, key *jose.
 
 // trustedKeys reads the keys of issuer for subject, of which narrow may choose some.
 func (s *Store) trustedKeys(ctx context.Context, issuer, subject string, narrow ...any) (keys []model.TrustedKey, err error) {
-	if !isText(issuer) || !isText(subject) {
+	if !model.IsText(issuer) || !model.IsText(subject) {
 		return nil, fosite.ErrNotFound
 	}
 	err = s.db.Read(ctx).Where("issuer = ? AND subject = ? AND (expires_at IS NULL OR expires_at > ?)", issuer, subject, model.At(s.now())).
@@ -110,7 +110,7 @@ func (s *Store) trustedKeys(ctx context.Context, issuer, subject string, narrow 
 
 // trustedKey reads one key. An empty keyID is that of a key without an id and no other: keys differ in their scopes.
 func (s *Store) trustedKey(ctx context.Context, issuer, subject, keyID string) (*model.TrustedKey, error) {
-	if !isText(keyID) {
+	if !model.IsText(keyID) {
 		return nil, fosite.ErrNotFound
 	}
 	keys, err := s.trustedKeys(ctx, issuer, subject, "key_id = ?", keyID)

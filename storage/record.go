@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/ory/fosite"
 
@@ -63,15 +61,6 @@ func (i insertion) of(s *Store, r *model.Request, before ...any) (query string, 
 	}
 	args[len(before)+3] = r.ClientID // in place of the epoch
 	return i.external, args
-}
-
-// qualified puts a table's alias before each of columns.
-func qualified(alias, columns string) string {
-	names := strings.Split(columns, ",")
-	for i, name := range names {
-		names[i] = alias + "." + strings.TrimSpace(name)
-	}
-	return strings.Join(names, ", ")
 }
 
 // newRequest takes apart a request. kind is the token whose expiry counts.
@@ -149,9 +138,6 @@ func either(requested *model.List, granted model.List) fosite.Arguments {
 	}
 	return fosite.Arguments(slices.Clone(granted))
 }
-
-// isText tells whether PostgreSQL takes s as text. What it does not take is in no table, on either engine.
-func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
 func requestedAt(request fosite.Requester, now func() time.Time) time.Time {
 	if at := request.GetRequestedAt(); !at.IsZero() {

@@ -13,6 +13,8 @@ import (
 	"github.com/ory/fosite"
 
 	"fosite-mcp/storage/internal/model"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 // State is the part of a row of clients that decides whether the client may act and which tokens of it count. Every
@@ -26,7 +28,7 @@ type State struct {
 
 // StateColumns are the columns of a [State] under the alias of a join with {clients}.
 func StateColumns(alias string) string {
-	return qualified(alias, "id, status, epoch, revoked_before, version, updated_at, expires_at")
+	return database.Qualified(alias, "id, status, epoch, revoked_before, version, updated_at, expires_at")
 }
 
 // Targets are what StateColumns are scanned into.
@@ -61,15 +63,6 @@ func (s *secretRow) targets() []any {
 	return []any{&s.id, &s.hash, &s.epoch, &s.createdAt, &s.expiresAt, &s.endsOthers}
 }
 
-// qualified puts a table's alias before each of columns.
-func qualified(alias, columns string) string {
-	names := strings.Split(columns, ",")
-	for i, name := range names {
-		names[i] = alias + "." + strings.TrimSpace(name)
-	}
-	return strings.Join(names, ", ")
-}
-
 // hotRow is what an authentication reads of a client. Rows are used again, because every request reads one; scanning
 // overwrites all of what it is asked for.
 type hotRow struct {
@@ -97,8 +90,8 @@ func NewBeside(columns, joins string) *Beside {
 		return `SELECT ` + own + columns + ` FROM {clients} c
 	LEFT JOIN {client_secrets} s ON s.client_id = c.id AND s.deleted_at IS NULL` + joins + ` WHERE c.id = CAST(? AS TEXT)`
 	}
-	own := StateColumns("c") + ", " + qualified("s", secretColumns)
-	return &Beside{short: statement(own), full: statement(own + ", " + qualified("c", registrationColumns))}
+	own := StateColumns("c") + ", " + database.Qualified("s", secretColumns)
+	return &Beside{short: statement(own), full: statement(own + ", " + database.Qualified("c", registrationColumns))}
 }
 
 var nothingBeside = NewBeside("", "")

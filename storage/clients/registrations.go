@@ -87,7 +87,7 @@ func size(row *model.Client) int {
 	return n
 }
 
-var selectRegistration = `SELECT ` + StateColumns("c") + `, ` + qualified("c", registrationColumns) + ` FROM {clients} c WHERE c.id = ?`
+var selectRegistration = `SELECT ` + StateColumns("c") + `, ` + database.Qualified("c", registrationColumns) + ` FROM {clients} c WHERE c.id = ?`
 
 // Complete is the client of a state that was read just now, without its secrets.
 func (r *Registry) Complete(ctx context.Context, state *State) (fosite.Client, error) {

@@ -283,3 +283,12 @@ func (d *DB) one(ctx context.Context, statement func(tx *Tx) (int64, error)) (ro
 	}
 	return d.writer.one(ctx, statement)
 }
+
+// Qualified puts a table's alias before each of columns.
+func Qualified(alias, columns string) string {
+	names := strings.Split(columns, ",")
+	for i, name := range names {
+		names[i] = alias + "." + strings.TrimSpace(name)
+	}
+	return strings.Join(names, ", ")
+}
