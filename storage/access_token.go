@@ -52,7 +52,7 @@ var errNoSignature = errors.New("storage: refusing to store a token under an emp
 var insertAccessToken = insertRequest(`{access_tokens}`, `signature`, `?`)
 
 // CreateAccessTokenSession implements [oauth2.AccessTokenStorage].
-func (s *Store) CreateAccessTokenSession(ctx context.Context, signature string, request fosite.Requester) error {
+func (s *Tokens) CreateAccessTokenSession(ctx context.Context, signature string, request fosite.Requester) error {
 	if signature == "" {
 		return errNoSignature
 	}
@@ -60,7 +60,7 @@ func (s *Store) CreateAccessTokenSession(ctx context.Context, signature string, 
 	if err != nil {
 		return err
 	}
-	query, args := insertAccessToken.of(s, r, signatureHash(signature))
+	query, args := insertAccessToken.of(s.core, r, signatureHash(signature))
 	if ofMachine(request, r) {
 		if _, err := s.db.Run(ctx, query, args...); err != nil {
 			return fmt.Errorf("storage: store an access token: %w", err)
@@ -132,7 +132,7 @@ func (c clientSource) dead() string {
 var ownQueries, hostsQueries = ownClients.tokenQueries(), hostsClients.tokenQueries()
 
 // queries are those for the place where the store's clients are.
-func (s *Store) queries() (*tokenQueries, clientSource) {
+func (s *core) queries() (*tokenQueries, clientSource) {
 	if s.external != nil {
 		return &hostsQueries, hostsClients
 	}
@@ -155,12 +155,12 @@ func (t *accessToken) targets() []any {
 // GetAccessTokenSession implements [oauth2.AccessTokenStorage]. It answers [fosite.ErrNotFound] for a token that
 // was never issued, has been revoked by whatever means, or whose client is disabled, expired or deleted.
 // Expiry is left to fosite's strategy, which knows the clock and the lifespans.
-func (s *Store) GetAccessTokenSession(ctx context.Context, signature string, session fosite.Session) (fosite.Requester, error) {
+func (s *Tokens) GetAccessTokenSession(ctx context.Context, signature string, session fosite.Session) (fosite.Requester, error) {
 	if signature == "" {
 		return nil, fosite.ErrNotFound
 	}
 	hash := signatureHash(signature)
-	token := readAheadOf(ctx).take(s, hash)
+	token := readAheadOf(ctx).take(s.core, hash)
 	if token == nil {
 		row := hotTokens.Get().(*hotToken)
 		defer hotTokens.Put(row)
@@ -193,7 +193,7 @@ func (s *Store) GetAccessTokenSession(ctx context.Context, signature string, ses
 }
 
 // DeleteAccessTokenSession implements [oauth2.AccessTokenStorage]. The row stays, revoked, until it expires.
-func (s *Store) DeleteAccessTokenSession(ctx context.Context, signature string) error {
+func (s *Tokens) DeleteAccessTokenSession(ctx context.Context, signature string) error {
 	_, err := s.db.Run(ctx, `UPDATE {access_tokens} SET revoked_at = ? WHERE signature = ? AND revoked_at IS NULL`,
 		model.Millis(s.now()), signatureHash(signature))
 	if err != nil {
@@ -210,7 +210,7 @@ type gates struct {
 }
 
 // gatesOpen tells whether the token of r still counts, and returns its client.
-func (s *Store) gatesOpen(ctx context.Context, g *gates, r *model.Request, state *clients.State) (fosite.Client, bool, error) {
+func (s *core) gatesOpen(ctx context.Context, g *gates, r *model.Request, state *clients.State) (fosite.Client, bool, error) {
 	open := !g.revokedAt.Valid && !g.grantRevokedAt.Valid &&
 		r.Epoch == state.Epoch.Int64+g.secretEpoch.Int64 && r.IssuedAt.UnixMilli() >= state.RevokedBefore.Int64
 	if r.ClientID == "" { // RFC 7521 §4.1: an assertion may be exchanged by nobody in particular

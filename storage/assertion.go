@@ -18,7 +18,7 @@ import (
 
 // ClientAssertionJWTValid implements [fosite.ClientManager]: [fosite.ErrJTIKnown] for an assertion that was used
 // and has not expired.
-func (s *Store) ClientAssertionJWTValid(ctx context.Context, jti string) error {
+func (s *Assertions) ClientAssertionJWTValid(ctx context.Context, jti string) error {
 	if s.external != nil {
 		return s.external.ClientAssertionJWTValid(ctx, jti)
 	}
@@ -34,7 +34,7 @@ func (s *Store) ClientAssertionJWTValid(ctx context.Context, jti string) error {
 
 // SetClientAssertionJWT implements [fosite.ClientManager]. It is the check as well as the mark: of any number of
 // concurrent calls with one jti exactly one succeeds, the others get [fosite.ErrJTIKnown].
-func (s *Store) SetClientAssertionJWT(ctx context.Context, jti string, exp time.Time) error {
+func (s *Assertions) SetClientAssertionJWT(ctx context.Context, jti string, exp time.Time) error {
 	if s.external != nil {
 		return s.external.SetClientAssertionJWT(ctx, jti, exp)
 	}
@@ -42,7 +42,7 @@ func (s *Store) SetClientAssertionJWT(ctx context.Context, jti string, exp time.
 }
 
 // IsJWTUsed implements [rfc7523.RFC7523KeyStorage].
-func (s *Store) IsJWTUsed(ctx context.Context, jti string) (bool, error) {
+func (s *Assertions) IsJWTUsed(ctx context.Context, jti string) (bool, error) {
 	var used []model.UsedAssertion
 	err := s.db.Read(ctx).Where("jti_hash = ? AND expires_at > ?", model.Hash(hashOf(jti)), model.At(s.now())).Limit(1).Find(&used).Error
 	if err != nil {
@@ -53,7 +53,7 @@ func (s *Store) IsJWTUsed(ctx context.Context, jti string) (bool, error) {
 
 // MarkJWTUsedForTime implements [rfc7523.RFC7523KeyStorage], like SetClientAssertionJWT. An assertion that has expired
 // cannot be remembered, so it counts as used; some of fosite's checks let one pass.
-func (s *Store) MarkJWTUsedForTime(ctx context.Context, jti string, exp time.Time) error {
+func (s *Assertions) MarkJWTUsedForTime(ctx context.Context, jti string, exp time.Time) error {
 	now := model.Millis(s.now())
 	if model.Millis(exp) <= now {
 		return fosite.ErrJTIKnown
@@ -72,7 +72,7 @@ func (s *Store) MarkJWTUsedForTime(ctx context.Context, jti string, exp time.Tim
 
 // TrustKey registers a public key of an issuer whose assertions may be exchanged for tokens (RFC 7523 §2.1).
 // A key with the same issuer, subject and key id is replaced.
-func (s *Store) TrustKey(ctx context.Context, issuer, subject string, key *jose.JSONWebKey, scope []string) error {
+func (s *Assertions) TrustKey(ctx context.Context, issuer, subject string, key *jose.JSONWebKey, scope []string) error {
 	if !key.Valid() || !key.IsPublic() {
 		return errors.New("storage: a trusted key must be a valid public key")
 	}
@@ -93,7 +93,7 @@ func (s *Store) TrustKey(ctx context.Context, issuer, subject string, key *jose.
 }
 
 // trustedKeys reads the keys of issuer for subject, of which narrow may choose some.
-func (s *Store) trustedKeys(ctx context.Context, issuer, subject string, narrow ...any) (keys []model.TrustedKey, err error) {
+func (s *Assertions) trustedKeys(ctx context.Context, issuer, subject string, narrow ...any) (keys []model.TrustedKey, err error) {
 	if !model.IsText(issuer) || !model.IsText(subject) {
 		return nil, fosite.ErrNotFound
 	}
@@ -109,7 +109,7 @@ func (s *Store) trustedKeys(ctx context.Context, issuer, subject string, narrow 
 }
 
 // trustedKey reads one key. An empty keyID is that of a key without an id and no other: keys differ in their scopes.
-func (s *Store) trustedKey(ctx context.Context, issuer, subject, keyID string) (*model.TrustedKey, error) {
+func (s *Assertions) trustedKey(ctx context.Context, issuer, subject, keyID string) (*model.TrustedKey, error) {
 	if !model.IsText(keyID) {
 		return nil, fosite.ErrNotFound
 	}
@@ -128,7 +128,7 @@ func publicKey(trusted *model.TrustedKey) (key jose.JSONWebKey, err error) {
 }
 
 // GetPublicKey implements [rfc7523.RFC7523KeyStorage].
-func (s *Store) GetPublicKey(ctx context.Context, issuer, subject, keyID string) (*jose.JSONWebKey, error) {
+func (s *Assertions) GetPublicKey(ctx context.Context, issuer, subject, keyID string) (*jose.JSONWebKey, error) {
 	trusted, err := s.trustedKey(ctx, issuer, subject, keyID)
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (s *Store) GetPublicKey(ctx context.Context, issuer, subject, keyID string)
 }
 
 // GetPublicKeys implements [rfc7523.RFC7523KeyStorage].
-func (s *Store) GetPublicKeys(ctx context.Context, issuer, subject string) (*jose.JSONWebKeySet, error) {
+func (s *Assertions) GetPublicKeys(ctx context.Context, issuer, subject string) (*jose.JSONWebKeySet, error) {
 	keys, err := s.trustedKeys(ctx, issuer, subject)
 	if err != nil {
 		return nil, err
@@ -158,7 +158,7 @@ func (s *Store) GetPublicKeys(ctx context.Context, issuer, subject string) (*jos
 }
 
 // GetPublicKeyScopes implements [rfc7523.RFC7523KeyStorage].
-func (s *Store) GetPublicKeyScopes(ctx context.Context, issuer, subject, keyID string) ([]string, error) {
+func (s *Assertions) GetPublicKeyScopes(ctx context.Context, issuer, subject, keyID string) ([]string, error) {
 	key, err := s.trustedKey(ctx, issuer, subject, keyID)
 	if err != nil {
 		return nil, err

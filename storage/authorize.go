@@ -30,7 +30,7 @@ const loginHours = 24 * time.Hour
 var insertAuthorizeSession = insertRequest(`{authorize_sessions}`, `kind, signature, details`, `?, ?, ?`)
 
 // createAuthorizeSession stores a request under the hash of key. It ends with the code of its session.
-func (s *Store) createAuthorizeSession(ctx context.Context, kind, key string, request fosite.Requester) error {
+func (s *AuthorizeSessions) createAuthorizeSession(ctx context.Context, kind, key string, request fosite.Requester) error {
 	until := expiry(request.GetSession(), fosite.AuthorizeCode)
 	if kind == kindPKCE && !until.IsZero() {
 		// The PKCE half must outlive the code: were it gone first, the code could be redeemed without a verifier.
@@ -39,7 +39,7 @@ func (s *Store) createAuthorizeSession(ctx context.Context, kind, key string, re
 	return s.storeAuthorizeSession(ctx, kind, key, request, until, "")
 }
 
-func (s *Store) storeAuthorizeSession(ctx context.Context, kind, key string, request fosite.Requester, until time.Time, details model.Text) error {
+func (s *AuthorizeSessions) storeAuthorizeSession(ctx context.Context, kind, key string, request fosite.Requester, until time.Time, details model.Text) error {
 	if key == "" {
 		return errNoSignature
 	}
@@ -51,7 +51,7 @@ func (s *Store) storeAuthorizeSession(ctx context.Context, kind, key string, req
 		until = s.now().Add(loginHours)
 	}
 	r.ExpiresAt = model.At(until)
-	query, args := insertAuthorizeSession.of(s, r, kind, signatureHash(key), details)
+	query, args := insertAuthorizeSession.of(s.core, r, kind, signatureHash(key), details)
 	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		if kind == kindCode {
 			if err := s.accountAllows(tx, string(r.Subject)); err != nil {
@@ -76,7 +76,7 @@ type authorizeSession struct {
 	details     string
 }
 
-func (s *Store) authorizeSession(ctx context.Context, kind, key string, session fosite.Session) (*authorizeSession, error) {
+func (s *AuthorizeSessions) authorizeSession(ctx context.Context, kind, key string, session fosite.Session) (*authorizeSession, error) {
 	if key == "" {
 		return nil, fosite.ErrNotFound
 	}
@@ -109,7 +109,7 @@ func (s *Store) authorizeSession(ctx context.Context, kind, key string, session 
 	return &authorizeSession{request, !usedAt.IsZero(), open, r.ExpiresAt.Time, string(details)}, nil
 }
 
-func (s *Store) deleteAuthorizeSession(ctx context.Context, kind, key string) (int64, error) {
+func (s *AuthorizeSessions) deleteAuthorizeSession(ctx context.Context, kind, key string) (int64, error) {
 	n, err := s.db.Run(ctx, `DELETE FROM {authorize_sessions} WHERE kind = ? AND signature = ?`, kind, signatureHash(key))
 	if err != nil {
 		return 0, fmt.Errorf("storage: delete a %s session: %w", kind, err)
@@ -118,13 +118,13 @@ func (s *Store) deleteAuthorizeSession(ctx context.Context, kind, key string) (i
 }
 
 // CreateAuthorizeCodeSession implements [oauth2.AuthorizeCodeStorage].
-func (s *Store) CreateAuthorizeCodeSession(ctx context.Context, code string, request fosite.Requester) error {
+func (s *AuthorizeSessions) CreateAuthorizeCodeSession(ctx context.Context, code string, request fosite.Requester) error {
 	return s.createAuthorizeSession(ctx, kindCode, code, request)
 }
 
 // GetAuthorizeCodeSession implements [oauth2.AuthorizeCodeStorage]. A code that was used, or whose grant was
 // revoked, comes back together with [fosite.ErrInvalidatedAuthorizeCode].
-func (s *Store) GetAuthorizeCodeSession(ctx context.Context, code string, session fosite.Session) (fosite.Requester, error) {
+func (s *AuthorizeSessions) GetAuthorizeCodeSession(ctx context.Context, code string, session fosite.Session) (fosite.Requester, error) {
 	a, err := s.authorizeSession(ctx, kindCode, code, session)
 	if err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ func (s *Store) GetAuthorizeCodeSession(ctx context.Context, code string, sessio
 
 // InvalidateAuthorizeCodeSession implements [oauth2.AuthorizeCodeStorage]: exactly one caller succeeds, all others
 // get [fosite.ErrInvalidatedAuthorizeCode]. The row stays until it expires, so that reuse is noticed.
-func (s *Store) InvalidateAuthorizeCodeSession(ctx context.Context, code string) error {
+func (s *AuthorizeSessions) InvalidateAuthorizeCodeSession(ctx context.Context, code string) error {
 	n, err := s.db.Run(ctx, `UPDATE {authorize_sessions} SET used_at = ? WHERE kind = 'code' AND signature = ? AND used_at IS NULL`,
 		model.Millis(s.now()), signatureHash(code))
 	if err != nil {
@@ -150,13 +150,13 @@ func (s *Store) InvalidateAuthorizeCodeSession(ctx context.Context, code string)
 }
 
 // CreatePKCERequestSession implements [pkce.PKCERequestStorage].
-func (s *Store) CreatePKCERequestSession(ctx context.Context, signature string, request fosite.Requester) error {
+func (s *AuthorizeSessions) CreatePKCERequestSession(ctx context.Context, signature string, request fosite.Requester) error {
 	return s.createAuthorizeSession(ctx, kindPKCE, signature, request)
 }
 
 // GetPKCERequestSession implements [pkce.PKCERequestStorage]. [fosite.ErrNotFound] means that no challenge was
 // ever stored, which lets fosite consider doing without: nothing else may be answered that way.
-func (s *Store) GetPKCERequestSession(ctx context.Context, signature string, session fosite.Session) (fosite.Requester, error) {
+func (s *AuthorizeSessions) GetPKCERequestSession(ctx context.Context, signature string, session fosite.Session) (fosite.Requester, error) {
 	a, err := s.authorizeSession(ctx, kindPKCE, signature, session)
 	if err != nil {
 		return nil, err
@@ -166,16 +166,16 @@ func (s *Store) GetPKCERequestSession(ctx context.Context, signature string, ses
 
 // DeletePKCERequestSession implements [pkce.PKCERequestStorage]. It keeps the row: fosite deletes it before it
 // looks at the verifier, and a second try must meet the challenge again. Clean-up takes it away.
-func (s *Store) DeletePKCERequestSession(context.Context, string) error { return nil }
+func (s *AuthorizeSessions) DeletePKCERequestSession(context.Context, string) error { return nil }
 
 // CreateOpenIDConnectSession implements [openid.OpenIDConnectRequestStorage]. It gets the whole code, not its
 // signature; the code is hashed like one.
-func (s *Store) CreateOpenIDConnectSession(ctx context.Context, code string, request fosite.Requester) error {
+func (s *AuthorizeSessions) CreateOpenIDConnectSession(ctx context.Context, code string, request fosite.Requester) error {
 	return s.createAuthorizeSession(ctx, kindOpenID, code, request)
 }
 
 // GetOpenIDConnectSession implements [openid.OpenIDConnectRequestStorage].
-func (s *Store) GetOpenIDConnectSession(ctx context.Context, code string, request fosite.Requester) (fosite.Requester, error) {
+func (s *AuthorizeSessions) GetOpenIDConnectSession(ctx context.Context, code string, request fosite.Requester) (fosite.Requester, error) {
 	var session fosite.Session
 	if request != nil {
 		session = request.GetSession()
@@ -191,7 +191,7 @@ func (s *Store) GetOpenIDConnectSession(ctx context.Context, code string, reques
 }
 
 // DeleteOpenIDConnectSession implements [openid.OpenIDConnectRequestStorage].
-func (s *Store) DeleteOpenIDConnectSession(ctx context.Context, code string) error {
+func (s *AuthorizeSessions) DeleteOpenIDConnectSession(ctx context.Context, code string) error {
 	_, err := s.deleteAuthorizeSession(ctx, kindOpenID, code)
 	return err
 }

@@ -23,7 +23,7 @@ type authorizeDetails struct {
 }
 
 // storeAuthorizeRequest stores all of an authorization request except credentials, which fosite leaves in the form.
-func (s *Store) storeAuthorizeRequest(ctx context.Context, kind, key string, request fosite.AuthorizeRequester, until time.Time) error {
+func (s *AuthorizeSessions) storeAuthorizeRequest(ctx context.Context, kind, key string, request fosite.AuthorizeRequester, until time.Time) error {
 	form := url.Values{}
 	for name, values := range request.GetRequestForm() {
 		if name != "client_secret" && name != "client_assertion" {
@@ -69,12 +69,12 @@ func (a *authorizeSession) authorizeRequest() (*fosite.AuthorizeRequest, error) 
 
 // CreatePARSession implements [fosite.PARStorage] (RFC 9126). Credentials that fosite leaves in the form are
 // not stored.
-func (s *Store) CreatePARSession(ctx context.Context, requestURI string, request fosite.AuthorizeRequester) error {
+func (s *AuthorizeSessions) CreatePARSession(ctx context.Context, requestURI string, request fosite.AuthorizeRequester) error {
 	return s.storeAuthorizeRequest(ctx, kindPAR, requestURI, request, expiry(request.GetSession(), fosite.PushedAuthorizeRequestContext))
 }
 
 // GetPARSession implements [fosite.PARStorage]. One that has expired is not found, which fosite does not check.
-func (s *Store) GetPARSession(ctx context.Context, requestURI string) (fosite.AuthorizeRequester, error) {
+func (s *AuthorizeSessions) GetPARSession(ctx context.Context, requestURI string) (fosite.AuthorizeRequester, error) {
 	a, err := s.authorizeSession(ctx, kindPAR, requestURI, nil)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (s *Store) GetPARSession(ctx context.Context, requestURI string) (fosite.Au
 
 // DeletePARSession implements [fosite.PARStorage]. A request is used once (RFC 9126 §7.3): of any number of concurrent
 // calls one succeeds, the others get [fosite.ErrNotFound].
-func (s *Store) DeletePARSession(ctx context.Context, requestURI string) error {
+func (s *AuthorizeSessions) DeletePARSession(ctx context.Context, requestURI string) error {
 	n, err := s.deleteAuthorizeSession(ctx, kindPAR, requestURI)
 	if err == nil && n == 0 {
 		return fosite.ErrNotFound
@@ -102,16 +102,16 @@ func (s *Store) DeletePARSession(ctx context.Context, requestURI string) error {
 // SaveAuthorizeRequest keeps an authorization request until the pages for login and consent are done with it, or until a
 // time of your choice. key is a secret of this browser, such as the value of a cookie; only its hash is stored. Credentials
 // in the form are left out.
-func (s *Store) SaveAuthorizeRequest(ctx context.Context, key string, request fosite.AuthorizeRequester, until time.Time) error {
+func (s *AuthorizeSessions) SaveAuthorizeRequest(ctx context.Context, key string, request fosite.AuthorizeRequester, until time.Time) error {
 	if until.IsZero() {
 		return errors.New("storage: an authorization request is kept for a while only; give SaveAuthorizeRequest the time until which")
 	}
 	return s.storeAuthorizeRequest(ctx, kindKept, key, request, until)
 }
 
-// TakeAuthorizeRequest gives back what [Store.SaveAuthorizeRequest] has kept under key, once, with session filled in. It
+// TakeAuthorizeRequest gives back what [AuthorizeSessions.SaveAuthorizeRequest] has kept under key, once, with session filled in. It
 // answers [fosite.ErrNotFound] to whoever comes second or too late, and if the client may not ask any more.
-func (s *Store) TakeAuthorizeRequest(ctx context.Context, key string, session fosite.Session) (fosite.AuthorizeRequester, error) {
+func (s *AuthorizeSessions) TakeAuthorizeRequest(ctx context.Context, key string, session fosite.Session) (fosite.AuthorizeRequester, error) {
 	kept, err := s.authorizeSession(ctx, kindKept, key, session)
 	if err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ var expiring = []struct{ table, key, condition string }{
 	{"grants", "id", "AND NOT EXISTS (SELECT 1 FROM {access_tokens} t WHERE t.request_id = {grants}.id)"},
 }
 
-// CleanUp says how [Store.CleanUp] works. The zero value is useful.
+// CleanUp says how [Housekeeping.CleanUp] works. The zero value is useful.
 type CleanUp struct {
 	// Batch is how many rows one statement deletes; default 50 on SQLite, where other writes wait for it, and 500 on
 	// PostgreSQL, where they do not.
@@ -45,7 +45,7 @@ const cleanUpLease = time.Minute
 // [ErrCleaningElsewhere]. Interrupted, it loses nothing: the next call goes on.
 //
 // Used codes and rotated refresh tokens stay until they expire: until then their reuse must be noticed.
-func (s *Store) CleanUp(ctx context.Context, o CleanUp) (total int64, err error) {
+func (s *Housekeeping) CleanUp(ctx context.Context, o CleanUp) (total int64, err error) {
 	if o.Batch <= 0 {
 		o.Batch = 50
 		if s.db.Postgres() {
@@ -55,7 +55,7 @@ func (s *Store) CleanUp(ctx context.Context, o CleanUp) (total int64, err error)
 	if o.Share <= 0 || o.Share > 1 {
 		o.Share = 0.5
 	}
-	lease := &lease{store: s, holder: rand.Text()}
+	lease := &lease{store: s.core, holder: rand.Text()}
 	if err := lease.take(ctx); err != nil {
 		return 0, err
 	}
@@ -73,7 +73,7 @@ func (s *Store) CleanUp(ctx context.Context, o CleanUp) (total int64, err error)
 	return total, nil
 }
 
-func (s *Store) cleanTable(ctx context.Context, table, key, condition string, o CleanUp, lease *lease) (total int64, err error) {
+func (s *Housekeeping) cleanTable(ctx context.Context, table, key, condition string, o CleanUp, lease *lease) (total int64, err error) {
 	// A row is kept for a minute after its end, so that a clock that is a little behind never misses one that it
 	// still counts as alive. Each batch begins where the last one ended: to begin anew, PostgreSQL would have to pass by
 	// everything that was deleted before, until it vacuums.
@@ -108,7 +108,7 @@ func (s *Store) cleanTable(ctx context.Context, table, key, condition string, o 
 }
 
 // deleteBatch runs a DELETE and returns how many rows it took, and the last of the times that it returned.
-func (s *Store) deleteBatch(ctx context.Context, query string, args ...any) (n, last int64, err error) {
+func (s *Housekeeping) deleteBatch(ctx context.Context, query string, args ...any) (n, last int64, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		n, last = 0, math.MinInt64
 		rows, err := tx.Query(query, args...)
@@ -131,7 +131,7 @@ func (s *Store) deleteBatch(ctx context.Context, query string, args ...any) (n, 
 // lease is the right to clean, held in the database: a row of authorize_sessions that ends with the right, and whose request
 // is its holder.
 type lease struct {
-	store  *Store
+	store  *core
 	holder string
 	until  time.Time
 }

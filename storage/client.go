@@ -37,7 +37,7 @@ func (s *Store) GetClient(ctx context.Context, id string) (fosite.Client, error)
 	defer hotTokens.Put(row)
 	client, err := s.clients.GetBeside(ctx, id, tokenBesideClient, ahead.hash, row.targets)
 	if err == nil {
-		ahead.keep(s, row.token, start)
+		ahead.keep(s.core, row.token, start)
 	}
 	return client, err
 }
@@ -60,7 +60,7 @@ func (s *Store) EachSlowSecret(ctx context.Context, each func(clientID string, h
 
 // RevokeClient ends every token issued to the client so far, in a small statement or two however many there are. Tokens
 // issued to requests that authenticate from now on are not affected.
-func (s *Store) RevokeClient(ctx context.Context, id string) error {
+func (s *Tokens) RevokeClient(ctx context.Context, id string) error {
 	if s.external == nil {
 		return s.clients.Revoke(ctx, id)
 	}
@@ -69,7 +69,7 @@ func (s *Store) RevokeClient(ctx context.Context, id string) error {
 }
 
 // RevokeClientBefore ends every token that was issued to the client before the time t.
-func (s *Store) RevokeClientBefore(ctx context.Context, id string, t time.Time) error {
+func (s *Tokens) RevokeClientBefore(ctx context.Context, id string, t time.Time) error {
 	if s.external == nil {
 		return s.clients.RevokeBefore(ctx, id, t)
 	}
@@ -77,7 +77,7 @@ func (s *Store) RevokeClientBefore(ctx context.Context, id string, t time.Time) 
 	return s.revokeExternal(ctx, statement, args)
 }
 
-func (s *Store) revokeExternal(ctx context.Context, statement string, args []any) error {
+func (s *Tokens) revokeExternal(ctx context.Context, statement string, args []any) error {
 	if _, err := s.db.Run(ctx, statement, args...); err != nil {
 		return fmt.Errorf("storage: revoke the tokens of a client: %w", err)
 	}

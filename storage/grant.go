@@ -20,7 +20,7 @@ const laterExpiry = `CASE
 
 // openGrant makes sure that the parent row of a request exists and outlives r. A grant that was revoked stays
 // revoked.
-func (s *Store) openGrant(tx *database.Tx, r *model.Request) error {
+func (s *core) openGrant(tx *database.Tx, r *model.Request) error {
 	_, err := tx.Run(`INSERT INTO {grants} (id, client_id, subject, created_at, expires_at) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET expires_at = `+laterExpiry,
 		r.RequestID, r.ClientID, string(r.Subject), model.Millis(s.now()), r.ExpiresAt)
@@ -33,7 +33,7 @@ func (s *Store) openGrant(tx *database.Tx, r *model.Request) error {
 // RevokeGrant ends everything that was issued under requestID, refresh tokens that are being issued at this very
 // moment included. It is what a revocation should call: RevokeRefreshToken and RevokeAccessToken in one durable
 // step. Revoking twice is no error.
-func (s *Store) RevokeGrant(ctx context.Context, requestID string) error {
+func (s *Tokens) RevokeGrant(ctx context.Context, requestID string) error {
 	now := model.Millis(s.now())
 	// A machine's token has no grant, and one statement is a quarter of the round trips of a transaction.
 	n, err := s.db.Run(ctx, `UPDATE {access_tokens} SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL
@@ -58,7 +58,7 @@ func (s *Store) RevokeGrant(ctx context.Context, requestID string) error {
 
 // RevokeSubject ends every grant of a person (the subject of tokens from a login), at all clients or at one
 // (clientID not empty), and tells how many there were. A client's own tokens are not a person's: see RevokeClient.
-func (s *Store) RevokeSubject(ctx context.Context, subject, clientID string) (int64, error) {
+func (s *Tokens) RevokeSubject(ctx context.Context, subject, clientID string) (int64, error) {
 	if subject == "" {
 		return 0, errors.New("storage: refusing to revoke the grants of an empty subject")
 	}
@@ -70,10 +70,10 @@ func (s *Store) RevokeSubject(ctx context.Context, subject, clientID string) (in
 	return n, nil
 }
 
-// RevokeReused is [Store.RevokeGrant] after a code or refresh token was used that had been used before, and puts that on
+// RevokeReused is [Tokens.RevokeGrant] after a code or refresh token was used that had been used before, and puts that on
 // record in the same step. action names the event, such as "refresh_token.reused"; signature is that of what was used.
 // ended tells whether anything was alive until now; if not, there is no event.
-func (s *Store) RevokeReused(ctx context.Context, action string, grant fosite.Requester, signature string) (ended bool, err error) {
+func (s *Tokens) RevokeReused(ctx context.Context, action string, grant fosite.Requester, signature string) (ended bool, err error) {
 	clientID := grant.GetClient().GetID()
 	after := map[string]any{"grant": "revoked"}
 	if session := grant.GetSession(); session != nil && session.GetSubject() != "" {
@@ -91,7 +91,7 @@ func (s *Store) RevokeReused(ctx context.Context, action string, grant fosite.Re
 // RevokeOwnToken is RFC 7009: a client ends a token, access or refresh token, and everything issued under the same grant,
 // which is put on record in the same step. owner is the client that the token was issued to; when that is another one
 // nothing happens. It answers [fosite.ErrNotFound] when there is no such token.
-func (s *Store) RevokeOwnToken(ctx context.Context, kind fosite.TokenType, signature, clientID string) (owner string, err error) {
+func (s *Tokens) RevokeOwnToken(ctx context.Context, kind fosite.TokenType, signature, clientID string) (owner string, err error) {
 	if signature == "" {
 		return "", fosite.ErrNotFound
 	}
@@ -114,7 +114,7 @@ func (s *Store) RevokeOwnToken(ctx context.Context, kind fosite.TokenType, signa
 }
 
 // endGrant ends everything that was issued under requestID and tells whether anything was alive until now.
-func (s *Store) endGrant(ctx context.Context, requestID string, event audit.Event) (ended bool, err error) {
+func (s *Tokens) endGrant(ctx context.Context, requestID string, event audit.Event) (ended bool, err error) {
 	for _, change := range []*audit.Change{revokeGrant, revokeTokens} {
 		ended, err = s.log.Change(ctx, change, event, requestID)
 		if err != nil {
@@ -148,7 +148,7 @@ var (
 
 // RevokeRefreshToken implements [oauth2.TokenRevocationStorage]: it ends the grant, and with it every refresh
 // token and access token of requestID.
-func (s *Store) RevokeRefreshToken(ctx context.Context, requestID string) error {
+func (s *Tokens) RevokeRefreshToken(ctx context.Context, requestID string) error {
 	_, err := s.db.Run(ctx, `UPDATE {grants} SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, model.Millis(s.now()), requestID)
 	if err != nil {
 		return fmt.Errorf("storage: revoke a grant: %w", err)
@@ -158,7 +158,7 @@ func (s *Store) RevokeRefreshToken(ctx context.Context, requestID string) error 
 
 // RevokeAccessToken implements [oauth2.TokenRevocationStorage]: it ends the access tokens of requestID and leaves
 // refresh tokens alone.
-func (s *Store) RevokeAccessToken(ctx context.Context, requestID string) error {
+func (s *Tokens) RevokeAccessToken(ctx context.Context, requestID string) error {
 	now := model.Millis(s.now())
 	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		// Wait for a refresh that is under way: its access token must not slip through.

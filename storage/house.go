@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// KeepHouse says how [Store.KeepHouse] works. The zero value is useful.
+// KeepHouse says how [Housekeeping.KeepHouse] works. The zero value is useful.
 type KeepHouse struct {
 	CleanUp
 	// AuditRetention is how long audit events are kept; 0: they are never deleted.
@@ -16,57 +16,57 @@ type KeepHouse struct {
 	Done func(task HouseTask, err error)
 }
 
-// HouseTask is a part of [Store.KeepHouse].
+// HouseTask is a part of [Housekeeping.KeepHouse].
 type HouseTask int
 
 // The tasks, in the order in which they are done.
 const (
 	TaskCheck   HouseTask = iota // whether the database takes writes, and the size of SQLite's log: every 15 seconds
-	TaskUsage                    // times of last use, see [Store.FlushUsage]: every minute
+	TaskUsage                    // times of last use, see [Housekeeping.FlushUsage]: every minute
 	TaskCleanUp                  // what has expired, or is older than it may be: every 5 minutes
 )
 
 // houseTasks tells how often tasks are due, how long they may take (0: as long as it takes), and what they do.
 var houseTasks = [...]struct {
 	every, limit time.Duration
-	do           func(s *Store, ctx context.Context, o KeepHouse) error
+	do           func(s *Housekeeping, ctx context.Context, o KeepHouse) error
 }{
-	TaskCheck: {15 * time.Second, 10 * time.Second, func(s *Store, ctx context.Context, _ KeepHouse) error {
+	TaskCheck: {15 * time.Second, 10 * time.Second, func(s *Housekeeping, ctx context.Context, _ KeepHouse) error {
 		return errors.Join(s.CheckWrites(ctx), s.ShrinkLog(ctx))
 	}},
-	TaskUsage: {time.Minute, 10 * time.Second, func(s *Store, ctx context.Context, _ KeepHouse) error {
+	TaskUsage: {time.Minute, 10 * time.Second, func(s *Housekeeping, ctx context.Context, _ KeepHouse) error {
 		return s.FlushUsage(ctx)
 	}},
-	TaskCleanUp: {5 * time.Minute, 0, (*Store).cleanHouse},
+	TaskCleanUp: {5 * time.Minute, 0, (*Housekeeping).cleanHouse},
 }
 
-// house remembers when each task was begun. The zero value is ready.
-type house struct {
+// timetable remembers when each task was begun. The zero value is ready.
+type timetable struct {
 	mu    sync.Mutex
 	begun [TaskCleanUp + 1]time.Time
 }
 
 // due tells whether it is time for a task, and begins it. A call that comes a little early, as those of tickers do, is in
 // time; a clock that was put back begins anew.
-func (h *house) due(task HouseTask, now time.Time) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if since := now.Sub(h.begun[task]); since >= 0 && since < houseTasks[task].every*9/10 {
+func (t *timetable) due(task HouseTask, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if since := now.Sub(t.begun[task]); since >= 0 && since < houseTasks[task].every*9/10 {
 		return false
 	}
-	h.begun[task] = now
+	t.begun[task] = now
 	return true
 }
 
 // KeepHouse does what has to be done regularly and is due. Call it every quarter of a minute, or at least every minute,
-// and [Store.FlushUsage] once more before the program ends. Where another process cleans up at the moment, this one does
+// and [Housekeeping.FlushUsage] once more before the program ends. Where another process cleans up at the moment, this one does
 // not, and that is no error. An error names what did not work; the other tasks were done, and the next call tries again
 // what is due by then.
-func (s *Store) KeepHouse(ctx context.Context, o KeepHouse) error {
+func (s *Housekeeping) KeepHouse(ctx context.Context, o KeepHouse) error {
 	var errs []error
 	for task, t := range houseTasks {
 		task := HouseTask(task)
-		if !s.house.due(task, s.now()) {
+		if !s.timetable.due(task, s.now()) {
 			continue
 		}
 		err := s.doTask(ctx, t.limit, func(ctx context.Context) error { return t.do(s, ctx, o) })
@@ -80,7 +80,7 @@ func (s *Store) KeepHouse(ctx context.Context, o KeepHouse) error {
 	return errors.Join(errs...)
 }
 
-func (s *Store) doTask(ctx context.Context, limit time.Duration, do func(ctx context.Context) error) error {
+func (s *Housekeeping) doTask(ctx context.Context, limit time.Duration, do func(ctx context.Context) error) error {
 	if limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
@@ -90,7 +90,7 @@ func (s *Store) doTask(ctx context.Context, limit time.Duration, do func(ctx con
 }
 
 // cleanHouse deletes what has expired, and then what has no expiry of its own.
-func (s *Store) cleanHouse(ctx context.Context, o KeepHouse) error {
+func (s *Housekeeping) cleanHouse(ctx context.Context, o KeepHouse) error {
 	if _, err := s.CleanUp(ctx, o.CleanUp); err != nil || s.external != nil {
 		return err // or there are tokens alone
 	}

@@ -92,7 +92,7 @@ func TestHousekeepingDeletesAndWritesDown(t *testing.T) {
 func TestHousekeepingLeavesACleanUpElsewhereAlone(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.store(t)
-		elsewhere := &lease{store: s, holder: "another process"}
+		elsewhere := &lease{store: s.core, holder: "another process"}
 		if err := elsewhere.take(soon(t)); err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func TestLeaseOfWhoStoppedInTheMiddleEnds(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		clock := newTestClock()
 		s := e.store(t, WithClock(clock.now))
-		dead := &lease{store: s, holder: "a process that was killed"}
+		dead := &lease{store: s.core, holder: "a process that was killed"}
 		if err := dead.take(soon(t)); err != nil {
 			t.Fatal(err)
 		}

@@ -33,7 +33,7 @@ const importBatch = 100
 // ImportTokens takes over live tokens of another store, which introspect, refresh and revoke from then on as if they had
 // been issued here, and tells how many are new. Those that are here already, revoked ones included, are left alone, so that
 // an import that was interrupted can be repeated. Import the clients first, and neither used nor revoked tokens.
-func (s *Store) ImportTokens(ctx context.Context, tokens []ImportedToken) (imported int, err error) {
+func (s *Tokens) ImportTokens(ctx context.Context, tokens []ImportedToken) (imported int, err error) {
 	for start := 0; start < len(tokens); start += importBatch {
 		batch := tokenBatch{grants: make(map[string]*model.Grant)}
 		for i, token := range tokens[start:min(start+importBatch, len(tokens))] {
@@ -61,7 +61,7 @@ type tokenBatch struct {
 	refresh []model.RefreshToken
 }
 
-func (s *Store) addImported(batch *tokenBatch, token ImportedToken) error {
+func (s *Tokens) addImported(batch *tokenBatch, token ImportedToken) error {
 	switch {
 	case token.Signature == "":
 		return errNoSignature
@@ -100,7 +100,7 @@ func (s *Store) addImported(batch *tokenBatch, token ImportedToken) error {
 }
 
 // storeImported stores a batch and tells how many tokens are new.
-func (s *Store) storeImported(tx *database.Tx, batch *tokenBatch) (n int, err error) {
+func (s *Tokens) storeImported(tx *database.Tx, batch *tokenBatch) (n int, err error) {
 	if err := s.currentEpochs(tx, batch); err != nil {
 		return 0, err
 	}
@@ -137,7 +137,7 @@ func (s *Store) storeImported(tx *database.Tx, batch *tokenBatch) (n int, err er
 }
 
 // currentEpochs gives tokens the epochs that their clients are in.
-func (s *Store) currentEpochs(tx *database.Tx, batch *tokenBatch) error {
+func (s *Tokens) currentEpochs(tx *database.Tx, batch *tokenBatch) error {
 	var requests []*model.Request
 	for i := range batch.access {
 		requests = append(requests, &batch.access[i].Request)

@@ -28,7 +28,7 @@ type memberSession interface {
 // currentGroups puts the groups that a local account has now into a session, in place of those that it was stored with:
 // what is taken from a person is gone at the next introspection, and at the next refresh. A subject that is no local
 // account keeps its groups. Tokens of machines have no subject, and cost nothing here.
-func (s *Store) currentGroups(ctx context.Context, subject string, session fosite.Session) error {
+func (s *core) currentGroups(ctx context.Context, subject string, session fosite.Session) error {
 	member, ok := session.(memberSession)
 	if !ok || s.external != nil {
 		return nil
@@ -42,7 +42,7 @@ func (s *Store) currentGroups(ctx context.Context, subject string, session fosit
 
 // accountAllows refuses what is about to be granted in tx in the name of a local account that may not log in any more. Where
 // the clients are the host's, so are the accounts.
-func (s *Store) accountAllows(tx *database.Tx, subject string) error {
+func (s *core) accountAllows(tx *database.Tx, subject string) error {
 	if s.external != nil {
 		return nil
 	}
@@ -50,7 +50,7 @@ func (s *Store) accountAllows(tx *database.Tx, subject string) error {
 }
 
 // liveGrants is what the live grants of people know of their consents: which clients have access, and when it was last used.
-func (s *Store) liveGrants(ctx context.Context, subject, clientID string) ([]people.Consent, error) {
+func (s *core) liveGrants(ctx context.Context, subject, clientID string) ([]people.Consent, error) {
 	tx := s.db.Read(ctx).Table(s.db.Table("grants")+" AS g").
 		Select("g.subject, g.client_id, MAX(c.name) AS client_name, MIN(g.created_at) AS created_at, MAX(t.last_used_at) AS last_used_at").
 		Joins("LEFT JOIN "+s.db.Table("clients")+" c ON c.id = g.client_id").

@@ -39,7 +39,7 @@ type readAhead struct {
 
 type tokenAhead struct {
 	accessToken
-	store *Store
+	store *core
 	at    time.Time
 }
 
@@ -59,12 +59,12 @@ func readAheadOf(ctx context.Context) *readAhead {
 	return ahead
 }
 
-func (a *readAhead) keep(store *Store, token accessToken, at time.Time) {
+func (a *readAhead) keep(store *core, token accessToken, at time.Time) {
 	a.kept.Store(&tokenAhead{token, store, at})
 }
 
 // take returns what store read ahead, once, or nil.
-func (a *readAhead) take(store *Store, hash []byte) *accessToken {
+func (a *readAhead) take(store *core, hash []byte) *accessToken {
 	if a == nil || !bytes.Equal(a.hash, hash) {
 		return nil
 	}

@@ -37,7 +37,7 @@ const (
 	externalEpoch = `COALESCE((SELECT epoch FROM {client_revocations} WHERE id = ?), 0)`
 )
 
-func (s *Store) clientEpoch() string {
+func (s *Tokens) clientEpoch() string {
 	if s.external == nil {
 		return ownEpoch
 	}
@@ -54,7 +54,7 @@ func insertRequest(table, columns, values string) insertion {
 }
 
 // of is the statement for r and its arguments, before are those of the columns before the request's.
-func (i insertion) of(s *Store, r *model.Request, before ...any) (query string, args []any) {
+func (i insertion) of(s *core, r *model.Request, before ...any) (query string, args []any) {
 	args = append(before, requestValues(r)...)
 	if s.external == nil {
 		return i.own, args
@@ -64,7 +64,7 @@ func (i insertion) of(s *Store, r *model.Request, before ...any) (query string, 
 }
 
 // newRequest takes apart a request. kind is the token whose expiry counts.
-func (s *Store) newRequest(request fosite.Requester, kind fosite.TokenType) (*model.Request, error) {
+func (s *core) newRequest(request fosite.Requester, kind fosite.TokenType) (*model.Request, error) {
 	session := request.GetSession()
 	sessionType, data, err := s.sessions.pack(session)
 	if err != nil {
@@ -106,7 +106,7 @@ func unless(requested fosite.Arguments, granted model.List) *model.List {
 }
 
 // request puts a request together again, around client.
-func (s *Store) request(ctx context.Context, r *model.Request, client fosite.Client, into fosite.Session) (*fosite.Request, error) {
+func (s *core) request(ctx context.Context, r *model.Request, client fosite.Client, into fosite.Session) (*fosite.Request, error) {
 	session, err := s.sessions.unpack(r.SessionType, r.Session, into)
 	if err != nil {
 		return nil, err

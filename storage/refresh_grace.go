@@ -47,7 +47,7 @@ func (r *rotation) targets() []any {
 
 // verdict is nil when the token may be used, [fosite.ErrInactiveToken] when its use is reuse, and [fosite.ErrNotFound]
 // when its grace has no answers left: that many refreshes at once are no theft yet, and get no tokens either.
-func (s *Store) verdict(r *rotation) error {
+func (s *Tokens) verdict(r *rotation) error {
 	switch {
 	case r.revokedAt.Valid:
 		return fosite.ErrInactiveToken
@@ -63,7 +63,7 @@ func (s *Store) verdict(r *rotation) error {
 
 // graceStart is the time of the last rotation that is out of its grace. Without a grace every rotation is, whatever the
 // clock of the replica that did it said.
-func (s *Store) graceStart() int64 {
+func (s *Tokens) graceStart() int64 {
 	if s.grace <= 0 {
 		return math.MaxInt64
 	}
@@ -72,7 +72,7 @@ func (s *Store) graceStart() int64 {
 
 // rotateAgain counts a use of a rotated refresh token, if its grace allows one more. The caller has locked the grant, so
 // that the successors of concurrent uses are there to be seen.
-func (s *Store) rotateAgain(ctx context.Context, tx *database.Tx, hash []byte) error {
+func (s *Tokens) rotateAgain(ctx context.Context, tx *database.Tx, hash []byte) error {
 	n, err := tx.Run(`UPDATE {refresh_tokens} AS t SET grace_answers = grace_answers + 1
 		WHERE signature = ? AND revoked_at IS NULL AND rotated_at > ? AND grace_answers < ? AND NOT `+successorRotated,
 		hash, s.graceStart(), graceAnswers)

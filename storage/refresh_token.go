@@ -19,7 +19,7 @@ var insertRefreshToken = insertRequest(`{refresh_tokens}`, `signature, access_si
 
 // CreateRefreshTokenSession implements [oauth2.RefreshTokenStorage]. accessSignature names the access token issued
 // beside it, which ends when this token is rotated.
-func (s *Store) CreateRefreshTokenSession(ctx context.Context, signature, accessSignature string, request fosite.Requester) error {
+func (s *Tokens) CreateRefreshTokenSession(ctx context.Context, signature, accessSignature string, request fosite.Requester) error {
 	if signature == "" {
 		return errNoSignature
 	}
@@ -31,7 +31,7 @@ func (s *Store) CreateRefreshTokenSession(ctx context.Context, signature, access
 	if accessSignature != "" {
 		access = signatureHash(accessSignature)
 	}
-	query, args := insertRefreshToken.of(s, r, signatureHash(signature), access, r.RequestID)
+	query, args := insertRefreshToken.of(s.core, r, signatureHash(signature), access, r.RequestID)
 	return s.db.Write(ctx, func(_ context.Context, tx *database.Tx) error {
 		if err := s.openGrant(tx, r); err != nil {
 			return err
@@ -45,7 +45,7 @@ func (s *Store) CreateRefreshTokenSession(ctx context.Context, signature, access
 
 // GetRefreshTokenSession implements [oauth2.RefreshTokenStorage]. A token that was revoked, or rotated and whose grace
 // is over, comes back together with [fosite.ErrInactiveToken], so that reuse can be punished.
-func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, session fosite.Session) (fosite.Requester, error) {
+func (s *Tokens) GetRefreshTokenSession(ctx context.Context, signature string, session fosite.Session) (fosite.Requester, error) {
 	if signature == "" {
 		return nil, fosite.ErrNotFound
 	}
@@ -87,7 +87,7 @@ func (s *Store) GetRefreshTokenSession(ctx context.Context, signature string, se
 
 // DeleteRefreshTokenSession implements [oauth2.RefreshTokenStorage]. The row stays, revoked, until it expires:
 // without it a second use would not be noticed. Deleting one that does not exist is no error.
-func (s *Store) DeleteRefreshTokenSession(ctx context.Context, signature string) error {
+func (s *Tokens) DeleteRefreshTokenSession(ctx context.Context, signature string) error {
 	hash, now := signatureHash(signature), model.Millis(s.now())
 	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		// The grant first, as a rotation does: fosite goes on to revoke the grant in the same transaction, and two
@@ -109,7 +109,7 @@ func (s *Store) DeleteRefreshTokenSession(ctx context.Context, signature string)
 // access token issued beside it ends. Call it in a transaction, with the new tokens stored after it. It answers
 // [fosite.ErrInactiveToken] when somebody else was faster and the grace is over, or the grant was revoked, and
 // [fosite.ErrNotFound] when the grace has no answers left.
-func (s *Store) RotateRefreshToken(ctx context.Context, requestID, signature string) error {
+func (s *Tokens) RotateRefreshToken(ctx context.Context, requestID, signature string) error {
 	hash := signatureHash(signature)
 	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		// The grant's row is the lock that a revocation of the whole grant and a refresh both take.

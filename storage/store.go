@@ -31,35 +31,59 @@ var (
 	_ fositestorage.Transactional        = (*Store)(nil)
 )
 
-// Store is fosite's storage on a relational database. Make one with [New]; it is safe for concurrent use.
+// Store is fosite's storage on a relational database: one value for all of fosite's interfaces, made of parts by subject,
+// and the way to what is not fosite's (clients, people, audit). Make one with [New]; it is safe for concurrent use.
 type Store struct {
-	db       *database.DB
-	users    *people.Users
+	*core
+	*Tokens
+	*AuthorizeSessions
+	*Assertions
+	*Housekeeping
+
 	consents *people.Consents
 	logins   *people.Sessions
-	external fosite.ClientManager // nil: the store's own
-	clients  *clients.Registry
-	sessions sessionTypes
-	now      func() time.Time
-	grace    time.Duration
-	house    house
+	settings *audit.Settings
 	audited  func(audit.Event)
+}
 
-	writeCheck writeCheck
+// Tokens is the part of a [Store] that keeps access and refresh tokens and what can be revoked of them.
+type Tokens struct{ *core }
 
-	log             *audit.Log
+// AuthorizeSessions is the part of a [Store] that keeps what lives from a login to its tokens: authorization codes, their
+// PKCE challenges and OpenID requests, and authorization requests (pushed, or kept between two pages).
+type AuthorizeSessions struct{ *core }
+
+// Assertions is the part of a [Store] that knows which assertions (RFC 7523) were used, and whose keys may sign them.
+type Assertions struct{ *core }
+
+// Housekeeping is the part of a [Store] that looks after the database.
+type Housekeeping struct {
+	*core
 	adminKeys       *audit.AdminKeys
 	idempotencyKeys *audit.IdempotencyKeys
-	settings        *audit.Settings
+	adminKeysUsed   *usage.Times
+	writeCheck      writeCheck
+	timetable       timetable
+}
 
-	tokensUsed, adminKeysUsed *usage.Times
+// core is what the parts of a store share.
+type core struct {
+	db         *database.DB
+	external   fosite.ClientManager // nil: the store's own
+	clients    *clients.Registry
+	users      *people.Users
+	sessions   sessionTypes
+	log        *audit.Log
+	tokensUsed *usage.Times
+	now        func() time.Time
+	grace      time.Duration
 }
 
 // An Option changes how [New] builds a store.
 type Option func(*Store)
 
 // WithClients keeps clients where they are today: the store then has the tables of [PartTokens] alone, asks manager for
-// every client. [Store.Clients] answers with an error then; [Store.RevokeClient] and [Store.RevokeClientBefore] end tokens of
+// every client. [Store.Clients] answers with an error then; [Tokens.RevokeClient] and [Tokens.RevokeClientBefore] end tokens of
 // these clients as well, and [ReadAhead] changes nothing.
 //
 // What was revoked while the clients were the store's own stays revoked, and so does what is revoked of a host's client that
@@ -98,12 +122,13 @@ func WithAuditListener(fn func(audit.Event)) Option {
 // gorm.Open switches a new SQLite file to WAL, if its settings say so. Where several processes may open one at the same
 // time, repeat it while it answers "database is locked": busy_timeout does not hold there.
 func New(db *gorm.DB, options ...Option) *Store {
-	s := &Store{
+	c := &core{
 		db:       database.New(db),
 		sessions: defaultSessionTypes(),
 		now:      time.Now,
 		grace:    time.Minute,
 	}
+	s := &Store{core: c, Tokens: &Tokens{c}, AuthorizeSessions: &AuthorizeSessions{c}, Assertions: &Assertions{c}, Housekeeping: &Housekeeping{core: c}}
 	for _, option := range options {
 		option(s)
 	}
@@ -163,8 +188,8 @@ func (s *Store) Atomically(ctx context.Context, fn func(ctx context.Context) err
 }
 
 // Ping tells whether the database answers, and takes writes as far as is known: it remembers those that failed, and see
-// [Store.CheckWrites].
-func (s *Store) Ping(ctx context.Context) error {
+// [Housekeeping.CheckWrites].
+func (s *Housekeeping) Ping(ctx context.Context) error {
 	query := "SELECT 'off'"
 	if s.db.Postgres() {
 		query = "SELECT current_setting('transaction_read_only')" // on: a standby

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
+	"gorm.io/gorm"
 
 	"fosite-mcp/storage/internal/model"
 )
@@ -37,7 +38,7 @@ type TokenInfo struct {
 	Status     TokenStatus
 }
 
-// TokenFilter says which tokens [Store.ListTokens] returns. The zero value means the first page of all.
+// TokenFilter says which tokens [Tokens.ListTokens] returns. The zero value means the first page of all.
 type TokenFilter struct {
 	Active *bool // nil: both
 	After  TokenCursor
@@ -51,7 +52,7 @@ type TokenCursor struct {
 }
 
 // ListTokens returns access tokens of a client, newest first, and whether there are more.
-func (s *Store) ListTokens(ctx context.Context, clientID string, filter TokenFilter) (tokens []TokenInfo, more bool, err error) {
+func (s *Tokens) ListTokens(ctx context.Context, clientID string, filter TokenFilter) (tokens []TokenInfo, more bool, err error) {
 	if filter.Limit <= 0 {
 		filter.Limit = 50
 	}
@@ -116,12 +117,12 @@ func scanToken(rows *sql.Rows, now int64) (token TokenInfo, err error) {
 // RevokeTokenID ends an access token of a client by its public name ([TokenID]) together with the grant it was issued
 // under: a refresh token of the same grant would only bring it back. It answers [fosite.ErrNotFound] when the client
 // has no such token.
-func (s *Store) RevokeTokenID(ctx context.Context, clientID, id string) error {
+func (s *Tokens) RevokeTokenID(ctx context.Context, clientID, id string) error {
 	hash, err := tokenHash(id)
 	if err != nil || len(hash) != sha256.Size {
 		return fosite.ErrNotFound
 	}
-	return s.Atomically(ctx, func(ctx context.Context) error {
+	return s.db.InTransaction(ctx, func(ctx context.Context, _ *gorm.DB) error {
 		requestID, owner, err := s.findToken(ctx, "access_tokens", hash)
 		if err != nil {
 			return err
@@ -136,8 +137,8 @@ func (s *Store) RevokeTokenID(ctx context.Context, clientID, id string) error {
 // RevokeSignature ends the token with this signature, access or refresh token, and everything issued under the same
 // grant, whatever state the token or its client is in. It returns the client and the [TokenID] of the token, and
 // [fosite.ErrNotFound] when there is no such token.
-func (s *Store) RevokeSignature(ctx context.Context, kind fosite.TokenType, signature string) (clientID, id string, err error) {
-	err = s.Atomically(ctx, func(ctx context.Context) error {
+func (s *Tokens) RevokeSignature(ctx context.Context, kind fosite.TokenType, signature string) (clientID, id string, err error) {
+	err = s.db.InTransaction(ctx, func(ctx context.Context, _ *gorm.DB) error {
 		owner, requestID, err := s.TokenGrant(ctx, kind, signature)
 		if err != nil {
 			return err
@@ -154,7 +155,7 @@ func (s *Store) RevokeSignature(ctx context.Context, kind fosite.TokenType, sign
 // TokenGrant tells to which client a token was issued and under which request, whatever state the token, its grant or
 // its client is in. It answers [fosite.ErrNotFound] when there is no such token. What is found is no permission for
 // anything: it is for revocation, which must reach what came of a token that has ended itself.
-func (s *Store) TokenGrant(ctx context.Context, kind fosite.TokenType, signature string) (clientID, requestID string, err error) {
+func (s *Tokens) TokenGrant(ctx context.Context, kind fosite.TokenType, signature string) (clientID, requestID string, err error) {
 	if signature == "" {
 		return "", "", fosite.ErrNotFound
 	}
@@ -166,7 +167,7 @@ func (s *Store) TokenGrant(ctx context.Context, kind fosite.TokenType, signature
 	return clientID, requestID, err
 }
 
-func (s *Store) findToken(ctx context.Context, table string, hash []byte) (requestID, clientID string, err error) {
+func (s *Tokens) findToken(ctx context.Context, table string, hash []byte) (requestID, clientID string, err error) {
 	err = s.db.Read(ctx).QueryRow(`SELECT request_id, client_id FROM {`+table+`} WHERE signature = ?`, hash).Scan(&requestID, &clientID)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", "", fosite.ErrNotFound

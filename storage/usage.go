@@ -8,7 +8,7 @@ import (
 )
 
 // TokenUsed notes that the access token of this [TokenID] was used just now. It costs no database access.
-func (s *Store) TokenUsed(id string) {
+func (s *Tokens) TokenUsed(id string) {
 	if hash, err := tokenHash(id); err == nil && len(hash) == sha256.Size {
 		s.tokensUsed.Note(string(hash), s.now())
 	}
@@ -16,7 +16,7 @@ func (s *Store) TokenUsed(id string) {
 
 // FlushUsage writes the times of last use that were noted since the last call. Call it every minute or so, and before
 // the program ends. What cannot be written waits for the next call.
-func (s *Store) FlushUsage(ctx context.Context) error {
+func (s *Housekeeping) FlushUsage(ctx context.Context) error {
 	var errs []error
 	if s.external == nil {
 		errs = append(errs, s.clients.FlushUsage(ctx))

@@ -22,7 +22,7 @@ const retryWrites = time.Second
 
 // CheckWrites writes a few bytes that nobody reads, or more after a write has failed: there may be room for the end of a
 // page and for nothing else. Call it every quarter of a minute, so that Ping knows even while nobody writes.
-func (s *Store) CheckWrites(ctx context.Context) error {
+func (s *Housekeeping) CheckWrites(ctx context.Context) error {
 	size := 1
 	if s.db.WriteFailure() != nil {
 		size = 32 << 10
@@ -42,7 +42,7 @@ func (s *Store) CheckWrites(ctx context.Context) error {
 }
 
 // writable tells what is known of writes, and tries again now and then while they fail.
-func (s *Store) writable(ctx context.Context) error {
+func (s *Housekeeping) writable(ctx context.Context) error {
 	failure := s.db.WriteFailure()
 	if failure == nil {
 		return nil
