@@ -10,7 +10,7 @@ import (
 	"strings"
 	"syscall"
 
-	"fosite-mcp/provider/slowhash"
+	"fosite-mcp/provider/client/slowhash"
 
 	"github.com/spf13/cobra"
 )

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 )
 
 // importRules are what this server has to offer to a client that comes from somewhere else.
@@ -14,7 +14,7 @@ type importRules struct {
 	defaultResource   string // audience of a client that names none; may be empty
 	dropUnknown       bool   // leave out what the server does not know, instead of refusing the client
 	// merge is what the admin API would make of a registration (before.Version 0) or a patch; see [admin.Server.Merge].
-	merge func(before *clients.Client, patch []byte) (after *clients.Client, changes json.RawMessage, err error)
+	merge func(before *client.Client, patch []byte) (after *client.Client, changes json.RawMessage, err error)
 }
 
 var knownGrants = []string{"authorization_code", "client_credentials", "refresh_token"}
@@ -82,7 +82,7 @@ func (r importRules) fillIn(c *importedClient) {
 
 // readdress gives a client that is here already the default resource, when its audience names no resource of these
 // settings and the file names none either: no token could be issued to it.
-func (r importRules) readdress(c *importedClient, before *clients.Client) {
+func (r importRules) readdress(c *importedClient, before *client.Client) {
 	known := func(resource string) bool { return slices.Contains(r.resources, resource) }
 	if c.patch["audience"] != nil || len(before.Audience) == 0 || slices.ContainsFunc(before.Audience, known) || r.defaultResource == "" {
 		return

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"fosite-mcp/provider"
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 )
 
 // importedClient is a client of the file, in the terms of the admin API.
@@ -19,7 +19,7 @@ type importedClient struct {
 	id         string
 	patch      map[string]any // what PATCH would be sent; what the file does not mention stays as it is
 	usesSecret bool
-	secret     *clients.Secret
+	secret     *client.Secret
 	notes      []string // what is left behind, and why
 }
 
@@ -135,7 +135,7 @@ func saysNothing(name string, value json.RawMessage) bool {
 }
 
 // parsedSecret is the file's secret hash, nil when there is none to take over.
-func (in *foreignClient) parsedSecret(c *importedClient) (*clients.Secret, error) {
+func (in *foreignClient) parsedSecret(c *importedClient) (*client.Secret, error) {
 	if in.Secret == "" {
 		return nil, nil
 	}
@@ -148,7 +148,7 @@ func (in *foreignClient) parsedSecret(c *importedClient) (*clients.Secret, error
 		return nil, errors.New("client_secret is not a hash that is understood (bcrypt, $pbkdf2-sha256$, $pbkdf2-sha512$ or $argon2id$, with parameters within bounds). Leave it out, and give the client a new secret with client rotate")
 	}
 	const endOfTime = 253402300799 // of the year 9999
-	secret := &clients.Secret{Hash: []byte(in.Secret)}
+	secret := &client.Secret{Hash: []byte(in.Secret)}
 	switch {
 	case in.SecretExpiresAt < 0 || in.SecretExpiresAt > endOfTime:
 		return nil, errors.New("client_secret_expires_at is not a time in seconds since 1970")

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/clients"
@@ -114,17 +115,17 @@ func (l importLine) refused(reason error) importLine {
 
 // put creates or changes one client, inside a transaction that may be run again.
 func (i *importer) put(ctx context.Context, line importLine, in *importedClient) (importLine, error) {
-	client := in.clone()
-	before, err := i.store.Clients().Find(ctx, client.id)
+	c := in.clone()
+	before, err := i.store.Clients().Find(ctx, c.id)
 	if errors.Is(err, fosite.ErrNotFound) {
-		before = &clients.Client{ID: client.id} // Version 0: not stored
-		i.rules.fillIn(client)
+		before = &client.Client{ID: c.id} // Version 0: not stored
+		i.rules.fillIn(c)
 	} else if err != nil {
 		return line, err
 	} else {
-		i.rules.readdress(client, before)
+		i.rules.readdress(c, before)
 	}
-	patch, err := json.Marshal(client.patch)
+	patch, err := json.Marshal(c.patch)
 	if err != nil {
 		return line, err
 	}
@@ -132,16 +133,16 @@ func (i *importer) put(ctx context.Context, line importLine, in *importedClient)
 	if err != nil {
 		return line.refused(ofThisShell(err)), nil
 	}
-	line, err = i.write(ctx, line, client, before, after, memberNames(diff))
+	line, err = i.write(ctx, line, c, before, after, memberNames(diff))
 	if err != nil || line.Result == verdictRefused {
 		return line, err
 	}
-	line.Notes = client.notes
+	line.Notes = c.notes
 	if line.Result == verdictUnchanged {
 		return line, nil
 	}
 	action := map[verdict]string{verdictCreate: "client.registered", verdictUpdate: "client.changed"}[line.Result]
-	return line, i.store.Audit().Append(ctx, audit.Event{Action: action, ClientID: client.id, Changes: diff})
+	return line, i.store.Audit().Append(ctx, audit.Event{Action: action, ClientID: c.id, Changes: diff})
 }
 
 // ofThisShell says where the resources come from: the running server may have other settings.
@@ -151,14 +152,14 @@ func ofThisShell(err error) error {
 }
 
 // write stores a client whose changed members are named.
-func (i *importer) write(ctx context.Context, line importLine, in *importedClient, before, after *clients.Client, changed []string) (importLine, error) {
+func (i *importer) write(ctx context.Context, line importLine, in *importedClient, before, after *client.Client, changed []string) (importLine, error) {
 	in.tellSecret(before)
 	var err error
 	switch {
 	case before.Version == 0:
 		line.Result = verdictCreate
 		if in.secret != nil {
-			after.Secrets = []clients.Secret{*in.secret}
+			after.Secrets = []client.Secret{*in.secret}
 		}
 		err = i.store.Clients().Create(ctx, after)
 	case len(changed) == 0:
@@ -178,7 +179,7 @@ func (i *importer) write(ctx context.Context, line importLine, in *importedClien
 
 // tellSecret notes what becomes of the file's hash. The secrets of a client that is here already are left alone: one
 // that was rotated away must not come back.
-func (c *importedClient) tellSecret(before *clients.Client) {
+func (c *importedClient) tellSecret(before *client.Client) {
 	switch {
 	case before.Version == 0 && c.secret != nil:
 		c.note("with its secret (%s)", hashKind(c.secret.Hash))
@@ -203,8 +204,8 @@ func memberNames(object json.RawMessage) []string {
 	return slices.Sorted(maps.Keys(members))
 }
 
-func hasHash(client *clients.Client, hash []byte) bool {
-	for _, secret := range client.Secrets {
+func hasHash(c *client.Client, hash []byte) bool {
+	for _, secret := range c.Secrets {
 		if string(secret.Hash) == string(hash) {
 			return true
 		}

@@ -15,7 +15,7 @@ import (
 
 	"fosite-mcp/config"
 	"fosite-mcp/provider"
-	"fosite-mcp/provider/slowhash"
+	"fosite-mcp/provider/client/slowhash"
 
 	"github.com/ory/fosite"
 	"github.com/spf13/cobra"

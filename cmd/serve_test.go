@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"fosite-mcp/config"
-	"fosite-mcp/provider/slowhash"
+	"fosite-mcp/provider/client/slowhash"
 )
 
 func TestAPortInUseNamesTheSettingThatMovesTheServer(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/provider"
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/mux"
@@ -71,7 +71,7 @@ func TestAnswersArriveAtProgramsOnTheDevice(t *testing.T) {
 		{"http://localhost:1234/callback", "http://localhost:53682/callback"},
 	} {
 		id := fmt.Sprintf("native%d", i)
-		f.app(id, func(client *clients.Client) { client.RedirectURIs = []string{c.registered} })
+		f.app(id, func(found *client.Client) { found.RedirectURIs = []string{c.registered} })
 		if values := f.authorize("client_id", id, "redirect_uri", c.requested).sentBack(t, c.requested); !values.Has("code") {
 			t.Errorf("%s: got %v", c.requested, values)
 		}
@@ -83,7 +83,7 @@ func TestARegisteredRedirectURIThatBreaksTheRuleIsNotUsed(t *testing.T) {
 	f := newFixture(t)
 	for i, uri := range []string{"https://a.example/x/../cb", "http://127.0.0.2/cb", "http://127.0.0.1:0/cb", "ssh://host/cb", "ms-msdt://host/cb", "tel:123"} {
 		id := fmt.Sprintf("old%d", i)
-		f.app(id, func(client *clients.Client) { client.RedirectURIs = []string{uri} })
+		f.app(id, func(c *client.Client) { c.RedirectURIs = []string{uri} })
 		a := f.authorize("client_id", id, "redirect_uri", uri)
 		if a.status != http.StatusBadRequest || a.header.Get("Location") != "" || !strings.Contains(a.text, "is registered but must") {
 			t.Errorf("%s: %d, Location %q, %s", uri, a.status, a.header.Get("Location"), a.text)
@@ -96,9 +96,9 @@ func TestARegisteredRedirectURIThatBreaksTheRuleIsNotUsed(t *testing.T) {
 func TestErrorsThatTheClientHears(t *testing.T) {
 	f := newFixture(t)
 	f.app("app")
-	f.app("machine", func(c *clients.Client) { c.GrantTypes = []string{"client_credentials"} })
-	f.app("implicit", func(c *clients.Client) { c.ResponseTypes = []string{"token"} })
-	f.app("scopeless", func(c *clients.Client) { c.Scope = nil })
+	f.app("machine", func(c *client.Client) { c.GrantTypes = []string{"client_credentials"} })
+	f.app("implicit", func(c *client.Client) { c.ResponseTypes = []string{"token"} })
+	f.app("scopeless", func(c *client.Client) { c.Scope = nil })
 	f.decide = func(http.ResponseWriter) (*handlers.Decision, error) {
 		t.Error("somebody was asked to log in")
 		return nil, nil
@@ -184,10 +184,10 @@ func TestErrorsThatTheClientHears(t *testing.T) {
 func TestErrorsThatOnlyThePersonSees(t *testing.T) {
 	f := newFixture(t)
 	f.app("app")
-	f.app("two", func(c *clients.Client) { c.RedirectURIs = []string{callback, webCallback} })
-	f.app("none", func(c *clients.Client) { c.RedirectURIs = nil })
-	f.app("off", func(c *clients.Client) { c.Status = clients.Disabled })
-	f.app("script", func(c *clients.Client) {
+	f.app("two", func(c *client.Client) { c.RedirectURIs = []string{callback, webCallback} })
+	f.app("none", func(c *client.Client) { c.RedirectURIs = nil })
+	f.app("off", func(c *client.Client) { c.Status = client.Disabled })
+	f.app("script", func(c *client.Client) {
 		c.RedirectURIs = []string{"javascript:alert(1)//x", "data:text/html,x", "http://evil.example.com/callback", "https://app.example.com/callback#x"}
 	})
 	for name, query := range map[string]string{
@@ -255,7 +255,7 @@ func TestAStateIsOptionalAndComesBackAsItWas(t *testing.T) {
 func TestARegisteredQueryStaysInTheRedirect(t *testing.T) {
 	f := newFixture(t)
 	const registered = "https://app.example.com/callback?tenant=%2Fa&b"
-	f.app("app", func(c *clients.Client) { c.RedirectURIs = []string{registered} })
+	f.app("app", func(c *client.Client) { c.RedirectURIs = []string{registered} })
 	location := f.authorize("redirect_uri", registered).header.Get("Location")
 	if !strings.HasPrefix(location, registered+"&code=") {
 		t.Errorf("Location %q does not begin with %q, byte by byte", location, registered)
@@ -266,7 +266,7 @@ func TestARegisteredQueryStaysInTheRedirect(t *testing.T) {
 func TestLoginIsAskedForWhatTheClientMayHave(t *testing.T) {
 	f := newFixture(t)
 	f.app("app")
-	f.app("once", func(c *clients.Client) { c.GrantTypes = []string{"authorization_code"} })
+	f.app("once", func(c *client.Client) { c.GrantTypes = []string{"authorization_code"} })
 	for name, c := range map[string]struct {
 		changes []string
 		want    handlers.AuthorizationRequest

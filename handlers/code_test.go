@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"fosite-mcp/provider"
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -18,7 +18,7 @@ import (
 func TestACodeIsRedeemedForTokensOfThePerson(t *testing.T) {
 	f := newFixture(t)
 	f.app("app")
-	f.app("once", func(c *clients.Client) { c.GrantTypes = []string{"authorization_code"} })
+	f.app("once", func(c *client.Client) { c.GrantTypes = []string{"authorization_code"} })
 	secret := f.webApp("web")
 	web := []string{"client_id", "web", "redirect_uri", webCallback}
 	for name, c := range map[string]struct {
@@ -74,7 +74,7 @@ func TestRedemptionsThatAreRefused(t *testing.T) {
 	f := newFixture(t)
 	f.app("app")
 	f.app("thief")
-	f.app("machine", func(c *clients.Client) { c.GrantTypes = []string{"client_credentials"} })
+	f.app("machine", func(c *client.Client) { c.GrantTypes = []string{"client_credentials"} })
 	secret := f.webApp("web")
 	otherVerifier := strings.Repeat("v", 43)
 	code := f.code()
@@ -204,14 +204,14 @@ func TestACodeLivesAMinute(t *testing.T) {
 
 func TestACodeDiesWithWhatItStandsFor(t *testing.T) {
 	for name, c := range map[string]struct {
-		edit   func(*clients.Client)
+		edit   func(*client.Client)
 		status int
 		code   string
 	}{
-		"client disabled":          {func(c *clients.Client) { c.Status = clients.Disabled }, 401, "invalid_client"},
-		"client lost the grant":    {func(c *clients.Client) { c.GrantTypes = []string{"refresh_token"} }, 400, "unauthorized_client"},
-		"client lost all scopes":   {func(c *clients.Client) { c.Scope = []string{"mcp:other"} }, 400, "invalid_grant"},
-		"client lost the resource": {func(c *clients.Client) { c.Audience = []string{other} }, 400, "invalid_grant"},
+		"client disabled":          {func(c *client.Client) { c.Status = client.Disabled }, 401, "invalid_client"},
+		"client lost the grant":    {func(c *client.Client) { c.GrantTypes = []string{"refresh_token"} }, 400, "unauthorized_client"},
+		"client lost all scopes":   {func(c *client.Client) { c.Scope = []string{"mcp:other"} }, 400, "invalid_grant"},
+		"client lost the resource": {func(c *client.Client) { c.Audience = []string{other} }, 400, "invalid_grant"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
@@ -237,7 +237,7 @@ func TestACodeDiesWithWhatItStandsFor(t *testing.T) {
 }
 
 // edit changes a registered client.
-func (f *fixture) edit(id string, edit func(*clients.Client)) {
+func (f *fixture) edit(id string, edit func(*client.Client)) {
 	f.t.Helper()
 	c, err := f.store.Clients().Find(f.t.Context(), id)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/provider"
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
-	"fosite-mcp/storage/clients"
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
@@ -141,17 +141,17 @@ func (f *fixture) serve(store fosite.Storage) {
 }
 
 // client registers a client and returns its secret. Edits change the machine client it starts from.
-func (f *fixture) client(id string, edits ...func(*clients.Client)) (secret string) {
+func (f *fixture) client(id string, edits ...func(*client.Client)) (secret string) {
 	f.t.Helper()
 	secret = provider.NewSecret()
 	hash, err := f.oauth.Config.ClientSecretsHasher.Hash(f.t.Context(), []byte(secret))
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	c := &clients.Client{
+	c := &client.Client{
 		ID: id, Name: "The " + id, Scope: []string{"mcp:search"}, Audience: []string{docs},
 		GrantTypes: []string{"client_credentials"}, TokenEndpointAuthMethod: "client_secret_basic",
-		Secrets: []clients.Secret{{Hash: hash}},
+		Secrets: []client.Secret{{Hash: hash}},
 	}
 	for _, edit := range edits {
 		edit(c)
@@ -162,8 +162,8 @@ func (f *fixture) client(id string, edits ...func(*clients.Client)) (secret stri
 	return secret
 }
 
-func introspects(resources ...string) func(*clients.Client) {
-	return func(c *clients.Client) { c.Introspects = resources }
+func introspects(resources ...string) func(*client.Client) {
+	return func(c *client.Client) { c.Introspects = resources }
 }
 
 // request is a call of an endpoint; parameters go name, value, name, value.

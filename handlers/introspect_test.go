@@ -9,7 +9,7 @@ import (
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/provider"
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/mux"
@@ -108,42 +108,42 @@ func TestEverythingElseIsInactive(t *testing.T) {
 			t.Errorf("got %d %s, want 200 %s", a.status, a.text, inactive)
 		}
 	})
-	for name, kill := range map[string]func(client, token string) error{
-		"revoked by its client": func(client, token string) error {
-			if a := f.do(post("/revoke", "token", token).basic(client, secret)); a.status != http.StatusOK {
+	for name, kill := range map[string]func(id, token string) error{
+		"revoked by its client": func(id, token string) error {
+			if a := f.do(post("/revoke", "token", token).basic(id, secret)); a.status != http.StatusOK {
 				t.Errorf("revocation: %d %s", a.status, a.text)
 			}
 			return nil
 		},
-		"all tokens of its client revoked": func(client, _ string) error { return f.store.RevokeClient(t.Context(), client) },
-		"client deleted":                   func(client, _ string) error { return f.store.Clients().Delete(t.Context(), client) },
-		"client disabled": func(client, _ string) error {
-			c, err := f.store.Clients().Find(t.Context(), client)
+		"all tokens of its client revoked": func(id, _ string) error { return f.store.RevokeClient(t.Context(), id) },
+		"client deleted":                   func(id, _ string) error { return f.store.Clients().Delete(t.Context(), id) },
+		"client disabled": func(id, _ string) error {
+			c, err := f.store.Clients().Find(t.Context(), id)
 			if err != nil {
 				return err
 			}
-			c.Status = clients.Disabled
+			c.Status = client.Disabled
 			return f.store.Clients().Update(t.Context(), c)
 		},
-		"secret revoked": func(client, _ string) error {
-			c, err := f.store.Clients().Find(t.Context(), client)
+		"secret revoked": func(id, _ string) error {
+			c, err := f.store.Clients().Find(t.Context(), id)
 			if err != nil {
 				return err
 			}
-			return f.store.Clients().RevokeSecret(t.Context(), client, c.Secrets[0].ID)
+			return f.store.Clients().RevokeSecret(t.Context(), id, c.Secrets[0].ID)
 		},
-		"issued before a given time": func(client, _ string) error {
-			return f.store.RevokeClientBefore(t.Context(), client, time.Now().Add(time.Second))
+		"issued before a given time": func(id, _ string) error {
+			return f.store.RevokeClientBefore(t.Context(), id, time.Now().Add(time.Second))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := "victim_" + strings.ReplaceAll(name, " ", "_")
-			secret = f.client(client)
-			token := f.token(client, secret)
+			id := "victim_" + strings.ReplaceAll(name, " ", "_")
+			secret = f.client(id)
+			token := f.token(id, secret)
 			if a := f.introspect("docs", server, token); a.json["active"] != true {
 				t.Fatalf("before: %d %s", a.status, a.text)
 			}
-			if err := kill(client, token); err != nil {
+			if err := kill(id, token); err != nil {
 				t.Fatal(err)
 			}
 			if a := f.introspect("docs", server, token); a.status != http.StatusOK || a.text != inactive {
@@ -162,7 +162,7 @@ func TestEverythingElseIsInactive(t *testing.T) {
 // A resource server that sends its own token to another resource must not get it back from there.
 func TestAResourceServerAcceptsItsOwnClientsTokensForItsResourceAlone(t *testing.T) {
 	f := newFixture(t)
-	wide := func(c *clients.Client) { c.Audience = []string{docs, other} }
+	wide := func(c *client.Client) { c.Audience = []string{docs, other} }
 	server, machine := f.client("server", wide, introspects(docs)), f.client("machine", wide)
 	for name, c := range map[string]struct {
 		caller, secret, resource string
@@ -246,7 +246,7 @@ func TestATokenLivesTwoWeeksAndNoLonger(t *testing.T) {
 func TestWhoMayNotIntrospect(t *testing.T) {
 	f := newFixture(t)
 	secret := f.client("ci")
-	f.client("public", func(c *clients.Client) { c.TokenEndpointAuthMethod = "none"; c.Secrets = nil }, introspects(docs))
+	f.client("public", func(c *client.Client) { c.TokenEndpointAuthMethod = "none"; c.Secrets = nil }, introspects(docs))
 	token := f.token("ci", secret)
 	bearer := post("/introspect", "token", token)
 	bearer.header.Set("Authorization", "Bearer "+f.token("ci", secret))

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"fosite-mcp/provider"
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 )
 
 func withMachineRefresh(f *fixture) {
@@ -23,7 +23,7 @@ func TestRefreshTokensOfMachines(t *testing.T) {
 	}
 	t.Run("off: none, even for a client with the grant type", func(t *testing.T) {
 		f := newFixture(t)
-		secret := f.client("ci", func(c *clients.Client) { c.GrantTypes = []string{"client_credentials", "refresh_token"} })
+		secret := f.client("ci", func(c *client.Client) { c.GrantTypes = []string{"client_credentials", "refresh_token"} })
 		if got := f.tokens(machine(secret)); got.refresh != "" {
 			t.Error("a refresh token came")
 		}

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"fosite-mcp/provider"
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
-	"fosite-mcp/storage/clients"
 
 	"github.com/ory/fosite"
 )
@@ -89,7 +89,7 @@ func TestATokenThatTheDatabaseDoesNotKnowIsNoOutage(t *testing.T) {
 		f.withSecrets(f.store, "n")
 		real, revoked, ofGone := f.token("machine", machine), f.token("machine", machine), f.token("gone", gone)
 		f.do(post("/revoke", "token", revoked).basic("machine", machine))
-		if _, err := f.store.Clients().SetStatus(t.Context(), "gone", clients.Disabled, 0); err != nil {
+		if _, err := f.store.Clients().SetStatus(t.Context(), "gone", client.Disabled, 0); err != nil {
 			t.Fatal(err)
 		}
 		person, rotated, used := f.login(), f.login(), f.code()

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"fosite-mcp/provider"
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -23,18 +23,18 @@ func TestWhatAClientLosesItsTokensLose(t *testing.T) {
 	whole := left{"docs:read docs:admin wiki:read", []any{docs, wiki}, mcp([]any{docs, wiki}, "search", "get_page", "delete", "search_wiki")}
 	nothing := left{}
 	changes := map[string]struct {
-		edit func(*clients.Client)
+		edit func(*client.Client)
 		want left
 	}{
-		"a scope":                     {func(c *clients.Client) { c.Scope = []string{"docs:read", "wiki:read"} }, left{"docs:read wiki:read", []any{docs, wiki}, mcp([]any{docs, wiki}, "search", "get_page", "search_wiki")}},
-		"all scopes of one":           {func(c *clients.Client) { c.Scope = []string{"wiki:read"} }, left{"wiki:read", []any{docs, wiki}, mcp([]any{docs, wiki}, "search_wiki")}},
-		"every scope for one":         {func(c *clients.Client) { c.Scope = []string{"profile"} }, nothing},
-		"every scope":                 {func(c *clients.Client) { c.Scope = nil }, nothing},
-		"a resource":                  {func(c *clients.Client) { c.Audience = []string{wiki, origin} }, left{"wiki:read", []any{wiki}, mcp(wiki, "search_wiki")}},
-		"both for another":            {func(c *clients.Client) { c.Audience = []string{origin} }, nothing},
-		"every resource":              {func(c *clients.Client) { c.Audience = nil }, nothing},
-		"everything":                  {func(c *clients.Client) { c.Scope, c.Audience = nil, nil }, nothing},
-		"the scopes of what it keeps": {func(c *clients.Client) { c.Scope, c.Audience = []string{"docs:read"}, []string{wiki} }, nothing},
+		"a scope":                     {func(c *client.Client) { c.Scope = []string{"docs:read", "wiki:read"} }, left{"docs:read wiki:read", []any{docs, wiki}, mcp([]any{docs, wiki}, "search", "get_page", "search_wiki")}},
+		"all scopes of one":           {func(c *client.Client) { c.Scope = []string{"wiki:read"} }, left{"wiki:read", []any{docs, wiki}, mcp([]any{docs, wiki}, "search_wiki")}},
+		"every scope for one":         {func(c *client.Client) { c.Scope = []string{"profile"} }, nothing},
+		"every scope":                 {func(c *client.Client) { c.Scope = nil }, nothing},
+		"a resource":                  {func(c *client.Client) { c.Audience = []string{wiki, origin} }, left{"wiki:read", []any{wiki}, mcp(wiki, "search_wiki")}},
+		"both for another":            {func(c *client.Client) { c.Audience = []string{origin} }, nothing},
+		"every resource":              {func(c *client.Client) { c.Audience = nil }, nothing},
+		"everything":                  {func(c *client.Client) { c.Scope, c.Audience = nil, nil }, nothing},
+		"the scopes of what it keeps": {func(c *client.Client) { c.Scope, c.Audience = []string{"docs:read"}, []string{wiki} }, nothing},
 	}
 	onEveryEngine(t, func(t *testing.T, f *fixture) {
 		server := f.client("server", introspects(docs, wiki))
@@ -90,7 +90,7 @@ func TestATokenWithoutScopesEndsWithItsResources(t *testing.T) {
 	if a := f.introspect("ci", secret, token); a.json["active"] != true {
 		t.Fatalf("at first: %s", a.text)
 	}
-	f.edit("ci", func(c *clients.Client) { c.Audience = []string{wiki} })
+	f.edit("ci", func(c *client.Client) { c.Audience = []string{wiki} })
 	if a := f.introspect("ci", secret, token); a.text != inactive {
 		t.Errorf("without its resource: %s, want %s", a.text, inactive)
 	}

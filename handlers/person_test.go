@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 )
 
 const (
@@ -19,9 +19,9 @@ const (
 )
 
 // app registers a public client of people with a loopback redirect.
-func (f *fixture) app(id string, edits ...func(*clients.Client)) {
+func (f *fixture) app(id string, edits ...func(*client.Client)) {
 	f.t.Helper()
-	f.client(id, append([]func(*clients.Client){func(c *clients.Client) {
+	f.client(id, append([]func(*client.Client){func(c *client.Client) {
 		c.TokenEndpointAuthMethod, c.Secrets = "none", nil
 		c.GrantTypes = []string{"authorization_code", "refresh_token"}
 		c.RedirectURIs = []string{"http://127.0.0.1/callback"}
@@ -33,7 +33,7 @@ func (f *fixture) app(id string, edits ...func(*clients.Client)) {
 // webApp registers a confidential client of people, and returns its secret.
 func (f *fixture) webApp(id string) (secret string) {
 	f.t.Helper()
-	return f.client(id, func(c *clients.Client) {
+	return f.client(id, func(c *client.Client) {
 		c.GrantTypes = []string{"authorization_code", "refresh_token"}
 		c.RedirectURIs = []string{webCallback}
 	})

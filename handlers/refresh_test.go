@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fosite-mcp/provider"
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -58,7 +58,7 @@ func TestRefreshesThatAreRefused(t *testing.T) {
 	f := newFixture(t)
 	f.app("app")
 	f.app("thief")
-	f.app("once", func(c *clients.Client) { c.GrantTypes = []string{"authorization_code"} })
+	f.app("once", func(c *client.Client) { c.GrantTypes = []string{"authorization_code"} })
 	secret := f.webApp("web")
 	machine := f.client("machine")
 	got := f.login("scope", "mcp:search")
@@ -231,16 +231,16 @@ func TestRefreshTokensEnd(t *testing.T) {
 			}
 		}, 400, "invalid_grant"},
 		"when the client is disabled": {func(f *fixture, _ tokens) {
-			f.edit("app", func(c *clients.Client) { c.Status = clients.Disabled })
+			f.edit("app", func(c *client.Client) { c.Status = client.Disabled })
 		}, 401, "invalid_client"},
 		"when the client loses the grant type": {func(f *fixture, _ tokens) {
-			f.edit("app", func(c *clients.Client) { c.GrantTypes = []string{"authorization_code"} })
+			f.edit("app", func(c *client.Client) { c.GrantTypes = []string{"authorization_code"} })
 		}, 400, "unauthorized_client"},
 		"when the client loses every scope": {func(f *fixture, _ tokens) {
-			f.edit("app", func(c *clients.Client) { c.Scope = []string{"mcp:new"} })
+			f.edit("app", func(c *client.Client) { c.Scope = []string{"mcp:new"} })
 		}, 400, "invalid_grant"},
 		"when the client loses the resource": {func(f *fixture, _ tokens) {
-			f.edit("app", func(c *clients.Client) { c.Audience = []string{other} })
+			f.edit("app", func(c *client.Client) { c.Audience = []string{other} })
 		}, 400, "invalid_grant"},
 		"when the server forgets the resource": {func(f *fixture, _ tokens) {
 			f.change = func(o *provider.Options) { o.Resources = provider.Resources{Known: []string{other}} }
@@ -263,7 +263,7 @@ func TestARefreshLeavesOutWhatTheClientHasLost(t *testing.T) {
 	f := newFixture(t)
 	f.app("app")
 	got := f.login()
-	f.edit("app", func(c *clients.Client) { c.Scope = []string{"mcp:search"} })
+	f.edit("app", func(c *client.Client) { c.Scope = []string{"mcp:search"} })
 	if a := f.do(refresh(got.refresh, "scope", "mcp:admin")); a.json["error"] != "invalid_scope" {
 		t.Errorf("asked for what was lost: %s, want invalid_scope", a.text)
 	}
@@ -271,7 +271,7 @@ func TestARefreshLeavesOutWhatTheClientHasLost(t *testing.T) {
 	if scope := f.inspect(got.access).json["scope"]; scope != "mcp:search" {
 		t.Errorf("scope %v, want what is left", scope)
 	}
-	f.edit("app", func(c *clients.Client) { c.Scope = []string{"mcp:search", "mcp:admin"} })
+	f.edit("app", func(c *client.Client) { c.Scope = []string{"mcp:search", "mcp:admin"} })
 	got = f.tokens(refresh(got.refresh))
 	if scope := f.inspect(got.access).json["scope"]; scope != "mcp:search mcp:admin" {
 		t.Errorf("scope %v, want what the person allowed", scope)
@@ -295,7 +295,7 @@ func TestARefreshThatNamesAResourceOfOldNeedsANewGrant(t *testing.T) {
 		"which is gone, one of two named":     {[]string{docs, other}, []string{other, docs}, forget, "invalid_grant"},
 		"which is gone, with a slash more":    {[]string{origin}, []string{origin + "/"}, forget, "invalid_grant"},
 		"which is gone, granted by default":   {nil, []string{docs}, forget, "invalid_grant"},
-		"which its client has lost":           {[]string{docs, other}, []string{docs}, func(f *fixture) { f.edit("app", func(c *clients.Client) { c.Audience = []string{other} }) }, "invalid_grant"},
+		"which its client has lost":           {[]string{docs, other}, []string{docs}, func(f *fixture) { f.edit("app", func(c *client.Client) { c.Audience = []string{other} }) }, "invalid_grant"},
 		"and another one that is still there": {[]string{docs, other}, []string{other}, forget, ""},
 		"that was never granted":              {[]string{docs, other}, []string{origin}, forget, "invalid_target"},
 		"that never was one":                  {[]string{docs, other}, []string{"https://evil.example.com/"}, forget, "invalid_target"},
@@ -303,12 +303,12 @@ func TestARefreshThatNamesAResourceOfOldNeedsANewGrant(t *testing.T) {
 		"that was never granted, of a grant that is gone": {[]string{docs}, []string{other}, forget, "invalid_grant"},
 		"that never was one, of a grant that is gone":     {[]string{docs}, []string{"https://evil.example.com/"}, forget, "invalid_grant"},
 		"that was never granted, by a client without scopes": {[]string{docs}, []string{other}, func(f *fixture) {
-			f.edit("app", func(c *clients.Client) { c.Scope = nil })
+			f.edit("app", func(c *client.Client) { c.Scope = nil })
 		}, "invalid_grant"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.app("app", func(c *clients.Client) { c.Audience = []string{docs, other, origin} })
+			f.app("app", func(c *client.Client) { c.Audience = []string{docs, other, origin} })
 			query := authorizeQuery()
 			query["resource"] = c.granted
 			got := f.tokens(redeem(f.visit(query.Encode()).sentBack(t, callback).Get("code")))

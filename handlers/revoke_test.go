@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"testing"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 )
 
 // RFC 7009 §2.2.
@@ -12,7 +12,7 @@ func TestRevocationAnswers(t *testing.T) {
 	f := newFixture(t)
 	secret := f.client("ci")
 	foreign := f.client("foreign")
-	f.client("public", func(c *clients.Client) { c.TokenEndpointAuthMethod = "none"; c.Secrets = nil })
+	f.client("public", func(c *client.Client) { c.TokenEndpointAuthMethod = "none"; c.Secrets = nil })
 	token := f.token("ci", secret)
 	get := post("/revoke", "token", token).basic("ci", secret)
 	get.method = http.MethodGet

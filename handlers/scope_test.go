@@ -8,7 +8,7 @@ import (
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/provider"
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -30,8 +30,8 @@ func withScopes(f *fixture) {
 }
 
 // registeredFor is a client that may have these scopes at every resource.
-func registeredFor(scopes ...string) func(*clients.Client) {
-	return func(c *clients.Client) { c.Scope, c.Audience = scopes, []string{docs, wiki, origin} }
+func registeredFor(scopes ...string) func(*client.Client) {
+	return func(c *client.Client) { c.Scope, c.Audience = scopes, []string{docs, wiki, origin} }
 }
 
 // scopeTable is what requests for a token get, whatever the grant: a scope, or an error. The client is registered for

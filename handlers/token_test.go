@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -51,9 +51,9 @@ func TestTokenAnswerHoldsExactlyWhatTheContractSays(t *testing.T) {
 func TestTokenRefusals(t *testing.T) {
 	f := newFixture(t)
 	secret := f.client("ci")
-	f.client("login", func(c *clients.Client) { c.GrantTypes = []string{"authorization_code"} })
-	f.client("public", func(c *clients.Client) { c.TokenEndpointAuthMethod = "none"; c.Secrets = nil })
-	f.client("off", func(c *clients.Client) { c.Status = clients.Disabled })
+	f.client("login", func(c *client.Client) { c.GrantTypes = []string{"authorization_code"} })
+	f.client("public", func(c *client.Client) { c.TokenEndpointAuthMethod = "none"; c.Secrets = nil })
+	f.client("off", func(c *client.Client) { c.Status = client.Disabled })
 	good := func(parameters ...string) *request {
 		return post("/token", append([]string{"grant_type", "client_credentials"}, parameters...)...).basic("ci", secret)
 	}
@@ -142,7 +142,7 @@ func TestUnknownClientAndWrongSecretAnswerAlike(t *testing.T) {
 
 func TestAResourceMayBeNamedWithASlashOnABareOrigin(t *testing.T) {
 	f := newFixture(t)
-	secret := f.client("ci", func(c *clients.Client) { c.Audience = []string{origin} }, introspects(origin))
+	secret := f.client("ci", func(c *client.Client) { c.Audience = []string{origin} }, introspects(origin))
 	token := f.token("ci", secret, "resource", origin+"/")
 	a := f.introspect("ci", secret, token)
 	if diff := cmp.Diff([]any{origin}, a.json["aud"]); diff != "" {

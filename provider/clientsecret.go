@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"fosite-mcp/provider/slowhash"
+	"fosite-mcp/provider/client/slowhash"
 
 	"github.com/ory/fosite"
 )

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"fosite-mcp/provider/slowhash"
+	"fosite-mcp/provider/client/slowhash"
 )
 
 // slowSecrets is implemented by stores that may hold imported hashes, which take long to compare.

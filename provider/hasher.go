@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"fosite-mcp/provider/slowhash"
+	"fosite-mcp/provider/client/slowhash"
 
 	"github.com/ory/fosite"
 	"golang.org/x/crypto/argon2"

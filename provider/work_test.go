@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"fosite-mcp/provider/slowhash"
+	"fosite-mcp/provider/client/slowhash"
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/storage"

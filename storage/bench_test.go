@@ -11,7 +11,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 )
 
 // BenchmarkAccessToken measures what a machine's token costs the store, without waiting for a disk.
@@ -30,7 +30,7 @@ func BenchmarkAccessToken(b *testing.B) {
 	if err := store.Migrate(ctx); err != nil {
 		b.Fatal(err)
 	}
-	if err := store.Clients().Create(ctx, &clients.Client{ID: "machine", Scope: []string{"mcp:search"}, TokenEndpointAuthMethod: "none"}); err != nil {
+	if err := store.Clients().Create(ctx, &client.Client{ID: "machine", Scope: []string{"mcp:search"}, TokenEndpointAuthMethod: "none"}); err != nil {
 		b.Fatal(err)
 	}
 	request := newTestRequest("machine")

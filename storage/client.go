@@ -8,6 +8,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/clients"
 )
 
@@ -19,8 +20,8 @@ var errTokensAlone = errors.New("storage: the store was made with WithClients, w
 var errClientsElsewhere = errors.New("storage: the store has no clients of its own: it was made with WithClients; register them there")
 
 // FromFosite is a client to register with [clients.Registry.Create], out of one that fosite's own store could hold: see
-// [clients.FromFosite].
-func FromFosite(client fosite.Client) (*clients.Client, error) { return clients.FromFosite(client) }
+// [client.FromFosite].
+func FromFosite(c fosite.Client) (*client.Client, error) { return client.FromFosite(c) }
 
 // GetClient implements [fosite.ClientManager]. It answers [fosite.ErrNotFound] for a client that does not exist,
 // is disabled, expired or deleted; only secrets that work now are on the client. The client and its secrets come without

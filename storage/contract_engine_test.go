@@ -8,7 +8,7 @@ import (
 	"github.com/ory/fosite"
 	"gorm.io/gorm"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/internal/enginetest"
 )
 
@@ -58,9 +58,9 @@ func (e testEngine) storeWithClients(t *testing.T, options ...Option) *Store {
 
 func (s *Store) addClient(t *testing.T, id string) {
 	t.Helper()
-	err := s.Clients().Create(context.Background(), &clients.Client{
+	err := s.Clients().Create(context.Background(), &client.Client{
 		ID: id, Scope: []string{"mcp:search"}, TokenEndpointAuthMethod: "client_secret_basic",
-		Secrets: []clients.Secret{{ID: "secret-of-" + id, Hash: []byte(fastHash + id)}},
+		Secrets: []client.Secret{{ID: "secret-of-" + id, Hash: []byte(fastHash + id)}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/ory/fosite"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 )
 
 func TestClientsFromElsewhere(t *testing.T) {
@@ -103,7 +103,7 @@ func TestClientsFromElsewhere(t *testing.T) {
 		})
 		t.Run("are not registered here", func(t *testing.T) {
 			s, _, _, _ := newStore(t)
-			if err := s.Clients().Create(soon(t), &clients.Client{ID: "ours"}); err == nil || !strings.Contains(err.Error(), "WithClients") {
+			if err := s.Clients().Create(soon(t), &client.Client{ID: "ours"}); err == nil || !strings.Contains(err.Error(), "WithClients") {
 				t.Errorf("error %v; want one that names WithClients", err)
 			}
 			if _, err := s.Clients().Find(soon(t), "ours"); err == nil || errors.Is(err, fosite.ErrNotFound) {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/ory/fosite"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 )
 
 func TestConformance(t *testing.T) {
@@ -43,13 +43,13 @@ func (e testEngine) contractStore(t *testing.T, setup storagetest.Setup, options
 		options = append(options, WithClock(setup.Now))
 	}
 	store := e.store(t, options...)
-	for _, client := range setup.Clients {
+	for _, c := range setup.Clients {
 		if store.external != nil {
 			break
 		}
-		err := store.Clients().Create(ctx, &clients.Client{
-			ID: client.ID, Scope: client.Scopes, Audience: client.Audience, GrantTypes: client.GrantTypes,
-			ResponseTypes: client.ResponseTypes, RedirectURIs: client.RedirectURIs, TokenEndpointAuthMethod: "none",
+		err := store.Clients().Create(ctx, &client.Client{
+			ID: c.ID, Scope: c.Scopes, Audience: c.Audience, GrantTypes: c.GrantTypes,
+			ResponseTypes: c.ResponseTypes, RedirectURIs: c.RedirectURIs, TokenEndpointAuthMethod: "none",
 		})
 		if err != nil {
 			t.Fatal(err)

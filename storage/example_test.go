@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"fosite-mcp/provider"
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
-	"fosite-mcp/storage/clients"
 
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
@@ -43,15 +43,15 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	client := &clients.Client{
+	c := &client.Client{
 		Name:                    "nightly build",
 		GrantTypes:              []string{"client_credentials"},
 		Scope:                   []string{"mcp:search"},
 		Audience:                []string{"https://docs.example.com/mcp"},
 		TokenEndpointAuthMethod: "client_secret_basic",
-		Secrets:                 []clients.Secret{{Hash: hash, ExpiresAt: time.Now().AddDate(0, 6, 0)}},
+		Secrets:                 []client.Secret{{Hash: hash, ExpiresAt: time.Now().AddDate(0, 6, 0)}},
 	}
-	if err := store.Clients().Create(ctx, client); err != nil {
+	if err := store.Clients().Create(ctx, c); err != nil {
 		log.Fatal(err)
 	}
 
@@ -59,7 +59,7 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	found, err := store.Clients().Find(ctx, client.ID)
+	found, err := store.Clients().Find(ctx, c.ID)
 	if err != nil {
 		log.Fatal(err)
 	}

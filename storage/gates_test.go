@@ -8,7 +8,7 @@ import (
 
 	"github.com/ory/fosite"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 )
 
 // testClock is moved by hand.
@@ -22,13 +22,13 @@ func (c *testClock) forward(d time.Duration) { c.at = c.at.Add(d) }
 // authenticated is a request of a client that has proved its identity with its secret, as provider leaves it.
 func (s *Store) authenticated(t *testing.T, clientID string) *fosite.Request {
 	t.Helper()
-	client, err := s.GetClient(context.Background(), clientID)
+	c, err := s.GetClient(context.Background(), clientID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	clients.Of(client).AuthenticatedWith([]byte(fastHash + clientID))
+	client.Of(c).AuthenticatedWith([]byte(fastHash + clientID))
 	request := newTestRequest(clientID)
-	request.Client, request.RequestedAt = client, s.now()
+	request.Client, request.RequestedAt = c, s.now()
 	request.Session = &fosite.DefaultSession{Subject: "subject of " + clientID}
 	return request
 }
@@ -118,19 +118,19 @@ var gateTable = []gate{
 		return s.Clients().DeleteSecret(ctx, id, "secret-of-"+id, true)
 	}, true},
 	{"every secret of the client has leaked", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
-		return s.Clients().ReplaceSecrets(ctx, id, &clients.Secret{Hash: []byte(fastHash + "new")})
+		return s.Clients().ReplaceSecrets(ctx, id, &client.Secret{Hash: []byte(fastHash + "new")})
 	}, true},
 	{"the client is disabled", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
-		_, err := s.Clients().SetStatus(ctx, id, clients.Disabled, 0)
+		_, err := s.Clients().SetStatus(ctx, id, client.Disabled, 0)
 		return err
 	}, true},
 	{"the client has expired", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
-		client, err := s.Clients().Find(ctx, id)
+		c, err := s.Clients().Find(ctx, id)
 		if err != nil {
 			return err
 		}
-		client.ExpiresAt = s.now()
-		return s.Clients().Update(ctx, client)
+		c.ExpiresAt = s.now()
+		return s.Clients().Update(ctx, c)
 	}, true},
 	{"the client is deleted", func(ctx context.Context, s *Store, id string, _ *fosite.Request) error {
 		return s.Clients().Delete(ctx, id)
@@ -190,13 +190,13 @@ func TestWhatIsIssuedAfterARevocationCounts(t *testing.T) {
 func TestTokensOfAnotherSecretSurvive(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		ctx, s := context.Background(), e.storeWithClients(t)
-		second := &clients.Secret{ID: "second", Hash: []byte(fastHash + "second")}
+		second := &client.Secret{ID: "second", Hash: []byte(fastHash + "second")}
 		if err := s.Clients().AddSecret(ctx, "machine", second, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		s.issue(t, "first", s.authenticated(t, "machine"))
 		request := s.authenticated(t, "machine")
-		clients.Of(request.Client).AuthenticatedWith(second.Hash)
+		client.Of(request.Client).AuthenticatedWith(second.Hash)
 		s.issue(t, "second", request)
 		if err := s.Clients().RevokeSecret(ctx, "machine", "secret-of-machine"); err != nil {
 			t.Fatal(err)
@@ -215,11 +215,11 @@ func TestDisabledClientComesBackWithItsTokens(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		ctx, s := context.Background(), e.storeWithClients(t)
 		s.issue(t, "token", s.authenticated(t, "machine"))
-		for _, status := range []clients.Status{clients.Disabled, clients.Active} {
+		for _, status := range []client.Status{client.Disabled, client.Active} {
 			if _, err := s.Clients().SetStatus(ctx, "machine", status, 0); err != nil {
 				t.Fatal(err)
 			}
-			wantAlive(t, s, "token", status == clients.Active)
+			wantAlive(t, s, "token", status == client.Active)
 		}
 	})
 }
@@ -261,7 +261,7 @@ func TestRevokingWhatDoesNotExistIsNotFound(t *testing.T) {
 			"an unknown client":                 s.RevokeClient(ctx, "nobody"),
 			"a deleted client":                  s.RevokeClient(ctx, "person"),
 			"an unknown client, before":         s.RevokeClientBefore(ctx, "nobody", time.Now()),
-			"an unknown client that leaked":     s.Clients().ReplaceSecrets(ctx, "nobody", &clients.Secret{}),
+			"an unknown client that leaked":     s.Clients().ReplaceSecrets(ctx, "nobody", &client.Secret{}),
 			"a secret of another client":        s.Clients().RevokeSecret(ctx, "person", "secret-of-machine"),
 			"a token nobody has":                s.RevokeTokenID(ctx, "machine", TokenID("never issued")),
 			"a token name that is none":         s.RevokeTokenID(ctx, "machine", "%"),
@@ -273,14 +273,14 @@ func TestRevokingWhatDoesNotExistIsNotFound(t *testing.T) {
 			}
 		}
 		for _, id := range []string{"a\x00b", "a\xffb"} { // PostgreSQL takes neither as text
-			_, statusErr := s.Clients().SetStatus(ctx, id, clients.Disabled, 0)
+			_, statusErr := s.Clients().SetStatus(ctx, id, client.Disabled, 0)
 			for what, err := range map[string]error{
 				"Delete":         s.Clients().Delete(ctx, id),
 				"SetStatus":      statusErr,
 				"Revoke":         s.Clients().Revoke(ctx, id),
 				"RevokeBefore":   s.Clients().RevokeBefore(ctx, id, time.Now()),
-				"AddSecret":      s.Clients().AddSecret(ctx, id, &clients.Secret{}, time.Time{}),
-				"ReplaceSecrets": s.Clients().ReplaceSecrets(ctx, id, &clients.Secret{}),
+				"AddSecret":      s.Clients().AddSecret(ctx, id, &client.Secret{}, time.Time{}),
+				"ReplaceSecrets": s.Clients().ReplaceSecrets(ctx, id, &client.Secret{}),
 				"RevokeSecret":   s.Clients().RevokeSecret(ctx, id, "secret-of-machine"),
 				"RevokeSecret 2": s.Clients().RevokeSecret(ctx, "machine", id),
 				"DeleteSecret":   s.Clients().DeleteSecret(ctx, id, "secret-of-machine", true),

@@ -20,7 +20,7 @@ import (
 
 	"fosite-mcp/storage/audit"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 )
 
 // everyCall calls every method through which fosite reaches the store, and those that end tokens; each token and key
@@ -196,7 +196,7 @@ func TestNothingOfATokenIsPrintedOrStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	printed.Reset() // a migration has the name of a scheme in its SQL
-	if err := s.Clients().Create(soon(t), &clients.Client{ID: "machine"}); err != nil {
+	if err := s.Clients().Create(soon(t), &client.Client{ID: "machine"}); err != nil {
 		t.Fatal(err)
 	}
 	errs := everyCall(soon(t), s, mark)

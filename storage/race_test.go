@@ -16,7 +16,7 @@ import (
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 )
 
 // refreshServer is fosite's own refresh handler on a store whose only client is public.
@@ -29,7 +29,7 @@ type refreshServer struct {
 func newRefreshServer(t *testing.T, e testEngine, grace time.Duration) *refreshServer {
 	t.Helper()
 	store := e.store(t, WithRefreshGrace(grace))
-	err := store.Clients().Create(context.Background(), &clients.Client{
+	err := store.Clients().Create(context.Background(), &client.Client{
 		ID: "public", Scope: []string{"mcp:search"}, GrantTypes: []string{"refresh_token"}, TokenEndpointAuthMethod: "none",
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/clients"
 )
 
@@ -17,7 +18,7 @@ func (s *Store) introspected(t *testing.T, caller, signature string) (fosite.Req
 	t.Helper()
 	ctx := ReadAhead(context.Background(), signature)
 	if s.external == nil {
-		if err := s.Clients().Create(ctx, &clients.Client{ID: caller}); err != nil && !errors.Is(err, clients.ErrExists) {
+		if err := s.Clients().Create(ctx, &client.Client{ID: caller}); err != nil && !errors.Is(err, clients.ErrExists) {
 			t.Fatal(err)
 		}
 		if _, err := s.GetClient(ctx, caller); err != nil {
@@ -30,14 +31,14 @@ func (s *Store) introspected(t *testing.T, caller, signature string) (fosite.Req
 func TestATokenIsReadTogetherWithTheCaller(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.storeWithClients(t)
-		second := &clients.Secret{Hash: []byte(fastHash + "second")} // a row of its own in the answer
+		second := &client.Secret{Hash: []byte(fastHash + "second")} // a row of its own in the answer
 		if err := s.Clients().AddSecret(t.Context(), "machine", second, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		s.issue(t, "token", s.authenticated(t, "person")) // whose registration is remembered from now on
 		ctx := ReadAhead(soon(t), "token")
 		caller, err := s.GetClient(ctx, "machine")
-		if err != nil || caller.GetID() != "machine" || len(clients.Of(caller).Secrets) != 2 {
+		if err != nil || caller.GetID() != "machine" || len(client.Of(caller).Secrets) != 2 {
 			t.Fatalf("the caller is %+v, %v; want machine with its two secrets", caller, err)
 		}
 		if err := poolOf(t, s).Close(); err != nil {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/ory/fosite"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/internal/model"
 )
 
@@ -86,9 +86,9 @@ func (s *core) newRequest(request fosite.Requester, kind fosite.TokenType) (*mod
 	}
 	r.RequestedScope = unless(request.GetRequestedScopes(), r.Scope)
 	r.RequestedAudience = unless(request.GetRequestedAudience(), r.Audience)
-	if client := clients.Of(request.GetClient()); client != nil {
-		r.Epoch = client.Epoch
-		if secret := client.UsedSecret(); secret != nil {
+	if c := client.Of(request.GetClient()); c != nil {
+		r.Epoch = c.Epoch
+		if secret := c.UsedSecret(); secret != nil {
 			r.SecretID = model.Text(secret.ID)
 			r.Epoch += secret.Epoch
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/clients"
 )
 
@@ -41,7 +42,7 @@ func TestWhatWasRevokedStaysSoWhenTheHostTakesItsClientsBack(t *testing.T) {
 				return r.RevokeSecret(ctx, "machine", "secret-of-machine")
 			}, true},
 			"ReplaceSecrets": {func(ctx context.Context, r *clients.Registry, _ time.Time) error {
-				return r.ReplaceSecrets(ctx, "machine", &clients.Secret{Hash: []byte(fastHash)})
+				return r.ReplaceSecrets(ctx, "machine", &client.Secret{Hash: []byte(fastHash)})
 			}, true},
 			"DeleteSecret with its tokens": {func(ctx context.Context, r *clients.Registry, _ time.Time) error {
 				return r.DeleteSecret(ctx, "machine", "secret-of-machine", true)
@@ -104,12 +105,12 @@ func TestWhatWasRevokedStaysSoWhenTheStoreTakesTheClientsOver(t *testing.T) {
 					t.Fatal(err)
 				}
 				issueHosts("since")
-				client := &clients.Client{ID: "machine"}
-				if err := own.Clients().Create(soon(t), client); err != nil {
+				c := &client.Client{ID: "machine"}
+				if err := own.Clients().Create(soon(t), c); err != nil {
 					t.Fatal(err)
 				}
-				if !client.RevokedBefore.Equal(clock.now()) {
-					t.Errorf("Create says revoked before %v, want %v", client.RevokedBefore, clock.now())
+				if !c.RevokedBefore.Equal(clock.now()) {
+					t.Errorf("Create says revoked before %v, want %v", c.RevokedBefore, clock.now())
 				}
 				wantAlive(t, own, "before", false)
 				wantAlive(t, own, "since", true)

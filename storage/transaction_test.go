@@ -11,7 +11,7 @@ import (
 
 	"fosite-mcp/storage/audit"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 )
 
 // soon bounds what must not block for ever.
@@ -154,7 +154,7 @@ func TestOneConnectionIsEnough(t *testing.T) {
 		if err := store.Migrate(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if err := store.Clients().Create(ctx, &clients.Client{ID: "machine"}); err != nil {
+		if err := store.Clients().Create(ctx, &client.Client{ID: "machine"}); err != nil {
 			t.Fatal(err)
 		}
 		for _, signature := range []string{"first", "second"} { // uncompiled, compiled

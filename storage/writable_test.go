@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/clients"
 )
 
@@ -45,13 +46,13 @@ func TestAStoreThatTakesNoWritesIsNotReady(t *testing.T) {
 		}
 		name := strings.Repeat("a large name ", 10_000) // whatever room there is in the pages
 		ways := map[string]func() error{
-			"a write": func() error { return s.Clients().Create(t.Context(), &clients.Client{ID: "large", Name: name}) },
+			"a write": func() error { return s.Clients().Create(t.Context(), &client.Client{ID: "large", Name: name}) },
 			"a transaction": func() error {
 				ctx, err := s.BeginTX(t.Context())
 				if err != nil {
 					return err
 				}
-				return errors.Join(s.Clients().Create(ctx, &clients.Client{ID: "large", Name: name}), s.Rollback(ctx))
+				return errors.Join(s.Clients().Create(ctx, &client.Client{ID: "large", Name: name}), s.Rollback(ctx))
 			},
 		}
 		for way, write := range ways {
@@ -87,7 +88,7 @@ func TestAStoreThatTakesNoWritesIsNotReady(t *testing.T) {
 func TestOneFailedStatementDoesNotMakeAStoreUnready(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.storeWithClients(t)
-		if err := s.Clients().Create(t.Context(), &clients.Client{ID: "machine"}); !errors.Is(err, clients.ErrExists) {
+		if err := s.Clients().Create(t.Context(), &client.Client{ID: "machine"}); !errors.Is(err, clients.ErrExists) {
 			t.Fatalf("a second client: %v", err)
 		}
 		if _, err := s.db.Run(t.Context(), "UPDATE nothing SET x = 1"); err == nil {

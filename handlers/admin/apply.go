@@ -3,15 +3,15 @@ package admin
 import (
 	"slices"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 )
 
 // newClient makes a client of what a registration says (RFC 7591 §2); what it leaves out gets its default.
-func (a *api) newClient(body map[string]any) (*clients.Client, error) {
+func (a *api) newClient(body map[string]any) (*client.Client, error) {
 	var m mistakes
 	refuseUnwritable(body, memberNames(), &m)
 	document, _ := mergePatch(nil, body).(map[string]any) // null is the same as left out
-	c := &clients.Client{Status: clients.Active}
+	c := &client.Client{Status: client.Active}
 	a.fill(c, document, &m)
 	if id, named := document["client_id"]; named && !m.at("/client_id") && !clientID.MatchString(c.ID) {
 		m.add("/client_id", "invalid", "must be 1 to 64 letters, digits and _ (anything else is encoded differently by different programs), not %s", shown(id.(string)))
@@ -22,7 +22,7 @@ func (a *api) newClient(body map[string]any) (*clients.Client, error) {
 
 // changedClient applies a merge patch to a client. What was wrong with it before may stay so; the patch must not add
 // to it.
-func (a *api) changedClient(c *clients.Client, patch map[string]any) (*clients.Client, error) {
+func (a *api) changedClient(c *client.Client, patch map[string]any) (*client.Client, error) {
 	var m mistakes
 	refuseUnwritable(patch, memberNames()[1:], &m)
 	before, err := document(c)
@@ -34,8 +34,8 @@ func (a *api) changedClient(c *clients.Client, patch map[string]any) (*clients.C
 	if _, chosen := patch["response_types"]; !chosen && patch["grant_types"] != nil {
 		delete(after, "response_types") // they follow from the grant types
 	}
-	changed := &clients.Client{
-		ID: c.ID, Status: clients.Active, Secrets: c.Secrets, Epoch: c.Epoch, RevokedBefore: c.RevokedBefore, Version: c.Version,
+	changed := &client.Client{
+		ID: c.ID, Status: client.Active, Secrets: c.Secrets, Epoch: c.Epoch, RevokedBefore: c.RevokedBefore, Version: c.Version,
 		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, LastUsedAt: c.LastUsedAt,
 	}
 	a.fill(changed, after, &m)
@@ -44,7 +44,7 @@ func (a *api) changedClient(c *clients.Client, patch map[string]any) (*clients.C
 }
 
 // fill puts the members of a document into c, and defaults in the place of missing ones.
-func (a *api) fill(c *clients.Client, document map[string]any, m *mistakes) {
+func (a *api) fill(c *client.Client, document map[string]any, m *mistakes) {
 	for _, member := range members {
 		if v, given := document[member.name]; given {
 			member.decode(c, value{v, "/" + member.name, m})

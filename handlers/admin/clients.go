@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/clients"
 )
@@ -16,7 +17,7 @@ import (
 // listClients is GET /clients.
 func (a *api) listClients(r *request) (*answer, error) {
 	var m mistakes
-	filter := clients.Filter{Limit: r.limit(&m), Query: strings.TrimSpace(r.query["q"]), Status: clients.Status(r.query["status"])}
+	filter := clients.Filter{Limit: r.limit(&m), Query: strings.TrimSpace(r.query["q"]), Status: client.Status(r.query["status"])}
 	if _, given := r.query["status"]; given && !slices.Contains(clientStates, filter.Status) {
 		m.add("?status", "invalid", "must be active or disabled")
 	}
@@ -31,8 +32,8 @@ func (a *api) listClients(r *request) (*answer, error) {
 		return nil, err
 	}
 	list := page[*clientView]{Items: make([]*clientView, len(found))}
-	for i, client := range found {
-		list.Items[i] = viewOf(client)
+	for i, c := range found {
+		list.Items[i] = viewOf(c)
 	}
 	if more {
 		last := found[len(found)-1]
@@ -48,66 +49,66 @@ func (a *api) createClient(r *request) (*answer, error) {
 	}
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: "client.registered"}
-		client, err := a.newClient(r.body)
+		c, err := a.newClient(r.body)
 		if err != nil {
 			return nil, event, err
 		}
 		secret := ""
-		if usesSecret(client) {
+		if usesSecret(c) {
 			fresh, err := a.newSecret(ctx, &secret)
 			if err != nil {
 				return nil, event, err
 			}
-			client.Secrets = []clients.Secret{*fresh}
+			c.Secrets = []client.Secret{*fresh}
 		}
-		if err := a.Store.Clients().Create(ctx, client); err != nil {
+		if err := a.Store.Clients().Create(ctx, c); err != nil {
 			return nil, event, err
 		}
-		created, err := document(client)
+		created, err := document(c)
 		if err != nil {
 			return nil, event, err
 		}
-		event.ClientID = client.ID
+		event.ClientID = c.ID
 		event.Changes, err = differences(nil, created)
-		return registered(client, secret), event, err
+		return registered(c, secret), event, err
 	})
 }
 
 // registered is the answer to a registration (RFC 7591 §3.2.1).
-func registered(client *clients.Client, secret string) *answer {
-	kept := viewOf(client)
-	kept.ClientIDIssuedAt = client.CreatedAt.Unix()
+func registered(c *client.Client, secret string) *answer {
+	kept := viewOf(c)
+	kept.ClientIDIssuedAt = c.CreatedAt.Unix()
 	full := *kept
 	if secret != "" {
 		never := int64(0)
-		full.ClientSecret, full.ClientSecretID, full.ClientSecretExpiresAt = secret, client.Secrets[0].ID, &never
+		full.ClientSecret, full.ClientSecretID, full.ClientSecretExpiresAt = secret, c.Secrets[0].ID, &never
 		kept.ClientSecretID, kept.ClientSecretExpiresAt = full.ClientSecretID, &never
 	}
 	answer := newAnswer(http.StatusCreated, &full)
 	answer.kept = kept
-	answer.header.Set("Location", clientPath(client.ID))
-	answer.header.Set("ETag", etag(client))
+	answer.header.Set("Location", clientPath(c.ID))
+	answer.header.Set("ETag", etag(c))
 	return answer
 }
 
 func clientPath(id string) string { return "/admin/v1/clients/" + url.PathEscape(id) }
 
 // usesSecret tells whether the client proves who it is with a secret.
-func usesSecret(c *clients.Client) bool {
+func usesSecret(c *client.Client) bool {
 	return c.TokenEndpointAuthMethod != authMethodNone && c.TokenEndpointAuthMethod != authMethodKey
 }
 
 // newSecret makes a secret, puts it into secret, and returns what is stored of it.
-func (a *api) newSecret(ctx context.Context, secret *string) (*clients.Secret, error) {
+func (a *api) newSecret(ctx context.Context, secret *string) (*client.Secret, error) {
 	*secret = a.NewSecret()
 	hash, err := a.Hasher.Hash(ctx, []byte(*secret))
 	if err != nil {
 		return nil, fmt.Errorf("hash a client secret: %w", err)
 	}
-	return &clients.Secret{Hash: hash, Hint: (*secret)[len(*secret)-4:]}, nil
+	return &client.Secret{Hash: hash, Hint: (*secret)[len(*secret)-4:]}, nil
 }
 
-func shownClient(c *clients.Client) *answer {
+func shownClient(c *client.Client) *answer {
 	answer := newAnswer(http.StatusOK, viewOf(c))
 	answer.header.Set("ETag", etag(c))
 	return answer
@@ -159,7 +160,7 @@ func (a *api) patchClient(r *request) (*answer, error) {
 	})
 }
 
-func documentDifferences(before, after *clients.Client) (json.RawMessage, error) {
+func documentDifferences(before, after *client.Client) (json.RawMessage, error) {
 	old, err := document(before)
 	if err != nil {
 		return nil, err
@@ -195,15 +196,15 @@ func (a *api) deleteClient(r *request) (*answer, error) {
 
 // disableClient is POST /clients/{client_id}/disable.
 func (a *api) disableClient(r *request) (*answer, error) {
-	return a.setStatus(r, clients.Disabled, "client.disabled")
+	return a.setStatus(r, client.Disabled, "client.disabled")
 }
 
 // enableClient is POST /clients/{client_id}/enable.
 func (a *api) enableClient(r *request) (*answer, error) {
-	return a.setStatus(r, clients.Active, "client.enabled")
+	return a.setStatus(r, client.Active, "client.enabled")
 }
 
-func (a *api) setStatus(r *request, status clients.Status, action string) (*answer, error) {
+func (a *api) setStatus(r *request, status client.Status, action string) (*answer, error) {
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: action, ClientID: r.vars["client_id"]}
 		before, err := a.Store.Clients().Find(ctx, event.ClientID)

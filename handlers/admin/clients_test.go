@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 )
 
 func TestANameIsEnoughToRegister(t *testing.T) {
@@ -196,7 +196,7 @@ func TestTheSearchFindsByNameIDAndOwner(t *testing.T) {
 
 func TestImportedClientsAreReachableUnderTheirOwnIDs(t *testing.T) {
 	onEveryEngine(t, func(t *testing.T, w *world) {
-		imported := &clients.Client{ID: "5f2b-41 ü", Name: "", GrantTypes: []string{"client_credentials", "implicit"}, TokenEndpointAuthMethod: "client_secret_basic"}
+		imported := &client.Client{ID: "5f2b-41 ü", Name: "", GrantTypes: []string{"client_credentials", "implicit"}, TokenEndpointAuthMethod: "client_secret_basic"}
 		if err := w.store.Clients().Create(t.Context(), imported); err != nil {
 			t.Fatal(err)
 		}

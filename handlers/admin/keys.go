@@ -6,7 +6,7 @@ import (
 	"crypto/rsa"
 	"strconv"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 
 	"github.com/go-jose/go-jose/v3"
 )
@@ -17,7 +17,7 @@ const (
 )
 
 // checkKeys looks at the keys that a client signs its assertions with: public ones alone, and strong ones.
-func checkKeys(c *clients.Client, m *mistakes) {
+func checkKeys(c *client.Client, m *mistakes) {
 	if c.JWKS == nil {
 		return
 	}

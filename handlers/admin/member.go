@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 
 	"github.com/go-jose/go-jose/v3"
 )
@@ -16,28 +16,28 @@ import (
 // checked here; what a value may be is for the rules.
 type member struct {
 	name   string
-	decode func(c *clients.Client, v value)
+	decode func(c *client.Client, v value)
 }
 
 // members is every member of a client that can be written. client_id can be written once.
 var members = []member{
-	{"client_id", func(c *clients.Client, v value) { v.text(&c.ID) }},
-	{"client_name", func(c *clients.Client, v value) { v.text(&c.Name) }},
-	{"owner", func(c *clients.Client, v value) { v.text(&c.Owner) }},
-	{"status", func(c *clients.Client, v value) { v.text((*string)(&c.Status)) }},
-	{"scope", func(c *clients.Client, v value) { v.words(&c.Scope) }},
-	{"audience", func(c *clients.Client, v value) { v.list(&c.Audience) }},
-	{"introspects", func(c *clients.Client, v value) { v.list(&c.Introspects) }},
-	{"grant_types", func(c *clients.Client, v value) { v.list(&c.GrantTypes) }},
-	{"response_types", func(c *clients.Client, v value) { v.list(&c.ResponseTypes) }},
-	{"redirect_uris", func(c *clients.Client, v value) { v.list(&c.RedirectURIs) }},
-	{"token_endpoint_auth_method", func(c *clients.Client, v value) { v.text(&c.TokenEndpointAuthMethod) }},
-	{"token_endpoint_auth_signing_alg", func(c *clients.Client, v value) { v.text(&c.TokenEndpointAuthSigningAlg) }},
-	{"jwks", func(c *clients.Client, v value) { v.keys(&c.JWKS) }},
-	{"jwks_uri", func(c *clients.Client, v value) { v.text(&c.JWKSURI) }},
-	{"access_token_lifespan", func(c *clients.Client, v value) { v.seconds(&c.AccessTokenLifespan) }},
-	{"expires_at", func(c *clients.Client, v value) { v.instant(&c.ExpiresAt) }},
-	{"metadata", func(c *clients.Client, v value) { v.object(&c.Metadata) }},
+	{"client_id", func(c *client.Client, v value) { v.text(&c.ID) }},
+	{"client_name", func(c *client.Client, v value) { v.text(&c.Name) }},
+	{"owner", func(c *client.Client, v value) { v.text(&c.Owner) }},
+	{"status", func(c *client.Client, v value) { v.text((*string)(&c.Status)) }},
+	{"scope", func(c *client.Client, v value) { v.words(&c.Scope) }},
+	{"audience", func(c *client.Client, v value) { v.list(&c.Audience) }},
+	{"introspects", func(c *client.Client, v value) { v.list(&c.Introspects) }},
+	{"grant_types", func(c *client.Client, v value) { v.list(&c.GrantTypes) }},
+	{"response_types", func(c *client.Client, v value) { v.list(&c.ResponseTypes) }},
+	{"redirect_uris", func(c *client.Client, v value) { v.list(&c.RedirectURIs) }},
+	{"token_endpoint_auth_method", func(c *client.Client, v value) { v.text(&c.TokenEndpointAuthMethod) }},
+	{"token_endpoint_auth_signing_alg", func(c *client.Client, v value) { v.text(&c.TokenEndpointAuthSigningAlg) }},
+	{"jwks", func(c *client.Client, v value) { v.keys(&c.JWKS) }},
+	{"jwks_uri", func(c *client.Client, v value) { v.text(&c.JWKSURI) }},
+	{"access_token_lifespan", func(c *client.Client, v value) { v.seconds(&c.AccessTokenLifespan) }},
+	{"expires_at", func(c *client.Client, v value) { v.instant(&c.ExpiresAt) }},
+	{"metadata", func(c *client.Client, v value) { v.object(&c.Metadata) }},
 }
 
 // shownOnly are the members that a client is shown with and that cannot be written.

@@ -6,14 +6,14 @@ import (
 	"errors"
 	"fmt"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 )
 
 // Merge is what registering or patching a client would come to: the client, checked by the same rules, and what an
 // audit event says of it, nil when nothing changes. Nothing is stored: it is for programs that write to the store
 // themselves, such as an import. A client that was never stored (its Version is 0) is registered, under its ID if it
 // has one; every other one is patched. The error joins one error for each mistake.
-func (s *Server) Merge(before *clients.Client, patch []byte) (after *clients.Client, changes json.RawMessage, err error) {
+func (s *Server) Merge(before *client.Client, patch []byte) (after *client.Client, changes json.RawMessage, err error) {
 	a := s.withDefaults()
 	body, err := decodeObject(patch)
 	if err != nil {

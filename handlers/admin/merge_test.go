@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"fosite-mcp/handlers/admin"
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -17,19 +17,19 @@ func TestMergeFollowsTheRulesOfTheAPI(t *testing.T) {
 		Scopes: []string{"mcp:search"}, Resources: []string{"https://docs.example.com/mcp"}, DefaultResource: "https://docs.example.com/mcp",
 		Now: func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) },
 	}
-	stored := &clients.Client{
-		ID: "8f1c-2c1e", Name: "old", Status: clients.Active, Scope: []string{"mcp:search"}, GrantTypes: []string{"client_credentials"},
-		TokenEndpointAuthMethod: "client_secret_basic", Version: 3, Secrets: []clients.Secret{{ID: "s", Hash: []byte("h")}},
+	stored := &client.Client{
+		ID: "8f1c-2c1e", Name: "old", Status: client.Active, Scope: []string{"mcp:search"}, GrantTypes: []string{"client_credentials"},
+		TokenEndpointAuthMethod: "client_secret_basic", Version: 3, Secrets: []client.Secret{{ID: "s", Hash: []byte("h")}},
 	}
 	for _, tt := range []struct {
 		name    string
-		before  *clients.Client
+		before  *client.Client
 		patch   string
 		want    string // id, name, scope, audience, version, secrets
 		changes []string
 	}{
-		{"a registration gets the defaults", &clients.Client{}, `{"client_name":"new"}`, " new mcp:search https://docs.example.com/mcp 0 0", nil},
-		{"a registration keeps its foreign id", &clients.Client{ID: "8f1c-2c1e"}, `{"client_name":"new"}`, "8f1c-2c1e new mcp:search https://docs.example.com/mcp 0 0", nil},
+		{"a registration gets the defaults", &client.Client{}, `{"client_name":"new"}`, " new mcp:search https://docs.example.com/mcp 0 0", nil},
+		{"a registration keeps its foreign id", &client.Client{ID: "8f1c-2c1e"}, `{"client_name":"new"}`, "8f1c-2c1e new mcp:search https://docs.example.com/mcp 0 0", nil},
 		{"a patch changes what it names", stored, `{"client_name":"new"}`, "8f1c-2c1e new mcp:search  3 1", []string{"client_name"}},
 		{"a patch that changes nothing has nothing to tell", stored, `{"client_name":"old"}`, "8f1c-2c1e old mcp:search  3 1", []string{}},
 	} {
@@ -74,7 +74,7 @@ func TestMergeRefusesWithOneErrorForEachMistake(t *testing.T) {
 		`[]`:                                   {"must be a JSON object"},
 		`{`:                                    {"not JSON"},
 	} {
-		after, _, err := server.Merge(&clients.Client{}, []byte(patch))
+		after, _, err := server.Merge(&client.Client{}, []byte(patch))
 		if err == nil || after != nil {
 			t.Errorf("%s is accepted as %v", patch, after)
 			continue

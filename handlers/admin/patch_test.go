@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -129,7 +129,7 @@ func TestAClientWithoutSecretsCanBecomePublic(t *testing.T) {
 // A row from before the rule can still be changed, and cannot get another redirect URI that breaks it.
 func TestARedirectURIFromBeforeTheRuleMayStayButNotBeReplacedByItsLike(t *testing.T) {
 	w := newWorld(t)
-	old := &clients.Client{
+	old := &client.Client{
 		ID: "old", Name: "old", TokenEndpointAuthMethod: "none", GrantTypes: []string{"authorization_code"}, ResponseTypes: []string{"code"},
 		RedirectURIs: []string{"https://a.example/x/../cb"},
 	}

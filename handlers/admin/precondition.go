@@ -7,18 +7,19 @@ import (
 	"strconv"
 	"strings"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/clients"
 )
 
 // etag is the version of what can be changed of a client: last_used_at is no part of it.
-func etag(c *clients.Client) string { return `"` + strconv.FormatInt(c.Version, 10) + `"` }
+func etag(c *client.Client) string { return `"` + strconv.FormatInt(c.Version, 10) + `"` }
 
 // proxied is what compressing proxies make of an ETag: weak (nginx), or with the coding at its end (Apache, Caddy, Jetty).
 var proxied = regexp.MustCompile(`^(?:W/)?"([0-9]+)(?:--?(?:gzip|br|zstd|deflate))?"$`)
 
 // names tells whether a list of ETags, or *, holds the one of c. RFC 9110 §13.1.1 wants that no weak tag matches in
 // If-Match. Ours counts versions, whatever the bytes of an answer become on their way, so a proxy's form of it is as good.
-func names(list []string, c *clients.Client) bool {
+func names(list []string, c *client.Client) bool {
 	text := strings.Join(list, ",")
 	if strings.TrimSpace(text) == "*" {
 		return true
@@ -31,7 +32,7 @@ func names(list []string, c *clients.Client) bool {
 
 // checkConditions compares the version that the caller has seen of a client with c (RFC 9110 §13.2.2). Without a condition
 // the caller has seen it, unless the operation demands one.
-func (r *request) checkConditions(c *clients.Client) error {
+func (r *request) checkConditions(c *client.Client) error {
 	if list := r.Header.Values("If-Match"); strings.Join(list, "") != "" && !names(list, c) {
 		return clients.ErrStale
 	}

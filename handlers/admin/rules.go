@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"fosite-mcp/provider/client"
-	"fosite-mcp/storage/clients"
 )
 
 // Bounds of what a client may be registered with.
@@ -28,7 +27,7 @@ var (
 	grantTypes    = []string{"client_credentials", "authorization_code", "refresh_token"}
 	responseTypes = []string{"code"}
 	signingAlgs   = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
-	clientStates  = []clients.Status{clients.Active, clients.Disabled}
+	clientStates  = []client.Status{client.Active, client.Disabled}
 )
 
 // rule is one thing that must not be true of a client.
@@ -40,7 +39,7 @@ type rule struct {
 }
 
 // check lists everything that is wrong with a client.
-func (a *api) check(c *clients.Client) mistakes {
+func (a *api) check(c *client.Client) mistakes {
 	var m mistakes
 	for _, rules := range [][]rule{a.ownRules(c), combinedRules(c)} {
 		for _, r := range rules {
@@ -56,7 +55,7 @@ func (a *api) check(c *clients.Client) mistakes {
 }
 
 // ownRules look at one member each.
-func (a *api) ownRules(c *clients.Client) []rule {
+func (a *api) ownRules(c *client.Client) []rule {
 	return []rule{
 		{c.Name == "", "/client_name", "required", "is missing: a name tells people which client this is"},
 		{!isName(c.Name), "/client_name", "invalid", "must be at most 200 characters of text, without control characters"},
@@ -71,7 +70,7 @@ func (a *api) ownRules(c *clients.Client) []rule {
 }
 
 // combinedRules look at members that must fit together.
-func combinedRules(c *clients.Client) []rule {
+func combinedRules(c *client.Client) []rule {
 	public, byKey := c.TokenEndpointAuthMethod == authMethodNone, c.TokenEndpointAuthMethod == authMethodKey
 	grants := func(name string) bool { return slices.Contains(c.GrantTypes, name) }
 	code := slices.Contains(c.ResponseTypes, "code")
@@ -91,7 +90,7 @@ func combinedRules(c *clients.Client) []rule {
 }
 
 // checkLists looks at members that choose from a list, and at how long the lists are.
-func (a *api) checkLists(c *clients.Client, m *mistakes) {
+func (a *api) checkLists(c *client.Client, m *mistakes) {
 	chosen := []struct {
 		pointer string
 		list    []string
@@ -126,7 +125,7 @@ func (a *api) checkLists(c *clients.Client, m *mistakes) {
 	}
 }
 
-func checkURIs(c *clients.Client, m *mistakes) {
+func checkURIs(c *client.Client, m *mistakes) {
 	check := func(pointer, uri string, err error) {
 		if err != nil {
 			*m = append(*m, mistake{pointer, "invalid", err.Error(), uri})

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/audit"
-	"fosite-mcp/storage/clients"
 )
 
 // secretView is what is shown of a secret: everything but the secret, and with it once.
@@ -32,7 +32,7 @@ type newSecretView struct {
 	TokensRevoked    bool     `json:"tokens_revoked"`
 }
 
-func secretViewOf(s *clients.Secret) secretView {
+func secretViewOf(s *client.Secret) secretView {
 	return secretView{ID: s.ID, Hint: s.Hint, CreatedAt: instantOf(s.CreatedAt), ExpiresAt: instantOf(s.ExpiresAt)}
 }
 

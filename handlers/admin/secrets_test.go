@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
-	"fosite-mcp/storage/clients"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -161,7 +161,7 @@ func TestALeakedSecretEndsWithItsTokens(t *testing.T) {
 func TestALeakNeedsNoRoom(t *testing.T) {
 	w := newWorld(t)
 	id, _ := w.client(`{"client_name":"ci"}`)
-	for range clients.MaxSecrets - 1 {
+	for range client.MaxSecrets - 1 {
 		w.post("/clients/"+id+"/secrets", `{}`).want(t, http.StatusCreated)
 	}
 	w.post("/clients/"+id+"/secrets", `{}`).want(t, http.StatusConflict)
@@ -222,7 +222,7 @@ func TestTheNumberOfSecretsIsBounded(t *testing.T) {
 		for status := range statuses {
 			count[status]++
 		}
-		if diff := cmp.Diff(map[int]int{http.StatusCreated: clients.MaxSecrets - 1, http.StatusConflict: 17 - clients.MaxSecrets}, count); diff != "" {
+		if diff := cmp.Diff(map[int]int{http.StatusCreated: client.MaxSecrets - 1, http.StatusConflict: 17 - client.MaxSecrets}, count); diff != "" {
 			t.Errorf("answers (-want +got):\n%s", diff)
 		}
 		w.clock.advance(time.Minute)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"fosite-mcp/storage/clients"
+	"fosite-mcp/provider/client"
 
 	"github.com/go-jose/go-jose/v3"
 )
@@ -23,7 +23,7 @@ type clientView struct {
 	ClientID      string              `json:"client_id"`
 	ClientName    string              `json:"client_name"`
 	Owner         string              `json:"owner"`
-	Status        clients.Status      `json:"status"`
+	Status        client.Status       `json:"status"`
 	Scope         string              `json:"scope"`
 	Audience      []string            `json:"audience"`
 	Introspects   []string            `json:"introspects"`
@@ -42,7 +42,7 @@ type clientView struct {
 	LastUsedAt    *instant            `json:"last_used_at"`
 }
 
-func viewOf(c *clients.Client) *clientView {
+func viewOf(c *client.Client) *clientView {
 	v := &clientView{
 		ClientID: c.ID, ClientName: c.Name, Owner: c.Owner, Status: c.Status, Scope: strings.Join(c.Scope, " "),
 		Audience: listOf(c.Audience), Introspects: listOf(c.Introspects), GrantTypes: listOf(c.GrantTypes),
@@ -62,7 +62,7 @@ func viewOf(c *clients.Client) *clientView {
 }
 
 // document is the client as the members that can be written.
-func document(c *clients.Client) (map[string]any, error) {
+func document(c *client.Client) (map[string]any, error) {
 	encoded, err := json.Marshal(viewOf(c))
 	if err != nil {
 		return nil, fmt.Errorf("encode client %s: %w", c.ID, err)

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"fosite-mcp/handlers/admin"
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/audit"
-	"fosite-mcp/storage/clients"
 )
 
 // requestFor is a good request for an operation of the document, on a client of its own.
@@ -242,7 +242,7 @@ func TestAnEncodedSlashIsACharacterOfAnID(t *testing.T) {
 
 	// Ids from elsewhere may hold anything.
 	const odd = "https://app.example/id%2F?a=b#c;d"
-	if err := w.store.Clients().Create(t.Context(), &clients.Client{ID: odd, Name: "odd", GrantTypes: []string{"client_credentials"}}); err != nil {
+	if err := w.store.Clients().Create(t.Context(), &client.Client{ID: odd, Name: "odd", GrantTypes: []string{"client_credentials"}}); err != nil {
 		t.Fatal(err)
 	}
 	path := "/clients/" + url.PathEscape(odd)

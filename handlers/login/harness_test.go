@@ -19,8 +19,8 @@ import (
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/login"
 	"fosite-mcp/provider"
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
-	"fosite-mcp/storage/clients"
 	"fosite-mcp/storage/people"
 
 	"github.com/gorilla/mux"
@@ -196,7 +196,7 @@ func onEachEngine(t *testing.T, test func(t *testing.T, db *gorm.DB)) {
 // client registers a public client.
 func (s *site) client(id string, redirects ...string) {
 	s.t.Helper()
-	c := &clients.Client{ID: id, Name: "The " + id, Scope: []string{"mcp:search"}, RedirectURIs: redirects, TokenEndpointAuthMethod: "none"}
+	c := &client.Client{ID: id, Name: "The " + id, Scope: []string{"mcp:search"}, RedirectURIs: redirects, TokenEndpointAuthMethod: "none"}
 	if err := s.store.Clients().Create(s.t.Context(), c); err != nil {
 		s.t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func (s *site) user(name string, groups ...string) *people.User {
 // authorize plays the authorize endpoint: everything in the request is taken as valid.
 func (s *site) authorize(w http.ResponseWriter, r *http.Request) {
 	query := provider.WithoutEmpty(r.URL.Query()) // as the endpoint reads it
-	client, err := s.store.GetClient(r.Context(), query.Get("client_id"))
+	c, err := s.store.GetClient(r.Context(), query.Get("client_id"))
 	if errors.Is(err, fosite.ErrNotFound) {
 		s.login.ErrorPage(w, r, http.StatusBadRequest, fosite.ErrInvalidClient)
 		return
@@ -226,10 +226,10 @@ func (s *site) authorize(w http.ResponseWriter, r *http.Request) {
 	redirect, _ := url.Parse(query.Get("redirect_uri"))
 	request := s.asked
 	if err != nil { // the client was read, the outage begins here
-		client = &clients.Client{ID: query.Get("client_id")}
+		c = &client.Client{ID: query.Get("client_id")}
 	}
 	if request.Client == nil {
-		request.Client = client
+		request.Client = c
 	}
 	request.RedirectURI = redirect
 	request.Scopes = strings.Fields(query.Get("scope"))

@@ -7,6 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/clients"
 	"fosite-mcp/storage/internal/enginetest"
@@ -45,9 +46,9 @@ func (e engine) withClients(t *testing.T, options ...storage.Option) *fixture {
 	t.Helper()
 	s := e.open(t, options...)
 	for _, id := range []string{"machine", "person"} {
-		err := s.Create(soon(t), &clients.Client{
+		err := s.Create(soon(t), &client.Client{
 			ID: id, Scope: []string{"mcp:search"}, TokenEndpointAuthMethod: "client_secret_basic",
-			Secrets: []clients.Secret{{ID: "secret-of-" + id, Hash: []byte(fastHash + id)}},
+			Secrets: []client.Secret{{ID: "secret-of-" + id, Hash: []byte(fastHash + id)}},
 		})
 		if err != nil {
 			t.Fatal(err)

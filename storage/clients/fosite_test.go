@@ -15,8 +15,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"fosite-mcp/provider"
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
-	"fosite-mcp/storage/clients"
 )
 
 func bcryptHash(t *testing.T, secret string) []byte {
@@ -38,13 +38,13 @@ func theirs(t *testing.T) *fosite.DefaultClient {
 }
 
 // registered stores a host's client, and reads it back as fosite does.
-func (f *fixture) registered(t *testing.T, theirs fosite.Client) *clients.Client {
+func (f *fixture) registered(t *testing.T, theirs fosite.Client) *client.Client {
 	t.Helper()
-	client, err := storage.FromFosite(theirs)
+	found, err := storage.FromFosite(theirs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Create(soon(t), client); err != nil {
+	if err := f.Create(soon(t), found); err != nil {
 		t.Fatal(err)
 	}
 	stored, err := f.Get(soon(t), theirs.GetID())
@@ -57,7 +57,7 @@ func (f *fixture) registered(t *testing.T, theirs fosite.Client) *clients.Client
 	if diff := cmp.Diff(says(theirs), says(stored), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("what fosite sees (-want +got):\n%s", diff)
 	}
-	return clients.Of(stored)
+	return client.Of(stored)
 }
 
 // authenticates tries the client's secret at fosite's own authentication and at provider's, by each way of sending it.
@@ -134,9 +134,9 @@ func TestAHostsClientKeepsItsKeys(t *testing.T) {
 				DefaultClient: &fosite.DefaultClient{ID: "keys" + id}, JSONWebKeys: keys, JSONWebKeysURI: "https://app.example/keys",
 				TokenEndpointAuthMethod: "private_key_jwt", TokenEndpointAuthSigningAlgorithm: id,
 			})
-			want := &clients.Client{JWKS: keys, JWKSURI: "https://app.example/keys", TokenEndpointAuthMethod: "private_key_jwt", TokenEndpointAuthSigningAlg: signed}
-			have := &clients.Client{JWKS: got.JWKS, JWKSURI: got.JWKSURI, TokenEndpointAuthMethod: got.TokenEndpointAuthMethod, TokenEndpointAuthSigningAlg: got.TokenEndpointAuthSigningAlg}
-			if diff := cmp.Diff(want, have, cmpopts.IgnoreUnexported(clients.Client{}), cmpopts.EquateEmpty()); diff != "" {
+			want := &client.Client{JWKS: keys, JWKSURI: "https://app.example/keys", TokenEndpointAuthMethod: "private_key_jwt", TokenEndpointAuthSigningAlg: signed}
+			have := &client.Client{JWKS: got.JWKS, JWKSURI: got.JWKSURI, TokenEndpointAuthMethod: got.TokenEndpointAuthMethod, TokenEndpointAuthSigningAlg: got.TokenEndpointAuthSigningAlg}
+			if diff := cmp.Diff(want, have, cmpopts.IgnoreUnexported(client.Client{}), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("algorithm %q (-want +got):\n%s", id, diff)
 			}
 			seen, err := f.Get(soon(t), got.ID)
@@ -197,8 +197,8 @@ func TestWhatCannotBeRegisteredNamesTheField(t *testing.T) {
 		{foreign{theirs(t)}, []string{"clients_test.foreign"}},
 		{nil, []string{"<nil>"}},
 	} {
-		client, err := clients.FromFosite(c.client)
-		if err == nil || client != nil {
+		registered, err := client.FromFosite(c.client)
+		if err == nil || registered != nil {
 			t.Errorf("%+v was registered", c.client)
 			continue
 		}

@@ -12,9 +12,9 @@ import (
 
 	"github.com/ory/fosite"
 
-	"fosite-mcp/storage/internal/model"
-
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/internal/database"
+	"fosite-mcp/storage/internal/model"
 )
 
 // State is the part of a row of clients that decides whether the client may act and which tokens of it count. Every
@@ -38,7 +38,7 @@ func (s *State) Targets() []any {
 
 // Live tells whether the client may act and its tokens count at the time now.
 func (s *State) Live(now time.Time) bool {
-	return Status(s.Status) == Active && (s.ExpiresAt.IsZero() || now.Before(s.ExpiresAt.Time))
+	return client.Status(s.Status) == client.Active && (s.ExpiresAt.IsZero() || now.Before(s.ExpiresAt.Time))
 }
 
 // registrationColumns are what a client was registered with. It changes together with the version in State, and only then.
@@ -129,29 +129,29 @@ func (r *Registry) get(ctx context.Context, id string, beside *Beside, targets [
 	if !row.state.Live(now) {
 		return nil, fosite.ErrNotFound
 	}
-	var client *Client
+	var c *client.Client
 	if known {
-		client, err = r.complete(ctx, &row.state)
+		c, err = r.complete(ctx, &row.state)
 	} else {
-		client, err = r.remember(ctx, &row.state, &row.state, &row.registration)
+		c, err = r.remember(ctx, &row.state, &row.state, &row.registration)
 	}
 	if err != nil {
 		return nil, err
 	}
-	client.Secrets = slices.DeleteFunc(secrets, func(secret Secret) bool {
+	c.Secrets = slices.DeleteFunc(secrets, func(secret client.Secret) bool {
 		return !secret.ExpiresAt.IsZero() && !now.Before(secret.ExpiresAt)
 	})
-	return client.fosite(), nil
+	return c.Fosite(), nil
 }
 
 // read runs a query whose rows are one client, each with another secret, and returns the secrets, newest first.
-func (r *Registry) read(ctx context.Context, row *hotRow, query string, args []any) ([]Secret, error) {
+func (r *Registry) read(ctx context.Context, row *hotRow, query string, args []any) ([]client.Secret, error) {
 	rows, err := r.db.Read(ctx).Query(query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("storage: read a client: %w", err)
 	}
 	defer rows.Close()
-	var secrets []Secret
+	var secrets []client.Secret
 	found := false
 	for rows.Next() {
 		if err := rows.Scan(row.targets...); err != nil {
@@ -159,7 +159,7 @@ func (r *Registry) read(ctx context.Context, row *hotRow, query string, args []a
 		}
 		found = true
 		if s := &row.secret; s.id != "" {
-			secrets = append(secrets, Secret{
+			secrets = append(secrets, client.Secret{
 				ID: string(s.id), Hash: []byte(s.hash), Epoch: s.epoch.Int64, CreatedAt: s.createdAt.Time, ExpiresAt: s.expiresAt.Time,
 				EndsOthers: s.endsOthers.Int64 == 1,
 			})
@@ -172,7 +172,7 @@ func (r *Registry) read(ctx context.Context, row *hotRow, query string, args []a
 		return nil, fosite.ErrNotFound
 	}
 	// Sorted here because a client has one or two: cheaper than a sorter in the database for every request.
-	slices.SortFunc(secrets, func(a, b Secret) int {
+	slices.SortFunc(secrets, func(a, b client.Secret) int {
 		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), strings.Compare(a.ID, b.ID))
 	})
 	return secrets, nil

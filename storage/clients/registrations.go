@@ -9,6 +9,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
@@ -95,10 +96,10 @@ func (r *Registry) Complete(ctx context.Context, state *State) (fosite.Client, e
 	if err != nil {
 		return nil, err
 	}
-	return client.fosite(), nil
+	return client.Fosite(), nil
 }
 
-func (r *Registry) complete(ctx context.Context, state *State) (*Client, error) {
+func (r *Registry) complete(ctx context.Context, state *State) (*client.Client, error) {
 	if known := r.registrations.get(state); known != nil {
 		return newClient(state, known)
 	}
@@ -116,16 +117,16 @@ func (r *Registry) complete(ctx context.Context, state *State) (*Client, error) 
 
 // remember completes state with a registration that was read together with with, which may be later. The client keeps the
 // state: were it given the epoch of the later one, a secret that has ended in between would bring tokens of after that.
-func (r *Registry) remember(ctx context.Context, state, with *State, read *model.Client) (*Client, error) {
-	client, err := newClient(state, read)
+func (r *Registry) remember(ctx context.Context, state, with *State, read *model.Client) (*client.Client, error) {
+	c, err := newClient(state, read)
 	if err == nil && !database.InTransaction(ctx) { // what a transaction reads may be its own, and never come true
 		r.registrations.put(with, read)
 	}
-	return client, err
+	return c, err
 }
 
 // newClient is a client in this state.
-func newClient(state *State, registration *model.Client) (*Client, error) {
+func newClient(state *State, registration *model.Client) (*client.Client, error) {
 	row := *registration
 	row.ID, row.Status, row.Epoch, row.RevokedBefore = string(state.ID), string(state.Status), state.Epoch.Int64, state.RevokedBefore.Int64
 	row.Version, row.UpdatedAt, row.ExpiresAt = state.Version.Int64, state.UpdatedAt, state.ExpiresAt

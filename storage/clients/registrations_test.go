@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/ory/fosite"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/clients"
 )
@@ -32,7 +33,7 @@ func remembered(t *testing.T, s *fixture, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, clients.Of(got), cmpopts.IgnoreUnexported(clients.Client{}), cmpopts.IgnoreFields(clients.Client{}, "LastUsedAt"), cmpopts.IgnoreFields(clients.Secret{}, "Hint", "LastUsedAt"), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, client.Of(got), cmpopts.IgnoreUnexported(client.Client{}), cmpopts.IgnoreFields(client.Client{}, "LastUsedAt"), cmpopts.IgnoreFields(client.Secret{}, "Hint", "LastUsedAt"), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("GetClient differs from what is stored (-stored +answered):\n%s", diff)
 	}
 }
@@ -42,42 +43,42 @@ func TestAChangedRegistrationIsInForceAtOnce(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e engine) {
 		s := e.withClients(t)
 		remembered(t, s, "machine")
-		for i, change := range []func(c *clients.Client){
-			func(c *clients.Client) { c.Name = "another name" },
-			func(c *clients.Client) { c.Owner = "somebody" },
-			func(c *clients.Client) { c.Scope = []string{"mcp:search", "mcp:read"} },
-			func(c *clients.Client) { c.Audience = []string{"https://docs.example/mcp"} },
-			func(c *clients.Client) { c.Introspects = []string{"https://docs.example/mcp"} },
-			func(c *clients.Client) { c.GrantTypes = []string{"authorization_code"} },
-			func(c *clients.Client) { c.ResponseTypes = []string{"code"} },
-			func(c *clients.Client) { c.RedirectURIs = []string{"https://app.example/callback"} },
-			func(c *clients.Client) { c.TokenEndpointAuthMethod = "private_key_jwt" },
-			func(c *clients.Client) { c.TokenEndpointAuthSigningAlg = "ES256" },
-			func(c *clients.Client) { c.JWKS = &jose.JSONWebKeySet{} },
-			func(c *clients.Client) { c.JWKSURI = "https://app.example/keys" },
-			func(c *clients.Client) { c.AccessTokenLifespan = time.Minute },
-			func(c *clients.Client) { c.Metadata = json.RawMessage(`{"team":"docs"}`) },
-			func(c *clients.Client) { c.ExpiresAt = time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond) },
+		for i, change := range []func(c *client.Client){
+			func(c *client.Client) { c.Name = "another name" },
+			func(c *client.Client) { c.Owner = "somebody" },
+			func(c *client.Client) { c.Scope = []string{"mcp:search", "mcp:read"} },
+			func(c *client.Client) { c.Audience = []string{"https://docs.example/mcp"} },
+			func(c *client.Client) { c.Introspects = []string{"https://docs.example/mcp"} },
+			func(c *client.Client) { c.GrantTypes = []string{"authorization_code"} },
+			func(c *client.Client) { c.ResponseTypes = []string{"code"} },
+			func(c *client.Client) { c.RedirectURIs = []string{"https://app.example/callback"} },
+			func(c *client.Client) { c.TokenEndpointAuthMethod = "private_key_jwt" },
+			func(c *client.Client) { c.TokenEndpointAuthSigningAlg = "ES256" },
+			func(c *client.Client) { c.JWKS = &jose.JSONWebKeySet{} },
+			func(c *client.Client) { c.JWKSURI = "https://app.example/keys" },
+			func(c *client.Client) { c.AccessTokenLifespan = time.Minute },
+			func(c *client.Client) { c.Metadata = json.RawMessage(`{"team":"docs"}`) },
+			func(c *client.Client) { c.ExpiresAt = time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond) },
 		} {
-			client, err := s.Find(soon(t), "machine")
+			registered, err := s.Find(soon(t), "machine")
 			if err != nil {
 				t.Fatal(err)
 			}
-			change(client)
-			if err := s.Update(soon(t), client); err != nil {
+			change(registered)
+			if err := s.Update(soon(t), registered); err != nil {
 				t.Fatal(i, err)
 			}
 			remembered(t, s, "machine")
 			remembered(t, s, "machine") // now from memory
 		}
 		for range 2 {
-			if _, err := s.SetStatus(soon(t), "machine", clients.Disabled, 0); err != nil {
+			if _, err := s.SetStatus(soon(t), "machine", client.Disabled, 0); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := s.Get(soon(t), "machine"); err != fosite.ErrNotFound {
 				t.Errorf("a disabled client: %v; want ErrNotFound", err)
 			}
-			if _, err := s.SetStatus(soon(t), "machine", clients.Active, 0); err != nil {
+			if _, err := s.SetStatus(soon(t), "machine", client.Active, 0); err != nil {
 				t.Fatal(err)
 			}
 			remembered(t, s, "machine")
@@ -90,16 +91,16 @@ func TestARegistrationThatWasRolledBackIsForgotten(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e engine) {
 		s := e.withClients(t, storage.WithClock(newTestClock().now))
 		rename := func(ctx context.Context, name string) {
-			client, err := s.Find(ctx, "machine")
+			c, err := s.Find(ctx, "machine")
 			if err == nil {
-				client.Name = name
-				err = s.Update(ctx, client)
+				c.Name = name
+				err = s.Update(ctx, c)
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
 			seen, err := s.Get(ctx, "machine")
-			if err != nil || clients.Of(seen).Name != name {
+			if err != nil || client.Of(seen).Name != name {
 				t.Errorf("the client is %+v, %v; want the name %q", seen, err, name)
 			}
 		}
@@ -138,7 +139,7 @@ func TestALargeRegistrationIsReadEachTime(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e engine) {
 		s := e.open(t)
 		metadata := json.RawMessage(`{"note":"` + strings.Repeat("x", clients.RegistrationLimit) + `"}`)
-		if err := s.Create(soon(t), &clients.Client{ID: "large", Metadata: metadata}); err != nil {
+		if err := s.Create(soon(t), &client.Client{ID: "large", Metadata: metadata}); err != nil {
 			t.Fatal(err)
 		}
 		remembered(t, s, "large")
@@ -168,12 +169,12 @@ func TestAClientKeepsTheStateThatItsSecretsWereReadWith(t *testing.T) {
 		if err := s.Revoke(soon(t), "machine"); err != nil {
 			t.Fatal(err)
 		}
-		client, err := s.Complete(soon(t), &before)
-		if err != nil || clients.Of(client).Epoch != before.Epoch.Int64 {
-			t.Errorf("the client is %+v, %v; want epoch %d, that of its secrets", client, err, before.Epoch.Int64)
+		c, err := s.Complete(soon(t), &before)
+		if err != nil || client.Of(c).Epoch != before.Epoch.Int64 {
+			t.Errorf("the client is %+v, %v; want epoch %d, that of its secrets", c, err, before.Epoch.Int64)
 		}
 		after, err := s.Get(soon(t), "machine")
-		if err != nil || clients.Of(after).Epoch != before.Epoch.Int64+1 || len(clients.Of(after).Secrets) != 0 {
+		if err != nil || client.Of(after).Epoch != before.Epoch.Int64+1 || len(client.Of(after).Secrets) != 0 {
 			t.Errorf("afterwards the client is %+v, %v; want the next epoch and no secret", after, err)
 		}
 	})
@@ -228,12 +229,12 @@ func TestReadersNeverFallBehindAnAcknowledgedChange(t *testing.T) {
 					default:
 					}
 					least := acknowledged.Load()
-					client, err := s.Get(ctx, "machine")
+					c, err := s.Get(ctx, "machine")
 					if err != nil {
 						t.Error(err)
 						return
 					}
-					if seen, _ := strconv.ParseInt(clients.Of(client).Name, 10, 64); seen < least {
+					if seen, _ := strconv.ParseInt(client.Of(c).Name, 10, 64); seen < least {
 						t.Errorf("saw change %d after change %d was acknowledged", seen, least)
 						return
 					}
@@ -241,10 +242,10 @@ func TestReadersNeverFallBehindAnAcknowledgedChange(t *testing.T) {
 			})
 		}
 		for i := 1; i <= 100; i++ {
-			client, err := s.Find(ctx, "machine")
+			c, err := s.Find(ctx, "machine")
 			if err == nil {
-				client.Name = fmt.Sprint(i)
-				err = s.Update(ctx, client)
+				c.Name = fmt.Sprint(i)
+				err = s.Update(ctx, c)
 			}
 			if err != nil {
 				t.Error(err)

@@ -1,3 +1,4 @@
+// Package clients registers OAuth clients and their secrets. storage.Store.Clients hands out the [Registry] of a store.
 package clients
 
 import (
@@ -13,6 +14,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
@@ -42,7 +44,7 @@ func New(db *database.DB, now func() time.Time, log *audit.Log) *Registry {
 }
 
 // alive are the states of clients that are not deleted.
-var alive = []Status{Active, Disabled}
+var alive = []client.Status{client.Active, client.Disabled}
 
 // newID is a random identifier of lower case letters and digits, which needs no encoding anywhere.
 func newID(prefix string) string { return prefix + strings.ToLower(rand.Text()) }
@@ -50,16 +52,16 @@ func newID(prefix string) string { return prefix + strings.ToLower(rand.Text()) 
 // Create stores a new client with its secrets. It fills in what is empty: ID (and those of the secrets),
 // Status, Version and times, and Epoch and RevokedBefore with what was revoked of a client of this id that storage.WithClients
 // kept elsewhere. It answers [ErrExists] for an id that is or was in use.
-func (r *Registry) Create(ctx context.Context, c *Client) error {
+func (r *Registry) Create(ctx context.Context, c *client.Client) error {
 	now := r.now().UTC().Truncate(time.Millisecond)
 	if c.ID == "" {
 		c.ID = newID("mcp_")
 	}
 	if c.Status == "" {
-		c.Status = Active
+		c.Status = client.Active
 	}
 	c.CreatedAt, c.UpdatedAt, c.Version = now, now, 1
-	row, err := c.row()
+	row, err := toRow(c)
 	if err != nil {
 		return err
 	}
@@ -86,19 +88,19 @@ func (r *Registry) Create(ctx context.Context, c *Client) error {
 
 // Find reads a registered client whatever its status, with all its secrets that were not deleted, newest
 // first. It answers [fosite.ErrNotFound] for one that was never registered or has been deleted.
-func (r *Registry) Find(ctx context.Context, id string) (*Client, error) {
+func (r *Registry) Find(ctx context.Context, id string) (*client.Client, error) {
 	if !model.IsText(id) {
 		return nil, fosite.ErrNotFound
 	}
 	tx, row := r.db.Read(ctx), model.Client{}
-	found := tx.Where("id = ? AND status <> ?", id, Deleted).Limit(1).Find(&row)
+	found := tx.Where("id = ? AND status <> ?", id, client.Deleted).Limit(1).Find(&row)
 	if found.Error != nil {
 		return nil, fmt.Errorf("storage: read a client: %w", found.Error)
 	}
 	if found.RowsAffected == 0 {
 		return nil, fosite.ErrNotFound
 	}
-	client, err := fromRow(&row)
+	c, err := fromRow(&row)
 	if err != nil {
 		return nil, err
 	}
@@ -107,15 +109,15 @@ func (r *Registry) Find(ctx context.Context, id string) (*Client, error) {
 		return nil, fmt.Errorf("storage: read the secrets of a client: %w", err)
 	}
 	for i := range secrets {
-		client.Secrets = append(client.Secrets, secretFromRow(&secrets[i]))
+		c.Secrets = append(c.Secrets, secretFromRow(&secrets[i]))
 	}
-	return client, nil
+	return c, nil
 }
 
 // Filter says which clients [Registry.List] returns. The zero value means the first page of all.
 type Filter struct {
-	Status Status // empty: active and disabled
-	Query  string // matches id, name and owner, anywhere, in either case
+	Status client.Status // empty: active and disabled
+	Query  string        // matches id, name and owner, anywhere, in either case
 	After  Cursor
 	Limit  int // default 50
 }
@@ -127,7 +129,7 @@ type Cursor struct {
 }
 
 // List returns clients in the order of registration, without their secrets, and whether there are more.
-func (r *Registry) List(ctx context.Context, filter Filter) (clients []*Client, more bool, err error) {
+func (r *Registry) List(ctx context.Context, filter Filter) (clients []*client.Client, more bool, err error) {
 	if filter.Limit <= 0 {
 		filter.Limit = 50
 	}
@@ -148,26 +150,26 @@ func (r *Registry) List(ctx context.Context, filter Filter) (clients []*Client, 
 		rows = rows[:filter.Limit]
 	}
 	for i := range rows {
-		client, err := fromRow(&rows[i])
+		c, err := fromRow(&rows[i])
 		if err != nil {
 			return nil, false, err
 		}
-		clients = append(clients, client)
+		clients = append(clients, c)
 	}
 	return clients, more, nil
 }
 
 // Update stores what was changed on a client that was read with [Registry.Find]. It answers [ErrStale]
 // when somebody else was faster. Secrets, epoch and times are not touched.
-func (r *Registry) Update(ctx context.Context, c *Client) error {
-	row, err := c.row()
+func (r *Registry) Update(ctx context.Context, c *client.Client) error {
+	row, err := toRow(c)
 	if err != nil {
 		return err
 	}
 	now := r.now().UTC().Truncate(time.Millisecond)
 	row.Version, row.UpdatedAt = c.Version+1, model.At(now)
 	n, err := r.db.Exec(ctx, func(tx *database.Tx) *gorm.DB {
-		return tx.Model(&model.Client{}).Where("id = ? AND version = ? AND status <> ?", c.ID, c.Version, Deleted).
+		return tx.Model(&model.Client{}).Where("id = ? AND version = ? AND status <> ?", c.ID, c.Version, client.Deleted).
 			Select("*").Omit("id", "epoch", "revoked_before", "created_at", "last_used_at").Updates(row)
 	})
 	if err != nil {
@@ -188,8 +190,8 @@ func (r *Registry) Delete(ctx context.Context, id string) error {
 	}
 	now := r.now()
 	err := r.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
-		deleted := tx.Model(&model.Client{}).Where("id = ? AND status <> ?", id, Deleted).Updates(map[string]any{
-			"status": Deleted, "name": "", "owner": "", "redirect_uris": "", "jwks": "", "jwks_uri": "", "metadata": "",
+		deleted := tx.Model(&model.Client{}).Where("id = ? AND status <> ?", id, client.Deleted).Updates(map[string]any{
+			"status": client.Deleted, "name": "", "owner": "", "redirect_uris": "", "jwks": "", "jwks_uri": "", "metadata": "",
 			"epoch": raised("epoch"), "version": raised("version"), "updated_at": model.At(now),
 		})
 		if deleted.Error != nil {
@@ -210,16 +212,16 @@ func (r *Registry) Delete(ctx context.Context, id string) error {
 
 // SetStatus makes a client active or disabled and tells whether it was not so before. version, unless zero, is
 // the version the caller has seen: [ErrStale] if it is outdated. [fosite.ErrNotFound] if there is no such client.
-func (r *Registry) SetStatus(ctx context.Context, id string, status Status, version int64) (changed bool, err error) {
-	if status != Active && status != Disabled {
+func (r *Registry) SetStatus(ctx context.Context, id string, status client.Status, version int64) (changed bool, err error) {
+	if status != client.Active && status != client.Disabled {
 		return false, fmt.Errorf("storage: a client cannot be made %q; delete it with Delete", status)
 	}
 	if !model.IsText(id) {
 		return false, fosite.ErrNotFound
 	}
 	err = r.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
-		client := tx.Model(&model.Client{}).Where("id = ? AND status IN ?", id, alive).Session(&gorm.Session{})
-		update := client.Where("status <> ?", status)
+		row := tx.Model(&model.Client{}).Where("id = ? AND status IN ?", id, alive).Session(&gorm.Session{})
+		update := row.Where("status <> ?", status)
 		if version != 0 {
 			update = update.Where("version = ?", version)
 		}
@@ -228,7 +230,7 @@ func (r *Registry) SetStatus(ctx context.Context, id string, status Status, vers
 			return update.Error
 		}
 		var current model.Client
-		switch found := client.Select("version").Limit(1).Find(&current); {
+		switch found := row.Select("version").Limit(1).Find(&current); {
 		case found.Error != nil:
 			return found.Error
 		case found.RowsAffected == 0:
@@ -259,6 +261,6 @@ func (r *Registry) RevokeBefore(ctx context.Context, id string, t time.Time) err
 
 func (r *Registry) revoke(ctx context.Context, id, column string, value clause.Expr, note func(tx *database.Tx) error) error {
 	return r.change(ctx, "revoke the tokens of a client", []string{id}, func(tx *database.Tx) *gorm.DB {
-		return tx.Model(&model.Client{}).Where("id = ? AND status <> ?", id, Deleted).Updates(map[string]any{column: value})
+		return tx.Model(&model.Client{}).Where("id = ? AND status <> ?", id, client.Deleted).Updates(map[string]any{column: value})
 	}, note)
 }

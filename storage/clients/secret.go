@@ -12,16 +12,14 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
 
-// MaxSecrets bounds how many secrets of one client work at the same time: each failed authentication tries them all.
-const MaxSecrets = 10
-
-// ErrTooManySecrets says that the client has [MaxSecrets] that work.
-var ErrTooManySecrets = fmt.Errorf("storage: the client has %d secrets that work; delete one first", MaxSecrets)
+// ErrTooManySecrets says that the client has [client.MaxSecrets] that work.
+var ErrTooManySecrets = fmt.Errorf("storage: the client has %d secrets that work; delete one first", client.MaxSecrets)
 
 // ErrUsesNoSecret says that the client proves who it is with a key, or not at all.
 var ErrUsesNoSecret = errors.New("storage: the client has no use for a secret; change its token_endpoint_auth_method first")
@@ -30,7 +28,7 @@ var ErrUsesNoSecret = errors.New("storage: the client has no use for a secret; c
 const fastHash = "$sha256$"
 
 // insertSecret stores secret and fills in its ID and CreatedAt.
-func insertSecret(tx *database.Tx, clientID string, secret *Secret, now time.Time) error {
+func insertSecret(tx *database.Tx, clientID string, secret *client.Secret, now time.Time) error {
 	if secret.ID == "" {
 		secret.ID = newID("cs_")[:15]
 	}
@@ -46,8 +44,8 @@ func insertSecret(tx *database.Tx, clientID string, secret *Secret, now time.Tim
 	return nil
 }
 
-func secretFromRow(row *model.ClientSecret) Secret {
-	return Secret{
+func secretFromRow(row *model.ClientSecret) client.Secret {
+	return client.Secret{
 		ID: row.ID, Hash: []byte(row.Hash), Hint: row.Hint, Epoch: row.Epoch, CreatedAt: row.CreatedAt.Time,
 		ExpiresAt: row.ExpiresAt.Time, LastUsedAt: row.LastUsedAt.Time, EndsOthers: bool(row.EndsOthers),
 	}
@@ -64,7 +62,7 @@ func raised(column string) clause.Expr { return gorm.Expr(column + " + 1") }
 // AddSecret gives a client another secret and fills in its ID and CreatedAt. The secrets the client has go on working,
 // or until endPrevious if that is not zero; with secret.EndsOthers until the new one is first used, see SecretUsed.
 // Secrets that have expired are erased. It answers [fosite.ErrNotFound], [ErrUsesNoSecret] and [ErrTooManySecrets].
-func (r *Registry) AddSecret(ctx context.Context, clientID string, secret *Secret, endPrevious time.Time) error {
+func (r *Registry) AddSecret(ctx context.Context, clientID string, secret *client.Secret, endPrevious time.Time) error {
 	return r.addSecret(ctx, clientID, secret, func(tx *database.Tx) error {
 		if endPrevious.IsZero() {
 			return nil
@@ -75,7 +73,7 @@ func (r *Registry) AddSecret(ctx context.Context, clientID string, secret *Secre
 
 // ReplaceSecrets gives a client a secret in place of all that it has and ever had, because they may have leaked: they
 // are erased, and with them ends every token that was issued with one (see [Registry.RevokeSecret]), in one step.
-func (r *Registry) ReplaceSecrets(ctx context.Context, clientID string, secret *Secret) error {
+func (r *Registry) ReplaceSecrets(ctx context.Context, clientID string, secret *client.Secret) error {
 	return r.addSecret(ctx, clientID, secret, func(tx *database.Tx) error {
 		ended := erased(r.now())
 		ended["deleted_at"], ended["epoch"] = gorm.Expr("COALESCE(deleted_at, ?)", ended["deleted_at"]), raised("epoch")
@@ -87,7 +85,7 @@ func (r *Registry) ReplaceSecrets(ctx context.Context, clientID string, secret *
 }
 
 // addSecret stores another secret, after endPrevious has done away with those that are there.
-func (r *Registry) addSecret(ctx context.Context, clientID string, secret *Secret, endPrevious func(tx *database.Tx) error) error {
+func (r *Registry) addSecret(ctx context.Context, clientID string, secret *client.Secret, endPrevious func(tx *database.Tx) error) error {
 	if !model.IsText(clientID) {
 		return fosite.ErrNotFound
 	}
@@ -95,12 +93,12 @@ func (r *Registry) addSecret(ctx context.Context, clientID string, secret *Secre
 	return r.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		// Locks the client: of two that add the last permitted secret, one is refused, and its method stays what it is.
 		var row model.Client
-		client := tx.Select("id", "token_endpoint_auth_method").Clauses(clause.Locking{Strength: "UPDATE"}).
+		found := tx.Select("id", "token_endpoint_auth_method").Clauses(clause.Locking{Strength: "UPDATE"}).
 			Where("id = ? AND status IN ?", clientID, alive).Limit(1).Find(&row)
-		if client.Error != nil {
-			return fmt.Errorf("storage: lock a client: %w", client.Error)
+		if found.Error != nil {
+			return fmt.Errorf("storage: lock a client: %w", found.Error)
 		}
-		if client.RowsAffected == 0 {
+		if found.RowsAffected == 0 {
 			return fosite.ErrNotFound
 		}
 		if method := row.TokenEndpointAuthMethod; method == "none" || method == "private_key_jwt" {
@@ -117,7 +115,7 @@ func (r *Registry) addSecret(ctx context.Context, clientID string, secret *Secre
 		if err := tx.Model(&model.ClientSecret{}).Where("client_id = ? AND deleted_at IS NULL", clientID).Count(&working).Error; err != nil {
 			return fmt.Errorf("storage: count the secrets of a client: %w", err)
 		}
-		if working >= MaxSecrets {
+		if working >= client.MaxSecrets {
 			return ErrTooManySecrets
 		}
 		return insertSecret(tx, clientID, secret, now)
@@ -152,7 +150,7 @@ func (r *Registry) DeleteSecret(ctx context.Context, clientID, secretID string, 
 // RevokeSecret ends every token that was issued with this secret of the client. The secret itself goes on working.
 //
 // A token knows its secret if the client was authenticated by provider.ClientAuthenticator, or by what calls
-// [Client.AuthenticatedWith] and [Registry.SecretUsed] as that does. fosite's own authentication does not: end the tokens of
+// [client.Client.AuthenticatedWith] and [Registry.SecretUsed] as that does. fosite's own authentication does not: end the tokens of
 // such a composition by [Registry.Revoke].
 func (r *Registry) RevokeSecret(ctx context.Context, clientID, secretID string) error {
 	changes := map[string]any{"epoch": raised("epoch")}
@@ -199,14 +197,14 @@ func (r *Registry) change(ctx context.Context, what string, ids []string, statem
 // before anything is issued, as provider.ClientAuthenticator does; fosite's own authentication does not. It only notes
 // the time in memory, except for the first use of a secret that is to end the ones before it: when it returns nil, they
 // have ended.
-func (r *Registry) SecretUsed(ctx context.Context, client fosite.Client, hash []byte) error {
-	c := Of(client)
+func (r *Registry) SecretUsed(ctx context.Context, registered fosite.Client, hash []byte) error {
+	c := client.Of(registered)
 	if c == nil {
 		return nil
 	}
 	now := r.now()
 	r.used.Note(c.ID, now)
-	i := slices.IndexFunc(c.Secrets, func(secret Secret) bool { return slices.Equal(secret.Hash, hash) })
+	i := slices.IndexFunc(c.Secrets, func(secret client.Secret) bool { return slices.Equal(secret.Hash, hash) })
 	if i < 0 {
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/clients"
 )
@@ -18,12 +19,12 @@ import (
 // working are the ids of the client's secrets that work now, newest first.
 func working(t *testing.T, s *fixture, clientID string) []string {
 	t.Helper()
-	client, err := s.Get(t.Context(), clientID)
+	c, err := s.Get(t.Context(), clientID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ids := []string{}
-	for _, secret := range clients.Of(client).Secrets {
+	for _, secret := range client.Of(c).Secrets {
 		ids = append(ids, secret.ID)
 	}
 	return ids
@@ -31,7 +32,7 @@ func working(t *testing.T, s *fixture, clientID string) []string {
 
 func addSecret(t *testing.T, s *fixture, id string, endPrevious time.Time, onFirstUse bool) {
 	t.Helper()
-	secret := &clients.Secret{ID: id, Hash: []byte(fastHash + id), EndsOthers: onFirstUse}
+	secret := &client.Secret{ID: id, Hash: []byte(fastHash + id), EndsOthers: onFirstUse}
 	if err := s.AddSecret(t.Context(), "machine", secret, endPrevious); err != nil {
 		t.Fatal(err)
 	}
@@ -69,13 +70,13 @@ func TestANewSecretEndsTheOthersWhenItIsToldTo(t *testing.T) {
 
 // use authenticates the machine with a secret, as provider does.
 func use(ctx context.Context, s *fixture, id string) error {
-	client, err := s.Get(ctx, "machine")
+	c, err := s.Get(ctx, "machine")
 	if err != nil {
 		return err
 	}
 	hash := []byte(fastHash + id)
-	clients.Of(client).AuthenticatedWith(hash)
-	return s.SecretUsed(ctx, client, hash)
+	client.Of(c).AuthenticatedWith(hash)
+	return s.SecretUsed(ctx, c, hash)
 }
 
 func TestTheFirstUseOfASecretEndsThoseBeforeIt(t *testing.T) {
@@ -135,9 +136,9 @@ func TestAClientHasABoundedNumberOfSecrets(t *testing.T) {
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		refused := 0
-		for i := range clients.MaxSecrets + 5 {
+		for i := range client.MaxSecrets + 5 {
 			wg.Go(func() {
-				err := s.AddSecret(t.Context(), "machine", &clients.Secret{Hash: []byte(fmt.Sprint(i))}, time.Time{})
+				err := s.AddSecret(t.Context(), "machine", &client.Secret{Hash: []byte(fmt.Sprint(i))}, time.Time{})
 				if err != nil && !errors.Is(err, clients.ErrTooManySecrets) {
 					t.Error(err)
 				}
@@ -149,10 +150,10 @@ func TestAClientHasABoundedNumberOfSecrets(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if n := len(working(t, s, "machine")); n != clients.MaxSecrets || refused != 6 {
-			t.Errorf("%d secrets, %d refused; want %d and 6", n, refused, clients.MaxSecrets)
+		if n := len(working(t, s, "machine")); n != client.MaxSecrets || refused != 6 {
+			t.Errorf("%d secrets, %d refused; want %d and 6", n, refused, client.MaxSecrets)
 		}
-		if err := s.AddSecret(t.Context(), "nobody", &clients.Secret{}, time.Time{}); !errors.Is(err, fosite.ErrNotFound) {
+		if err := s.AddSecret(t.Context(), "nobody", &client.Secret{}, time.Time{}); !errors.Is(err, fosite.ErrNotFound) {
 			t.Errorf("unknown client: %v", err)
 		}
 	})
@@ -170,16 +171,16 @@ func TestSlowHashesAreThoseOfLiveClients(t *testing.T) {
 			}
 		}
 		want("generated secrets only", "")
-		imported := &clients.Client{ID: "imported", Secrets: []clients.Secret{{Hash: []byte("$2a$12$abc")}}}
+		imported := &client.Client{ID: "imported", Secrets: []client.Secret{{Hash: []byte("$2a$12$abc")}}}
 		if err := s.Create(t.Context(), imported); err != nil {
 			t.Fatal(err)
 		}
 		want("one imported", "$2a$12$abc")
-		if _, err := s.SetStatus(t.Context(), "imported", clients.Disabled, 0); err != nil {
+		if _, err := s.SetStatus(t.Context(), "imported", client.Disabled, 0); err != nil {
 			t.Fatal(err)
 		}
 		want("disabled", "")
-		if _, err := s.SetStatus(t.Context(), "imported", clients.Active, 0); err != nil {
+		if _, err := s.SetStatus(t.Context(), "imported", client.Active, 0); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.DeleteSecret(t.Context(), "imported", imported.Secrets[0].ID, false); err != nil {
@@ -193,19 +194,19 @@ func TestAClientWithoutUseForASecretGetsNone(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e engine) {
 		s := e.open(t)
 		for _, method := range []string{"private_key_jwt", "none"} {
-			if err := s.Create(soon(t), &clients.Client{ID: method, TokenEndpointAuthMethod: method}); err != nil {
+			if err := s.Create(soon(t), &client.Client{ID: method, TokenEndpointAuthMethod: method}); err != nil {
 				t.Fatal(err)
 			}
 			for name, err := range map[string]error{
-				"AddSecret":      s.AddSecret(soon(t), method, &clients.Secret{Hash: []byte(fastHash)}, time.Time{}),
-				"ReplaceSecrets": s.ReplaceSecrets(soon(t), method, &clients.Secret{Hash: []byte(fastHash)}),
+				"AddSecret":      s.AddSecret(soon(t), method, &client.Secret{Hash: []byte(fastHash)}, time.Time{}),
+				"ReplaceSecrets": s.ReplaceSecrets(soon(t), method, &client.Secret{Hash: []byte(fastHash)}),
 			} {
 				if !errors.Is(err, clients.ErrUsesNoSecret) {
 					t.Errorf("%s with %s: %v, want ErrUsesNoSecret", name, method, err)
 				}
 			}
-			if client, err := s.Find(soon(t), method); err != nil || len(client.Secrets) != 0 {
-				t.Errorf("%+v (%v), want no secret", client, err)
+			if c, err := s.Find(soon(t), method); err != nil || len(c.Secrets) != 0 {
+				t.Errorf("%+v (%v), want no secret", c, err)
 			}
 		}
 	})

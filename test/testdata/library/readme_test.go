@@ -11,8 +11,8 @@ import (
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/provider"
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
-	"fosite-mcp/storage/clients"
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
@@ -48,9 +48,9 @@ func TestTheREADMEsPartsFitTogether(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = store.Clients().Create(ctx, &clients.Client{
+	err = store.Clients().Create(ctx, &client.Client{
 		ID: "machine", GrantTypes: []string{"client_credentials"}, Scope: []string{"mcp:search"}, Audience: []string{docs},
-		Introspects: []string{docs}, Secrets: []clients.Secret{{Hash: hash}},
+		Introspects: []string{docs}, Secrets: []client.Secret{{Hash: hash}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
-	"fosite-mcp/storage/clients"
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
@@ -34,9 +34,9 @@ func TestOurStorageUnderTheirServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = store.Clients().Create(t.Context(), &clients.Client{
+	err = store.Clients().Create(t.Context(), &client.Client{
 		ID: "machine", GrantTypes: []string{"client_credentials"}, Scope: []string{"read"},
-		Secrets: []clients.Secret{{Hash: hash}},
+		Secrets: []client.Secret{{Hash: hash}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
-	"fosite-mcp/storage/clients"
 
 	"github.com/ory/fosite"
 	"gorm.io/gorm"
@@ -61,7 +61,7 @@ func register(ctx context.Context, store *storage.Store, yours fosite.Client) er
 	return err
 }
 
-func registerInTheirTransaction(ctx context.Context, db *gorm.DB, store *storage.Store, id string, client *clients.Client) error {
+func registerInTheirTransaction(ctx context.Context, db *gorm.DB, store *storage.Store, id string, client *client.Client) error {
 	err := db.Transaction(func(tx *gorm.DB) error {
 		if err := tx.Create(&Client{ID: id, Customer: "acme"}).Error; err != nil {
 			return err
@@ -71,7 +71,7 @@ func registerInTheirTransaction(ctx context.Context, db *gorm.DB, store *storage
 	return err
 }
 
-func registerInOurTransaction(ctx context.Context, store *storage.Store, id string, client *clients.Client) error {
+func registerInOurTransaction(ctx context.Context, store *storage.Store, id string, client *client.Client) error {
 	err := store.InTransaction(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		if err := tx.Create(&Client{ID: id, Customer: "acme"}).Error; err != nil {
 			return err
@@ -129,15 +129,15 @@ func TestTheEmbeddingDocument(t *testing.T) {
 			if err := register(ctx, store, yours); err != nil {
 				t.Error(err)
 			}
-			for id, register := range map[string]func(id string, client *clients.Client) error{
-				"their": func(id string, client *clients.Client) error {
+			for id, register := range map[string]func(id string, client *client.Client) error{
+				"their": func(id string, client *client.Client) error {
 					return registerInTheirTransaction(ctx, db, store, id, client)
 				},
-				"our": func(id string, client *clients.Client) error {
+				"our": func(id string, client *client.Client) error {
 					return registerInOurTransaction(ctx, store, id, client)
 				},
 			} {
-				if err := register(id, &clients.Client{ID: id}); err != nil {
+				if err := register(id, &client.Client{ID: id}); err != nil {
 					t.Error(err)
 				}
 				if _, err := store.GetClient(ctx, id); err != nil {

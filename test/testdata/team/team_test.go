@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
-	"fosite-mcp/storage/clients"
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
@@ -99,7 +99,7 @@ func TestARegistrationAndARowOfTheirsAreOneTransaction(t *testing.T) {
 			if err := tx.Create(&Client{ID: id, Customer: "acme"}).Error; err != nil {
 				return err
 			}
-			return store.Clients().Create(ctx, &clients.Client{ID: id, GrantTypes: []string{"client_credentials"}})
+			return store.Clients().Create(ctx, &client.Client{ID: id, GrantTypes: []string{"client_credentials"}})
 		}
 		for id, outcome := range map[string]error{"committed": nil, "rolled-back": failure} {
 			err := db.Transaction(func(tx *gorm.DB) error {
@@ -151,8 +151,8 @@ func TestTheirPluginSeesEachStatementAndTheirLogNoSecret(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = store.Clients().Create(t.Context(), &clients.Client{
-			ID: "machine", GrantTypes: []string{"client_credentials"}, Scope: []string{"read"}, Secrets: []clients.Secret{{Hash: hash}},
+		err = store.Clients().Create(t.Context(), &client.Client{
+			ID: "machine", GrantTypes: []string{"client_credentials"}, Scope: []string{"read"}, Secrets: []client.Secret{{Hash: hash}},
 		})
 		if err != nil {
 			t.Fatal(err)

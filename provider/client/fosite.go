@@ -1,4 +1,4 @@
-package clients
+package client
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"github.com/ory/fosite"
 )
 
-// FromFosite is a client to register with [Registry.Create], out of a *[fosite.DefaultClient],
+// FromFosite is a client to register, out of a *[fosite.DefaultClient],
 // *[fosite.DefaultOpenIDConnectClient] or *[fosite.DefaultResponseModeClient]: the same id, secrets that go on working and
 // whatever else it says. What a [Client] cannot say is an error that names each such field; it is not left out, because the
 // client would then be allowed more or less than before.
@@ -51,7 +51,7 @@ func fromFosite(client fosite.Client) (*Client, error) {
 		}
 		return c, nil
 	}
-	return nil, fmt.Errorf("it is a %T; make a clients.Client with what it says, or keep it where it is with storage.WithClients", client)
+	return nil, fmt.Errorf("it is a %T; make a client.Client with what it says, or keep it where it is with storage.WithClients", client)
 }
 
 func whatOpenIDLoses(f *fosite.DefaultOpenIDConnectClient) error {

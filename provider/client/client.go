@@ -1,17 +1,12 @@
-// Package clients registers OAuth clients and their secrets. storage.Store.Clients hands out the [Registry] of a store.
-package clients
+package client
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v3"
 	"github.com/ory/fosite"
-
-	"fosite-mcp/storage/internal/model"
 )
 
 // A Status says what a client may do.
@@ -54,6 +49,9 @@ type Client struct {
 
 	used *Secret // the secret that authenticated this request
 }
+
+// MaxSecrets bounds how many secrets of one client work at the same time: each failed authentication tries them all.
+const MaxSecrets = 10
 
 // Secret is one of a client's secrets: its hash and what is known about it, never the secret.
 type Secret struct {
@@ -140,15 +138,15 @@ func (c *keyClient) GetTokenEndpointAuthSigningAlgorithm() string {
 	return c.TokenEndpointAuthSigningAlg
 }
 
-// fosite is the client as fosite should see it.
-func (c *Client) fosite() fosite.Client {
+// Fosite is the client as fosite should see it.
+func (c *Client) Fosite() fosite.Client {
 	if c.TokenEndpointAuthMethod == "private_key_jwt" {
 		return &keyClient{c}
 	}
 	return c
 }
 
-// Of is the client of a [Registry] behind client, or nil when it comes from somewhere else.
+// Of is the [Client] behind a client of fosite's, or nil for another type.
 func Of(client fosite.Client) *Client {
 	switch c := client.(type) {
 	case *Client:
@@ -157,50 +155,4 @@ func Of(client fosite.Client) *Client {
 		return c.Client
 	}
 	return nil
-}
-
-// row is the client as it is stored.
-func (c *Client) row() (*model.Client, error) {
-	row := &model.Client{
-		ID: c.ID, Name: c.Name, Owner: c.Owner, Status: string(c.Status), Scope: c.Scope, Audience: c.Audience, Introspects: c.Introspects,
-		GrantTypes: c.GrantTypes, ResponseTypes: c.ResponseTypes, RedirectURIs: c.RedirectURIs,
-		TokenEndpointAuthMethod: c.TokenEndpointAuthMethod, TokenEndpointAuthSigningAlg: c.TokenEndpointAuthSigningAlg,
-		JWKSURI: c.JWKSURI, AccessTokenLifespan: model.Seconds(c.AccessTokenLifespan), Metadata: model.JSON(c.Metadata),
-		Version: c.Version, CreatedAt: model.At(c.CreatedAt), UpdatedAt: model.At(c.UpdatedAt), ExpiresAt: model.At(c.ExpiresAt),
-	}
-	if c.JWKS != nil {
-		encoded, err := json.Marshal(c.JWKS)
-		if err != nil {
-			return nil, fmt.Errorf("storage: encode the jwks of client %s: %w", c.ID, err)
-		}
-		row.JWKS = encoded
-	}
-	return row, nil
-}
-
-// fromRow puts a client together. It shares nothing with another one.
-func fromRow(row *model.Client) (*Client, error) {
-	c := &Client{
-		ID: row.ID, Name: row.Name, Owner: row.Owner, Status: Status(row.Status), Scope: slices.Clone(row.Scope),
-		Audience: slices.Clone(row.Audience), Introspects: slices.Clone(row.Introspects), GrantTypes: slices.Clone(row.GrantTypes),
-		ResponseTypes: slices.Clone(row.ResponseTypes), RedirectURIs: slices.Clone(row.RedirectURIs),
-		TokenEndpointAuthMethod: row.TokenEndpointAuthMethod, TokenEndpointAuthSigningAlg: row.TokenEndpointAuthSigningAlg,
-		JWKSURI: row.JWKSURI, AccessTokenLifespan: time.Duration(row.AccessTokenLifespan), Metadata: json.RawMessage(bytes.Clone(row.Metadata)),
-		Epoch: row.Epoch, RevokedBefore: revokedBefore(row.RevokedBefore), Version: row.Version, CreatedAt: row.CreatedAt.Time,
-		UpdatedAt: row.UpdatedAt.Time, ExpiresAt: row.ExpiresAt.Time, LastUsedAt: row.LastUsedAt.Time,
-	}
-	if len(row.JWKS) > 0 {
-		c.JWKS = new(jose.JSONWebKeySet)
-		if err := json.Unmarshal(row.JWKS, c.JWKS); err != nil {
-			return nil, fmt.Errorf("storage: decode the jwks of client %s: %v", c.ID, err) // %v: a corrupt row is an outage, not a malformed token
-		}
-	}
-	return c, nil
-}
-
-func revokedBefore(ms int64) time.Time {
-	if ms > 0 {
-		return model.FromMillis(ms)
-	}
-	return time.Time{}
 }
