@@ -58,7 +58,7 @@ func (f *fixture) withStrategy(make func(*fosite.Config, *provider.TokenStrategy
 	config.AuthorizeEndpointHandlers, config.TokenEndpointHandlers, config.TokenIntrospectionHandlers, config.RevocationHandlers = nil, nil, nil, nil
 	grants := provider.Grants{Resources: provider.Resources{Known: []string{docs, other}, Default: docs}, Now: func() time.Time { return f.clock }}
 	f.oauth.OAuth2Provider = compose.Compose(&config, f.store, make(&config, f.oauth.Strategy),
-		provider.PolicyFactory(grants.Resources), provider.AuthorizeCodeFactory(grants), provider.RefreshFactory(grants),
+		provider.ClientCredentialsFactory(grants), provider.AuthorizationCodeFactory(grants), provider.RefreshTokenFactory(grants),
 		compose.OAuth2TokenIntrospectionFactory, provider.RevocationFactory)
 }
 

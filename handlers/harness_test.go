@@ -135,6 +135,7 @@ func (f *fixture) serve(store fosite.Storage) {
 			return storage.ReadAhead(ctx, signature)
 		},
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Now: func() time.Time { return f.clock },
 	}).Mount(router.PathPrefix(basePath).Subrouter())
 	handlers.MountHealth(router, f.store.Ping)
 	f.oauth, f.router = oauth, router

@@ -19,11 +19,11 @@ var (
 	_ fosite.TokenEndpointHandler     = (*codeGrant)(nil)
 )
 
-// AuthorizeCodeFactory makes the handler of the authorization code grant with PKCE (RFC 6749 §4.1, RFC 7636), in
+// AuthorizationCodeFactory makes the handler of the authorization code grant with PKCE (RFC 6749 §4.1, RFC 7636), in
 // place of compose.OAuth2AuthorizeExplicitFactory and compose.OAuth2PKCEFactory. A failed redemption uses nothing
 // up: the right verifier still works afterwards, and nothing works without one. A code is redeemed exactly once;
 // a second redemption by its client ends what the first one has issued.
-func AuthorizeCodeFactory(g Grants) compose.Factory {
+func AuthorizationCodeFactory(g Grants) compose.Factory {
 	return func(config fosite.Configurator, store, strategy any) any {
 		return &codeGrant{newGrantHandler(g, config, store, strategy)}
 	}
@@ -142,7 +142,7 @@ func (h *codeGrant) HandleTokenEndpointRequest(ctx context.Context, request fosi
 	}
 	request.SetID(grant.GetID())
 	request.SetSession(grant.GetSession())
-	h.schedule(ctx, request, fosite.GrantTypeAuthorizationCode)
+	h.setExpiries(ctx, request, fosite.GrantTypeAuthorizationCode)
 	return nil
 }
 

@@ -89,7 +89,7 @@ func (p *AuthorizePolicy) check(request *fosite.AuthorizeRequest) error {
 	if len(form["state"]) == 1 && len(form.Get("state")) <= maxState {
 		request.State = form.Get("state")
 	}
-	for _, rule := range []func(url.Values) error{onceEach, bounded, inPlainSight, forCode, checkChallenge} {
+	for _, rule := range []func(url.Values) error{onceEach, bounded, noRequestObject, forCode, checkChallenge} {
 		if err := rule(form); err != nil {
 			return err
 		}
@@ -153,9 +153,9 @@ func bounded(form url.Values) error {
 	return nil
 }
 
-// inPlainSight refuses requests that come by reference or as an object (RFC 9101 §7, OpenID Connect Core §6.1):
+// noRequestObject refuses requests that come by reference or as an object (RFC 9101 §7, OpenID Connect Core §6.1):
 // what counts is in the URL, where it was checked.
-func inPlainSight(form url.Values) error {
+func noRequestObject(form url.Values) error {
 	switch {
 	case form.Get("request") != "":
 		return fosite.ErrRequestNotSupported

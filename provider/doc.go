@@ -8,11 +8,11 @@
 //   - [Harden] sets every field of a fosite.Config whose default is unsafe or racy;
 //   - [MCPSearchFactory] adds the introspection hook of the MCP search scope, [HookFactory] any other
 //     [IntrospectionHook]; both go after compose.OAuth2TokenIntrospectionFactory;
-//   - [AuthorizeCodeFactory] and [RefreshFactory] are the grants of people, in place of compose.OAuth2AuthorizeExplicitFactory,
-//     compose.OAuth2PKCEFactory and compose.OAuth2RefreshTokenGrantFactory, and like [RevocationFactory] they end a grant
-//     only for a whole token, with any token strategy; [AuthorizePolicy] reads authorization requests as MCP clients
-//     send them;
-//   - [ClientAuthenticator], [TokenStrategy], [SecretHasher], [PolicyFactory] and [RevocationFactory] work alone too.
+//   - [ClientCredentialsFactory], [AuthorizationCodeFactory] and [RefreshTokenFactory] are the grants: fosite's handlers with
+//     our rules around them, in place of the factories of the same grants in fosite's compose and of compose.OAuth2PKCEFactory.
+//     Like [RevocationFactory], they end a grant only for a whole token, with any token strategy. [AuthorizePolicy] reads
+//     authorization requests as MCP clients send them;
+//   - [ClientAuthenticator], [TokenStrategy], [SecretHasher] and [RevocationFactory] work alone too.
 //
 // What a client may be registered with is in the package client below.
 //

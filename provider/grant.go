@@ -13,8 +13,8 @@ import (
 	"github.com/ory/fosite/storage"
 )
 
-// Grants says what people's grants may be for and how long they last. [AuthorizeCodeFactory], [RefreshFactory] and
-// [MachineRefreshFactory] of one composition share it.
+// Grants says what grants may be for and how long they last. [ClientCredentialsFactory], [AuthorizationCodeFactory] and
+// [RefreshTokenFactory] of one composition share it.
 type Grants struct {
 	Resources Resources
 	// AccessTokenLifespan is that of people's access tokens; 0: the fosite.Config's. A client's own goes before.
@@ -25,7 +25,8 @@ type Grants struct {
 	// GroupsMaxAge is how long the groups of a person count after they were looked up at the login; 0: as long as the grant.
 	// An access token with groups ends with them, and its refresh is refused then, so that the person logs in again.
 	GroupsMaxAge time.Duration
-	// MachineRefresh lets every confidential client with the client_credentials grant use refresh tokens.
+	// MachineRefresh issues refresh tokens with the client_credentials grant, and lets every confidential client with that
+	// grant use them. RFC 6749 §4.4.3 advises against it: whoever can refresh can as well ask for a new token.
 	MachineRefresh bool
 	// Reused is told of each use of a code or refresh token that was used before: [CodeReused], [RefreshReused]. One of its
 	// two users has stolen it. ended is false when the grant had ended before. nil: nobody.
@@ -47,16 +48,21 @@ type grantConfig interface {
 	fosite.AuthorizeCodeLifespanProvider
 }
 
+// grantRules is what the three grants have in common.
+type grantRules struct {
+	Grants
+	config grantConfig
+}
+
 // grantHandler is what the code grant and the refresh grant have in common.
 type grantHandler struct {
-	Grants
+	grantRules
 	store    grantStore
 	strategy oauth2.CoreStrategy
-	config   grantConfig
 }
 
 func newGrantHandler(g Grants, config fosite.Configurator, store, strategy any) grantHandler {
-	return grantHandler{g, store.(grantStore), strategy.(oauth2.CoreStrategy), config}
+	return grantHandler{grantRules{g, config}, store.(grantStore), strategy.(oauth2.CoreStrategy)}
 }
 
 // narrow grants to request what is left of grant: what the client may still have today, less what this request
@@ -87,12 +93,7 @@ func (h *grantHandler) narrow(request fosite.AccessRequester, grant fosite.Reque
 	}
 	request.SetRequestedScopes(grantedScopes)
 	request.SetRequestedAudience(grantedAudience)
-	for _, s := range scopes {
-		request.GrantScope(s)
-	}
-	for _, a := range audience {
-		request.GrantAudience(a)
-	}
+	grantAll(request, scopes, audience)
 	return nil
 }
 
@@ -120,33 +121,25 @@ func containsAll(list, wanted []string) bool {
 	return !slices.ContainsFunc(wanted, func(s string) bool { return !slices.Contains(list, s) })
 }
 
-// mortalSession is one whose grant has an end; [Session] is.
-type mortalSession interface {
+// sessionWithGrantEnd is a session that says when its whole grant ends; [Session] is one.
+type sessionWithGrantEnd interface {
 	GetGrantExpiresAt() time.Time
 	SetGrantExpiresAt(time.Time)
 }
 
-// schedule sets when the tokens of request end: after their lifespans, and never after the grant. An access token ends
-// with the groups in it.
-func (h *grantHandler) schedule(ctx context.Context, request fosite.AccessRequester, grantType fosite.GrantType) {
-	now, client, session := clock(h.Now), request.GetClient(), request.GetSession()
+// setExpiries sets when the access token and the refresh token of request expire: after their lifespans, and never after
+// the grant.
+func (r *grantRules) setExpiries(ctx context.Context, request fosite.AccessRequester, grantType fosite.GrantType) {
+	now, session := clock(r.Now), request.GetSession()
 	var end time.Time
-	if mortal, ok := session.(mortalSession); ok {
-		if mortal.GetGrantExpiresAt().IsZero() {
-			mortal.SetGrantExpiresAt(now.Add(h.absoluteLifespan()))
+	if s, ok := session.(sessionWithGrantEnd); ok {
+		if s.GetGrantExpiresAt().IsZero() {
+			s.SetGrantExpiresAt(now.Add(r.absoluteLifespan()))
 		}
-		end = mortal.GetGrantExpiresAt()
+		end = s.GetGrantExpiresAt()
 	}
-	lifespan := h.config.GetAccessTokenLifespan(ctx)
-	if session.GetSubject() != "" && h.AccessTokenLifespan > 0 {
-		lifespan = h.AccessTokenLifespan
-	}
-	lifespan = fosite.GetEffectiveLifespan(client, grantType, fosite.AccessToken, lifespan)
-	if groupsEnded(session, h.GroupsMaxAge, now) { // on the way from the login to here
-		session.(agingSession).DropGroups()
-	}
-	session.SetExpiresAt(fosite.AccessToken, earlier(earlier(now.Add(lifespan), end), groupsEnd(session, h.GroupsMaxAge)))
-	lifespan = fosite.GetEffectiveLifespan(client, grantType, fosite.RefreshToken, h.config.GetRefreshTokenLifespan(ctx))
+	r.setAccessExpiry(ctx, request, grantType, end)
+	lifespan := fosite.GetEffectiveLifespan(request.GetClient(), grantType, fosite.RefreshToken, r.config.GetRefreshTokenLifespan(ctx))
 	switch {
 	case lifespan >= 0:
 		session.SetExpiresAt(fosite.RefreshToken, earlier(now.Add(lifespan), end))
@@ -155,11 +148,41 @@ func (h *grantHandler) schedule(ctx context.Context, request fosite.AccessReques
 	}
 }
 
-func (h *grantHandler) absoluteLifespan() time.Duration {
-	if h.AbsoluteLifespan == 0 {
+// setAccessExpiry sets when the access token of request expires: after its lifespan, not after end (zero: no end), and
+// with the groups in it.
+func (r *grantRules) setAccessExpiry(ctx context.Context, request fosite.AccessRequester, grantType fosite.GrantType, end time.Time) {
+	now, session := clock(r.Now), request.GetSession()
+	lifespan := r.config.GetAccessTokenLifespan(ctx)
+	if session.GetSubject() != "" && r.AccessTokenLifespan > 0 {
+		lifespan = r.AccessTokenLifespan
+	}
+	lifespan = fosite.GetEffectiveLifespan(request.GetClient(), grantType, fosite.AccessToken, lifespan)
+	if groupsEnded(session, r.GroupsMaxAge, now) { // between the login and now
+		session.(agingSession).DropGroups()
+	}
+	session.SetExpiresAt(fosite.AccessToken, earlier(earlier(now.Add(lifespan), end), groupsEnd(session, r.GroupsMaxAge)))
+}
+
+// setExpiresIn corrects the lifetime in response, which fosite counts by the clock of the machine.
+func (r *grantRules) setExpiresIn(request fosite.AccessRequester, response fosite.AccessResponder) {
+	response.SetExpiresIn(request.GetSession().GetExpiresAt(fosite.AccessToken).Sub(clock(r.Now)))
+}
+
+// grantAll grants scopes and audience to request.
+func grantAll(request fosite.AccessRequester, scopes, audience []string) {
+	for _, scope := range scopes {
+		request.GrantScope(scope)
+	}
+	for _, resource := range audience {
+		request.GrantAudience(resource)
+	}
+}
+
+func (g Grants) absoluteLifespan() time.Duration {
+	if g.AbsoluteLifespan == 0 {
 		return 365 * 24 * time.Hour
 	}
-	return h.AbsoluteLifespan
+	return g.AbsoluteLifespan
 }
 
 func earlier(t, end time.Time) time.Time {
@@ -197,7 +220,7 @@ func (h *grantHandler) issue(ctx context.Context, request fosite.AccessRequester
 	}
 	response.SetAccessToken(access)
 	response.SetTokenType("bearer")
-	response.SetExpiresIn(request.GetSession().GetExpiresAt(fosite.AccessToken).Sub(clock(h.Now)))
+	h.setExpiresIn(request, response)
 	response.SetScopes(request.GetGrantedScopes())
 	if refresh != "" {
 		response.SetExtra("refresh_token", refresh)

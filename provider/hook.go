@@ -138,7 +138,7 @@ func AddClaim(token fosite.AccessRequester, name string, value any) error {
 }
 
 // MCPSearchFactory adds [MCPSearchHook] to a composition, after compose.OAuth2TokenIntrospectionFactory. It may stand
-// beside a [HookFactory]. resources are those of the [PolicyFactory]; without them every resource understands every scope.
+// beside a [HookFactory]. resources are those of [Grants]; without them every resource understands every scope.
 func MCPSearchFactory(scopes Scopes, resources ...Resources) compose.Factory {
 	var known Resources
 	if len(resources) > 0 {

@@ -112,7 +112,7 @@ func New(store fosite.Storage, o Options) (*Provider, error) {
 	}, nil
 }
 
-// factories lists what the server consists of, in the order in which fosite asks.
+// factories lists what the server consists of. fosite asks the three that introspect in this order.
 func factories(o Options) []compose.Factory {
 	grants := Grants{
 		Resources:           o.Resources,
@@ -124,20 +124,15 @@ func factories(o Options) []compose.Factory {
 		Now:                 o.Now,
 	}
 	hooks := append([]IntrospectionHook{MCPSearchHook(o.Scopes), GroupsHook(o.GroupsMaxAge, o.Now)}, o.Hooks...)
-	list := []compose.Factory{
-		PolicyFactory(o.Resources), // first: it prepares what the grants' own handlers check
-		compose.OAuth2ClientCredentialsGrantFactory,
-		AuthorizeCodeFactory(grants),
-		RefreshFactory(grants),
+	return []compose.Factory{
+		ClientCredentialsFactory(grants),
+		AuthorizationCodeFactory(grants),
+		RefreshTokenFactory(grants),
 		MissingSecretFactory, // before the core validator
 		compose.OAuth2TokenIntrospectionFactory,
 		hookFactory(o.Resources, hooks...), // after the core validator
 		RevocationFactory,
 	}
-	if o.ClientCredentialsRefresh {
-		list = append(list, MachineRefreshFactory(grants)) // after the grant whose answer it adds to
-	}
-	return list
 }
 
 // NewAuthorizeRequest implements [fosite.OAuth2Provider] by [AuthorizePolicy].

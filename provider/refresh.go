@@ -10,15 +10,12 @@ import (
 
 const refreshToken = "refresh_token"
 
-var (
-	_ fosite.TokenEndpointHandler = (*refreshGrant)(nil)
-	_ fosite.TokenEndpointHandler = (*machineRefresh)(nil)
-)
+var _ fosite.TokenEndpointHandler = (*refreshGrant)(nil)
 
-// RefreshFactory makes the handler of the refresh grant (RFC 6749 §6), in place of
+// RefreshTokenFactory makes the handler of the refresh grant (RFC 6749 §6), in place of
 // compose.OAuth2RefreshTokenGrantFactory. Each refresh token is rotated at its use; a further use by its client, once
 // the store's grace is over, ends the grant. A store that calls a rotated token unknown has it refused and nothing ended.
-func RefreshFactory(g Grants) compose.Factory {
+func RefreshTokenFactory(g Grants) compose.Factory {
 	return func(config fosite.Configurator, store, strategy any) any {
 		return &refreshGrant{newGrantHandler(g, config, store, strategy)}
 	}
@@ -84,7 +81,7 @@ func (h *refreshGrant) HandleTokenEndpointRequest(ctx context.Context, request f
 	case used:
 		return h.punishReuse(ctx, RefreshReused, grant, signature, errUsedRefresh)
 	}
-	// The token ends with its grant at the latest, see schedule.
+	// The token ends with its grant at the latest, see setExpiries.
 	if err := h.strategy.ValidateRefreshToken(ctx, grant, token); err != nil {
 		return errUnknownRefresh.WithWrap(err)
 	}
@@ -96,7 +93,7 @@ func (h *refreshGrant) HandleTokenEndpointRequest(ctx context.Context, request f
 	}
 	request.SetID(grant.GetID())
 	request.SetSession(grant.GetSession().Clone())
-	h.schedule(ctx, request, fosite.GrantTypeRefreshToken)
+	h.setExpiries(ctx, request, fosite.GrantTypeRefreshToken)
 	return nil
 }
 
@@ -118,48 +115,4 @@ func (h *refreshGrant) PopulateTokenEndpointResponse(ctx context.Context, reques
 		return errUnknownRefresh
 	}
 	return unavailable(err)
-}
-
-// MachineRefreshFactory adds a refresh token to what compose.OAuth2ClientCredentialsGrantFactory issues; put it after
-// that one. RFC 6749 §4.4.3 advises against it: whoever can refresh can as well ask for a new token.
-func MachineRefreshFactory(g Grants) compose.Factory {
-	return func(config fosite.Configurator, store, strategy any) any {
-		return &machineRefresh{newGrantHandler(g, config, store, strategy)}
-	}
-}
-
-// machineRefresh never handles a request itself.
-type machineRefresh struct{ grantHandler }
-
-// CanSkipClientAuth implements [fosite.TokenEndpointHandler]: the grant's own handler insists on authentication.
-func (h *machineRefresh) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool { return true }
-
-// CanHandleTokenEndpointRequest implements [fosite.TokenEndpointHandler].
-func (h *machineRefresh) CanHandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) bool {
-	return r.GetGrantTypes().ExactOne(clientCredentials) && r.GetClient().GetID() != ""
-}
-
-// HandleTokenEndpointRequest implements [fosite.TokenEndpointHandler].
-func (h *machineRefresh) HandleTokenEndpointRequest(ctx context.Context, request fosite.AccessRequester) error {
-	if h.CanHandleTokenEndpointRequest(ctx, request) {
-		h.schedule(ctx, request, fosite.GrantTypeClientCredentials)
-	}
-	return fosite.ErrUnknownRequest
-}
-
-// PopulateTokenEndpointResponse implements [fosite.TokenEndpointHandler]: the access token is there already.
-func (h *machineRefresh) PopulateTokenEndpointResponse(ctx context.Context, request fosite.AccessRequester, response fosite.AccessResponder) error {
-	if !h.CanHandleTokenEndpointRequest(ctx, request) {
-		return fosite.ErrUnknownRequest
-	}
-	token, signature, err := h.strategy.GenerateRefreshToken(ctx, request)
-	if err != nil {
-		return fosite.ErrServerError.WithWrap(err)
-	}
-	accessSignature := h.strategy.AccessTokenSignature(ctx, response.GetAccessToken())
-	if err := h.store.CreateRefreshTokenSession(ctx, signature, accessSignature, request.Sanitize(nil)); err != nil {
-		return unavailable(err)
-	}
-	response.SetExtra(refreshToken, token)
-	return nil
 }

@@ -114,8 +114,7 @@ func composition(ctx context.Context, db *gorm.DB, config *fosite.Config, strate
 	config.ClientAuthenticationStrategy = (&provider.ClientAuthenticator{ // RevokeSecret needs it; for keys set Audiences
 		Store: store, Hasher: config.ClientSecretsHasher}).Authenticate
 	oauth := compose.Compose(config, store, strategy,
-		provider.PolicyFactory(resources), // first: resource becomes audience, scopes are granted
-		compose.OAuth2ClientCredentialsGrantFactory,
+		provider.ClientCredentialsFactory(provider.Grants{Resources: resources}), // resource becomes audience
 		compose.OAuth2TokenIntrospectionFactory,
 		provider.MCPSearchFactory(provider.DefaultScopes(), resources), // after the core validator
 		provider.RevocationFactory)
