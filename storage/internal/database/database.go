@@ -3,6 +3,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"fosite-mcp/storage/internal/model"
 
@@ -24,10 +26,10 @@ type DB struct {
 	quiet    *gorm.DB // for statements of ours
 	postgres bool
 	writer   writer
-	health   health
-	names    map[string]string // by the names that they have by default
-	texts    sync.Map          // SQL → the same with these names
-	wanted   sync.Map          // SQL to compile before the next transaction
+	failure  atomic.Pointer[error] // of the last write that every other one would share; nil: none is known
+	names    map[string]string     // by the names that they have by default
+	texts    sync.Map              // SQL → the same with these names
+	wanted   sync.Map              // SQL to compile before the next transaction
 
 	// Flush ends a transaction: it gets what was given to Defer in it. Flushed is told of it after the commit.
 	Flush   func(ctx context.Context, tx *Tx, deferred []any) error
@@ -62,13 +64,14 @@ func usable(db *gorm.DB) error {
 		return fmt.Errorf("storage: the database was opened with an error: %w", db.Error)
 	case db.Name() != "sqlite" && db.Name() != "postgres":
 		return fmt.Errorf("storage: the %q dialect is not supported; use SQLite or PostgreSQL", db.Name())
-	case inTransaction(db):
+	case IsTransaction(db):
 		return errors.New("storage: New was given a transaction; give it the database, and the transaction to the calls that take part in it: ctx = storage.WithTx(ctx, tx)")
 	}
 	return nil
 }
 
-func inTransaction(db *gorm.DB) bool {
+// IsTransaction tells whether db is a transaction.
+func IsTransaction(db *gorm.DB) bool {
 	_, ok := db.Statement.ConnPool.(gorm.TxCommitter)
 	return ok
 }
@@ -198,10 +201,7 @@ func (r Row) Scan(targets ...any) error {
 	}
 	defer r.rows.Close()
 	if !r.rows.Next() {
-		if err := r.rows.Err(); err != nil {
-			return err
-		}
-		return sql.ErrNoRows
+		return cmp.Or(r.rows.Err(), sql.ErrNoRows)
 	}
 	if err := r.rows.Scan(targets...); err != nil {
 		return err
@@ -245,10 +245,7 @@ func numbered(text string) string {
 }
 
 // Table is the host's name of a table, quoted.
-func (d *DB) Table(name string) string { return d.quiet.Statement.Quote(d.TableName(name)) }
-
-// TableName is the host's name of a table.
-func (d *DB) TableName(name string) string { return d.names[name] }
+func (d *DB) Table(name string) string { return d.quiet.Statement.Quote(d.names[name]) }
 
 // Write runs fn in a transaction, that of ctx or one of its own, which is durable when Write returns. fn may run more than
 // once, so it must start from scratch each time; an error of its own rolls back what it did.
@@ -258,7 +255,7 @@ func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 		return err
 	}
 	if t := transactionFrom(ctx); t != nil {
-		return d.within(ctx, t, fn)
+		return d.within(ctx, t, func(ctx context.Context, t *transaction) error { return fn(ctx, d.tx(ctx, t)) })
 	}
 	return d.writer.write(ctx, fn)
 }
@@ -282,6 +279,32 @@ func (d *DB) one(ctx context.Context, statement func(tx *Tx) (int64, error)) (ro
 		return statement(d.tx(ctx, t))
 	}
 	return d.writer.one(ctx, statement)
+}
+
+// FindOne is the first row that query finds, or nil. what says what is done, see [Wrap].
+func FindOne[T any](query *gorm.DB, what string) (*T, error) {
+	var row T
+	found := query.Limit(1).Find(&row)
+	if found.Error != nil || found.RowsAffected == 0 {
+		return nil, Wrap(found.Error, what)
+	}
+	return &row, nil
+}
+
+// MustChange is the error of a statement that has to change a row, none if it changed nothing.
+func MustChange(rows int64, err error, what string, none error) error {
+	if err == nil && rows == 0 {
+		return none
+	}
+	return Wrap(err, what)
+}
+
+// Wrap says what failed with err. It is nil if err is.
+func Wrap(err error, what string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("storage: %s: %w", what, err)
 }
 
 // Qualified puts a table's alias before each of columns.

@@ -1,31 +1,25 @@
 package database
 
-import (
-	"strings"
-	"sync/atomic"
-)
-
-// health remembers whether the database takes writes.
-type health struct{ failure atomic.Pointer[error] } // nil: as far as we know it does
+import "strings"
 
 // Note takes note of how a write ended. Only WritesAgain tells that all is well: a write that changed nothing succeeds on a
 // full disk, too.
 func (d *DB) Note(err error) {
 	if err != nil && isUnwritable(err) {
-		d.health.failure.Store(&err)
+		d.failure.Store(&err)
 	}
 }
 
 // WriteFailure is why the last write failed for want of disk space or the like, or nil.
 func (d *DB) WriteFailure() error {
-	if failure := d.health.failure.Load(); failure != nil {
+	if failure := d.failure.Load(); failure != nil {
 		return *failure
 	}
 	return nil
 }
 
 // WritesAgain says that the database has taken a write.
-func (d *DB) WritesAgain() { d.health.failure.Store(nil) }
+func (d *DB) WritesAgain() { d.failure.Store(nil) }
 
 // isUnwritable tells failures that all writes share, for want of disk space above all, from those of one statement. The
 // two drivers for SQLite have different types for its errors, and the same words.

@@ -19,7 +19,7 @@ const transactionLimit = 30 * time.Second
 // transaction is one that is open; it travels in the context.
 type transaction struct {
 	quiet     *gorm.DB // for statements of ours
-	theirs    *gorm.DB // the host's, who ends it and need not tell us; nil: it is ours
+	theirs    bool     // the host's, who ends it and need not tell us
 	outer     *transaction
 	savepoint string // of a transaction inside of outer
 	depth     int    // of savepoints
@@ -29,7 +29,6 @@ type transaction struct {
 	mu      sync.Mutex
 	ended   atomic.Bool
 	release func()
-	stop    func() bool
 	timer   *time.Timer
 }
 
@@ -54,7 +53,7 @@ func InHostsTransaction(ctx context.Context) bool {
 	for t != nil && t.outer != nil {
 		t = t.outer
 	}
-	return t != nil && t.theirs != nil
+	return t != nil && t.theirs
 }
 
 // isOver tells whether the transaction, or one around it, has ended: what is done then would be kept, or undone, with
@@ -74,8 +73,8 @@ func WithTx(ctx context.Context, tx *gorm.DB) context.Context {
 	if tx == nil {
 		tx = broken()
 	}
-	t := &transaction{theirs: tx, quiet: Quiet(tx)}
-	if !inTransaction(tx) && t.quiet.Error == nil {
+	t := &transaction{theirs: true, quiet: Quiet(tx)}
+	if !IsTransaction(tx) && t.quiet.Error == nil {
 		t.quiet.Error = errors.New("storage: WithTx was given a *gorm.DB that is in no transaction; give it the one that db.Transaction or db.Begin has made")
 	}
 	return t.in(ctx)
@@ -138,7 +137,7 @@ func (d *DB) Defer(ctx context.Context, item any) error {
 	if t.isOver() {
 		return sql.ErrTxDone
 	}
-	if t.theirs != nil {
+	if t.theirs {
 		return d.Flush(ctx, d.tx(ctx, t), []any{item})
 	}
 	t.deferred = append(t.deferred, item)
@@ -162,9 +161,13 @@ func (d *DB) Begin(ctx context.Context) (context.Context, error) {
 	abandon := func() { _ = t.end(t.rollback) }
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.release = release
-	t.stop = context.AfterFunc(ctx, abandon)
+	stop := context.AfterFunc(ctx, abandon)
 	t.timer = time.AfterFunc(transactionLimit, abandon)
+	t.release = func() {
+		stop()
+		t.timer.Stop()
+		release()
+	}
 	return t.in(ctx), nil
 }
 
@@ -186,7 +189,7 @@ func (d *DB) release(ctx context.Context, t *transaction) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), savepointLimit)
 	defer cancel()
 	tx := d.ending(ctx, t)
-	if theirs := t.outer.theirs != nil; theirs && len(t.deferred) > 0 {
+	if t.outer.theirs && len(t.deferred) > 0 {
 		if err := d.Flush(ctx, tx, t.deferred); err != nil {
 			return undone(err, d.rollBackTo(ctx, t))
 		}
@@ -219,8 +222,6 @@ func (t *transaction) end(how func() error) error {
 		return sql.ErrTxDone
 	}
 	if t.release != nil {
-		t.stop()
-		t.timer.Stop()
 		defer t.release()
 	}
 	return how()
@@ -229,7 +230,7 @@ func (t *transaction) end(how func() error) error {
 // Commit makes the transaction that [DB.Begin] has put into ctx durable, or what it did a part of the transaction around it.
 func (d *DB) Commit(ctx context.Context) error {
 	t := transactionFrom(ctx)
-	if t == nil || t.theirs != nil {
+	if t == nil || t.theirs {
 		return errors.New("storage: commit without a transaction")
 	}
 	err := t.end(func() error {
@@ -249,7 +250,7 @@ func (d *DB) Commit(ctx context.Context) error {
 // rolls back after a commit that failed.
 func (d *DB) Rollback(ctx context.Context) error {
 	t := transactionFrom(ctx)
-	if t == nil || t.theirs != nil {
+	if t == nil || t.theirs {
 		return errors.New("storage: rollback without a transaction")
 	}
 	err := t.end(func() error {
@@ -268,42 +269,33 @@ func (d *DB) Rollback(ctx context.Context) error {
 // run again, so fn must start from scratch each time. tx is for rows of the host's. In a transaction of ours fn simply
 // takes part; in one of the host's it runs in a savepoint.
 func (d *DB) InTransaction(ctx context.Context, fn func(ctx context.Context, tx *gorm.DB) error) error {
-	if t := transactionFrom(ctx); t != nil && t.theirs == nil {
-		return fn(ctx, d.forHost(ctx, t))
+	forHost := func(ctx context.Context, t *transaction) error {
+		return fn(ctx, session(ctx, d.host, t.quiet.Statement.ConnPool)) // with the host's own logger and settings
 	}
-	once := func() error {
-		inner, err := d.Begin(ctx)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = d.Rollback(inner) }() // after a commit it does nothing
-		if err := fn(inner, d.forHost(inner, transactionFrom(inner))); err != nil {
-			return notCommitted(err)
-		}
-		return d.Commit(inner)
+	if t := transactionFrom(ctx); t != nil {
+		return d.within(ctx, t, forHost)
 	}
-	if InTransaction(ctx) {
-		return once() // the host alone can begin again
-	}
-	return Repeat(ctx, once)
+	return Repeat(ctx, func() error { return d.enclosed(ctx, forHost) })
 }
 
-// forHost is the transaction with the host's own logger and settings.
-func (d *DB) forHost(ctx context.Context, t *transaction) *gorm.DB {
-	return session(ctx, d.host, t.quiet.Statement.ConnPool)
+// within runs fn in t: all of it or, in a transaction that the host may commit all the same, nothing. The host alone could
+// begin again.
+func (d *DB) within(ctx context.Context, t *transaction, fn func(ctx context.Context, t *transaction) error) error {
+	if t.theirs {
+		return d.enclosed(ctx, fn)
+	}
+	return fn(ctx, t)
 }
 
-// within runs fn in t: all of it or, in a transaction that the host may commit all the same, nothing.
-func (d *DB) within(ctx context.Context, t *transaction, fn func(ctx context.Context, tx *Tx) error) error {
-	if t.theirs == nil {
-		return fn(ctx, d.tx(ctx, t))
-	}
+// enclosed runs fn between Begin and Commit.
+func (d *DB) enclosed(ctx context.Context, fn func(ctx context.Context, t *transaction) error) error {
 	inner, err := d.Begin(ctx)
 	if err != nil {
 		return err
 	}
-	if err := fn(inner, d.tx(inner, transactionFrom(inner))); err != nil {
-		return undone(err, d.Rollback(inner))
+	defer func() { _ = d.Rollback(inner) }() // after a commit it does nothing
+	if err := fn(inner, transactionFrom(inner)); err != nil {
+		return notCommitted(err)
 	}
 	return d.Commit(inner)
 }

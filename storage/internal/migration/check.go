@@ -17,21 +17,21 @@ import (
 // Check tells whether the tables are exactly those that this version of the program needs, whoever has made them: the
 // store's own migrations, or AutoMigrate with its models.
 func (m *Migrator) Check(ctx context.Context) error {
-	state, err := m.read(ctx)
+	state, err := m.read(m.session(ctx))
+	if err == nil {
+		err = state.newer()
+	}
 	if err != nil {
 		return err
 	}
-	if state.newer != nil {
-		return state.newer
-	}
 	for _, part := range m.parts {
 		foreign := m.foreignTable(state, part)
-		if foreign == "" && slices.ContainsFunc(m.pending(state), func(step Step) bool { return step.part == part }) {
+		if foreign == nil && slices.ContainsFunc(m.pending(state), func(step Step) bool { return step.part == part }) {
 			return errors.New("storage: the database schema is older than this program; call Store.Migrate, or run: fosite-mcp migrate up")
 		}
 		if err := m.checkTables(state, part); err != nil {
-			if foreign != "" {
-				err = fmt.Errorf("%w; %w", err, &foreignTableError{foreign})
+			if foreign != nil {
+				err = fmt.Errorf("%w; %w", err, foreign)
 			}
 			return err
 		}
@@ -58,7 +58,7 @@ func (m *Migrator) checkChain(ctx context.Context) error {
 // checkTables compares the columns of a part's tables with its models.
 func (m *Migrator) checkTables(state *state, part model.Part) error {
 	for _, table := range model.Models(part) {
-		parsed, err := parse(table, m.dialect.namer)
+		parsed, err := schema.Parse(table, &sync.Map{}, m.dialect.namer)
 		if err != nil {
 			return err
 		}
@@ -100,9 +100,4 @@ func (m *Migrator) checkColumn(table *schema.Schema, name string, columns map[st
 		return fmt.Errorf("storage: the column %s of table %s is nullable, and the store needs it to be NOT NULL", name, table.Table)
 	}
 	return nil
-}
-
-// parse reads a model with the names that namer gives it.
-func parse(table any, namer schema.Namer) (*schema.Schema, error) {
-	return schema.Parse(table, &sync.Map{}, namer)
 }

@@ -8,11 +8,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/schema"
 
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
@@ -20,6 +20,10 @@ import (
 
 // ErrNewer says that a newer version of the program has migrated the database.
 var ErrNewer = errors.New("storage: the database schema is newer than this program")
+
+// errForeign ends the error about a table that is somebody else's.
+var errForeign = errors.New("nothing was changed. Open the store's *gorm.DB with a NamingStrategy that has a TablePrefix " +
+	`("oauth_", or "oauth." for a schema on PostgreSQL), or give it a database of its own`)
 
 // A Migrator migrates the tables of some parts of the store.
 type Migrator struct {
@@ -32,12 +36,26 @@ type Migrator struct {
 
 // New makes a Migrator for parts, or for all parts if none is named. Names of tables are those of db's NamingStrategy.
 func New(db *gorm.DB, parts ...model.Part) *Migrator {
+	m := newMigrator(db.Name(), db.NamingStrategy, parts)
+	m.db = db
+	return m
+}
+
+func newMigrator(dialectName string, namer schema.Namer, parts []model.Part) *Migrator {
 	if len(parts) == 0 {
 		parts = model.Parts()
 	}
-	m := &Migrator{db: db, parts: parts}
-	if m.dialect, m.err = newDialect(db.Name(), db.NamingStrategy); m.err == nil {
-		m.steps, m.err = steps(parts)
+	m := &Migrator{parts: parts}
+	m.dialect, m.err = newDialect(dialectName, namer)
+	for _, part := range parts {
+		if !slices.Contains(model.Parts(), part) {
+			m.err = fmt.Errorf("storage: there is no part %q; the parts are tokens, clients, audit, people", part)
+		}
+	}
+	for _, step := range allSteps {
+		if slices.Contains(parts, step.part) {
+			m.steps = append(m.steps, step)
+		}
 	}
 	return m
 }
@@ -45,29 +63,29 @@ func New(db *gorm.DB, parts ...model.Part) *Migrator {
 // List lists all steps by version, and when they were applied. With a schema from a newer version of the program the list comes together with
 // [ErrNewer].
 func (m *Migrator) List(ctx context.Context) ([]Step, error) {
-	state, err := m.read(ctx)
+	state, err := m.read(m.session(ctx))
 	if err != nil {
 		return nil, err
 	}
 	all := slices.Clone(m.steps)
 	for i := range all {
-		all[i].AppliedAt = state.applied[all[i].Version]
+		all[i].AppliedAt = state.appliedAt(all[i])
 	}
-	return all, state.newer
+	return all, state.newer()
 }
 
 // Up applies what is missing, all of it or nothing. Any number of processes may call it at once: one migrates, the others
 // wait.
 func (m *Migrator) Up(ctx context.Context) error {
 	if m.dialect.postgres {
-		if inTransaction(m.db) {
+		if database.IsTransaction(m.db) {
 			return m.up(ctx) // whose owner alone can begin again
 		}
 		return database.Repeat(ctx, func() error { return m.up(ctx) })
 	}
 	for attempt := 1; ; attempt++ {
 		err := m.up(ctx)
-		if err == nil || attempt == sqliteAttempts || isFinal(err) || m.err != nil {
+		if err == nil || attempt == sqliteAttempts || errors.Is(err, ErrNewer) || errors.Is(err, errForeign) || m.err != nil {
 			return err
 		}
 		// SQLite has no lock that outlives a transaction. Whoever loses a race meets a busy file or an outdated snapshot,
@@ -86,17 +104,9 @@ const sqliteAttempts = 10
 // advisoryLockKey is a random number that other programs on the same database are unlikely to lock.
 const advisoryLockKey = 7_261_590_431_806_447
 
-func isFinal(err error) bool {
-	var foreign *foreignTableError
-	return errors.Is(err, ErrNewer) || errors.As(err, &foreign)
-}
-
 func (m *Migrator) up(ctx context.Context) error {
-	state, err := m.read(ctx)
-	if err != nil {
-		return err
-	}
-	if err := m.refuse(state); err != nil || len(m.pending(state)) == 0 {
+	state, pending, err := m.plan(m.session(ctx))
+	if err != nil || len(pending) == 0 {
 		return err
 	}
 	var options []*sql.TxOptions
@@ -123,7 +133,7 @@ func (m *Migrator) UpTx(ctx context.Context, tx *gorm.DB) error {
 	if m.err != nil {
 		return m.err
 	}
-	if tx.Error == nil && !inTransaction(tx) {
+	if tx.Error == nil && !database.IsTransaction(tx) {
 		return errors.New("storage: migrate: MigrateTx was given a *gorm.DB that is in no transaction; give it the one that db.Transaction or db.Begin has made")
 	}
 	tx = database.Quiet(tx).WithContext(ctx)
@@ -134,22 +144,21 @@ func (m *Migrator) UpTx(ctx context.Context, tx *gorm.DB) error {
 			return fmt.Errorf("storage: migrate: %w", err)
 		}
 	}
-	state, err := m.readIn(tx)
-	if err != nil {
+	state, pending, err := m.plan(tx)
+	if err != nil || len(pending) == 0 {
 		return err
 	}
-	if err := m.refuse(state); err != nil {
-		return err
+	records := []string{m.dialect.createVersions()}
+	for _, step := range allSteps {
+		if state.recorded[step.Version].IsZero() && !state.appliedAt(step).IsZero() {
+			records = append(records, m.dialect.splitLegacy(step))
+		}
 	}
-	pending := m.pending(state)
-	if len(pending) == 0 {
-		return nil
-	}
-	if err := run(tx, append([]string{m.dialect.createVersions()}, m.dialect.splitLegacy(state.legacy)...)...); err != nil {
+	if err := run(tx, records...); err != nil {
 		return fmt.Errorf("storage: migrate: record what was applied before: %w", err)
 	}
 	for _, step := range pending {
-		statements, err := m.dialect.statements(step, situation{Clients: state.started(model.Clients)})
+		statements, err := m.dialect.statements(step, state.started(model.Clients))
 		if err == nil {
 			err = run(tx, append(statements, m.dialect.insertVersion(step.Version))...)
 		}
@@ -158,11 +167,6 @@ func (m *Migrator) UpTx(ctx context.Context, tx *gorm.DB) error {
 		}
 	}
 	return nil
-}
-
-func inTransaction(db *gorm.DB) bool {
-	_, ok := db.Statement.ConnPool.(gorm.TxCommitter)
-	return ok
 }
 
 func run(tx *gorm.DB, statements ...string) error {
@@ -174,74 +178,45 @@ func run(tx *gorm.DB, statements ...string) error {
 	return nil
 }
 
-// pending are the steps that have not been applied.
-func (m *Migrator) pending(state *state) []Step {
-	return slices.DeleteFunc(slices.Clone(m.steps), func(s Step) bool { return !state.applied[s.Version].IsZero() })
-}
-
-// splitLegacy records for each part what was recorded for all of them, for the parts that have such a step. An earlier
-// program then finds the schema newer than itself.
-func (d dialect) splitLegacy(legacy []int64) []string {
-	all, _ := steps(model.Parts())
-	var statements []string
-	for _, step := range all {
-		if slices.Contains(legacy, step.legacy()) {
-			statements = append(statements, fmt.Sprintf("INSERT INTO %[1]s (version_id, is_applied, tstamp) SELECT %[2]d, is_applied, tstamp FROM %[1]s WHERE version_id = %[3]d",
-				d.quotedVersions(), step.Version, step.legacy()))
-		}
-	}
-	return statements
-}
-
-// refuse tells why a database in this state is not migrated.
-func (m *Migrator) refuse(state *state) error {
-	if state.newer != nil {
-		return state.newer
+// plan reads the database and tells which steps to apply. One that must not be migrated is an error.
+func (m *Migrator) plan(tx *gorm.DB) (*state, []Step, error) {
+	state, err := m.read(tx)
+	if err == nil {
+		err = state.newer()
 	}
 	for _, part := range m.parts {
-		if table := m.foreignTable(state, part); table != "" {
-			return &foreignTableError{table}
+		if err == nil {
+			err = m.foreignTable(state, part)
+		}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return state, m.pending(state), nil
+}
+
+// pending are the steps that have not been applied.
+func (m *Migrator) pending(state *state) []Step {
+	return slices.DeleteFunc(slices.Clone(m.steps), func(s Step) bool { return !state.appliedAt(s).IsZero() })
+}
+
+// foreignTable is an error if there is a table that has the name of one of the part's tables and is not the store's.
+func (m *Migrator) foreignTable(state *state, part model.Part) error {
+	if state.started(part) {
+		return nil
+	}
+	for _, table := range m.dialect.tables(part) {
+		if state.tables[table] != nil {
+			return fmt.Errorf("storage: there is a table %s that is not the store's; %w", table, errForeign)
 		}
 	}
 	return nil
 }
 
-// foreignTable is a table that has the name of one of the part's tables and is not the store's, or empty.
-func (m *Migrator) foreignTable(state *state, part model.Part) string {
-	if state.started(part) {
-		return ""
-	}
-	for _, table := range m.dialect.tables(part) {
-		if state.tables[table] != nil {
-			return table
-		}
-	}
-	return ""
-}
-
-type foreignTableError struct{ table string }
-
-func (e *foreignTableError) Error() string {
-	return fmt.Sprintf("storage: there is a table %s that is not the store's; nothing was changed. Open the store's *gorm.DB with a "+
-		`NamingStrategy that has a TablePrefix ("oauth_", or "oauth." for a schema on PostgreSQL), or give it a database of its own`, e.table)
-}
-
-// tables are the host's names of a part's tables.
-func (d dialect) tables(part model.Part) []string {
-	var names []string
-	for _, table := range model.Models(part) {
+// tables are the host's names of the tables of parts.
+func (d dialect) tables(parts ...model.Part) (names []string) {
+	for _, table := range model.Models(parts...) {
 		names = append(names, model.TableName(d.namer, table))
 	}
 	return names
-}
-
-// allTables are those of the parts that the Migrator migrates.
-func (m *Migrator) allTables() []string {
-	names := map[string]bool{m.dialect.versions(): true}
-	for _, part := range m.parts {
-		for _, table := range m.dialect.tables(part) {
-			names[table] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(names))
 }

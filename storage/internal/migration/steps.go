@@ -2,12 +2,8 @@ package migration
 
 import (
 	"embed"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
-	"slices"
-	"strconv"
 	"strings"
 	"text/template"
 	"time"
@@ -44,49 +40,29 @@ func (s Step) legacy() int64 {
 	return 0
 }
 
-// steps are those of parts, by version.
-func steps(parts []model.Part) ([]Step, error) {
-	var all []Step
+// allSteps are the steps of all parts, by version.
+var allSteps = readSteps()
+
+func readSteps() (all []Step) {
 	for i, part := range model.Parts() {
-		if !slices.Contains(parts, part) {
-			continue
-		}
-		entries, err := fs.ReadDir(files, string(part))
+		entries, err := files.ReadDir(string(part))
 		if err != nil {
-			return nil, err
+			panic(err) // every part has a directory in the program
 		}
 		for _, entry := range entries {
-			number, _, _ := strings.Cut(entry.Name(), "_")
-			n, err := strconv.ParseInt(number, 10, 64)
-			if err != nil || n <= 0 || n >= perPart {
-				return nil, fmt.Errorf("storage: migrate: %s has no number", entry.Name())
+			var number int64
+			if _, err := fmt.Sscanf(entry.Name(), "%d_", &number); err != nil {
+				panic(err) // every file in it begins with a number
 			}
-			all = append(all, Step{Version: int64(i+1)*perPart + n, Name: path.Join(string(part), entry.Name()), part: part})
+			all = append(all, Step{Version: int64(i+1)*perPart + number, Name: path.Join(string(part), entry.Name()), part: part})
 		}
 	}
-	for _, part := range parts {
-		if !slices.Contains(model.Parts(), part) {
-			return nil, fmt.Errorf("storage: there is no part %q; the parts are %s", part, list(model.Parts()))
-		}
-	}
-	return all, nil
+	return all
 }
 
-func list(parts []model.Part) string {
-	var names []string
-	for _, part := range parts {
-		names = append(names, string(part))
-	}
-	return strings.Join(names, ", ")
-}
-
-// situation is what a step may find in a database.
-type situation struct {
-	Clients bool // there is a table of the store's own clients
-}
-
-// statements are those of a step, each with the comment before it.
-func (d dialect) statements(step Step, in situation) ([]string, error) {
+// statements are those of a step, each with the comment before it. clients tells that there is a table of the store's own
+// clients.
+func (d dialect) statements(step Step, clients bool) ([]string, error) {
 	text, err := files.ReadFile(step.Name)
 	if err != nil {
 		return nil, err
@@ -105,7 +81,7 @@ func (d dialect) statements(step Step, in situation) ([]string, error) {
 		return nil, err
 	}
 	var script strings.Builder
-	if err := parsed.Execute(&script, in); err != nil {
+	if err := parsed.Execute(&script, map[string]bool{"Clients": clients}); err != nil {
 		return nil, err
 	}
 	return split(script.String()), nil
@@ -180,17 +156,9 @@ func (d dialect) table(name string) string { return quote(strings.Split(d.names[
 func quote(names ...string) string { return `"` + strings.Join(names, `"."`) + `"` }
 
 // foreignKey is GORM's name for the constraint of a field, so that AutoMigrate finds it.
-func (d dialect) foreignKey(table, field string) (string, error) {
-	for _, m := range model.Models() {
-		parsed, err := parse(m, d.namer)
-		if err != nil {
-			return "", err
-		}
-		if relation := parsed.Relationships.Relations[field]; relation != nil && parsed.Table == d.names[table] {
-			return quote(relation.ParseConstraint().Name), nil
-		}
-	}
-	return "", errors.New("there is no field " + field)
+func (d dialect) foreignKey(table, field string) string {
+	of := &schema.Schema{Table: d.names[table]}
+	return quote(d.namer.RelationshipFKName(schema.Relationship{Name: field, Schema: of}))
 }
 
 // versions is the table that tells which steps have been applied. goose has made it, up to version 4.
@@ -217,25 +185,26 @@ func (d dialect) insertVersion(version int64) string {
 		d.quotedVersions(), version, d.choose("CURRENT_TIMESTAMP", "now() AT TIME ZONE 'UTC'"))
 }
 
+// splitLegacy records for a part what was recorded for all of them. An earlier program then finds the schema newer than
+// itself.
+func (d dialect) splitLegacy(step Step) string {
+	return fmt.Sprintf("INSERT INTO %[1]s (version_id, is_applied, tstamp) SELECT %[2]d, is_applied, tstamp FROM %[1]s WHERE version_id = %[3]d",
+		d.quotedVersions(), step.Version, step.legacy())
+}
+
 // SQL is what makes the tables of parts (all if none is named) in an empty database, the record of it included, for tools
 // that run migrations of their own. It is one transaction, for whoever stops at the first error.
 func SQL(dialectName string, namer schema.Namer, parts ...model.Part) (string, error) {
-	d, err := newDialect(dialectName, namer)
-	if err != nil {
-		return "", err
+	m := newMigrator(dialectName, namer, parts)
+	if m.err != nil {
+		return "", m.err
 	}
-	if len(parts) == 0 {
-		parts = model.Parts()
-	}
-	all, err := steps(parts)
-	if err != nil {
-		return "", err
-	}
+	d := m.dialect
 	var script strings.Builder
 	fmt.Fprintf(&script, "-- All of it or nothing, if it stops at the first error: %s\n\n%s\n\n-- Which steps have been applied.\n%s\n",
 		d.choose("sqlite3 -bail DATABASE < FILE", "psql -v ON_ERROR_STOP=1 -f FILE"), d.choose("BEGIN IMMEDIATE;", "BEGIN;"), d.createVersions())
-	for _, step := range all {
-		statements, err := d.statements(step, situation{})
+	for _, step := range m.steps {
+		statements, err := d.statements(step, false)
 		if err != nil {
 			return "", err
 		}

@@ -15,11 +15,11 @@ type Client struct {
 	TokenEndpointAuthSigningAlg string  `gorm:"column:token_endpoint_auth_signing_alg;not null;default:''"`
 	JWKS                        JSON    `gorm:"column:jwks;not null;default:''"`
 	JWKSURI                     string  `gorm:"column:jwks_uri;not null;default:''"`
-	AccessTokenLifespan         Seconds `gorm:"column:access_token_lifespan;not null;default:0"`      // 0: the server's
-	Metadata                    JSON    `gorm:"column:metadata;not null;default:''"`                  // an object
-	Epoch                       int64   `gorm:"column:epoch;type:BIGINT;not null;default:0"`          // raised to kill every token issued so far
-	RevokedBefore               int64   `gorm:"column:revoked_before;type:BIGINT;not null;default:0"` // Unix milliseconds; kills tokens issued before
-	Version                     int64   `gorm:"column:version;type:BIGINT;not null;default:1"`        // raised by every change; the ETag
+	AccessTokenLifespan         Seconds `gorm:"column:access_token_lifespan;type:BIGINT;not null;default:0"` // 0: the server's
+	Metadata                    JSON    `gorm:"column:metadata;not null;default:''"`                         // an object
+	Epoch                       int64   `gorm:"column:epoch;type:BIGINT;not null;default:0"`                 // raised to kill every token issued so far
+	RevokedBefore               int64   `gorm:"column:revoked_before;type:BIGINT;not null;default:0"`        // Unix milliseconds; kills tokens issued before
+	Version                     int64   `gorm:"column:version;type:BIGINT;not null;default:1"`               // raised by every change; the ETag
 	CreatedAt                   Time    `gorm:"column:created_at;not null;index:by_creation,priority:1"`
 	UpdatedAt                   Time    `gorm:"column:updated_at;not null"`
 	ExpiresAt                   Time    `gorm:"column:expires_at"`
@@ -37,6 +37,6 @@ type ClientSecret struct {
 	ExpiresAt  Time    `gorm:"column:expires_at"`
 	LastUsedAt Time    `gorm:"column:last_used_at"`
 	DeletedAt  Time    `gorm:"column:deleted_at"`
-	EndsOthers Flag    `gorm:"column:ends_others;not null;default:0"` // its first use ends the client's other secrets
-	Slow       Flag    `gorm:"column:slow;not null;default:0"`        // an imported hash that takes long to compare
+	EndsOthers Flag    `gorm:"column:ends_others;type:BIGINT;not null;default:0"` // its first use ends the client's other secrets
+	Slow       Flag    `gorm:"column:slow;type:BIGINT;not null;default:0"`        // an imported hash that takes long to compare
 }

@@ -6,9 +6,6 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"gorm.io/gorm"
-	"gorm.io/gorm/schema"
 )
 
 // A List (of scopes and the like) is stored with spaces between its items, which none of them may hold; a list that
@@ -24,9 +21,6 @@ func (l *List) Scan(value any) error {
 	*l = ParseList(packed)
 	return err
 }
-
-// GormDBDataType is the type of the column.
-func (List) GormDBDataType(*gorm.DB, *schema.Field) string { return "TEXT" }
 
 // String is the list as it is stored.
 func (l List) String() string {

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"math"
 	"time"
-
-	"gorm.io/gorm"
-	"gorm.io/gorm/schema"
 )
 
 // A Time is stored as Unix milliseconds, which order, index and compare alike on both engines. The zero time is NULL:
@@ -56,11 +53,8 @@ func (t *Time) Scan(value any) error {
 	return nil
 }
 
-// GormDataType keeps GORM from filling CreatedAt and UpdatedAt by its own clock.
+// GormDataType is the type of the column. It keeps GORM from filling CreatedAt and UpdatedAt by its own clock.
 func (Time) GormDataType() string { return "BIGINT" }
-
-// GormDBDataType is the type of the column.
-func (Time) GormDBDataType(*gorm.DB, *schema.Field) string { return "BIGINT" }
 
 // Seconds is a span of whole seconds.
 type Seconds time.Duration
@@ -77,9 +71,6 @@ func (s *Seconds) Scan(value any) error {
 	*s = Seconds(time.Duration(n) * time.Second)
 	return nil
 }
-
-// GormDBDataType is the type of the column.
-func (Seconds) GormDBDataType(*gorm.DB, *schema.Field) string { return "BIGINT" }
 
 // A Flag is stored as 0 or 1.
 type Flag bool
@@ -101,9 +92,6 @@ func (f *Flag) Scan(value any) error {
 	*f = n != 0
 	return nil
 }
-
-// GormDBDataType is the type of the column.
-func (Flag) GormDBDataType(*gorm.DB, *schema.Field) string { return "BIGINT" }
 
 // A Hash is bytes; nil is NULL. As an argument of GORM's Raw it is one value wherever it stands, where []byte right behind
 // a parenthesis becomes a list.
@@ -132,17 +120,6 @@ func (h *Hash) Scan(value any) error {
 	return nil
 }
 
-// GormDataType is the same on both engines.
-func (Hash) GormDataType() string { return string(schema.Bytes) }
-
-// GormDBDataType is the type of the column.
-func (Hash) GormDBDataType(db *gorm.DB, _ *schema.Field) string {
-	if db.Name() == "postgres" {
-		return "BYTEA"
-	}
-	return "BLOB"
-}
-
 // A Text is NULL if it is empty.
 type Text string
 
@@ -161,9 +138,6 @@ func (t *Text) Scan(value any) error {
 	return err
 }
 
-// GormDBDataType is the type of the column.
-func (Text) GormDBDataType(*gorm.DB, *schema.Field) string { return "TEXT" }
-
 // JSON is kept byte by byte; nil is the empty text.
 type JSON json.RawMessage
 
@@ -179,9 +153,6 @@ func (j *JSON) Scan(value any) error {
 	}
 	return err
 }
-
-// GormDBDataType is the type of the column.
-func (JSON) GormDBDataType(*gorm.DB, *schema.Field) string { return "TEXT" }
 
 func text(column, value any) (string, error) {
 	switch v := value.(type) {
