@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"fmt"
 
 	"github.com/ory/fosite"
 
@@ -62,14 +61,12 @@ func (s *Tokens) CreateAccessTokenSession(ctx context.Context, signature string,
 	}
 	query, args := insertAccessToken.of(s.core, r, signatureHash(signature))
 	if ofMachine(request, r) {
-		if _, err := s.db.Run(ctx, query, args...); err != nil {
-			return fmt.Errorf("storage: store an access token: %w", err)
-		}
-		return nil
+		_, err := s.db.Run(ctx, query, args...)
+		return database.Wrap(err, "store an access token")
 	}
 	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		if _, err := tx.Run(query, args...); err != nil {
-			return fmt.Errorf("storage: store an access token: %w", err)
+			return database.Wrap(err, "store an access token")
 		}
 		return s.openGrant(tx, r)
 	})
@@ -119,7 +116,7 @@ func (c clientSource) tokenQueries() tokenQueries {
 		authorizeSession: `SELECT t.used_at, t.details, ` + gates + ` FROM {authorize_sessions} t` + c.joins + `
 			WHERE t.kind = CAST(? AS TEXT) AND t.signature = CAST(? AS BLOB)`,
 		tokens: `SELECT t.signature, t.scope, t.audience, t.subject, t.secret_id, t.issued_at, t.expires_at, t.last_used_at,
-			CASE WHEN ` + c.dead() + ` THEN 1 ELSE 0 END FROM {access_tokens} t` + c.joins + ` WHERE `,
+			CASE WHEN ` + c.dead() + ` THEN 1 ELSE 0 END AS dead FROM {access_tokens} t` + c.joins + ` WHERE `,
 	}
 }
 
@@ -142,14 +139,11 @@ func (s *core) queries() (*tokenQueries, clientSource) {
 // accessToken is a row of access_tokens with all that decides whether it counts.
 type accessToken struct {
 	found bool
-	gates
-	model.Request
-	client clients.State
+	storedRequest
 }
 
 func (t *accessToken) targets() []any {
-	targets := append([]any{&t.found, &t.revokedAt, &t.secretEpoch, &t.grantRevokedAt}, requestTargets(&t.Request)...)
-	return append(targets, t.client.Targets()...)
+	return append([]any{&t.found, &t.revokedAt}, t.storedRequest.targets()...)
 }
 
 // GetAccessTokenSession implements [oauth2.AccessTokenStorage]. It answers [fosite.ErrNotFound] for a token that
@@ -165,19 +159,15 @@ func (s *Tokens) GetAccessTokenSession(ctx context.Context, signature string, se
 		row := hotTokens.Get().(*hotToken)
 		defer hotTokens.Put(row)
 		queries, _ := s.queries()
-		err := s.db.Read(ctx).QueryRow(queries.accessToken, hash).Scan(row.targets...)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil, fosite.ErrNotFound
-		}
-		if err != nil {
-			return nil, fmt.Errorf("storage: read an access token: %w", err)
+		if err := s.db.Read(ctx).QueryRow(queries.accessToken, hash).Scan(row.targets...); err != nil {
+			return nil, notFound(err, "read an access token")
 		}
 		token = &row.token
 	}
 	if !token.found {
 		return nil, fosite.ErrNotFound
 	}
-	client, open, err := s.gatesOpen(ctx, &token.gates, &token.Request, &token.client)
+	client, open, err := s.gatesOpen(ctx, &token.storedRequest)
 	if err != nil {
 		return nil, err
 	}
@@ -196,10 +186,7 @@ func (s *Tokens) GetAccessTokenSession(ctx context.Context, signature string, se
 func (s *Tokens) DeleteAccessTokenSession(ctx context.Context, signature string) error {
 	_, err := s.db.Run(ctx, `UPDATE {access_tokens} SET revoked_at = ? WHERE signature = ? AND revoked_at IS NULL`,
 		model.Millis(s.now()), signatureHash(signature))
-	if err != nil {
-		return fmt.Errorf("storage: revoke an access token: %w", err)
-	}
-	return nil
+	return database.Wrap(err, "revoke an access token")
 }
 
 // gates are the ways in which a token can be dead although its own row is alive.
@@ -209,15 +196,16 @@ type gates struct {
 	secretEpoch    sql.NullInt64 // all tokens of the secret, when it has grown
 }
 
-// gatesOpen tells whether the token of r still counts, and returns its client.
-func (s *core) gatesOpen(ctx context.Context, g *gates, r *model.Request, state *clients.State) (fosite.Client, bool, error) {
-	open := !g.revokedAt.Valid && !g.grantRevokedAt.Valid &&
-		r.Epoch == state.Epoch.Int64+g.secretEpoch.Int64 && r.IssuedAt.UnixMilli() >= state.RevokedBefore.Int64
-	if r.ClientID == "" { // RFC 7521 §4.1: an assertion may be exchanged by nobody in particular
+// gatesOpen tells whether the token of t still counts, and returns its client.
+func (s *core) gatesOpen(ctx context.Context, t *storedRequest) (fosite.Client, bool, error) {
+	state := &t.client
+	open := !t.revokedAt.Valid && !t.grantRevokedAt.Valid &&
+		t.Epoch == state.Epoch.Int64+t.secretEpoch.Int64 && t.IssuedAt.UnixMilli() >= state.RevokedBefore.Int64
+	if t.ClientID == "" { // RFC 7521 §4.1: an assertion may be exchanged by nobody in particular
 		return &fosite.DefaultClient{}, open, nil
 	}
 	if s.external != nil {
-		client, err := s.external.GetClient(ctx, r.ClientID)
+		client, err := s.external.GetClient(ctx, t.ClientID)
 		return client, open, err
 	}
 	if state.ID == "" {

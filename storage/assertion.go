@@ -45,10 +45,7 @@ func (s *Assertions) SetClientAssertionJWT(ctx context.Context, jti string, exp 
 func (s *Assertions) IsJWTUsed(ctx context.Context, jti string) (bool, error) {
 	var used []model.UsedAssertion
 	err := s.db.Read(ctx).Where("jti_hash = ? AND expires_at > ?", model.Hash(hashOf(jti)), model.At(s.now())).Limit(1).Find(&used).Error
-	if err != nil {
-		return false, fmt.Errorf("storage: look up an assertion: %w", err)
-	}
-	return len(used) > 0, nil
+	return len(used) > 0, database.Wrap(err, "look up an assertion")
 }
 
 // MarkJWTUsedForTime implements [rfc7523.RFC7523KeyStorage], like SetClientAssertionJWT. An assertion that has expired
@@ -61,13 +58,7 @@ func (s *Assertions) MarkJWTUsedForTime(ctx context.Context, jti string, exp tim
 	n, err := s.db.Run(ctx, `INSERT INTO {used_assertions} (jti_hash, expires_at) VALUES (?, ?)
 		ON CONFLICT (jti_hash) DO UPDATE SET expires_at = excluded.expires_at WHERE {used_assertions}.expires_at <= ?`,
 		hashOf(jti), model.Millis(exp), now)
-	if err != nil {
-		return fmt.Errorf("storage: mark an assertion as used: %w", err)
-	}
-	if n == 0 {
-		return fosite.ErrJTIKnown
-	}
-	return nil
+	return database.MustChange(n, err, "mark an assertion as used", fosite.ErrJTIKnown)
 }
 
 // TrustKey registers a public key of an issuer whose assertions may be exchanged for tokens (RFC 7523 §2.1).
@@ -78,7 +69,7 @@ func (s *Assertions) TrustKey(ctx context.Context, issuer, subject string, key *
 	}
 	encoded, err := json.Marshal(key)
 	if err != nil {
-		return fmt.Errorf("storage: encode a trusted key: %w", err)
+		return database.Wrap(err, "encode a trusted key")
 	}
 	trusted := &model.TrustedKey{Issuer: issuer, Subject: subject, KeyID: key.KeyID, JWK: encoded, Scope: scope}
 	replace := clause.OnConflict{
@@ -86,10 +77,7 @@ func (s *Assertions) TrustKey(ctx context.Context, issuer, subject string, key *
 		DoUpdates: clause.AssignmentColumns([]string{"jwk", "scope"}),
 	}
 	_, err = s.db.Exec(ctx, func(tx *database.Tx) *gorm.DB { return tx.Clauses(replace).Create(trusted) })
-	if err != nil {
-		return fmt.Errorf("storage: store a trusted key: %w", err)
-	}
-	return nil
+	return database.Wrap(err, "store a trusted key")
 }
 
 // trustedKeys reads the keys of issuer for subject, of which narrow may choose some.
@@ -99,13 +87,7 @@ func (s *Assertions) trustedKeys(ctx context.Context, issuer, subject string, na
 	}
 	err = s.db.Read(ctx).Where("issuer = ? AND subject = ? AND (expires_at IS NULL OR expires_at > ?)", issuer, subject, model.At(s.now())).
 		Order("key_id").Find(&keys, narrow...).Error
-	if err != nil {
-		return nil, fmt.Errorf("storage: read trusted keys: %w", err)
-	}
-	if len(keys) == 0 {
-		return nil, fosite.ErrNotFound
-	}
-	return keys, nil
+	return keys, database.MustChange(int64(len(keys)), err, "read trusted keys", fosite.ErrNotFound)
 }
 
 // trustedKey reads one key. An empty keyID is that of a key without an id and no other: keys differ in their scopes.

@@ -2,8 +2,6 @@ package storage
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"strings"
 
 	"github.com/ory/fosite"
@@ -17,9 +15,9 @@ type AuditedTokens struct{ *Store }
 
 // CreateAccessTokenSession implements [oauth2.AccessTokenStorage].
 func (a AuditedTokens) CreateAccessTokenSession(ctx context.Context, signature string, request fosite.Requester) error {
-	changes, err := json.Marshal(map[string]map[string]string{"scope": {"after": strings.Join(request.GetGrantedScopes(), " ")}})
+	changes, err := audit.After(map[string]any{"scope": strings.Join(request.GetGrantedScopes(), " ")})
 	if err != nil {
-		return fmt.Errorf("storage: encode an audit event: %w", err)
+		return err
 	}
 	clientID := request.GetClient().GetID()
 	return a.Atomically(ctx, func(ctx context.Context) error {

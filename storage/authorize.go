@@ -2,15 +2,12 @@ package storage
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/openid"
 
-	"fosite-mcp/storage/clients"
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
@@ -61,60 +58,37 @@ func (s *AuthorizeSessions) storeAuthorizeSession(ctx context.Context, kind, key
 				return err
 			}
 		}
-		if _, err := tx.Run(query, args...); err != nil {
-			return fmt.Errorf("storage: store a %s session: %w", kind, err)
-		}
-		return nil
+		_, err := tx.Run(query, args...)
+		return database.Wrap(err, "store a "+kind+" session")
 	})
 }
 
 // authorizeSession is a row of authorize_sessions, read back.
 type authorizeSession struct {
-	request     *fosite.Request
-	used, alive bool
-	expiresAt   time.Time
-	details     string
+	*restoredRequest
+	usedAt  model.Time
+	details model.Text
 }
 
 func (s *AuthorizeSessions) authorizeSession(ctx context.Context, kind, key string, session fosite.Session) (*authorizeSession, error) {
 	if key == "" {
 		return nil, fosite.ErrNotFound
 	}
-	hash := signatureHash(key)
-	var g gates
-	var state clients.State
-	var r model.Request
-	var usedAt model.Time
-	var details model.Text
-	targets := append([]any{&usedAt, &details, &g.secretEpoch, &g.grantRevokedAt}, requestTargets(&r)...)
+	a := new(authorizeSession)
 	queries, _ := s.queries()
-	err := s.db.Read(ctx).QueryRow(queries.authorizeSession, kind, hash).Scan(append(targets, state.Targets()...)...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fosite.ErrNotFound
-	}
-	if err != nil {
-		return nil, fmt.Errorf("storage: read a %s session: %w", kind, err)
-	}
-	client, open, err := s.gatesOpen(ctx, &g, &r, &state)
+	var err error
+	a.restoredRequest, err = s.restore(ctx, session, []any{&a.usedAt, &a.details}, "read a "+kind+" session",
+		queries.authorizeSession, kind, signatureHash(key))
 	if err != nil {
 		return nil, err
 	}
-	if client == nil {
-		return nil, fosite.ErrNotFound
-	}
-	request, err := s.request(ctx, &r, client, session)
-	if err != nil {
-		return nil, err
-	}
-	return &authorizeSession{request, !usedAt.IsZero(), open, r.ExpiresAt.Time, string(details)}, nil
+	return a, nil
 }
 
-func (s *AuthorizeSessions) deleteAuthorizeSession(ctx context.Context, kind, key string) (int64, error) {
+// deleteAuthorizeSession answers [fosite.ErrNotFound] if somebody else was faster.
+func (s *AuthorizeSessions) deleteAuthorizeSession(ctx context.Context, kind, key string) error {
 	n, err := s.db.Run(ctx, `DELETE FROM {authorize_sessions} WHERE kind = ? AND signature = ?`, kind, signatureHash(key))
-	if err != nil {
-		return 0, fmt.Errorf("storage: delete a %s session: %w", kind, err)
-	}
-	return n, nil
+	return database.MustChange(n, err, "delete a "+kind+" session", fosite.ErrNotFound)
 }
 
 // CreateAuthorizeCodeSession implements [oauth2.AuthorizeCodeStorage].
@@ -129,10 +103,10 @@ func (s *AuthorizeSessions) GetAuthorizeCodeSession(ctx context.Context, code st
 	if err != nil {
 		return nil, err
 	}
-	if a.used || !a.alive {
-		return a.request, fosite.ErrInvalidatedAuthorizeCode
+	if !a.usedAt.IsZero() || !a.open {
+		return a.Request, fosite.ErrInvalidatedAuthorizeCode
 	}
-	return a.request, nil
+	return a.Request, nil
 }
 
 // InvalidateAuthorizeCodeSession implements [oauth2.AuthorizeCodeStorage]: exactly one caller succeeds, all others
@@ -140,13 +114,7 @@ func (s *AuthorizeSessions) GetAuthorizeCodeSession(ctx context.Context, code st
 func (s *AuthorizeSessions) InvalidateAuthorizeCodeSession(ctx context.Context, code string) error {
 	n, err := s.db.Run(ctx, `UPDATE {authorize_sessions} SET used_at = ? WHERE kind = 'code' AND signature = ? AND used_at IS NULL`,
 		model.Millis(s.now()), signatureHash(code))
-	if err != nil {
-		return fmt.Errorf("storage: use up an authorization code: %w", err)
-	}
-	if n == 0 {
-		return fosite.ErrInvalidatedAuthorizeCode
-	}
-	return nil
+	return database.MustChange(n, err, "use up an authorization code", fosite.ErrInvalidatedAuthorizeCode)
 }
 
 // CreatePKCERequestSession implements [pkce.PKCERequestStorage].
@@ -161,7 +129,7 @@ func (s *AuthorizeSessions) GetPKCERequestSession(ctx context.Context, signature
 	if err != nil {
 		return nil, err
 	}
-	return a.request, nil
+	return a.Request, nil
 }
 
 // DeletePKCERequestSession implements [pkce.PKCERequestStorage]. It keeps the row: fosite deletes it before it
@@ -187,11 +155,14 @@ func (s *AuthorizeSessions) GetOpenIDConnectSession(ctx context.Context, code st
 	if err != nil {
 		return nil, err
 	}
-	return a.request, nil
+	return a.Request, nil
 }
 
 // DeleteOpenIDConnectSession implements [openid.OpenIDConnectRequestStorage].
 func (s *AuthorizeSessions) DeleteOpenIDConnectSession(ctx context.Context, code string) error {
-	_, err := s.deleteAuthorizeSession(ctx, kindOpenID, code)
+	err := s.deleteAuthorizeSession(ctx, kindOpenID, code)
+	if errors.Is(err, fosite.ErrNotFound) {
+		return nil
+	}
 	return err
 }

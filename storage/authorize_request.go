@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/url"
 	"time"
 
 	"github.com/ory/fosite"
 
+	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
 
@@ -39,7 +39,7 @@ func (s *AuthorizeSessions) storeAuthorizeRequest(ctx context.Context, kind, key
 	}
 	encoded, err := json.Marshal(details)
 	if err != nil {
-		return fmt.Errorf("storage: encode an authorization request: %w", err)
+		return database.Wrap(err, "encode an authorization request")
 	}
 	return s.storeAuthorizeSession(ctx, kind, key, &requestWithForm{request, form}, until, model.Text(encoded))
 }
@@ -52,18 +52,18 @@ type requestWithForm struct {
 func (r *requestWithForm) GetRequestForm() url.Values { return r.form }
 
 // authorizeRequest puts an authorization request together again.
-func (a *authorizeSession) authorizeRequest() (*fosite.AuthorizeRequest, error) {
+func (a *authorizeSession) authorizeRequest() (fosite.AuthorizeRequester, error) {
 	var details authorizeDetails
 	if err := json.Unmarshal([]byte(a.details), &details); err != nil {
-		return nil, fmt.Errorf("storage: decode an authorization request: %w", err)
+		return nil, database.Wrap(err, "decode an authorization request")
 	}
 	redirectURI, err := url.Parse(details.RedirectURI)
 	if err != nil {
-		return nil, fmt.Errorf("storage: decode an authorization request: %w", err)
+		return nil, database.Wrap(err, "decode an authorization request")
 	}
 	return &fosite.AuthorizeRequest{
 		ResponseTypes: details.ResponseTypes, RedirectURI: redirectURI, State: details.State,
-		ResponseMode: details.ResponseMode, DefaultResponseMode: details.DefaultResponseMode, Request: *a.request,
+		ResponseMode: details.ResponseMode, DefaultResponseMode: details.DefaultResponseMode, Request: *a.Request,
 	}, nil
 }
 
@@ -79,24 +79,16 @@ func (s *AuthorizeSessions) GetPARSession(ctx context.Context, requestURI string
 	if err != nil {
 		return nil, err
 	}
-	if end := expiry(a.request.Session, fosite.PushedAuthorizeRequestContext); !a.alive || !end.IsZero() && !s.now().Before(end) {
+	if end := expiry(a.Session, fosite.PushedAuthorizeRequestContext); !a.open || !end.IsZero() && !s.now().Before(end) {
 		return nil, fosite.ErrNotFound
 	}
-	request, err := a.authorizeRequest()
-	if err != nil {
-		return nil, err
-	}
-	return request, nil
+	return a.authorizeRequest()
 }
 
 // DeletePARSession implements [fosite.PARStorage]. A request is used once (RFC 9126 §7.3): of any number of concurrent
 // calls one succeeds, the others get [fosite.ErrNotFound].
 func (s *AuthorizeSessions) DeletePARSession(ctx context.Context, requestURI string) error {
-	n, err := s.deleteAuthorizeSession(ctx, kindPAR, requestURI)
-	if err == nil && n == 0 {
-		return fosite.ErrNotFound
-	}
-	return err
+	return s.deleteAuthorizeSession(ctx, kindPAR, requestURI)
 }
 
 // SaveAuthorizeRequest keeps an authorization request until the pages for login and consent are done with it, or until a
@@ -116,19 +108,15 @@ func (s *AuthorizeSessions) TakeAuthorizeRequest(ctx context.Context, key string
 	if err != nil {
 		return nil, err
 	}
-	if !kept.alive || !s.now().Before(kept.expiresAt) {
+	if !kept.open || !s.now().Before(kept.expiresAt.Time) {
 		return nil, fosite.ErrNotFound
 	}
 	request, err := kept.authorizeRequest()
 	if err != nil {
 		return nil, err
 	}
-	n, err := s.deleteAuthorizeSession(ctx, kindKept, key)
-	if err != nil {
+	if err := s.deleteAuthorizeSession(ctx, kindKept, key); err != nil {
 		return nil, err
-	}
-	if n == 0 {
-		return nil, fosite.ErrNotFound // somebody else was faster
 	}
 	return request, nil
 }

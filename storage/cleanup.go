@@ -88,7 +88,7 @@ func (s *Housekeeping) cleanTable(ctx context.Context, table, key, condition str
 		start := time.Now()
 		n, last, err := s.deleteBatch(ctx, query, from, model.Millis(s.now().Add(-time.Minute)), o.Batch)
 		if err != nil {
-			return total, fmt.Errorf("storage: clean up %s: %w", table, err)
+			return total, database.Wrap(err, "clean up "+table)
 		}
 		from = max(from, last)
 		total += n
@@ -168,11 +168,5 @@ func (l *lease) release(ctx context.Context) error {
 
 func (l *lease) hold(ctx context.Context, what, statement string, args ...any) error {
 	n, err := l.store.db.Run(ctx, statement, args...)
-	if err != nil {
-		return fmt.Errorf("storage: %s the clean-up lease: %w", what, err)
-	}
-	if n == 0 {
-		return ErrCleaningElsewhere
-	}
-	return nil
+	return database.MustChange(n, err, what+" the clean-up lease", ErrCleaningElsewhere)
 }

@@ -3,13 +3,13 @@ package storage
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/ory/fosite"
 
 	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/clients"
+	"fosite-mcp/storage/internal/database"
 )
 
 // Clients registers the store's own clients. With [WithClients] there are none, and every call fails.
@@ -79,8 +79,6 @@ func (s *Tokens) RevokeClientBefore(ctx context.Context, id string, t time.Time)
 }
 
 func (s *Tokens) revokeExternal(ctx context.Context, statement string, args []any) error {
-	if _, err := s.db.Run(ctx, statement, args...); err != nil {
-		return fmt.Errorf("storage: revoke the tokens of a client: %w", err)
-	}
-	return nil
+	_, err := s.db.Run(ctx, statement, args...)
+	return database.Wrap(err, "revoke the tokens of a client")
 }

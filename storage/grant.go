@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/ory/fosite"
 
@@ -24,10 +23,7 @@ func (s *core) openGrant(tx *database.Tx, r *model.Request) error {
 	_, err := tx.Run(`INSERT INTO {grants} (id, client_id, subject, created_at, expires_at) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET expires_at = `+laterExpiry,
 		r.RequestID, r.ClientID, string(r.Subject), model.Millis(s.now()), r.ExpiresAt)
-	if err != nil {
-		return fmt.Errorf("storage: store a grant: %w", err)
-	}
-	return nil
+	return database.Wrap(err, "store a grant")
 }
 
 // RevokeGrant ends everything that was issued under requestID, refresh tokens that are being issued at this very
@@ -38,19 +34,13 @@ func (s *Tokens) RevokeGrant(ctx context.Context, requestID string) error {
 	// A machine's token has no grant, and one statement is a quarter of the round trips of a transaction.
 	n, err := s.db.Run(ctx, `UPDATE {access_tokens} SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL
 		AND NOT EXISTS (SELECT 1 FROM {grants} WHERE id = ?)`, now, requestID, requestID)
-	if err != nil {
-		return fmt.Errorf("storage: revoke access tokens: %w", err)
-	}
-	if n > 0 {
-		return nil
+	if err != nil || n > 0 {
+		return database.Wrap(err, "revoke access tokens")
 	}
 	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
-		n, err := tx.Run(`UPDATE {grants} SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, now, requestID)
-		if err != nil {
-			return fmt.Errorf("storage: revoke a grant: %w", err)
-		}
-		if n > 0 {
-			return nil // its tokens are read together with it
+		n, err := tx.Run(revokeGrantOnce, now, requestID)
+		if err != nil || n > 0 { // its tokens are read together with it
+			return database.Wrap(err, "revoke a grant")
 		}
 		return revokeAccessTokens(ctx, tx, requestID, now)
 	})
@@ -64,10 +54,7 @@ func (s *Tokens) RevokeSubject(ctx context.Context, subject, clientID string) (i
 	}
 	n, err := s.db.Run(ctx, `UPDATE {grants} SET revoked_at = ? WHERE subject = ? AND revoked_at IS NULL AND (client_id = ? OR CAST(? AS TEXT) = '')`,
 		model.Millis(s.now()), subject, clientID, clientID)
-	if err != nil {
-		return 0, fmt.Errorf("storage: revoke the grants of a subject: %w", err)
-	}
-	return n, nil
+	return n, database.Wrap(err, "revoke the grants of a subject")
 }
 
 // RevokeReused is [Tokens.RevokeGrant] after a code or refresh token was used that had been used before, and puts that on
@@ -99,7 +86,7 @@ func (s *Tokens) RevokeOwnToken(ctx context.Context, kind fosite.TokenType, sign
 	if kind == fosite.AccessToken { // a machine's has no grant, and this is all
 		ended, err := s.log.Change(ctx, revokeMachineToken, event, signatureHash(signature), clientID)
 		if err != nil {
-			return "", fmt.Errorf("storage: revoke an access token: %w", err)
+			return "", database.Wrap(err, "revoke an access token")
 		}
 		if ended {
 			return clientID, nil
@@ -117,18 +104,17 @@ func (s *Tokens) RevokeOwnToken(ctx context.Context, kind fosite.TokenType, sign
 func (s *Tokens) endGrant(ctx context.Context, requestID string, event audit.Event) (ended bool, err error) {
 	for _, change := range []*audit.Change{revokeGrant, revokeTokens} {
 		ended, err = s.log.Change(ctx, change, event, requestID)
-		if err != nil {
-			return false, fmt.Errorf("storage: revoke a grant: %w", err)
-		}
-		if ended {
-			break // the tokens of a grant are read together with it
+		if err != nil || ended { // the tokens of a grant are read together with it
+			break
 		}
 	}
-	return ended, nil
+	return ended, database.Wrap(err, "revoke a grant")
 }
 
+const revokeGrantOnce = `UPDATE {grants} SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`
+
 var (
-	revokeGrant = audit.NewChange(`UPDATE {grants} SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`,
+	revokeGrant = audit.NewChange(revokeGrantOnce,
 		[]audit.Given{{Name: "grant_id", Type: "TEXT"}},
 		`UPDATE {grants} SET revoked_at = given.time FROM given WHERE {grants}.id = given.grant_id AND {grants}.revoked_at IS NULL`)
 	// Tokens without a grant, of which there is one for each request as a rule.
@@ -149,11 +135,8 @@ var (
 // RevokeRefreshToken implements [oauth2.TokenRevocationStorage]: it ends the grant, and with it every refresh
 // token and access token of requestID.
 func (s *Tokens) RevokeRefreshToken(ctx context.Context, requestID string) error {
-	_, err := s.db.Run(ctx, `UPDATE {grants} SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, model.Millis(s.now()), requestID)
-	if err != nil {
-		return fmt.Errorf("storage: revoke a grant: %w", err)
-	}
-	return nil
+	_, err := s.db.Run(ctx, revokeGrantOnce, model.Millis(s.now()), requestID)
+	return database.Wrap(err, "revoke a grant")
 }
 
 // RevokeAccessToken implements [oauth2.TokenRevocationStorage]: it ends the access tokens of requestID and leaves
@@ -163,7 +146,7 @@ func (s *Tokens) RevokeAccessToken(ctx context.Context, requestID string) error 
 	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		// Wait for a refresh that is under way: its access token must not slip through.
 		if _, err := tx.Run(`UPDATE {grants} SET created_at = created_at WHERE id = ?`, requestID); err != nil {
-			return fmt.Errorf("storage: lock a grant: %w", err)
+			return database.Wrap(err, "lock a grant")
 		}
 		return revokeAccessTokens(ctx, tx, requestID, now)
 	})
@@ -171,8 +154,5 @@ func (s *Tokens) RevokeAccessToken(ctx context.Context, requestID string) error 
 
 func revokeAccessTokens(ctx context.Context, tx *database.Tx, requestID string, now int64) error {
 	_, err := tx.Run(`UPDATE {access_tokens} SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL`, now, requestID)
-	if err != nil {
-		return fmt.Errorf("storage: revoke access tokens: %w", err)
-	}
-	return nil
+	return database.Wrap(err, "revoke access tokens")
 }

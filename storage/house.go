@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 )
@@ -26,7 +27,7 @@ const (
 	TaskCleanUp                  // what has expired, or is older than it may be: every 5 minutes
 )
 
-// houseTasks tells how often tasks are due, how long they may take (0: as long as it takes), and what they do.
+// houseTasks tells how often tasks are due, how long they may take, and what they do.
 var houseTasks = [...]struct {
 	every, limit time.Duration
 	do           func(s *Housekeeping, ctx context.Context, o KeepHouse) error
@@ -37,8 +38,10 @@ var houseTasks = [...]struct {
 	TaskUsage: {time.Minute, 10 * time.Second, func(s *Housekeeping, ctx context.Context, _ KeepHouse) error {
 		return s.FlushUsage(ctx)
 	}},
-	TaskCleanUp: {5 * time.Minute, 0, (*Housekeeping).cleanHouse},
+	TaskCleanUp: {5 * time.Minute, asLongAsItTakes, (*Housekeeping).cleanHouse},
 }
+
+const asLongAsItTakes = math.MaxInt64
 
 // timetable remembers when each task was begun. The zero value is ready.
 type timetable struct {
@@ -69,7 +72,9 @@ func (s *Housekeeping) KeepHouse(ctx context.Context, o KeepHouse) error {
 		if !s.timetable.due(task, s.now()) {
 			continue
 		}
-		err := s.doTask(ctx, t.limit, func(ctx context.Context) error { return t.do(s, ctx, o) })
+		within, cancel := context.WithTimeout(ctx, t.limit)
+		err := t.do(s, within, o)
+		cancel()
 		if o.Done != nil {
 			o.Done(task, err)
 		}
@@ -78,15 +83,6 @@ func (s *Housekeeping) KeepHouse(ctx context.Context, o KeepHouse) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (s *Housekeeping) doTask(ctx context.Context, limit time.Duration, do func(ctx context.Context) error) error {
-	if limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
-	}
-	return do(ctx)
 }
 
 // cleanHouse deletes what has expired, and then what has no expiry of its own.

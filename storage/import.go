@@ -118,22 +118,21 @@ func (s *Tokens) storeImported(tx *database.Tx, batch *tokenBatch) (n int, err e
 			return 0, err
 		}
 	}
-	known := clause.OnConflict{DoNothing: true}
-	if len(batch.access) > 0 {
-		result := tx.Clauses(known).Create(&batch.access)
-		if result.Error != nil {
-			return 0, result.Error
-		}
-		n += int(result.RowsAffected)
+	access, err := createNew(tx, batch.access)
+	if err != nil {
+		return 0, err
 	}
-	if len(batch.refresh) > 0 {
-		result := tx.Clauses(known).Create(&batch.refresh)
-		if result.Error != nil {
-			return 0, result.Error
-		}
-		n += int(result.RowsAffected)
+	refresh, err := createNew(tx, batch.refresh)
+	return access + refresh, err
+}
+
+// createNew stores the rows that are not there and tells how many those are.
+func createNew[T any](tx *database.Tx, rows []T) (n int, err error) {
+	if len(rows) == 0 {
+		return 0, nil
 	}
-	return n, nil
+	result := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&rows)
+	return int(result.RowsAffected), result.Error
 }
 
 // currentEpochs gives tokens the epochs that their clients are in.

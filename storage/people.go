@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/ory/fosite"
 
@@ -72,7 +71,7 @@ func (s *core) liveGrants(ctx context.Context, subject, clientID string) ([]peop
 		CreatedAt, LastUsedAt model.Time
 	}
 	if err := tx.Find(&rows).Error; err != nil {
-		return nil, fmt.Errorf("storage: list grants: %w", err)
+		return nil, database.Wrap(err, "list grants")
 	}
 	granted := make([]people.Consent, len(rows))
 	for i, row := range rows {

@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -10,6 +12,8 @@ import (
 	"github.com/ory/fosite"
 
 	"fosite-mcp/provider/client"
+	"fosite-mcp/storage/clients"
+	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
 
@@ -61,6 +65,56 @@ func (i insertion) of(s *core, r *model.Request, before ...any) (query string, a
 	}
 	args[len(before)+3] = r.ClientID // in place of the epoch
 	return i.external, args
+}
+
+// storedRequest is a row that holds a request, read together with what can end it.
+type storedRequest struct {
+	gates
+	model.Request
+	client clients.State
+}
+
+// targets are those of the columns of a request, in the order of tokenQueries.
+func (t *storedRequest) targets() []any {
+	targets := append([]any{&t.secretEpoch, &t.grantRevokedAt}, requestTargets(&t.Request)...)
+	return append(targets, t.client.Targets()...)
+}
+
+// restoredRequest is a request that was read back.
+type restoredRequest struct {
+	*fosite.Request
+	open      bool // it still counts
+	expiresAt model.Time
+}
+
+// restore reads a request by query, which selects before its columns what goes into before. It answers [fosite.ErrNotFound]
+// if there is none, or its client is gone. what says what is done, see [database.Wrap].
+func (s *core) restore(ctx context.Context, session fosite.Session, before []any, what, query string, args ...any) (*restoredRequest, error) {
+	var row storedRequest
+	err := s.db.Read(ctx).QueryRow(query, args...).Scan(append(before, row.targets()...)...)
+	if err != nil {
+		return nil, notFound(err, what)
+	}
+	client, open, err := s.gatesOpen(ctx, &row)
+	if err != nil {
+		return nil, err
+	}
+	if client == nil {
+		return nil, fosite.ErrNotFound
+	}
+	request, err := s.request(ctx, &row.Request, client, session)
+	if err != nil {
+		return nil, err
+	}
+	return &restoredRequest{request, open, row.ExpiresAt}, nil
+}
+
+// notFound is [fosite.ErrNotFound] for a row that is not there, and [database.Wrap] for any other error.
+func notFound(err error, what string) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return fosite.ErrNotFound
+	}
+	return database.Wrap(err, what)
 }
 
 // newRequest takes apart a request. kind is the token whose expiry counts.

@@ -3,8 +3,6 @@ package storage
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"fmt"
 	"math"
 	"time"
 
@@ -76,19 +74,13 @@ func (s *Tokens) rotateAgain(ctx context.Context, tx *database.Tx, hash []byte) 
 	n, err := tx.Run(`UPDATE {refresh_tokens} AS t SET grace_answers = grace_answers + 1
 		WHERE signature = ? AND revoked_at IS NULL AND rotated_at > ? AND grace_answers < ? AND NOT `+successorRotated,
 		hash, s.graceStart(), graceAnswers)
-	if err != nil {
-		return fmt.Errorf("storage: use a refresh token again: %w", err)
-	}
-	if n == 1 {
-		return nil
+	if err != nil || n == 1 {
+		return database.Wrap(err, "use a refresh token again")
 	}
 	var r rotation
 	err = tx.QueryRow(`SELECT `+rotationColumns+` FROM {refresh_tokens} t WHERE signature = ?`, hash).Scan(r.targets()...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return fosite.ErrNotFound
-	}
 	if err != nil {
-		return fmt.Errorf("storage: read a refresh token: %w", err)
+		return notFound(err, "read a refresh token")
 	}
 	if err := s.verdict(&r); err != nil {
 		return err

@@ -2,14 +2,10 @@ package storage
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
-	"slices"
 
 	"github.com/ory/fosite"
 
-	"fosite-mcp/storage/clients"
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
@@ -36,10 +32,8 @@ func (s *Tokens) CreateRefreshTokenSession(ctx context.Context, signature, acces
 		if err := s.openGrant(tx, r); err != nil {
 			return err
 		}
-		if _, err := tx.Run(query, args...); err != nil {
-			return fmt.Errorf("storage: store a refresh token: %w", err)
-		}
-		return nil
+		_, err := tx.Run(query, args...)
+		return database.Wrap(err, "store a refresh token")
 	})
 }
 
@@ -49,40 +43,20 @@ func (s *Tokens) GetRefreshTokenSession(ctx context.Context, signature string, s
 	if signature == "" {
 		return nil, fosite.ErrNotFound
 	}
-	hash := signatureHash(signature)
-	var g gates
-	var state clients.State
-	var r model.Request
 	var use rotation
-	targets := slices.Concat(use.targets(), []any{&g.secretEpoch, &g.grantRevokedAt}, requestTargets(&r), state.Targets())
 	queries, _ := s.queries()
-	err := s.db.Read(ctx).QueryRow(queries.refreshToken, hash).Scan(targets...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fosite.ErrNotFound
-	}
-	if err != nil {
-		return nil, fmt.Errorf("storage: read a refresh token: %w", err)
-	}
-	g.revokedAt = use.revokedAt
-	client, open, err := s.gatesOpen(ctx, &g, &r, &state)
+	token, err := s.restore(ctx, session, use.targets(), "read a refresh token", queries.refreshToken, signatureHash(signature))
 	if err != nil {
 		return nil, err
 	}
-	if client == nil {
-		return nil, fosite.ErrNotFound
-	}
-	request, err := s.request(ctx, &r, client, session)
-	if err != nil {
-		return nil, err
-	}
-	setExpiry(request.Session, fosite.RefreshToken, r.ExpiresAt)
-	if !open {
-		return request, fosite.ErrInactiveToken
+	setExpiry(token.Session, fosite.RefreshToken, token.expiresAt)
+	if !token.open {
+		return token.Request, fosite.ErrInactiveToken
 	}
 	if err = s.verdict(&use); errors.Is(err, fosite.ErrNotFound) {
 		return nil, err
 	}
-	return request, err
+	return token.Request, err
 }
 
 // DeleteRefreshTokenSession implements [oauth2.RefreshTokenStorage]. The row stays, revoked, until it expires:
@@ -95,13 +69,10 @@ func (s *Tokens) DeleteRefreshTokenSession(ctx context.Context, signature string
 		_, err := tx.Run(`UPDATE {grants} SET created_at = created_at
 			WHERE id = (SELECT request_id FROM {refresh_tokens} WHERE signature = ?)`, hash)
 		if err != nil {
-			return fmt.Errorf("storage: lock a grant: %w", err)
+			return database.Wrap(err, "lock a grant")
 		}
 		_, err = tx.Run(`UPDATE {refresh_tokens} SET revoked_at = ? WHERE signature = ? AND revoked_at IS NULL`, now, hash)
-		if err != nil {
-			return fmt.Errorf("storage: revoke a refresh token: %w", err)
-		}
-		return nil
+		return database.Wrap(err, "revoke a refresh token")
 	})
 }
 
@@ -115,7 +86,7 @@ func (s *Tokens) RotateRefreshToken(ctx context.Context, requestID, signature st
 		// The grant's row is the lock that a revocation of the whole grant and a refresh both take.
 		alive, err := tx.Run(`UPDATE {grants} SET last_rotated = ? WHERE id = ? AND revoked_at IS NULL`, hash, requestID)
 		if err != nil {
-			return fmt.Errorf("storage: lock a grant: %w", err)
+			return database.Wrap(err, "lock a grant")
 		}
 		if alive == 0 {
 			return fosite.ErrInactiveToken
@@ -124,16 +95,13 @@ func (s *Tokens) RotateRefreshToken(ctx context.Context, requestID, signature st
 		first, err := tx.Run(`UPDATE {refresh_tokens} SET rotated_at = ?
 			WHERE signature = ? AND rotated_at IS NULL AND revoked_at IS NULL`, now, hash)
 		if err != nil {
-			return fmt.Errorf("storage: rotate a refresh token: %w", err)
+			return database.Wrap(err, "rotate a refresh token")
 		}
 		if first == 0 {
 			return s.rotateAgain(ctx, tx, hash)
 		}
 		_, err = tx.Run(`UPDATE {access_tokens} SET revoked_at = ? WHERE revoked_at IS NULL
 			AND signature = (SELECT access_signature FROM {refresh_tokens} WHERE signature = ?)`, now, hash)
-		if err != nil {
-			return fmt.Errorf("storage: end the access token of a rotated refresh token: %w", err)
-		}
-		return nil
+		return database.Wrap(err, "end the access token of a rotated refresh token")
 	})
 }

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/ory/fosite"
@@ -196,7 +195,7 @@ func (s *Housekeeping) Ping(ctx context.Context) error {
 	}
 	var readOnly string
 	if err := s.db.Read(ctx).QueryRow(query).Scan(&readOnly); err != nil {
-		return fmt.Errorf("storage: the database does not answer: %w", err)
+		return database.Wrap(err, "the database does not answer")
 	}
 	if readOnly == "on" {
 		return s.CheckWrites(ctx) // on another connection, perhaps to another server

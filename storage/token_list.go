@@ -3,8 +3,6 @@ package storage
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -12,6 +10,7 @@ import (
 	"github.com/ory/fosite"
 	"gorm.io/gorm"
 
+	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
 
@@ -74,44 +73,36 @@ func (s *Tokens) ListTokens(ctx context.Context, clientID string, filter TokenFi
 		where, args = append(where, condition), append(args, now)
 	}
 	query := queries.tokens + strings.Join(where, " AND ") + ` ORDER BY t.issued_at DESC, t.signature DESC LIMIT ?`
-	rows, err := s.db.Read(ctx).Query(query, append(args, filter.Limit+1)...)
-	if err != nil {
-		return nil, false, fmt.Errorf("storage: list tokens: %w", err)
+	var rows []listedToken
+	if err := s.db.Read(ctx).Raw(s.db.SQL(query), append(args, filter.Limit+1)...).Find(&rows).Error; err != nil {
+		return nil, false, database.Wrap(err, "list tokens")
 	}
-	defer rows.Close()
-	for rows.Next() {
-		token, err := scanToken(rows, now)
-		if err != nil {
-			return nil, false, fmt.Errorf("storage: list tokens: %w", err)
-		}
-		tokens = append(tokens, token)
+	if more = len(rows) > filter.Limit; more {
+		rows = rows[:filter.Limit]
 	}
-	if err := rows.Err(); err != nil {
-		return nil, false, fmt.Errorf("storage: list tokens: %w", err)
+	for _, row := range rows {
+		tokens = append(tokens, row.info(now))
 	}
-	if len(tokens) > filter.Limit {
-		return tokens[:filter.Limit], true, nil
-	}
-	return tokens, false, nil
+	return tokens, more, nil
 }
 
-func scanToken(rows *sql.Rows, now int64) (token TokenInfo, err error) {
-	var t model.AccessToken
-	var dead model.Flag
-	if err := rows.Scan(&t.Signature, &t.Scope, &t.Audience, &t.Subject, &t.SecretID, &t.IssuedAt, &t.ExpiresAt, &t.LastUsedAt, &dead); err != nil {
-		return token, err
-	}
-	token = TokenInfo{
+type listedToken struct {
+	model.AccessToken
+	Dead model.Flag `gorm:"column:dead"` // revoked by whatever means
+}
+
+func (t *listedToken) info(now int64) TokenInfo {
+	info := TokenInfo{
 		ID: tokenID(t.Signature), Scope: t.Scope, Audience: t.Audience, Subject: string(t.Subject), SecretID: string(t.SecretID),
 		IssuedAt: t.IssuedAt.Time, ExpiresAt: t.ExpiresAt.Time, LastUsedAt: t.LastUsedAt.Time, Status: TokenActive,
 	}
 	switch {
-	case bool(dead):
-		token.Status = TokenRevoked
+	case bool(t.Dead):
+		info.Status = TokenRevoked
 	case !t.ExpiresAt.IsZero() && model.Millis(t.ExpiresAt.Time) <= now:
-		token.Status = TokenExpired
+		info.Status = TokenExpired
 	}
-	return token, nil
+	return info
 }
 
 // RevokeTokenID ends an access token of a client by its public name ([TokenID]) together with the grant it was issued
@@ -123,7 +114,7 @@ func (s *Tokens) RevokeTokenID(ctx context.Context, clientID, id string) error {
 		return fosite.ErrNotFound
 	}
 	return s.db.InTransaction(ctx, func(ctx context.Context, _ *gorm.DB) error {
-		requestID, owner, err := s.findToken(ctx, "access_tokens", hash)
+		owner, requestID, err := s.findToken(ctx, "access_tokens", hash)
 		if err != nil {
 			return err
 		}
@@ -163,17 +154,10 @@ func (s *Tokens) TokenGrant(ctx context.Context, kind fosite.TokenType, signatur
 	if kind == fosite.RefreshToken {
 		table = "refresh_tokens"
 	}
-	requestID, clientID, err = s.findToken(ctx, table, signatureHash(signature))
-	return clientID, requestID, err
+	return s.findToken(ctx, table, signatureHash(signature))
 }
 
-func (s *Tokens) findToken(ctx context.Context, table string, hash []byte) (requestID, clientID string, err error) {
-	err = s.db.Read(ctx).QueryRow(`SELECT request_id, client_id FROM {`+table+`} WHERE signature = ?`, hash).Scan(&requestID, &clientID)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", "", fosite.ErrNotFound
-	}
-	if err != nil {
-		return "", "", fmt.Errorf("storage: read a token: %w", err)
-	}
-	return requestID, clientID, nil
+func (s *Tokens) findToken(ctx context.Context, table string, hash []byte) (clientID, requestID string, err error) {
+	err = s.db.Read(ctx).QueryRow(`SELECT client_id, request_id FROM {`+table+`} WHERE signature = ?`, hash).Scan(&clientID, &requestID)
+	return clientID, requestID, notFound(err, "read a token")
 }

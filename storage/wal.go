@@ -3,8 +3,9 @@ package storage
 import (
 	"context"
 	"database/sql/driver"
-	"fmt"
 	"os"
+
+	"fosite-mcp/storage/internal/database"
 )
 
 // walLimit is how large SQLite's log may be. It is reused from 4 MB on, unless somebody reads for so long that it cannot
@@ -19,11 +20,11 @@ func (s *Housekeeping) ShrinkLog(ctx context.Context) error {
 	}
 	pool, err := s.db.Host().DB()
 	if err != nil {
-		return fmt.Errorf("storage: shrink the log: %w", err)
+		return database.Wrap(err, "shrink the log")
 	}
 	var file string
 	if err := pool.QueryRowContext(ctx, "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&file); err != nil {
-		return fmt.Errorf("storage: find the database file: %w", err)
+		return database.Wrap(err, "find the database file")
 	}
 	log, err := os.Stat(file + "-wal")
 	if err != nil || log.Size() <= walLimit {
@@ -31,7 +32,7 @@ func (s *Housekeeping) ShrinkLog(ctx context.Context) error {
 	}
 	conn, err := pool.Conn(ctx)
 	if err != nil {
-		return fmt.Errorf("storage: shrink the log: %w", err)
+		return database.Wrap(err, "shrink the log")
 	}
 	// With its shorter wait this connection is of no use to anybody else.
 	defer func() { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) }()
@@ -48,8 +49,5 @@ func (s *Housekeeping) ShrinkLog(ctx context.Context) error {
 	if err == nil && whole {
 		_, err = checkpoint("TRUNCATE")
 	}
-	if err != nil {
-		return fmt.Errorf("storage: shrink the log: %w", err)
-	}
-	return nil
+	return database.Wrap(err, "shrink the log")
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"sync"
 	"time"
 
+	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
 
@@ -34,11 +34,10 @@ func (s *Housekeeping) CheckWrites(ctx context.Context) error {
 		VALUES ('write_check', ?, '', '', 0, '', '', ?, ?, ?)
 		ON CONFLICT (kind, signature) DO UPDATE SET details = excluded.details, issued_at = excluded.issued_at, expires_at = excluded.expires_at`,
 		hashOf("write check"), hex.EncodeToString(random), now, now)
-	if err != nil {
-		return fmt.Errorf("storage: the database takes no writes: %w", err)
+	if err == nil {
+		s.db.WritesAgain()
 	}
-	s.db.WritesAgain()
-	return nil
+	return database.Wrap(err, "the database takes no writes")
 }
 
 // writable tells what is known of writes, and tries again now and then while they fail.
@@ -54,5 +53,5 @@ func (s *Housekeeping) writable(ctx context.Context) error {
 			return s.CheckWrites(ctx)
 		}
 	}
-	return fmt.Errorf("storage: the database takes no writes: %w", failure)
+	return database.Wrap(failure, "the database takes no writes")
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -107,11 +105,8 @@ func (a *AdminKeys) Create(ctx context.Context, k *AdminKey, key string) error {
 	}
 	return a.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		created := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
-		if created.Error != nil {
-			return fmt.Errorf("storage: store an admin key: %w", created.Error)
-		}
-		if created.RowsAffected == 0 {
-			return ErrAdminKeyExists
+		if err := database.MustChange(created.RowsAffected, created.Error, "store an admin key", ErrAdminKeyExists); err != nil {
+			return err
 		}
 		return a.log.Append(ctx, Event{Action: "admin_key.created", Changes: adminKeyChange(k.Name, "role", nil, k.Role)})
 	})
@@ -131,7 +126,7 @@ func (a *AdminKeys) Ensure(ctx context.Context, name, key string, role Role) (k 
 				return err
 			}
 			if len(known) == 1 {
-				k, created = keyOf(&known[0]), false
+				k, created = &known[0], false
 				return nil
 			}
 			k, created = &AdminKey{Name: name, Role: role}, true
@@ -161,17 +156,17 @@ func adminKeyChange(name, field string, before, after any) json.RawMessage {
 
 // Find returns the key's particulars, or [fosite.ErrNotFound] for one that is unknown, expired or revoked.
 func (a *AdminKeys) Find(ctx context.Context, key string) (*AdminKey, error) {
-	hash := adminKeyHash(key)
 	// Looking a hash up takes no secret-dependent time that would help anybody to guess the key behind it.
-	keys, err := readKeys(a.db.Read(ctx).Where("hash = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)", hash, model.At(a.now())))
+	keys, err := readKeys(a.db.Read(ctx).
+		Where("hash = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)", adminKeyHash(key), model.At(a.now())))
 	if err != nil {
 		return nil, err
 	}
-	if len(keys) != 1 || subtle.ConstantTimeCompare(keys[0].Hash, hash) != 1 {
+	if len(keys) != 1 {
 		return nil, fosite.ErrNotFound
 	}
 	a.used(keys[0].ID)
-	return keyOf(&keys[0]), nil
+	return &keys[0], nil
 }
 
 // Has tells whether any key was ever created.
@@ -182,29 +177,22 @@ func (a *AdminKeys) Has(ctx context.Context) (bool, error) {
 
 // List returns every key there was, the oldest first.
 func (a *AdminKeys) List(ctx context.Context) ([]AdminKey, error) {
-	stored, err := readKeys(a.db.Read(ctx).DB)
-	if err != nil {
-		return nil, err
-	}
-	keys := make([]AdminKey, len(stored))
-	for i := range stored {
-		keys[i] = *keyOf(&stored[i])
-	}
-	return keys, nil
+	return readKeys(a.db.Read(ctx).DB)
 }
 
-func readKeys(query *gorm.DB) (keys []model.AdminKey, err error) {
-	if err := query.Order("created_at, id").Find(&keys).Error; err != nil {
-		return nil, fmt.Errorf("storage: read admin keys: %w", err)
+func readKeys(query *gorm.DB) ([]AdminKey, error) {
+	var rows []model.AdminKey
+	if err := query.Order("created_at, id").Find(&rows).Error; err != nil {
+		return nil, database.Wrap(err, "read admin keys")
+	}
+	keys := make([]AdminKey, len(rows))
+	for i, row := range rows {
+		keys[i] = AdminKey{
+			ID: row.ID, Name: row.Name, Role: Role(row.Role), Hint: row.Hint, CreatedAt: row.CreatedAt.Time, ExpiresAt: row.ExpiresAt.Time,
+			RevokedAt: row.RevokedAt.Time, LastUsedAt: row.LastUsedAt.Time,
+		}
 	}
 	return keys, nil
-}
-
-func keyOf(row *model.AdminKey) *AdminKey {
-	return &AdminKey{
-		ID: row.ID, Name: row.Name, Role: Role(row.Role), Hint: row.Hint, CreatedAt: row.CreatedAt.Time, ExpiresAt: row.ExpiresAt.Time,
-		RevokedAt: row.RevokedAt.Time, LastUsedAt: row.LastUsedAt.Time,
-	}
 }
 
 // Revoke ends the key of this name at once, for good. It answers [fosite.ErrNotFound] when there is none that
@@ -212,11 +200,8 @@ func keyOf(row *model.AdminKey) *AdminKey {
 func (a *AdminKeys) Revoke(ctx context.Context, name string) error {
 	return a.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		revoked := tx.Model(&model.AdminKey{}).Where("name = ? AND revoked_at IS NULL", name).Update("revoked_at", model.At(a.now()))
-		if revoked.Error != nil {
-			return fmt.Errorf("storage: revoke an admin key: %w", revoked.Error)
-		}
-		if revoked.RowsAffected == 0 {
-			return fosite.ErrNotFound
+		if err := database.MustChange(revoked.RowsAffected, revoked.Error, "revoke an admin key", fosite.ErrNotFound); err != nil {
+			return err
 		}
 		return a.log.Append(ctx, Event{Action: "admin_key.revoked", Changes: adminKeyChange(name, "status", "active", "revoked")})
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -26,13 +25,10 @@ func (l *Log) begin(ctx context.Context, tx *database.Tx) error {
 	nothing := make(model.Hash, sha256.Size)
 	n, err := tx.Run(`INSERT INTO {audit_chain} (chain, last_id, last_hash, pruned_id, pruned_hash) VALUES ('main', 0, ?, 0, ?)
 		ON CONFLICT (chain) DO NOTHING`, nothing, nothing)
-	if err != nil {
-		return fmt.Errorf("storage: begin the chain of audit events: %w", err)
-	}
-	if n == 0 && !database.InHostsTransaction(ctx) {
+	if err == nil && n == 0 && !database.InHostsTransaction(ctx) {
 		l.begun.Store(true)
 	}
-	return nil
+	return database.Wrap(err, "begin the chain of audit events")
 }
 
 // flush ends a transaction with its events.
@@ -48,10 +44,7 @@ func (l *Log) flush(ctx context.Context, tx *database.Tx, deferred []any) error 
 	for i, event := range deferred {
 		events[i] = event.(*Event)
 	}
-	if err := chain(tx, events); err != nil {
-		return fmt.Errorf("storage: store an audit event: %w", err)
-	}
-	return nil
+	return database.Wrap(chain(tx, events), "store an audit event")
 }
 
 // flushed tells of what has become durable.

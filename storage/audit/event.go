@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
 
@@ -125,10 +125,7 @@ func After(fields map[string]any) (json.RawMessage, error) {
 		changes[name] = map[string]any{"after": value}
 	}
 	encoded, err := json.Marshal(changes)
-	if err != nil {
-		return nil, fmt.Errorf("storage: encode an audit event: %w", err)
-	}
-	return encoded, nil
+	return encoded, database.Wrap(err, "encode an audit event")
 }
 
 func eventOf(row *model.AuditEvent) Event {

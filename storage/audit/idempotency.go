@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -71,17 +70,16 @@ func (k *IdempotencyKeys) Claim(ctx context.Context, key, fingerprint []byte) (*
 	n, err := k.db.Run(ctx, claimKey, key, fingerprint, claim, model.At(now.Add(idempotencyClaim)), model.At(now.Add(IdempotencyLifetime)),
 		model.At(now), model.At(now))
 	if err != nil {
-		return nil, nil, fmt.Errorf("storage: claim an idempotency key: %w", err)
+		return nil, nil, database.Wrap(err, "claim an idempotency key")
 	}
 	if n == 1 {
 		return &Claim{key, claim}, nil, nil
 	}
-	var kept model.IdempotencyKey
-	found := k.db.Read(ctx).Where("key_hash = ?", model.Hash(key)).Limit(1).Find(&kept)
+	kept, err := database.FindOne[model.IdempotencyKey](k.db.Read(ctx).Where("key_hash = ?", model.Hash(key)), "read an idempotency key")
 	switch {
-	case found.Error != nil:
-		return nil, nil, fmt.Errorf("storage: read an idempotency key: %w", found.Error)
-	case found.RowsAffected == 0:
+	case err != nil:
+		return nil, nil, err
+	case kept == nil:
 		return nil, nil, ErrIdempotencyRunning // it has failed this very moment; the next try may go ahead
 	case subtle.ConstantTimeCompare(kept.RequestHash, fingerprint) != 1:
 		return nil, nil, ErrIdempotencyReused
@@ -90,7 +88,7 @@ func (k *IdempotencyKeys) Claim(ctx context.Context, key, fingerprint []byte) (*
 	}
 	answer := &KeptAnswer{Status: int(kept.Status), Body: []byte(kept.Body)}
 	if err := json.Unmarshal([]byte(kept.Headers), &answer.Header); err != nil {
-		return nil, nil, fmt.Errorf("storage: decode a kept answer: %w", err)
+		return nil, nil, database.Wrap(err, "decode a kept answer")
 	}
 	if model.Millis(now) < model.Millis(kept.CompletedAt.Add(ReplaySecretFor)) {
 		answer.Sealed = kept.Sealed
@@ -103,20 +101,14 @@ func (k *IdempotencyKeys) Claim(ctx context.Context, key, fingerprint []byte) (*
 func (k *IdempotencyKeys) Complete(ctx context.Context, claim *Claim, answer KeptAnswer) error {
 	headers, err := json.Marshal(answer.Header)
 	if err != nil {
-		return fmt.Errorf("storage: encode an answer: %w", err)
+		return database.Wrap(err, "encode an answer")
 	}
 	n, err := k.db.Exec(ctx, func(tx *database.Tx) *gorm.DB {
 		return tx.Model(&model.IdempotencyKey{}).Scopes(claim.running).Updates(&model.IdempotencyKey{
 			Status: int64(answer.Status), Headers: string(headers), Body: string(answer.Body), Sealed: answer.Sealed, CompletedAt: model.At(k.now()),
 		})
 	})
-	if err != nil {
-		return fmt.Errorf("storage: keep an answer: %w", err)
-	}
-	if n == 0 {
-		return ErrIdempotencyRunning
-	}
-	return nil
+	return database.MustChange(n, err, "keep an answer", ErrIdempotencyRunning)
 }
 
 // running is the row of a claim that was neither completed nor taken over.
@@ -129,10 +121,7 @@ func (k *IdempotencyKeys) Release(ctx context.Context, claim *Claim) error {
 	_, err := k.db.Exec(ctx, func(tx *database.Tx) *gorm.DB {
 		return tx.Scopes(claim.running).Delete(&model.IdempotencyKey{})
 	})
-	if err != nil {
-		return fmt.Errorf("storage: release an idempotency key: %w", err)
-	}
-	return nil
+	return database.Wrap(err, "release an idempotency key")
 }
 
 // Prune erases secrets that are too old to be shown again and forgets answers that have expired. Call
@@ -143,13 +132,10 @@ func (k *IdempotencyKeys) Prune(ctx context.Context) error {
 		return tx.Model(&model.IdempotencyKey{}).Where("sealed IS NOT NULL AND completed_at <= ?", model.At(now.Add(-ReplaySecretFor))).Update("sealed", nil)
 	})
 	if err != nil {
-		return fmt.Errorf("storage: erase kept secrets: %w", err)
+		return database.Wrap(err, "erase kept secrets")
 	}
 	_, err = k.db.Exec(ctx, func(tx *database.Tx) *gorm.DB {
 		return tx.Where("expires_at <= ?", model.At(now)).Delete(&model.IdempotencyKey{})
 	})
-	if err != nil {
-		return fmt.Errorf("storage: forget kept answers: %w", err)
-	}
-	return nil
+	return database.Wrap(err, "forget kept answers")
 }

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -41,26 +40,23 @@ func (l *Log) prune(ctx context.Context, tx *database.Tx, before time.Time) (int
 	if err != nil {
 		return 0, err
 	}
-	var keep sql.NullInt64
-	if err := tx.QueryRow(`SELECT MIN(id) FROM {audit_events} WHERE time >= ?`, model.At(before)).Scan(&keep); err != nil {
-		return 0, fmt.Errorf("storage: read audit events: %w", err)
+	var keep int64
+	if err := tx.QueryRow(`SELECT COALESCE(MIN(id), ?) FROM {audit_events} WHERE time >= ?`, ends.LastID+1, model.At(before)).Scan(&keep); err != nil {
+		return 0, database.Wrap(err, "read audit events")
 	}
-	last := min(ends.LastID, ends.PrunedID+pruneLimit)
-	if keep.Valid {
-		last = min(last, keep.Int64-1)
-	}
+	last := min(keep-1, ends.LastID, ends.PrunedID+pruneLimit)
 	if last <= ends.PrunedID {
 		return 0, nil
 	}
-	err = tx.Model(&ends).Updates(map[string]any{
+	err = tx.Model(ends).Updates(map[string]any{
 		"pruned_id": last, "pruned_hash": tx.Model(&model.AuditEvent{}).Select("hash").Where("id = ?", last),
 	}).Error
 	if err != nil {
-		return 0, fmt.Errorf("storage: shorten the audit chain: %w", err)
+		return 0, database.Wrap(err, "shorten the audit chain")
 	}
 	result := tx.Where("id <= ?", last).Delete(&model.AuditEvent{})
 	if result.Error != nil {
-		return 0, fmt.Errorf("storage: remove audit events: %w", result.Error)
+		return 0, database.Wrap(result.Error, "remove audit events")
 	}
 	changes := fmt.Sprintf(`{"events":{"before":%d,"after":0}}`, result.RowsAffected)
 	return result.RowsAffected, l.Append(ctx, Event{Actor: "system", Action: "audit.pruned", Changes: json.RawMessage(changes)})

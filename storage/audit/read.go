@@ -2,11 +2,11 @@ package audit
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"gorm.io/gorm"
 
+	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
 
@@ -52,8 +52,6 @@ func (l *Log) List(ctx context.Context, filter Filter) (events []Event, more boo
 
 // read returns events in the order of their ids.
 func read(query *gorm.DB, limit int) (rows []model.AuditEvent, err error) {
-	if err := query.Order("id").Limit(limit).Find(&rows).Error; err != nil {
-		return nil, fmt.Errorf("storage: read audit events: %w", err)
-	}
-	return rows, nil
+	err = query.Order("id").Limit(limit).Find(&rows).Error
+	return rows, database.Wrap(err, "read audit events")
 }

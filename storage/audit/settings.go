@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"fmt"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -19,12 +18,11 @@ func NewSettings(db *database.DB) *Settings { return &Settings{db} }
 
 // Get reads a fact; ok is false when it was never set.
 func (s *Settings) Get(ctx context.Context, name string) (value string, ok bool, err error) {
-	var setting model.Setting
-	result := s.db.Read(ctx).Where("name = ?", name).Limit(1).Find(&setting)
-	if result.Error != nil {
-		return "", false, fmt.Errorf("storage: read setting %s: %w", name, result.Error)
+	setting, err := database.FindOne[model.Setting](s.db.Read(ctx).Where("name = ?", name), "read setting "+name)
+	if setting == nil {
+		return "", false, err
 	}
-	return setting.Value, result.RowsAffected > 0, nil
+	return setting.Value, true, nil
 }
 
 // Once stores a fact that must not change, unless it is there already, and returns what is stored.
@@ -37,7 +35,7 @@ func (s *Settings) Once(ctx context.Context, name, value string) (string, error)
 		return tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&model.Setting{Name: name, Value: value})
 	})
 	if err != nil {
-		return "", fmt.Errorf("storage: store setting %s: %w", name, err)
+		return "", database.Wrap(err, "store setting "+name)
 	}
 	stored, _, err = s.Get(ctx, name)
 	return stored, err
@@ -48,8 +46,5 @@ func (s *Settings) Replace(ctx context.Context, name, from, to string) error {
 	_, err := s.db.Exec(ctx, func(tx *database.Tx) *gorm.DB {
 		return tx.Model(&model.Setting{}).Where("name = ? AND value = ?", name, from).Update("value", to)
 	})
-	if err != nil {
-		return fmt.Errorf("storage: change setting %s: %w", name, err)
-	}
-	return nil
+	return database.Wrap(err, "change setting "+name)
 }

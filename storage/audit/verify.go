@@ -3,12 +3,11 @@ package audit
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
 
 	"gorm.io/gorm"
 
+	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
 
@@ -39,26 +38,23 @@ func (l *Log) Verify(ctx context.Context, progress func(n int64)) (count, firstB
 }
 
 // chainEnds are the two ends of the chain: what is left of it starts after pruned and stops at last.
-func chainEnds(db *gorm.DB) (ends model.AuditChain, err error) {
-	result := db.Where("chain = ?", mainChain).Limit(1).Find(&ends)
-	switch {
-	case result.Error != nil:
-		return ends, fmt.Errorf("storage: read the audit chain: %w", result.Error)
-	case result.RowsAffected == 0:
-		return ends, errors.New("storage: read the audit chain: its row is gone")
+func chainEnds(db *gorm.DB) (*model.AuditChain, error) {
+	ends, err := database.FindOne[model.AuditChain](db.Where("chain = ?", mainChain), "read the audit chain")
+	if err == nil && ends == nil {
+		err = errors.New("storage: read the audit chain: its row is gone")
 	}
-	return ends, nil
+	return ends, err
 }
 
-func (l *Log) verify(ctx context.Context, ends model.AuditChain, progress func(n int64)) (count, firstBad int64, err error) {
+func (l *Log) verify(ctx context.Context, ends *model.AuditChain, progress func(n int64)) (count, firstBad int64, err error) {
 	db := l.db.Read(ctx)
-	var stray sql.NullInt64 // outside of the chain's ends
+	var stray *int64 // outside of the chain's ends
 	err = db.QueryRow(`SELECT MIN(e.id) FROM {audit_events} e JOIN {audit_chain} c ON c.chain = 'main' AND (e.id <= c.pruned_id OR e.id > c.last_id)`).Scan(&stray)
 	if err != nil {
-		return 0, 0, fmt.Errorf("storage: read audit events: %w", err)
+		return 0, 0, database.Wrap(err, "read audit events")
 	}
-	if stray.Valid {
-		return 0, max(stray.Int64, 1), nil // 0 would mean that there is none
+	if stray != nil {
+		return 0, max(*stray, 1), nil // 0 would mean that there is none
 	}
 	id, previous := ends.PrunedID, ends.PrunedHash
 	for id < ends.LastID {

@@ -3,7 +3,6 @@ package people
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -42,7 +41,7 @@ func (c *Consents) Remember(ctx context.Context, subject, username, clientID, cl
 	}
 	return c.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		if err := tx.Clauses(again).CreateInBatches(rows, consentBatch).Error; err != nil {
-			return fmt.Errorf("storage: store a consent: %w", err)
+			return database.Wrap(err, "store a consent")
 		}
 		return c.record(ctx, audit.Event{Actor: "user:" + username, Action: "consent.granted", ClientID: clientID},
 			map[string]any{"subject": subject, "scope": model.List(scopes).String(), "resource": model.List(resources).String()})
@@ -63,7 +62,7 @@ func (c *Consents) Find(ctx context.Context, subject, clientID string) (map[stri
 	var rows []model.Consent
 	err := c.db.Read(ctx).Where("subject = ? AND client_id = ?", subject, clientID).Order("resource, scope").Find(&rows).Error
 	if err != nil {
-		return nil, fmt.Errorf("storage: read a consent: %w", err)
+		return nil, database.Wrap(err, "read a consent")
 	}
 	allowed := make(map[string][]string)
 	for _, row := range rows {
@@ -108,7 +107,7 @@ func (c *Consents) WithdrawAll(ctx context.Context, filter ConsentFilter) (withd
 
 func (c *Consents) withdraw(ctx context.Context, tx *database.Tx, consent Consent) error {
 	if err := tx.Where("subject = ? AND client_id = ?", consent.Subject, consent.ClientID).Delete(&model.Consent{}).Error; err != nil {
-		return fmt.Errorf("storage: delete a consent: %w", err)
+		return database.Wrap(err, "delete a consent")
 	}
 	if _, err := c.access.Revoke(ctx, consent.Subject, consent.ClientID); err != nil {
 		return err

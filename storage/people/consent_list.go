@@ -3,11 +3,11 @@ package people
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
 
+	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
 
@@ -63,7 +63,7 @@ func (c *Consents) remembered(ctx context.Context, filter ConsentFilter) (map[pa
 		Where(c.db.SQL(`NOT EXISTS (SELECT 1 FROM {clients} c WHERE c.id = {consents}.client_id AND c.status = 'deleted')`)).
 		Order("updated_at, resource, scope").Find(&rows).Error
 	if err != nil {
-		return nil, fmt.Errorf("storage: list consents: %w", err)
+		return nil, database.Wrap(err, "list consents")
 	}
 	found := make(map[parties]*Consent)
 	for _, row := range rows {

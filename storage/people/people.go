@@ -4,7 +4,6 @@ package people
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"gorm.io/gorm/clause"
@@ -47,13 +46,6 @@ func (p *people) record(ctx context.Context, event audit.Event, after map[string
 // lock reads the account for which where holds, or nil, and keeps everybody else from changing it until the transaction
 // ends. SQLite has one writer at a time and needs no lock.
 func lock(tx *database.Tx, where string, args ...any) (*model.User, error) {
-	var user model.User
-	found := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where(where, args...).Limit(1).Find(&user)
-	if found.Error != nil {
-		return nil, fmt.Errorf("storage: lock an account: %w", found.Error)
-	}
-	if found.RowsAffected == 0 {
-		return nil, nil
-	}
-	return &user, nil
+	query := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where(where, args...)
+	return database.FindOne[model.User](query, "lock an account")
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/ory/fosite"
@@ -53,13 +52,13 @@ func (s *Sessions) create(ctx context.Context, allow func(*database.Tx) error, t
 		}
 		now := model.At(s.now())
 		if err := tx.Where("expires_at <= ?", now).Delete(&model.LoginSession{}).Error; err != nil {
-			return fmt.Errorf("storage: delete expired login sessions: %w", err)
+			return database.Wrap(err, "delete expired login sessions")
 		}
 		err := tx.Create(&model.LoginSession{
 			TokenHash: hashOf(token), Subject: subject, Data: string(data), CreatedAt: now, SeenAt: now, ExpiresAt: model.At(expiresAt),
 		}).Error
 		if err != nil {
-			return fmt.Errorf("storage: store a login session: %w", err)
+			return database.Wrap(err, "store a login session")
 		}
 		return s.record(ctx, audit.Event{Actor: "user:" + username, Action: "user.logged_in"},
 			map[string]any{"subject": subject, "username": username, "method": method})
@@ -74,13 +73,13 @@ func hashOf(token string) model.Hash {
 // Find reads a browser's session, and when it was last seen ([Sessions.Touch]). It answers [fosite.ErrNotFound] when
 // there is none or it has expired.
 func (s *Sessions) Find(ctx context.Context, token string) (data []byte, seenAt time.Time, err error) {
-	var row model.LoginSession
-	found := s.db.Read(ctx).Where("token_hash = ? AND expires_at > ?", hashOf(token), model.At(s.now())).Limit(1).Find(&row)
-	if found.Error != nil {
-		return nil, time.Time{}, fmt.Errorf("storage: read a login session: %w", found.Error)
+	live := s.db.Read(ctx).Where("token_hash = ? AND expires_at > ?", hashOf(token), model.At(s.now()))
+	row, err := database.FindOne[model.LoginSession](live, "read a login session")
+	if err == nil && row == nil {
+		err = fosite.ErrNotFound
 	}
-	if found.RowsAffected == 0 {
-		return nil, time.Time{}, fosite.ErrNotFound
+	if err != nil {
+		return nil, time.Time{}, err
 	}
 	return []byte(row.Data), row.SeenAt.Time, nil
 }
@@ -90,10 +89,7 @@ func (s *Sessions) Touch(ctx context.Context, token string) error {
 	_, err := s.db.Exec(ctx, func(tx *database.Tx) *gorm.DB {
 		return tx.Model(&model.LoginSession{}).Where("token_hash = ?", hashOf(token)).Update("seen_at", model.At(s.now()))
 	})
-	if err != nil {
-		return fmt.Errorf("storage: touch a login session: %w", err)
-	}
-	return nil
+	return database.Wrap(err, "touch a login session")
 }
 
 // Delete logs a browser out. One that is not logged in is no error.
@@ -101,16 +97,11 @@ func (s *Sessions) Delete(ctx context.Context, token string) error {
 	_, err := s.db.Exec(ctx, func(tx *database.Tx) *gorm.DB {
 		return tx.Where("token_hash = ?", hashOf(token)).Delete(&model.LoginSession{})
 	})
-	if err != nil {
-		return fmt.Errorf("storage: delete a login session: %w", err)
-	}
-	return nil
+	return database.Wrap(err, "delete a login session")
 }
 
 // endSessions logs every browser of a person out.
 func endSessions(tx *database.Tx, subject string) error {
-	if err := tx.Where("subject = ?", subject).Delete(&model.LoginSession{}).Error; err != nil {
-		return fmt.Errorf("storage: delete the login sessions of a person: %w", err)
-	}
-	return nil
+	err := tx.Where("subject = ?", subject).Delete(&model.LoginSession{}).Error
+	return database.Wrap(err, "delete the login sessions of a person")
 }

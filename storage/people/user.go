@@ -95,7 +95,7 @@ func (u *Users) read(ctx context.Context, conditions ...any) (users []*User, err
 	err = u.db.Read(ctx).Model(&model.User{}).Select("*").Joins("LEFT JOIN "+u.db.Table("user_groups")+" ON user_id = id").
 		Where(existing).Order("username, name").Find(&rows, conditions...).Error
 	if err != nil {
-		return nil, fmt.Errorf("storage: read accounts: %w", err)
+		return nil, database.Wrap(err, "read accounts")
 	}
 	for _, row := range rows {
 		if len(users) == 0 || users[len(users)-1].ID != row.ID {
@@ -135,7 +135,7 @@ func (u *Users) CurrentGroups(ctx context.Context, subject string) (groups []str
 	err = u.db.Read(ctx).Raw(u.db.SQL(`SELECT g.name FROM {users} u LEFT JOIN {user_groups} g ON g.user_id = u.id
 		WHERE u.id = CAST(? AS TEXT) ORDER BY g.name`), subject).Find(&names).Error
 	if err != nil {
-		return nil, false, fmt.Errorf("storage: read the groups of an account: %w", err)
+		return nil, false, database.Wrap(err, "read the groups of an account")
 	}
 	for _, name := range names {
 		if name != "" {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -34,11 +33,8 @@ func (u *Users) Create(ctx context.Context, user *User) error {
 			ID: user.ID, Username: user.Username, PasswordHash: string(user.PasswordHash),
 			CreatedAt: model.At(user.CreatedAt), UpdatedAt: model.At(user.UpdatedAt),
 		})
-		if created.Error != nil {
-			return fmt.Errorf("storage: store an account: %w", created.Error)
-		}
-		if created.RowsAffected == 0 {
-			return ErrUserExists
+		if err := database.MustChange(created.RowsAffected, created.Error, "store an account", ErrUserExists); err != nil {
+			return err
 		}
 		if err := addGroups(tx, user.ID, user.Groups); err != nil {
 			return err
@@ -55,10 +51,8 @@ func addGroups(tx *database.Tx, userID string, groups []string) error {
 	for i, group := range groups {
 		rows[i] = model.UserGroup{UserID: userID, Name: group}
 	}
-	if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&rows).Error; err != nil {
-		return fmt.Errorf("storage: store the groups of an account: %w", err)
-	}
-	return nil
+	err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&rows).Error
+	return database.Wrap(err, "store the groups of an account")
 }
 
 // SetPassword replaces the password of an account and ends its browser sessions. What the person granted to clients
@@ -88,10 +82,8 @@ func (u *Users) SetGroups(ctx context.Context, username string, groups []string)
 }
 
 func deleteGroups(tx *database.Tx, userID string) error {
-	if err := tx.Where("user_id = ?", userID).Delete(&model.UserGroup{}).Error; err != nil {
-		return fmt.Errorf("storage: delete the groups of an account: %w", err)
-	}
-	return nil
+	err := tx.Where("user_id = ?", userID).Delete(&model.UserGroup{}).Error
+	return database.Wrap(err, "delete the groups of an account")
 }
 
 // Disable keeps a person out: no login, no browser session, and everything they granted is revoked.
@@ -120,7 +112,7 @@ func (u *Users) Delete(ctx context.Context, username string) error {
 			return err
 		}
 		if err := tx.Where("subject = ?", user.ID).Delete(&model.Consent{}).Error; err != nil {
-			return fmt.Errorf("storage: delete the consents of a person: %w", err)
+			return database.Wrap(err, "delete the consents of a person")
 		}
 		// No account has a user name with a space in it, or no password.
 		user.Username, user.PasswordHash, user.DisabledAt = "deleted "+user.ID, "", model.At(u.now())
@@ -148,7 +140,7 @@ func (u *Users) change(ctx context.Context, username, action string, edit func(c
 			return err
 		}
 		if err := tx.Select("*").Updates(user).Error; err != nil {
-			return fmt.Errorf("storage: change an account: %w", err)
+			return database.Wrap(err, "change an account")
 		}
 		return u.record(ctx, audit.Event{Action: action}, map[string]any{"username": username})
 	})
