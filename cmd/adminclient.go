@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/config"
 	"fosite-mcp/provider/client"
 
@@ -58,11 +59,11 @@ func (a *app) adminAPI(f *adminFlags) (*adminAPI, error) {
 	origin := f.url
 	if origin == "" {
 		if origin, err = adminOrigin(cfg); err != nil {
-			return nil, usageError{err}
+			return nil, console.BadUsage("%w", err)
 		}
 	}
 	if origin, err = secureOrigin(origin); err != nil {
-		return nil, usageError{fmt.Errorf("--admin-url: %w", err)}
+		return nil, console.BadUsage("--admin-url: %w", err)
 	}
 	api := &adminAPI{origin: origin, http: newHTTPClient()}
 	if api.key, api.keySource, err = adminKey(cfg, f.keyFile); err != nil {
@@ -156,7 +157,7 @@ type apiAnswer struct {
 // segment makes a person's argument one segment of a path.
 func segment(text string) (string, error) {
 	if text == "" || text == "." || text == ".." {
-		return "", usageError{fmt.Errorf("%q is not an id", text)}
+		return "", console.BadUsage("%q is not an id", text)
 	}
 	return url.PathEscape(text), nil
 }

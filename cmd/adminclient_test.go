@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/config"
 
 	"github.com/google/go-cmp/cmp"
@@ -80,7 +80,7 @@ func fakeAPI(t *testing.T, handler http.HandlerFunc) (api *adminAPI, a *app, std
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	stdout = new(bytes.Buffer)
-	a = &app{stdin: strings.NewReader(""), stdout: stdout, stderr: io.Discard}
+	a = &app{Console: console.Console{Stdin: strings.NewReader(""), Stdout: stdout, Stderr: io.Discard}}
 	return &adminAPI{origin: server.URL, key: "the-admin-key", keySource: "a file", http: newHTTPClient()}, a, stdout
 }
 
@@ -171,7 +171,7 @@ func adminSettings(t *testing.T, a *app, api *adminAPI) *adminFlags {
 	if err := os.WriteFile(file, []byte("the-admin-key\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a.environ = nil
+	a.Environ = nil
 	return &adminFlags{url: api.origin, keyFile: file}
 }
 
@@ -214,7 +214,11 @@ func TestASecretThatCannotBeKeptIsNotPrinted(t *testing.T) {
 	if err != nil || string(content) != "mcp_cs_secret\n" {
 		t.Errorf("file %q, %v", content, err)
 	}
-	output := &secretOutput{file: closedFile(t)}
+	output, err := console.CreateSecretFile(filepath.Join(t.TempDir(), "closed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	output.Discard()
 	_, err = a.storeSecret(output, "ci", "mcp_cs_secret", []byte("{}"))
 	if err == nil || !strings.Contains(err.Error(), "fosite-mcp client rotate ci") || strings.Contains(err.Error(), "mcp_cs_") {
 		t.Errorf("error %v", err)
@@ -224,24 +228,12 @@ func TestASecretThatCannotBeKeptIsNotPrinted(t *testing.T) {
 	}
 }
 
-func closedFile(t *testing.T) *os.File {
-	t.Helper()
-	file, err := os.Create(filepath.Join(t.TempDir(), "closed"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := file.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
 func TestAllPagesAreReadAndAServerThatGoesInCirclesIsNoticed(t *testing.T) {
 	pages := map[string]string{"": `{"items":[1,2],"next_cursor":"a"}`, "a": `{"items":[3],"next_cursor":"b"}`, "b": `{"items":[]}`}
 	api, a, stdout := fakeAPI(t, func(w http.ResponseWriter, r *http.Request) {
 		answerJSON(w, 200, pages[r.URL.Query().Get("cursor")])
 	})
-	a.json = true
+	a.JSON = true
 	list := &listFlags{limit: 2, all: true}
 	query, err := list.query()
 	if err != nil {
@@ -278,7 +270,7 @@ func TestFollowingTheAuditLogGoesOnAfterTheLastEvent(t *testing.T) {
 			answerJSON(w, 200, `{"items":[]}`)
 		}
 	})
-	a.json = true
+	a.JSON = true
 	f := &auditFlags{follow: true, list: listFlags{limit: defaultPage}, interval: time.Millisecond}
 	query, err := f.query(time.Now())
 	if err != nil {
@@ -340,7 +332,7 @@ func TestIntrospectionShowsWhatIsKnownOfAPerson(t *testing.T) {
 	}))
 	defer server.Close()
 	stdout := new(bytes.Buffer)
-	a := &app{stdout: stdout, stderr: io.Discard}
+	a := &app{Console: console.Console{Stdout: stdout, Stderr: io.Discard}}
 	endpoint := &oauthEndpoint{url: server.URL, clientID: "docs", secret: "s", http: newHTTPClient()}
 	if err := a.introspect(t.Context(), endpoint, "token", true); err != nil {
 		t.Fatal(err)
@@ -353,8 +345,7 @@ func TestIntrospectionShowsWhatIsKnownOfAPerson(t *testing.T) {
 
 func TestBadUsageIsToldApartFromFailure(t *testing.T) {
 	_, err := segment("..")
-	var usage usageError
-	if !errors.As(err, &usage) {
+	if !console.IsBadUsage(err) {
 		t.Errorf("%v is not a usage error", err)
 	}
 }

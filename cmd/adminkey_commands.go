@@ -2,13 +2,11 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	"fosite-mcp/config"
+	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/handlers/admin"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
@@ -31,16 +29,9 @@ server may be running.`,
 	return c
 }
 
-// withActor is withData for changes, which audit events then ascribe to the person at the shell.
-func (a *app) withActor(ctx context.Context, fn func(context.Context, *storage.Store) error) error {
-	return a.withData(ctx, func(ctx context.Context, _ config.Config, store *storage.Store) error {
-		return fn(audit.WithOrigin(ctx, audit.Origin{Actor: shellActor()}), store)
-	})
-}
-
 func (a *app) adminKeyCreateCommand() *cobra.Command {
 	var name, role, file string
-	var expiresIn span
+	var expiresIn console.Span
 	c := &cobra.Command{
 		Use:   "create",
 		Short: "Make an admin key",
@@ -50,10 +41,10 @@ changes clients and revokes tokens; admin may do everything.`,
   fosite-mcp admin-key create --name auditor --role read --expires-in 30d`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if name == "" || role == "" {
-				return usageError{errors.New("--name and --role are needed: the name is what audit events call the holder")}
+				return console.BadUsage("--name and --role are needed: the name is what audit events call the holder")
 			}
 			if !audit.Role(role).Allows(audit.RoleRead) { // what every role does
-				return usageError{fmt.Errorf("--role is read, clients or admin, not %q", role)}
+				return console.BadUsage("--role is read, clients or admin, not %q", role)
 			}
 			key := audit.AdminKey{Name: name, Role: audit.Role(role)}
 			if expiresIn > 0 {
@@ -72,44 +63,39 @@ changes clients and revokes tokens; admin may do everything.`,
 }
 
 func (a *app) createAdminKey(ctx context.Context, store *storage.Store, key *audit.AdminKey, file string) error {
-	output, err := reserveSecretFile(file)
+	output, err := console.CreateSecretFile(file)
 	if err != nil {
 		return err
 	}
 	secret := admin.NewKey()
 	// The file comes first: a key that nobody has is of no use, and its name could not be used again.
 	if output != nil {
-		if err := output.write(secret); err != nil {
+		if err := output.Write(secret); err != nil {
 			return err
 		}
 	}
 	if err := store.AdminKeys().Create(ctx, key, secret); err != nil {
-		output.discard()
+		output.Discard()
 		return fromStorage(err)
 	}
 	if output != nil {
 		secret = ""
 	}
-	if a.json {
+	if a.JSON {
 		shown := viewOfAdminKey(key)
 		shown.Key = secret
-		return json.NewEncoder(a.stdout).Encode(shown)
+		return a.Encode(shown)
 	}
-	err = a.block("name", key.Name, "role", string(key.Role), "admin_key", secret, "expires_at", shownTime(&key.ExpiresAt))
+	err = a.Fields("name", key.Name, "role", string(key.Role), "admin_key", secret, "expires_at", console.Time(&key.ExpiresAt))
 	if err != nil {
 		return err
 	}
 	if output != nil {
-		a.notice("wrote the admin key to %s", file)
+		a.Notice("wrote the admin key to %s", file)
 		return nil
 	}
-	a.notice("admin_key is shown only now; keep it somewhere safe")
+	a.Notice("admin_key is shown only now; keep it somewhere safe")
 	return nil
-}
-
-// fromStorage is the storage's error without the name of the package.
-func fromStorage(err error) error {
-	return errors.New(strings.TrimPrefix(err.Error(), "storage: "))
 }
 
 // adminKeyView is an admin key as --json shows it.
@@ -169,14 +155,14 @@ func (a *app) printAdminKeys(keys []audit.AdminKey) error {
 	for i := range keys {
 		views[i] = viewOfAdminKey(&keys[i])
 	}
-	if a.json {
-		return json.NewEncoder(a.stdout).Encode(map[string]any{"items": views})
+	if a.JSON {
+		return a.Encode(map[string]any{"items": views})
 	}
-	t := newTable(a.stdout, "NAME", "ROLE", "STATUS", "HINT", "CREATED", "EXPIRES", "LAST USED")
+	t := a.NewTable("NAME", "ROLE", "STATUS", "HINT", "CREATED", "EXPIRES", "LAST USED")
 	for _, v := range views {
-		t.row(v.Name, v.Role, v.Status, v.Hint, shownTime(v.CreatedAt), shownTime(v.ExpiresAt), shownTime(v.LastUsedAt))
+		t.Row(v.Name, v.Role, v.Status, v.Hint, console.Time(v.CreatedAt), console.Time(v.ExpiresAt), console.Time(v.LastUsedAt))
 	}
-	return t.close()
+	return t.Close()
 }
 
 func (a *app) adminKeyRevokeCommand() *cobra.Command {
@@ -188,18 +174,18 @@ func (a *app) adminKeyRevokeCommand() *cobra.Command {
 		Example: "  fosite-mcp admin-key revoke deploy",
 		RunE: func(c *cobra.Command, args []string) error {
 			consequence := fmt.Sprintf("Admin key %s stops working at once and for good; its name can never be used again", args[0])
-			if err := a.confirm(c.Context(), yes, consequence, args[0]); err != nil {
+			if err := a.Confirm(c.Context(), yes, consequence, args[0]); err != nil {
 				return err
 			}
 			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
 				err := store.AdminKeys().Revoke(ctx, args[0])
 				if errors.Is(err, fosite.ErrNotFound) {
-					return fmt.Errorf("there is no admin key %s that works; see fosite-mcp admin-key list", printable(args[0]))
+					return fmt.Errorf("there is no admin key %s that works; see fosite-mcp admin-key list", console.Printable(args[0]))
 				}
 				if err != nil {
 					return err
 				}
-				return a.done(map[string]any{"name": args[0], "revoked": true}, "revoked admin key %s", printable(args[0]))
+				return a.Done(map[string]any{"name": args[0], "revoked": true}, "revoked admin key %s", console.Printable(args[0]))
 			})
 		},
 	}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/config"
 	"fosite-mcp/storage"
 
@@ -84,9 +85,9 @@ func (f *auditFlags) query(now time.Time) (url.Values, error) {
 		if text == "" {
 			continue
 		}
-		t, err := parsePast(text, now)
+		t, err := console.ParsePast(text, now)
 		if err != nil {
-			return nil, usageError{fmt.Errorf("--%s: %w", name, err)}
+			return nil, console.BadUsage("--%s: %w", name, err)
 		}
 		query.Set(name, t.Format(time.RFC3339Nano))
 	}
@@ -110,7 +111,7 @@ func (a *app) audit(ctx context.Context, api *adminAPI, f *auditFlags, query url
 		return err
 	}
 	if next != "" {
-		a.notice("there are more: add --all, or --cursor %s", printable(next))
+		a.Notice("there are more: add --all, or --cursor %s", console.Printable(next))
 	}
 	if !f.follow {
 		return nil
@@ -130,10 +131,10 @@ func (a *app) audit(ctx context.Context, api *adminAPI, f *auditFlags, query url
 func (a *app) auditPrinter(api *adminAPI, last *int64) func(items []json.RawMessage) error {
 	head := auditHead
 	return func(items []json.RawMessage) error {
-		if a.json {
+		if a.JSON {
 			return a.auditLines(items, last)
 		}
-		t := newTable(a.stdout, head...)
+		t := a.NewTable(head...)
 		head = nil // once
 		for _, item := range items {
 			var event auditView
@@ -141,9 +142,9 @@ func (a *app) auditPrinter(api *adminAPI, last *int64) func(items []json.RawMess
 				return fmt.Errorf("%s does not answer like fosite-mcp: %w", api.origin, err)
 			}
 			*last = event.ID
-			t.row(event.cells()...)
+			t.Row(event.cells()...)
 		}
-		return t.close()
+		return t.Close()
 	}
 }
 
@@ -167,7 +168,7 @@ func (a *app) newestEvents(ctx context.Context, api *adminAPI, limit int, query 
 		return err
 	}
 	if total > limit {
-		a.notice("these are the newest %d of %d events; there are more with --limit, or --all", limit, total)
+		a.Notice("these are the newest %d of %d events; there are more with --limit, or --all", limit, total)
 	}
 	return nil
 }
@@ -182,7 +183,7 @@ func (a *app) auditLines(items []json.RawMessage, last *int64) error {
 			return fmt.Errorf("an event of the audit log has no id: %w", err)
 		}
 		*last = event.ID
-		if err := a.printJSON(item); err != nil {
+		if err := a.PrintJSON(item); err != nil {
 			return err
 		}
 	}
@@ -207,7 +208,7 @@ func (a *app) followAudit(ctx context.Context, every time.Duration, ask func() e
 			return nil
 		case errors.As(err, &down), isStatus(err, http.StatusServiceUnavailable):
 			if !waiting {
-				a.notice("%v; waiting for it", err)
+				a.Notice("%v; waiting for it", err)
 			}
 			waiting = true
 		case err != nil:
@@ -231,14 +232,14 @@ with 1 when an event was changed, removed or put in.`,
 				if err != nil {
 					return err
 				}
-				return a.auditVerdict(a.stdout, count, firstBad)
+				return a.auditVerdict(a.Stdout, count, firstBad)
 			})
 		},
 	}
 }
 
 func (a *app) auditVerdict(out io.Writer, count, firstBad int64) error {
-	if a.json {
+	if a.JSON {
 		result := map[string]any{"intact": firstBad == 0, "events": count}
 		if firstBad != 0 {
 			result["first_bad"] = firstBad
@@ -250,7 +251,7 @@ func (a *app) auditVerdict(out io.Writer, count, firstBad int64) error {
 	if firstBad != 0 {
 		return fmt.Errorf("the audit log is not intact: event %d was changed, removed or put in (%d events before it are in order)", firstBad, count)
 	}
-	if a.json {
+	if a.JSON {
 		return nil
 	}
 	_, err := fmt.Fprintf(out, "intact: %d events, an unbroken chain\n", count)

@@ -2,11 +2,12 @@ package cmd
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"fosite-mcp/cmd/internal/console"
 )
 
 // auditActions is everything that is put on record.
@@ -22,7 +23,7 @@ func checkAction(action string) error {
 	if action == "" || slices.Contains(auditActions, action) {
 		return nil
 	}
-	return usageError{fmt.Errorf("--action: there is no action %q; there are:\n  %s", action, strings.Join(auditActions, "\n  "))}
+	return console.BadUsage("--action: there is no action %q; there are:\n  %s", action, strings.Join(auditActions, "\n  "))
 }
 
 // auditView is what is shown of an event.
@@ -41,7 +42,7 @@ type auditView struct {
 var auditHead = []string{"TIME", "ACTOR", "ACTION", "TARGET", "OUTCOME", "IP", "CHANGED"}
 
 func (v *auditView) cells() []string {
-	return []string{shownTime(v.Time), v.Actor, v.Action, v.target(), v.Outcome, v.IP, v.changed()}
+	return []string{console.Time(v.Time), v.Actor, v.Action, v.target(), v.Outcome, v.IP, v.changed()}
 }
 
 // named is the change that says whom an event is about, where that is neither a client nor a token.

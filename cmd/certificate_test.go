@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/config"
 )
 
@@ -129,7 +130,7 @@ func TestAHangupTakesOverTheLogLevel(t *testing.T) {
 	write("log: {level: info}\n")
 	hangup := make(chan os.Signal)
 	var stderr lockedLog
-	a := &app{configFile: file, stderr: &stderr, hangup: hangup}
+	a := &app{Console: console.Console{Stderr: &stderr}, configFile: file, hangup: hangup}
 	cfg, err := a.config()
 	if err != nil {
 		t.Fatal(err)

@@ -2,10 +2,10 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
+	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/config"
 	"fosite-mcp/storage"
 
@@ -22,7 +22,7 @@ minutes; the command is for catching up after a long pause. Interrupted, it lose
 		Example: "  fosite-mcp cleanup\n  fosite-mcp cleanup --batch 1000 --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if batch < 0 || batch > 100_000 {
-				return usageError{errors.New("--batch must be between 0 and 100000; 0 leaves it to the database")}
+				return console.BadUsage("--batch must be between 0 and 100000; 0 leaves it to the database")
 			}
 			return a.withData(c.Context(), func(ctx context.Context, _ config.Config, store *storage.Store) error {
 				return a.cleanUp(ctx, store, batch)
@@ -39,7 +39,7 @@ func (a *app) cleanUp(ctx context.Context, store *storage.Store, batch int) erro
 	_, err := store.CleanUp(ctx, storage.CleanUp{Batch: batch, Progress: func(table string, n int64) {
 		deleted[table] += n
 		if total += n; total%10_000 < n {
-			a.notice("%d rows deleted so far", total)
+			a.Notice("%d rows deleted so far", total)
 		}
 	}})
 	if errors.Is(err, storage.ErrCleaningElsewhere) {
@@ -55,9 +55,9 @@ func (a *app) cleanUp(ctx context.Context, store *storage.Store, batch int) erro
 }
 
 func (a *app) printCleaned(deleted map[string]int64, total int64) error {
-	if a.json {
-		return json.NewEncoder(a.stdout).Encode(map[string]any{"deleted": deleted, "total": total})
+	if a.JSON {
+		return a.Encode(map[string]any{"deleted": deleted, "total": total})
 	}
-	_, err := fmt.Fprintf(a.stdout, "%d expired rows deleted\n", total)
+	_, err := fmt.Fprintf(a.Stdout, "%d expired rows deleted\n", total)
 	return err
 }

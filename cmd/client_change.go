@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"fosite-mcp/cmd/internal/console"
+
 	"github.com/spf13/cobra"
 )
 
@@ -24,7 +26,7 @@ value ("") empties it; metadata is merged member by member, null taking one out 
 				return err
 			}
 			if len(fields) == 0 {
-				return usageError{fmt.Errorf("nothing to change; see %s --help", c.CommandPath())}
+				return console.BadUsage("nothing to change; see %s --help", c.CommandPath())
 			}
 			return a.updateClient(c.Context(), admin, args[0], fields)
 		},
@@ -53,15 +55,15 @@ func (a *app) updateClient(ctx context.Context, admin *adminFlags, clientID stri
 		contentType: "application/merge-patch+json", ifMatch: before.etag,
 	}, &client)
 	if isStatus(err, http.StatusPreconditionFailed) {
-		return fmt.Errorf("somebody else changed client %s at the same moment; nothing was changed. Look at it (fosite-mcp client show %[1]s) and try again", printable(clientID))
+		return fmt.Errorf("somebody else changed client %s at the same moment; nothing was changed. Look at it (fosite-mcp client show %[1]s) and try again", console.Printable(clientID))
 	}
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.printJSON(after.body)
+	if a.JSON {
+		return a.PrintJSON(after.body)
 	}
-	return a.block(client.particulars()...)
+	return a.Fields(client.particulars()...)
 }
 
 func (a *app) clientEnableCommand(admin *adminFlags) *cobra.Command {
@@ -93,10 +95,10 @@ func (a *app) clientSwitchCommand(admin *adminFlags, verb, short, long, told str
 			if err != nil {
 				return errNoClient(err, args[0])
 			}
-			if a.json && len(answer.body) > 0 {
-				return a.printJSON(answer.body)
+			if a.JSON && len(answer.body) > 0 {
+				return a.PrintJSON(answer.body)
 			}
-			return a.done(map[string]any{"client_id": args[0], "status": map[string]string{"enable": "active", "disable": "disabled"}[verb]}, told, printable(args[0]))
+			return a.Done(map[string]any{"client_id": args[0], "status": map[string]string{"enable": "active", "disable": "disabled"}[verb]}, told, console.Printable(args[0]))
 		},
 	}
 }

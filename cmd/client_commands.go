@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"fosite-mcp/cmd/internal/console"
+
 	"github.com/spf13/cobra"
 )
 
@@ -46,7 +48,7 @@ that calls your MCP server.`,
 				return err
 			}
 			if flags.name == "" {
-				return usageError{fmt.Errorf("--name is missing: a name tells people which client this is")}
+				return console.BadUsage("--name is missing: a name tells people which client this is")
 			}
 			if id != "" {
 				fields["client_id"] = id
@@ -65,27 +67,27 @@ func (a *app) createClient(ctx context.Context, admin *adminFlags, fields map[st
 	if err != nil {
 		return err
 	}
-	output, err := reserveSecretFile(secretFile)
+	output, err := console.CreateSecretFile(secretFile)
 	if err != nil {
 		return err
 	}
 	var client clientView
 	answer, err := api.decode(ctx, apiCall{method: http.MethodPost, path: "/clients", body: fields}, &client)
 	if err != nil {
-		output.discard()
+		output.Discard()
 		return err
 	}
 	body, err := a.storeSecret(output, client.ID, client.Secret, answer.body)
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.printJSON(body)
+	if a.JSON {
+		return a.PrintJSON(body)
 	}
 	if output != nil {
 		client.Secret = ""
 	}
-	if err := a.block(client.particulars()...); err != nil {
+	if err := a.Fields(client.particulars()...); err != nil {
 		return err
 	}
 	a.tellSecret(client.ID, client.Secret, secretFile, len(client.Introspects) > 0)
@@ -93,17 +95,17 @@ func (a *app) createClient(ctx context.Context, admin *adminFlags, fields map[st
 }
 
 // storeSecret moves a new secret into the file that was asked for, and out of the answer that is printed.
-func (a *app) storeSecret(output *secretOutput, clientID, secret string, body []byte) ([]byte, error) {
+func (a *app) storeSecret(output *console.SecretFile, clientID, secret string, body []byte) ([]byte, error) {
 	switch {
 	case output == nil:
 		return body, nil
 	case secret == "":
-		output.discard()
-		a.notice("no secret file was written: client %s has no secret", printable(clientID))
+		output.Discard()
+		a.Notice("no secret file was written: client %s has no secret", console.Printable(clientID))
 		return body, nil
 	}
-	if err := output.write(secret); err != nil {
-		return nil, fmt.Errorf("%w. The secret is lost; make another with: fosite-mcp client rotate %s", err, printable(clientID))
+	if err := output.Write(secret); err != nil {
+		return nil, fmt.Errorf("%w. The secret is lost; make another with: fosite-mcp client rotate %s", err, console.Printable(clientID))
 	}
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(body, &members); err != nil {
@@ -121,14 +123,14 @@ func (a *app) tellSecret(clientID, secret, file string, introspects bool) {
 	}
 	switch {
 	case secret != "":
-		a.notice("client_secret is shown only now; keep it somewhere safe")
+		a.Notice("client_secret is shown only now; keep it somewhere safe")
 	case file != "":
-		a.notice("wrote the client secret to %s", file)
+		a.Notice("wrote the client secret to %s", file)
 		source = file
 	default:
 		return
 	}
-	a.notice("%s --client-id %s --client-secret-file %s", use, printable(clientID), source)
+	a.Notice("%s --client-id %s --client-secret-file %s", use, console.Printable(clientID), source)
 }
 
 func (a *app) clientShowCommand(admin *adminFlags) *cobra.Command {
@@ -156,10 +158,10 @@ func (a *app) clientShowCommand(admin *adminFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if a.json {
+			if a.JSON {
 				return a.printClientJSON(answer.body, listed.body)
 			}
-			if err := a.block(client.particulars()...); err != nil {
+			if err := a.Fields(client.particulars()...); err != nil {
 				return err
 			}
 			return a.printSecrets(secrets.Items)
@@ -184,7 +186,7 @@ func (a *app) printClientJSON(client, secrets []byte) error {
 	if err != nil {
 		return err
 	}
-	return a.printJSON(body)
+	return a.PrintJSON(body)
 }
 
 func (a *app) clientDeleteCommand(admin *adminFlags) *cobra.Command {
@@ -208,24 +210,15 @@ bring it back, disable it instead.`,
 				return errNoClient(err, args[0])
 			}
 			consequence := fmt.Sprintf("Client %s and every token of it end at once and for good; its id can never be used again", args[0])
-			if err := a.confirm(c.Context(), yes, consequence, args[0]); err != nil {
+			if err := a.Confirm(c.Context(), yes, consequence, args[0]); err != nil {
 				return err
 			}
 			if _, err := api.call(c.Context(), apiCall{method: http.MethodDelete, path: "/clients/" + id}); err != nil {
 				return errNoClient(err, args[0])
 			}
-			return a.done(map[string]any{"client_id": args[0], "deleted": true}, "deleted client %s; its tokens are dead", printable(args[0]))
+			return a.Done(map[string]any{"client_id": args[0], "deleted": true}, "deleted client %s; its tokens are dead", console.Printable(args[0]))
 		},
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do it without asking")
 	return c
-}
-
-// done reports a change that has no data of its own: in JSON on stdout, or in words on stderr.
-func (a *app) done(result map[string]any, format string, args ...any) error {
-	if a.json {
-		return json.NewEncoder(a.stdout).Encode(result)
-	}
-	a.notice(format, args...)
-	return nil
 }

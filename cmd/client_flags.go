@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"fosite-mcp/cmd/internal/console"
+
 	"github.com/spf13/cobra"
 )
 
@@ -18,7 +20,7 @@ type clientFlags struct {
 	redirectURIs                      []string
 	jwksFile, jwksURI                 string
 	expiresAt                         string
-	expiresIn, lifespan               span
+	expiresIn, lifespan               console.Span
 	public                            bool
 }
 
@@ -64,11 +66,11 @@ func (f *clientFlags) fields(c *cobra.Command, now time.Time) (map[string]any, e
 	set("redirect-uri", "redirect_uris", given(f.redirectURIs))
 	set("auth-method", "token_endpoint_auth_method", f.authMethod)
 	set("jwks-uri", "jwks_uri", f.jwksURI)
-	set("access-token-lifespan", "access_token_lifespan", f.lifespan.seconds())
+	set("access-token-lifespan", "access_token_lifespan", f.lifespan.Seconds())
 	set("expires-in", "expires_at", now.Add(time.Duration(f.expiresIn)).UTC().Truncate(time.Second))
 	if c.Flags().Changed("public") {
 		if !f.public {
-			return nil, usageError{fmt.Errorf("--public=false does not say how the client authenticates; use --auth-method")}
+			return nil, console.BadUsage("--public=false does not say how the client authenticates; use --auth-method")
 		}
 		fields["token_endpoint_auth_method"] = "none"
 	}
@@ -80,9 +82,9 @@ func (f *clientFlags) parsed(c *cobra.Command, fields map[string]any) error {
 	if c.Flags().Changed("expires-at") {
 		fields["expires_at"] = nil
 		if f.expiresAt != "never" {
-			t, err := parseTime(f.expiresAt)
+			t, err := console.ParseTime(f.expiresAt)
 			if err != nil {
-				return usageError{fmt.Errorf("--expires-at: %w", err)}
+				return console.BadUsage("--expires-at: %w", err)
 			}
 			fields["expires_at"] = t
 		}
@@ -90,7 +92,7 @@ func (f *clientFlags) parsed(c *cobra.Command, fields map[string]any) error {
 	if c.Flags().Changed("metadata") {
 		var object map[string]any
 		if err := json.Unmarshal([]byte(f.metadata), &object); err != nil || object == nil {
-			return usageError{fmt.Errorf(`--metadata: want a JSON object such as {"team":"search"}`)}
+			return console.BadUsage(`--metadata: want a JSON object such as {"team":"search"}`)
 		}
 		fields["metadata"] = json.RawMessage(f.metadata)
 	}

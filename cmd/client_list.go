@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"fosite-mcp/cmd/internal/console"
+
 	"github.com/spf13/cobra"
 )
 
@@ -34,7 +36,7 @@ func (f *listFlags) register(c *cobra.Command) {
 
 func (f *listFlags) query() (url.Values, error) {
 	if f.limit < 1 || f.limit > largestPage {
-		return nil, usageError{fmt.Errorf("--limit must be 1 to %d; --all shows everything", largestPage)}
+		return nil, console.BadUsage("--limit must be 1 to %d; --all shows everything", largestPage)
 	}
 	query := url.Values{"limit": {strconv.Itoa(f.limit)}}
 	if f.all {
@@ -68,28 +70,28 @@ func (f *listFlags) pages(ctx context.Context, api *adminAPI, path string, query
 
 // list prints a list of the admin API: {"items":…,"next_cursor":…} with --json, else a table whose rows row makes.
 func (a *app) list(ctx context.Context, api *adminAPI, f *listFlags, path string, query url.Values, head []string, row func(item json.RawMessage) ([]string, error)) error {
-	if a.json {
+	if a.JSON {
 		return a.listJSON(ctx, api, f, path, query)
 	}
-	t := newTable(a.stdout, head...)
+	t := a.NewTable(head...)
 	next, err := f.pages(ctx, api, path, query, func(items []json.RawMessage) error {
 		for _, item := range items {
 			cells, err := row(item)
 			if err != nil {
 				return fmt.Errorf("%s does not answer like fosite-mcp: %w", api.origin, err)
 			}
-			t.row(cells...)
+			t.Row(cells...)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if err := t.close(); err != nil {
+	if err := t.Close(); err != nil {
 		return err
 	}
 	if next != "" {
-		a.notice("there are more: add --all, or --cursor %s", printable(next))
+		a.Notice("there are more: add --all, or --cursor %s", console.Printable(next))
 	}
 	return nil
 }
@@ -99,7 +101,7 @@ func (a *app) listJSON(ctx context.Context, api *adminAPI, f *listFlags, path st
 	separator := `{"items":[`
 	next, err := f.pages(ctx, api, path, query, func(items []json.RawMessage) error {
 		for _, item := range items {
-			if _, err := fmt.Fprintf(a.stdout, "%s%s", separator, item); err != nil {
+			if _, err := fmt.Fprintf(a.Stdout, "%s%s", separator, item); err != nil {
 				return err
 			}
 			separator = ","
@@ -110,7 +112,7 @@ func (a *app) listJSON(ctx context.Context, api *adminAPI, f *listFlags, path st
 		return err
 	}
 	if separator != "," {
-		fmt.Fprint(a.stdout, separator)
+		fmt.Fprint(a.Stdout, separator)
 	}
 	end := "]}\n"
 	if next != "" {
@@ -120,7 +122,7 @@ func (a *app) listJSON(ctx context.Context, api *adminAPI, f *listFlags, path st
 		}
 		end = `],"next_cursor":` + string(cursor) + "}\n"
 	}
-	_, err = fmt.Fprint(a.stdout, end)
+	_, err = fmt.Fprint(a.Stdout, end)
 	return err
 }
 
@@ -139,7 +141,7 @@ func (a *app) clientListCommand(admin *adminFlags) *cobra.Command {
 				return err
 			}
 			if status != "" && status != "active" && status != "disabled" {
-				return usageError{fmt.Errorf("--status is active or disabled, not %q", status)}
+				return console.BadUsage("--status is active or disabled, not %q", status)
 			}
 			if status != "" {
 				query.Set("status", status)
@@ -164,5 +166,5 @@ func (a *app) clientListCommand(admin *adminFlags) *cobra.Command {
 func clientRow(item json.RawMessage) ([]string, error) {
 	var c clientView
 	err := json.Unmarshal(item, &c)
-	return []string{c.ID, c.Name, c.Status, c.Scope, strings.Join(c.GrantTypes, " "), c.Owner, shownTime(c.CreatedAt), shownTime(c.LastUsedAt)}, err
+	return []string{c.ID, c.Name, c.Status, c.Scope, strings.Join(c.GrantTypes, " "), c.Owner, console.Time(c.CreatedAt), console.Time(c.LastUsedAt)}, err
 }

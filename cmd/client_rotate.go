@@ -7,18 +7,20 @@ import (
 	"net/http"
 	"time"
 
+	"fosite-mcp/cmd/internal/console"
+
 	"github.com/spf13/cobra"
 )
 
 // rotation says what becomes of a client's other secrets when it gets a new one.
 type rotation struct {
-	previousIn   span
+	previousIn   console.Span
 	onFirstUse   bool
 	keepPrevious bool
 	leaked       bool
 	yes          bool
 	expiresAt    string
-	expiresIn    span
+	expiresIn    console.Span
 	secretFile   string
 }
 
@@ -62,7 +64,7 @@ issued with one. Where a client has several secrets and one alone has leaked, de
 func (r *rotation) body(c *cobra.Command, now time.Time) (map[string]any, error) {
 	body := map[string]any{}
 	if c.Flags().Changed("expires-previous-in") {
-		body["expires_previous_in"] = r.previousIn.seconds()
+		body["expires_previous_in"] = r.previousIn.Seconds()
 	}
 	for name, set := range map[string]bool{
 		"end_previous_on_first_use": r.onFirstUse, "keep_previous": r.keepPrevious, "leaked": r.leaked,
@@ -75,9 +77,9 @@ func (r *rotation) body(c *cobra.Command, now time.Time) (map[string]any, error)
 		body["expires_at"] = now.Add(time.Duration(r.expiresIn)).UTC().Truncate(time.Second)
 	}
 	if r.expiresAt != "" {
-		t, err := parseTime(r.expiresAt)
+		t, err := console.ParseTime(r.expiresAt)
 		if err != nil {
-			return nil, usageError{fmt.Errorf("--expires-at: %w", err)}
+			return nil, console.BadUsage("--expires-at: %w", err)
 		}
 		body["expires_at"] = t
 	}
@@ -98,11 +100,11 @@ func (a *app) rotateSecret(ctx context.Context, admin *adminFlags, clientID stri
 			return errNoClient(err, clientID)
 		}
 		consequence := "Every secret that client " + clientID + " has now, and every token issued with one, stops working at once and for good"
-		if err := a.confirm(ctx, r.yes, consequence, clientID); err != nil {
+		if err := a.Confirm(ctx, r.yes, consequence, clientID); err != nil {
 			return err
 		}
 	}
-	output, err := reserveSecretFile(r.secretFile)
+	output, err := console.CreateSecretFile(r.secretFile)
 	if err != nil {
 		return err
 	}
@@ -112,21 +114,21 @@ func (a *app) rotateSecret(ctx context.Context, admin *adminFlags, clientID stri
 		err = errors.New("the server answered without a secret")
 	}
 	if err != nil {
-		output.discard()
+		output.Discard()
 		return errNoClient(err, clientID)
 	}
 	shown, err := a.storeSecret(output, clientID, made.Secret, answer.body)
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.printJSON(shown)
+	if a.JSON {
+		return a.PrintJSON(shown)
 	}
 	if output != nil {
 		made.Secret = ""
 	}
-	err = a.block("client_id", clientID, "secret_id", made.ID, "client_secret", made.Secret,
-		"created_at", shownTime(made.CreatedAt), "expires_at", shownTime(made.ExpiresAt))
+	err = a.Fields("client_id", clientID, "secret_id", made.ID, "client_secret", made.Secret,
+		"created_at", console.Time(made.CreatedAt), "expires_at", console.Time(made.ExpiresAt))
 	if err != nil {
 		return err
 	}
@@ -147,29 +149,29 @@ type newSecret struct {
 // that go on working. It is a hint: without it nothing is lost.
 func (a *app) tellOtherSecrets(ctx context.Context, api *adminAPI, clientID string, r *rotation, made *newSecret) {
 	if made.TokensRevoked {
-		a.notice("the other secrets have ended, and so has every token that was issued with one of them")
+		a.Notice("the other secrets have ended, and so has every token that was issued with one of them")
 		return
 	}
 	secrets, err := api.secrets(ctx, clientID)
 	if err != nil {
-		a.notice("see what becomes of the other secrets: fosite-mcp client show %s", printable(clientID))
+		a.Notice("see what becomes of the other secrets: fosite-mcp client show %s", console.Printable(clientID))
 		return
 	}
 	hint := ""
 	for _, secret := range secrets {
 		if secret.ID != made.ID {
-			hint += fmt.Sprintf("\n  fosite-mcp client delete-secret %s %s", printable(clientID), printable(secret.ID))
+			hint += fmt.Sprintf("\n  fosite-mcp client delete-secret %s %s", console.Printable(clientID), console.Printable(secret.ID))
 		}
 	}
 	switch {
 	case hint == "" && made.PreviousExpireAt != nil && !made.PreviousExpireAt.After(*made.CreatedAt):
-		a.notice("the other secrets have ended; tokens issued with them live on, see client rotate --leaked")
+		a.Notice("the other secrets have ended; tokens issued with them live on, see client rotate --leaked")
 	case hint == "":
 	case r.onFirstUse:
-		a.notice("the other secrets end when the new one is first used; end them now with:%s", hint)
+		a.Notice("the other secrets end when the new one is first used; end them now with:%s", hint)
 	case made.PreviousExpireAt == nil:
-		a.notice("the other secrets go on working as before; end them with:%s", hint)
+		a.Notice("the other secrets go on working as before; end them with:%s", hint)
 	default:
-		a.notice("the other secrets end at %s; end them now with:%s", shownTime(made.PreviousExpireAt), hint)
+		a.Notice("the other secrets end at %s; end them now with:%s", console.Time(made.PreviousExpireAt), hint)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 
+	"fosite-mcp/cmd/internal/console"
+
 	"github.com/spf13/cobra"
 )
 
@@ -37,7 +39,7 @@ issued with it live on, unless --revoke-tokens is given: give it when the secret
 			if revoke {
 				consequence += ", and so does every token issued with it"
 			}
-			if err := a.confirm(c.Context(), yes, consequence, args[1]); err != nil {
+			if err := a.Confirm(c.Context(), yes, consequence, args[1]); err != nil {
 				return err
 			}
 			call := apiCall{method: http.MethodDelete, path: "/clients/" + id + "/secrets/" + secretID}
@@ -54,7 +56,7 @@ issued with it live on, unless --revoke-tokens is given: give it when the secret
 				told = "deleted secret %s of client %s, and revoked every token issued with it"
 			}
 			result := map[string]any{"client_id": args[0], "secret_id": args[1], "deleted": true, "tokens_revoked": revoke}
-			return a.done(result, told, printable(args[1]), printable(args[0]))
+			return a.Done(result, told, console.Printable(args[1]), console.Printable(args[0]))
 		},
 	}
 	c.Flags().BoolVar(&revoke, "revoke-tokens", false, "also revoke the tokens that were issued with it")
@@ -88,5 +90,5 @@ func (api *adminAPI) findSecret(ctx context.Context, clientID, secretID string) 
 }
 
 func errNoSecret(clientID, secretID string) error {
-	return fmt.Errorf("client %s has no secret %s; see: fosite-mcp client show %[1]s", printable(clientID), printable(secretID))
+	return fmt.Errorf("client %s has no secret %s; see: fosite-mcp client show %[1]s", console.Printable(clientID), console.Printable(secretID))
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+
+	"fosite-mcp/cmd/internal/console"
 )
 
 // page is one page of a list of the admin API.
@@ -73,12 +75,12 @@ func (c *clientView) particulars() []string {
 		"token_endpoint_auth_method", c.AuthMethod,
 		"jwks", c.JWKS.String(),
 		"jwks_uri", c.JWKSURI,
-		"access_token_lifespan", shownSeconds(c.AccessTokenLifespan),
+		"access_token_lifespan", console.Seconds(c.AccessTokenLifespan),
 		"metadata", metadata,
-		"created_at", shownTime(c.CreatedAt),
-		"updated_at", shownTime(c.UpdatedAt),
-		"expires_at", shownTime(c.ExpiresAt),
-		"last_used_at", shownTime(c.LastUsedAt),
+		"created_at", console.Time(c.CreatedAt),
+		"updated_at", console.Time(c.UpdatedAt),
+		"expires_at", console.Time(c.ExpiresAt),
+		"last_used_at", console.Time(c.LastUsedAt),
 	}
 }
 
@@ -98,12 +100,12 @@ func (a *app) printSecrets(secrets []secretView) error {
 	if len(secrets) == 0 {
 		return nil
 	}
-	if _, err := a.stdout.Write([]byte("\n")); err != nil {
+	if _, err := a.Stdout.Write([]byte("\n")); err != nil {
 		return err
 	}
-	t := newTable(a.stdout, "SECRET", "HINT", "CREATED", "EXPIRES", "LAST USED")
+	t := a.NewTable("SECRET", "HINT", "CREATED", "EXPIRES", "LAST USED")
 	for _, s := range secrets {
-		t.row(s.ID, s.Hint, shownTime(s.CreatedAt), shownTime(s.ExpiresAt), shownTime(s.LastUsedAt))
+		t.Row(s.ID, s.Hint, console.Time(s.CreatedAt), console.Time(s.ExpiresAt), console.Time(s.LastUsedAt))
 	}
-	return t.close()
+	return t.Close()
 }

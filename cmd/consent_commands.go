@@ -2,12 +2,12 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/people"
 
@@ -87,14 +87,14 @@ func (a *app) printConsents(consents []people.Consent) error {
 	for i, consent := range consents {
 		views[i] = viewOfConsent(consent)
 	}
-	if a.json {
-		return json.NewEncoder(a.stdout).Encode(map[string]any{"items": views})
+	if a.JSON {
+		return a.Encode(map[string]any{"items": views})
 	}
-	t := newTable(a.stdout, "USERNAME", "CLIENT ID", "CLIENT NAME", "SCOPE", "RESOURCES", "SINCE", "LAST USED", "SUBJECT")
+	t := a.NewTable("USERNAME", "CLIENT ID", "CLIENT NAME", "SCOPE", "RESOURCES", "SINCE", "LAST USED", "SUBJECT")
 	for _, v := range views {
-		t.row(v.Username, v.ClientID, v.ClientName, v.Scope, strings.Join(v.Resources, " "), shownTime(&v.CreatedAt), shownTime(v.LastUsedAt), v.Subject)
+		t.Row(v.Username, v.ClientID, v.ClientName, v.Scope, strings.Join(v.Resources, " "), console.Time(&v.CreatedAt), console.Time(v.LastUsedAt), v.Subject)
 	}
-	return t.close()
+	return t.Close()
 }
 
 func (a *app) consentRevokeCommand() *cobra.Command {
@@ -109,7 +109,7 @@ func (a *app) consentRevokeCommand() *cobra.Command {
   fosite-mcp consent revoke --client-id mcp_4xw7 --yes`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if flags.ConsentFilter == (people.ConsentFilter{}) {
-				return usageError{errors.New("say whose: --username, --subject or --client-id")}
+				return console.BadUsage("say whose: --username, --subject or --client-id")
 			}
 			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
 				return a.revokeConsents(ctx, store, flags.ConsentFilter, yes)
@@ -129,7 +129,7 @@ func (a *app) revokeConsents(ctx context.Context, store *storage.Store, filter p
 	if len(consents) == 0 {
 		return errors.New("nothing like that was allowed; see fosite-mcp consent list")
 	}
-	if !yes && !a.json && a.terminal() {
+	if !yes && !a.JSON && a.IsTerminal() {
 		if err := a.printConsents(consents); err != nil {
 			return err
 		}
@@ -138,7 +138,7 @@ func (a *app) revokeConsents(ctx context.Context, store *storage.Store, filter p
 	if len(consents) != 1 {
 		consequence = fmt.Sprintf("%d consents are forgotten, and every token that came of them stops working at once", len(consents))
 	}
-	if err := a.confirm(ctx, yes, consequence, "revoke"); err != nil {
+	if err := a.Confirm(ctx, yes, consequence, "revoke"); err != nil {
 		return err
 	}
 	n, err := store.Consents().WithdrawAll(ctx, filter)
@@ -149,5 +149,5 @@ func (a *app) revokeConsents(ctx context.Context, store *storage.Store, filter p
 	if n != 1 {
 		told = fmt.Sprintf("revoked %d consents and the tokens that came of them", n)
 	}
-	return a.done(map[string]any{"revoked": n}, "%s", told)
+	return a.Done(map[string]any{"revoked": n}, "%s", told)
 }

@@ -58,10 +58,3 @@ func TestConsentsAreListedAndRevoked(t *testing.T) {
 		}
 	}
 }
-
-func TestAPasswordIsNotReadFromAPipeUnasked(t *testing.T) {
-	a := &app{stdin: strings.NewReader("correct horse battery staple\n"), stdout: new(bytes.Buffer), stderr: new(bytes.Buffer)}
-	if password, err := a.passwordInput(t.Context(), ""); err == nil || password != "" {
-		t.Errorf("read %q, error %v", password, err)
-	}
-}

@@ -73,7 +73,7 @@ func (d *demo) startServer(ctx context.Context, folder string) (stopped <-chan e
 	cfg.Resources = map[string]config.Resource{d.resource: {Name: "Demo documentation", Scopes: []string{"mcp:search"}}}
 	cfg.DefaultResource = d.resource
 	ready, done := make(chan Addresses, 1), make(chan error, 1)
-	server := &Server{Config: cfg, Log: slog.New(slog.NewTextHandler(d.app.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	server := &Server{Config: cfg, Log: slog.New(slog.NewTextHandler(d.app.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Ready: func(at Addresses) { ready <- at }}
 	go func() { done <- server.Run(ctx) }()
 	select {
@@ -128,13 +128,13 @@ type step struct {
 
 func (d *demo) print(s step) {
 	d.steps++
-	if d.app.json {
-		_ = json.NewEncoder(d.app.stdout).Encode(s)
+	if d.app.JSON {
+		_ = d.app.Encode(s)
 		return
 	}
-	fmt.Fprintf(d.app.stdout, "\n%d. %s\n   $ %s\n   %d", d.steps, s.Title, s.Curl, s.Status)
+	fmt.Fprintf(d.app.Stdout, "\n%d. %s\n   $ %s\n   %d", d.steps, s.Title, s.Curl, s.Status)
 	if len(s.Answer) > 0 {
-		fmt.Fprintf(d.app.stdout, " %s", s.Answer)
+		fmt.Fprintf(d.app.Stdout, " %s", s.Answer)
 	}
-	fmt.Fprintln(d.app.stdout)
+	fmt.Fprintln(d.app.Stdout)
 }

@@ -78,7 +78,7 @@ func (d *demo) tell(ctx context.Context, mcp net.Listener) error {
 	if err := d.use(ctx, "And the MCP server refuses it", second, http.StatusUnauthorized); err != nil {
 		return err
 	}
-	d.app.notice("all %d steps went as they should", d.steps)
+	d.app.Notice("all %d steps went as they should", d.steps)
 	return nil
 }
 

@@ -26,7 +26,7 @@ func (a *app) hashesCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // of the terminal, for the server, whose end ends this
 			giveWay()
-			return slowhash.Serve(a.stdin, a.stdout)
+			return slowhash.Serve(a.Stdin, a.Stdout)
 		},
 	}
 }
@@ -38,7 +38,7 @@ const isHashProcess = "FOSITE_MCP_COMPUTES_HASHES"
 // them, are not passed on; what the operator has set for Go's runtime is.
 func (a *app) hashes(atOnce int) *slowhash.Process {
 	env := []string{isHashProcess + "=1", fmt.Sprint("GOMAXPROCS=", atOnce)}
-	for _, entry := range a.environ {
+	for _, entry := range a.Environ {
 		name, _, _ := strings.Cut(entry, "=")
 		if slices.Contains([]string{"GOGC", "GOMEMLIMIT", "GODEBUG", "LD_LIBRARY_PATH"}, name) {
 			env = append(env, entry)

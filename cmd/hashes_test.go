@@ -3,11 +3,13 @@ package cmd
 import (
 	"slices"
 	"testing"
+
+	"fosite-mcp/cmd/internal/console"
 )
 
 // The process that compares slow hashes gets the secrets that it is asked about, on its standard input, and no others.
 func TestTheProcessForHashesIsToldNoSettings(t *testing.T) {
-	a := &app{environ: []string{"FOSITE_MCP_SYSTEM_SECRET=keep this to yourself", "PGPASSWORD=too", "GOMEMLIMIT=1GiB"}}
+	a := &app{Console: console.Console{Environ: []string{"FOSITE_MCP_SYSTEM_SECRET=keep this to yourself", "PGPASSWORD=too", "GOMEMLIMIT=1GiB"}}}
 	c := a.hashes(3).Command()
 	if len(c.Args) != 2 || c.Args[1] != "compute-hashes" {
 		t.Errorf("it is started as %q", c.Args)

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -10,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/config"
 	"fosite-mcp/storage"
 
@@ -36,9 +36,9 @@ func (a *app) migrateCommand() *cobra.Command {
 						return err
 					}
 					if pending := pending(before); len(pending) == 0 {
-						a.notice("nothing to do, the schema is up to date")
+						a.Notice("nothing to do, the schema is up to date")
 					} else {
-						a.notice("%d of %d migrations applied", len(pending), len(before))
+						a.Notice("%d of %d migrations applied", len(pending), len(before))
 					}
 					return a.printMigrations(ctx, store)
 				})
@@ -78,17 +78,17 @@ A program with storage.New needs all parts; one with storage.WithClients needs t
 				named = append(named, storage.Part(part))
 			}
 			if !tablePrefix.MatchString(prefix) {
-				return usageError{fmt.Errorf("--table-prefix %q must be letters, digits and underscores, with a dot at the end if it names a schema", prefix)}
+				return console.BadUsage("--table-prefix %q must be letters, digits and underscores, with a dot at the end if it names a schema", prefix)
 			}
 			script, err := storage.MigrationSQL(dialect, prefix, named...)
 			if err != nil {
-				return usageError{fromStorage(err)}
+				return console.BadUsage("%w", fromStorage(err))
 			}
 			script = fmt.Sprintf("-- Tables of fosite-mcp %s.\n\n%s", programVersion(), script)
-			if a.json {
-				return json.NewEncoder(a.stdout).Encode(map[string]string{"sql": script})
+			if a.JSON {
+				return a.Encode(map[string]string{"sql": script})
 			}
-			_, err = fmt.Fprint(a.stdout, script)
+			_, err = fmt.Fprint(a.Stdout, script)
 			return err
 		},
 	}
@@ -115,7 +115,7 @@ func (a *app) printMigrations(ctx context.Context, store *storage.Store) error {
 }
 
 func (a *app) printList(migrations []storage.Migration) error {
-	if a.json {
+	if a.JSON {
 		type item struct {
 			Version   int64      `json:"version"`
 			Name      string     `json:"name"`
@@ -129,9 +129,9 @@ func (a *app) printList(migrations []storage.Migration) error {
 			}
 			items = append(items, i)
 		}
-		return json.NewEncoder(a.stdout).Encode(map[string]any{"items": items})
+		return a.Encode(map[string]any{"items": items})
 	}
-	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "VERSION\tNAME\tAPPLIED")
 	for _, m := range migrations {
 		applied := "pending"

@@ -2,12 +2,13 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"fosite-mcp/cmd/internal/console"
 
 	"github.com/spf13/cobra"
 )
@@ -34,7 +35,7 @@ type oauthEndpoint struct {
 
 func (a *app) oauthEndpoint(ctx context.Context, f *callerFlags, name string) (*oauthEndpoint, error) {
 	if f.clientID == "" {
-		return nil, usageError{errors.New("--client-id is missing")}
+		return nil, console.BadUsage("--client-id is missing")
 	}
 	cfg, err := a.config()
 	if err != nil {
@@ -44,12 +45,12 @@ func (a *app) oauthEndpoint(ctx context.Context, f *callerFlags, name string) (*
 		cfg.PublicURL = f.publicURL
 	}
 	if cfg.PublicURL == "" {
-		return nil, usageError{errors.New("the settings do not say which port the server has; give --public-url")}
+		return nil, console.BadUsage("the settings do not say which port the server has; give --public-url")
 	}
 	if cfg.PublicURL, err = secureOrigin(cfg.PublicURL); err != nil {
-		return nil, usageError{fmt.Errorf("--public-url: %w", err)}
+		return nil, console.BadUsage("--public-url: %w", err)
 	}
-	secret, err := a.secretInput(ctx, "client secret", "--client-secret-file", f.secretFile, clientSecretVariable)
+	secret, err := a.ReadSecret(ctx, "client secret", "--client-secret-file", f.secretFile, clientSecretVariable)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"fosite-mcp/cmd/internal/console"
 )
 
 // apiProblem is what the admin API says when it refuses (RFC 9457).
@@ -27,17 +29,17 @@ type apiProblem struct {
 func (p *apiProblem) Error() string {
 	var lines []string
 	if p.Status != http.StatusBadRequest || len(p.Errors) == 0 {
-		text := printable(p.Title)
+		text := console.Printable(p.Title)
 		if p.Detail != "" {
-			text += ": " + printable(p.Detail)
+			text += ": " + console.Printable(p.Detail)
 		}
 		lines = append(lines, text)
 	}
 	for _, mistake := range p.Errors {
-		lines = append(lines, strings.TrimPrefix(flagOf(printable(mistake.Pointer))+": "+printable(mistake.Detail), ": "))
+		lines = append(lines, strings.TrimPrefix(flagOf(console.Printable(mistake.Pointer))+": "+console.Printable(mistake.Detail), ": "))
 	}
 	if p.Status >= http.StatusInternalServerError && p.RequestID != "" {
-		lines = append(lines, fmt.Sprintf("(request id %s; the server's log says more)", printable(p.RequestID)))
+		lines = append(lines, fmt.Sprintf("(request id %s; the server's log says more)", console.Printable(p.RequestID)))
 	}
 	return strings.Join(lines, "\n  ")
 }
@@ -87,7 +89,7 @@ func isStatus(err error, status int) bool {
 // errNoClient replaces the admin API's "not found".
 func errNoClient(err error, clientID string) error {
 	if isStatus(err, http.StatusNotFound) {
-		return fmt.Errorf("there is no client %s; see: fosite-mcp client list", printable(clientID))
+		return fmt.Errorf("there is no client %s; see: fosite-mcp client list", console.Printable(clientID))
 	}
 	return err
 }

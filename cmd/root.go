@@ -3,13 +3,13 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
+	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/config"
 
 	"github.com/spf13/cobra"
@@ -24,23 +24,20 @@ const (
 
 // app is what every command shares: where it reads and writes, and where its settings come from.
 type app struct {
-	environ        []string
-	stdin          io.Reader
-	stdout, stderr io.Writer
-	configFile     string
-	json           bool
-	hangup         <-chan os.Signal // SIGHUP; nil: none comes
+	console.Console
+	configFile string
+	hangup     <-chan os.Signal // SIGHUP; nil: none comes
 }
 
 // config loads the settings; a mistake in them is bad usage.
 func (a *app) config() (config.Config, error) {
-	cfg, err := config.Load(a.configFile, a.environ)
+	cfg, err := config.Load(a.configFile, a.Environ)
 	if err != nil {
 		source := "FOSITE_MCP_… variables"
 		if a.configFile != "" {
 			source = a.configFile + ", " + source
 		}
-		return cfg, usageError{fmt.Errorf("the configuration (%s) has mistakes:\n%w", source, err)}
+		return cfg, console.BadUsage("the configuration (%s) has mistakes:\n%w", source, err)
 	}
 	return cfg, nil
 }
@@ -53,7 +50,7 @@ func Main(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP) // ends no command: the server reads some files again, the others go on
 	defer signal.Stop(hangup)
-	a := &app{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr, hangup: hangup}
+	a := &app{Console: console.Console{Environ: environ, Stdin: stdin, Stdout: stdout, Stderr: stderr}, hangup: hangup}
 	root := a.rootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -61,8 +58,7 @@ func Main(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int
 		return exitOK
 	}
 	fmt.Fprintln(stderr, "fosite-mcp:", err)
-	var usage usageError
-	if errors.As(err, &usage) {
+	if console.IsBadUsage(err) {
 		return exitUsage
 	}
 	return exitFailed
@@ -87,11 +83,11 @@ token, people log in through a browser, and every token can be taken back.`,
 			return needsCommand(c)
 		},
 	}
-	root.SetIn(a.stdin)
-	root.SetOut(a.stdout)
-	root.SetErr(a.stderr)
+	root.SetIn(a.Stdin)
+	root.SetOut(a.Stdout)
+	root.SetErr(a.Stderr)
 	root.PersistentFlags().StringVar(&a.configFile, "config", "", "YAML `file` with settings (see docs/configuration.md)")
-	root.PersistentFlags().BoolVar(&a.json, "json", false, "answer in JSON")
+	root.PersistentFlags().BoolVar(&a.JSON, "json", false, "answer in JSON")
 	root.Flags().BoolVar(&version, "version", false, "tell which version this is")
 	root.SetFlagErrorFunc(wrongFlag)
 	root.AddCommand(a.commands()...)

@@ -3,7 +3,6 @@ package cmd
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -42,7 +41,7 @@ keeps everything in ./fosite-mcp-data. The first start writes an admin key there
 			}
 			hashes := a.hashes(max(1, runtime.GOMAXPROCS(0)/2))
 			hasher := provider.NewSecretHasherIn(hashes) // both before tuneRuntime: they count the processors that there are
-			tuneRuntime(a.environ)
+			tuneRuntime(a.Environ)
 			return a.serve(c.Context(), cfg, hasher, hashes)
 		},
 	}
@@ -52,8 +51,8 @@ keeps everything in ./fosite-mcp-data. The first start writes an admin key there
 
 // printConfig prints the settings as a YAML file, or the same as JSON. Secrets are masked in both.
 func (a *app) printConfig(cfg config.Config) error {
-	if !a.json {
-		return cfg.Print(a.stdout)
+	if !a.JSON {
+		return cfg.Print(a.Stdout)
 	}
 	var file bytes.Buffer
 	if err := cfg.Print(&file); err != nil {
@@ -63,18 +62,18 @@ func (a *app) printConfig(cfg config.Config) error {
 	if err := yaml.Unmarshal(file.Bytes(), &settings); err != nil {
 		return err
 	}
-	return json.NewEncoder(a.stdout).Encode(settings)
+	return a.Encode(settings)
 }
 
 // serve runs the server until ctx ends. Where logs are JSON, what people are told is a log line as well.
 func (a *app) serve(ctx context.Context, cfg config.Config, hasher fosite.Hasher, hashes *slowhash.Process) error {
 	var level slog.LevelVar
-	log := newLogger(cfg.Log, &level, a.stderr)
+	log := newLogger(cfg.Log, &level, a.Stderr)
 	hashes.Lost = func(err error) {
 		log.Warn("the process for slow hashes does not work; they are compared here until it does", "error", err)
 	}
-	server := &Server{Config: cfg, Log: log, Hasher: hasher, Notice: a.notice, Reread: a.onHangup(ctx, cfg, log, &level), Ready: func(at Addresses) {
-		a.notice("serving %s (admin API: %s)", at.PublicURL, at.AdminURL)
+	server := &Server{Config: cfg, Log: log, Hasher: hasher, Notice: a.Notice, Reread: a.onHangup(ctx, cfg, log, &level), Ready: func(at Addresses) {
+		a.Notice("serving %s (admin API: %s)", at.PublicURL, at.AdminURL)
 	}}
 	if cfg.Log.Format == logJSON {
 		server.Notice = func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) }
@@ -141,11 +140,6 @@ func tuneRuntime(environ []string) {
 	if !decided("GOMAXPROCS") {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
 	}
-}
-
-// notice tells a person something, apart from the data on stdout.
-func (a *app) notice(format string, args ...any) {
-	fmt.Fprintf(a.stderr, "fosite-mcp: "+format+"\n", args...)
 }
 
 // logJSON is the value of log.format for one JSON object on each line.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/config"
 	"fosite-mcp/provider/client/slowhash"
 )
@@ -59,7 +60,7 @@ func TestWithJSONLogsEveryLineOfTheServerIsJSON(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	stderr := &whenSaid{text: `"msg":"serving"`, cancel: cancel}
-	if err := (&app{stderr: stderr}).serve(ctx, cfg, nil, &slowhash.Process{}); err != nil {
+	if err := (&app{Console: console.Console{Stderr: stderr}}).serve(ctx, cfg, nil, &slowhash.Process{}); err != nil {
 		t.Fatal(err)
 	}
 	var said []string

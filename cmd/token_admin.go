@@ -3,10 +3,11 @@ package cmd
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
+
+	"fosite-mcp/cmd/internal/console"
 
 	"github.com/spf13/cobra"
 )
@@ -57,7 +58,7 @@ func tokenRow(item json.RawMessage) ([]string, error) {
 		LastUsedAt *time.Time `json:"last_used_at"`
 	}
 	err := json.Unmarshal(item, &t)
-	return []string{t.ID, t.Status, t.Scope, t.Subject, t.SecretID, shownTime(t.IssuedAt), shownTime(t.ExpiresAt), shownTime(t.LastUsedAt)}, err
+	return []string{t.ID, t.Status, t.Scope, t.Subject, t.SecretID, console.Time(t.IssuedAt), console.Time(t.ExpiresAt), console.Time(t.LastUsedAt)}, err
 }
 
 // revocation says which tokens to revoke.
@@ -81,7 +82,7 @@ client rotate --leaked ends it together with them.`,
   fosite-mcp token revoke --token-file - < leaked-token.txt`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if (r.byFile == "") == (r.clientID == "") {
-				return usageError{errors.New("which tokens? Give --client-id ID with one of --all, --token-id, --secret-id and --issued-before, or --token-file FILE alone")}
+				return console.BadUsage("which tokens? Give --client-id ID with one of --all, --token-id, --secret-id and --issued-before, or --token-file FILE alone")
 			}
 			if r.byFile != "" {
 				return a.revokeValue(c.Context(), &admin, r.byFile)
@@ -103,7 +104,7 @@ client rotate --leaked ends it together with them.`,
 }
 
 func (a *app) revokeValue(ctx context.Context, admin *adminFlags, file string) error {
-	token, err := a.secretInput(ctx, "token", "--token-file", file, "")
+	token, err := a.ReadSecret(ctx, "token", "--token-file", file, "")
 	if err != nil {
 		return err
 	}
@@ -128,13 +129,13 @@ func (r *revocation) selection(now time.Time) (body map[string]any, what string,
 	case r.secretID != "":
 		return map[string]any{"secret_id": r.secretID}, "every token issued with secret " + r.secretID, nil
 	case r.before != "":
-		t, err := parsePast(r.before, now)
+		t, err := console.ParsePast(r.before, now)
 		if err != nil {
-			return nil, "", usageError{fmt.Errorf("--issued-before: %w", err)}
+			return nil, "", console.BadUsage("--issued-before: %w", err)
 		}
-		return map[string]any{"issued_before": t}, "every token of client " + r.clientID + " issued before " + shownTime(&t), nil
+		return map[string]any{"issued_before": t}, "every token of client " + r.clientID + " issued before " + console.Time(&t), nil
 	}
-	return nil, "", usageError{errors.New("which tokens? Add --all, --token-id, --secret-id or --issued-before")}
+	return nil, "", console.BadUsage("which tokens? Add --all, --token-id, --secret-id or --issued-before")
 }
 
 func (a *app) revokeOfClient(ctx context.Context, admin *adminFlags, r *revocation, now time.Time) error {
@@ -154,13 +155,13 @@ func (a *app) revokeOfClient(ctx context.Context, admin *adminFlags, r *revocati
 		if _, err := api.call(ctx, apiCall{method: http.MethodGet, path: "/clients/" + id}); err != nil {
 			return errNoClient(err, r.clientID)
 		}
-		if err := a.confirm(ctx, r.yes, "This ends "+what+", at once and for good", r.clientID); err != nil {
+		if err := a.Confirm(ctx, r.yes, "This ends "+what+", at once and for good", r.clientID); err != nil {
 			return err
 		}
 	}
 	answer, err := api.call(ctx, apiCall{method: http.MethodPost, path: "/clients/" + id + "/tokens/revoke", body: body})
 	if isStatus(err, http.StatusNotFound) {
-		return fmt.Errorf("there is no client %s, or it has nothing with this id: nothing was revoked; see: fosite-mcp token list, client show", printable(r.clientID))
+		return fmt.Errorf("there is no client %s, or it has nothing with this id: nothing was revoked; see: fosite-mcp token list, client show", console.Printable(r.clientID))
 	}
 	if err != nil {
 		return err
@@ -169,14 +170,14 @@ func (a *app) revokeOfClient(ctx context.Context, admin *adminFlags, r *revocati
 		return err
 	}
 	if r.secretID != "" {
-		a.notice("secret %s itself goes on working; if it has leaked: fosite-mcp client delete-secret %s %[1]s", printable(r.secretID), printable(r.clientID))
+		a.Notice("secret %s itself goes on working; if it has leaked: fosite-mcp client delete-secret %s %[1]s", console.Printable(r.secretID), console.Printable(r.clientID))
 	}
 	return nil
 }
 
 func (a *app) revoked(answer *apiAnswer, told string) error {
-	if a.json && len(answer.body) > 0 {
-		return a.printJSON(answer.body)
+	if a.JSON && len(answer.body) > 0 {
+		return a.PrintJSON(answer.body)
 	}
-	return a.done(map[string]any{"revoked": true}, "%s", printable(told))
+	return a.Done(map[string]any{"revoked": true}, "%s", console.Printable(told))
 }

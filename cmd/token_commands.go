@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"fosite-mcp/cmd/internal/console"
+
 	"github.com/spf13/cobra"
 )
 
@@ -75,18 +77,18 @@ func (a *app) mint(ctx context.Context, endpoint *oauthEndpoint, form map[string
 	if err := json.Unmarshal(body, &token); err != nil || token.AccessToken == "" {
 		return fmt.Errorf("%s answered without a token; is the address right?", endpoint.url)
 	}
-	if a.json {
-		return a.printJSON(body)
+	if a.JSON {
+		return a.PrintJSON(body)
 	}
-	if _, err := fmt.Fprintln(a.stdout, printable(token.AccessToken)); err != nil {
+	if _, err := fmt.Fprintln(a.Stdout, console.Printable(token.AccessToken)); err != nil {
 		return err
 	}
 	validity := ""
 	if token.ExpiresIn > 0 {
 		end := time.Now().Add(time.Duration(token.ExpiresIn) * time.Second)
-		validity = fmt.Sprintf(", valid for %s, until %s", shownLife(token.ExpiresIn), shownTime(&end))
+		validity = fmt.Sprintf(", valid for %s, until %s", console.Life(token.ExpiresIn), console.Time(&end))
 	}
-	a.notice("a token for scope %q%s", token.Scope, validity)
+	a.Notice("a token for scope %q%s", token.Scope, validity)
 	return nil
 }
 
@@ -104,13 +106,13 @@ unless --check is given.`,
   MCP_ACCESS_TOKEN=$TOKEN fosite-mcp token introspect --client-id docs --client-secret-file docs.secret --check`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if caller.secretFile == "-" && tokenFile == "-" {
-				return usageError{errors.New("stdin can hold the token or the client secret, not both")}
+				return console.BadUsage("stdin can hold the token or the client secret, not both")
 			}
 			endpoint, err := a.oauthEndpoint(c.Context(), &caller, "introspect")
 			if err != nil {
 				return err
 			}
-			token, err := a.secretInput(c.Context(), "token", "--token-file", tokenFile, accessTokenVariable)
+			token, err := a.ReadSecret(c.Context(), "token", "--token-file", tokenFile, accessTokenVariable)
 			if err != nil {
 				return err
 			}
@@ -152,10 +154,10 @@ func (a *app) introspect(ctx context.Context, endpoint *oauthEndpoint, token str
 	if err := json.Unmarshal(body, &answer); err != nil || answer.Active == nil {
 		return fmt.Errorf("%s does not answer as RFC 7662 says; is the address right?", endpoint.url)
 	}
-	if a.json {
-		err = a.printJSON(body)
+	if a.JSON {
+		err = a.PrintJSON(body)
 	} else {
-		err = a.block(answer.particulars()...)
+		err = a.Fields(answer.particulars()...)
 	}
 	if err == nil && check && !*answer.Active {
 		err = errors.New("the token is not active")
@@ -202,7 +204,7 @@ func unixTime(seconds int64) string {
 		return ""
 	}
 	t := time.Unix(seconds, 0)
-	return shownTime(&t)
+	return console.Time(&t)
 }
 
 // oauthErrorBody is RFC 6749 §5.2's answer.
@@ -217,7 +219,7 @@ func oauthRefusal(endpoint string, response *http.Response, body []byte) error {
 		return fmt.Errorf("%s answers %q, and not as an OAuth server does; is public_url right?", endpoint, response.Status)
 	}
 	if refusal.Description == "" {
-		return errors.New(printable(refusal.Code))
+		return errors.New(console.Printable(refusal.Code))
 	}
-	return fmt.Errorf("%s: %s", printable(refusal.Code), printable(refusal.Description))
+	return fmt.Errorf("%s: %s", console.Printable(refusal.Code), console.Printable(refusal.Description))
 }

@@ -6,20 +6,16 @@ import (
 	"slices"
 	"strings"
 
+	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/provider"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-// usageError makes the program exit with 2: the command itself was wrong, not what it did.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
 // seeHelp is a usage error that says where to read on.
 func seeHelp(c *cobra.Command, err error) error {
-	return usageError{fmt.Errorf("%w\nSee: %s --help", err, c.CommandPath())}
+	return console.BadUsage("%w\nSee: %s --help", err, c.CommandPath())
 }
 
 // wrongFlag puts what pflag says about a flag into words.
@@ -64,7 +60,7 @@ func strict(c *cobra.Command) {
 func needsCommand(c *cobra.Command) error {
 	c.SetOut(c.ErrOrStderr())
 	_ = c.Help()
-	return usageError{fmt.Errorf("%s needs a command", c.CommandPath())}
+	return console.BadUsage("%s needs a command", c.CommandPath())
 }
 
 // checkExclusive refuses flags that exclude each other. Cobra itself would list all of them without dashes, and exit

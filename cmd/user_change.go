@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/people"
 
@@ -32,7 +33,7 @@ their access; to take it away as well: fosite-mcp consent revoke --username USER
 				if err := store.Users().SetPassword(ctx, username, hash); err != nil {
 					return errNoUser(err, username)
 				}
-				return a.done(map[string]any{"username": username, "password_changed": true}, "changed the password of %s", printable(username))
+				return a.Done(map[string]any{"username": username, "password_changed": true}, "changed the password of %s", console.Printable(username))
 			})
 		},
 	}
@@ -51,13 +52,13 @@ at the next introspection of any of the person's tokens.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			username := strings.ToLower(args[0])
 			if err := checkGroups(groups); err != nil {
-				return usageError{fromStorage(err)}
+				return console.BadUsage("%w", fromStorage(err))
 			}
 			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
 				if err := store.Users().SetGroups(ctx, username, groups); err != nil {
 					return errNoUser(err, username)
 				}
-				return a.done(map[string]any{"username": username, "groups": append([]string{}, groups...)}, "changed the groups of %s", printable(username))
+				return a.Done(map[string]any{"username": username, "groups": append([]string{}, groups...)}, "changed the groups of %s", console.Printable(username))
 			})
 		},
 	}
@@ -96,7 +97,7 @@ func (a *app) userEndCommand(c *cobra.Command, done, consequence string, change 
 		if err != nil {
 			return err
 		}
-		if err := a.confirm(c.Context(), yes, fmt.Sprintf(consequence, username), username); err != nil {
+		if err := a.Confirm(c.Context(), yes, fmt.Sprintf(consequence, username), username); err != nil {
 			return err
 		}
 		return a.changeUser(c.Context(), username, done, change)
@@ -121,6 +122,6 @@ func (a *app) changeUser(ctx context.Context, username, done string, change func
 		if err := change(store.Users(), ctx, username); err != nil {
 			return errNoUser(err, username)
 		}
-		return a.done(map[string]any{"username": username, done: true}, "%s the account %s", done, printable(username))
+		return a.Done(map[string]any{"username": username, done: true}, "%s the account %s", done, console.Printable(username))
 	})
 }

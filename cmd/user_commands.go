@@ -2,13 +2,13 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/handlers/login"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
@@ -46,10 +46,10 @@ passed on to the services that check tokens (introspection), which may restrict 
 		RunE: func(c *cobra.Command, _ []string) error {
 			user := &people.User{Username: strings.ToLower(username), Groups: groups}
 			if username == "" {
-				return usageError{errors.New("--username is missing: it is what the person types on the login page")}
+				return console.BadUsage("--username is missing: it is what the person types on the login page")
 			}
 			if err := checkUser(user); err != nil {
-				return usageError{fromStorage(err)}
+				return console.BadUsage("%w", fromStorage(err))
 			}
 			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
 				return a.createUser(ctx, store, user, file)
@@ -95,16 +95,16 @@ func (a *app) createUser(ctx context.Context, store *storage.Store, user *people
 	if err != nil {
 		return fromStorage(err)
 	}
-	if a.json {
-		return json.NewEncoder(a.stdout).Encode(viewOfUser(user))
+	if a.JSON {
+		return a.Encode(viewOfUser(user))
 	}
-	a.notice("made the account %s", user.Username)
+	a.Notice("made the account %s", user.Username)
 	return nil
 }
 
 // newPassword gets a password, checks it and returns its hash.
 func (a *app) newPassword(ctx context.Context, username, file string) ([]byte, error) {
-	password, err := a.passwordInput(ctx, file)
+	password, err := a.ReadNewPassword(ctx, file)
 	if err != nil {
 		return nil, err
 	}
@@ -112,28 +112,6 @@ func (a *app) newPassword(ctx context.Context, username, file string) ([]byte, e
 		return nil, err
 	}
 	return login.HashPassword(ctx, provider.NewSecretHasher(), password)
-}
-
-// passwordInput reads a new password: from the file, or from the terminal, where it is typed twice unseen.
-func (a *app) passwordInput(ctx context.Context, file string) (string, error) {
-	switch {
-	case file != "":
-		return a.secretInput(ctx, "password", "--password-file", file, "")
-	case !a.terminal():
-		return "", usageError{errors.New("the password is missing, and there is no terminal to ask on: use --password-file FILE (- reads stdin)")}
-	}
-	first, err := a.readInput(ctx, "password", "-")
-	if err != nil {
-		return "", fmt.Errorf("read the password: %w", err)
-	}
-	second, err := a.readInput(ctx, "password again", "-")
-	if err != nil {
-		return "", fmt.Errorf("read the password: %w", err)
-	}
-	if string(first) != string(second) {
-		return "", errors.New("the two passwords differ; nothing was changed")
-	}
-	return string(first), nil
 }
 
 // userView is an account as --json shows it.
@@ -177,20 +155,20 @@ func (a *app) printUsers(users []*people.User) error {
 	for i, user := range users {
 		views[i] = viewOfUser(user)
 	}
-	if a.json {
-		return json.NewEncoder(a.stdout).Encode(map[string]any{"items": views})
+	if a.JSON {
+		return a.Encode(map[string]any{"items": views})
 	}
-	t := newTable(a.stdout, "USERNAME", "STATUS", "GROUPS", "SUBJECT", "CREATED")
+	t := a.NewTable("USERNAME", "STATUS", "GROUPS", "SUBJECT", "CREATED")
 	for _, v := range views {
-		t.row(v.Username, v.Status, strings.Join(v.Groups, ", "), v.Subject, shownTime(&v.CreatedAt))
+		t.Row(v.Username, v.Status, strings.Join(v.Groups, ", "), v.Subject, console.Time(&v.CreatedAt))
 	}
-	return t.close()
+	return t.Close()
 }
 
 // errNoUser replaces the store's not found.
 func errNoUser(err error, username string) error {
 	if errors.Is(err, fosite.ErrNotFound) {
-		return fmt.Errorf("there is no account %s; see fosite-mcp user list", printable(username))
+		return fmt.Errorf("there is no account %s; see fosite-mcp user list", console.Printable(username))
 	}
 	return err
 }

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -29,10 +28,10 @@ func (a *app) versionCommand() *cobra.Command {
 
 func (a *app) printVersion() error {
 	v := programVersion()
-	if a.json {
-		return json.NewEncoder(a.stdout).Encode(v)
+	if a.JSON {
+		return a.Encode(v)
 	}
-	_, err := fmt.Fprintln(a.stdout, "fosite-mcp", v)
+	_, err := fmt.Fprintln(a.Stdout, "fosite-mcp", v)
 	return err
 }
 

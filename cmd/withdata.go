@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
+	"strings"
 
 	"fosite-mcp/config"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 )
 
 // Commands that work on the database directly open it with one of these: withData for everything that needs the
@@ -53,6 +56,13 @@ func (a *app) withData(ctx context.Context, fn func(context.Context, config.Conf
 	})
 }
 
+// withActor is withData for changes, which audit events then ascribe to the person at the shell.
+func (a *app) withActor(ctx context.Context, fn func(context.Context, *storage.Store) error) error {
+	return a.withData(ctx, func(ctx context.Context, _ config.Config, store *storage.Store) error {
+		return fn(audit.WithOrigin(ctx, audit.Origin{Actor: shellActor()}), store)
+	})
+}
+
 func withStore(ctx context.Context, cfg config.Config, fn func(context.Context, *storage.Store) error) error {
 	if err := checkPrivate(databaseFiles(cfg)...); err != nil {
 		return err
@@ -63,4 +73,17 @@ func withStore(ctx context.Context, cfg config.Config, fn func(context.Context, 
 	}
 	defer closeDB()
 	return fn(ctx, storage.New(db))
+}
+
+// shellActor is who audit events name for changes made on the machine itself, with no admin key.
+func shellActor() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return "shell:" + u.Username
+	}
+	return "shell"
+}
+
+// fromStorage is the storage's error without the name of the package.
+func fromStorage(err error) error {
+	return errors.New(strings.TrimPrefix(err.Error(), "storage: "))
 }

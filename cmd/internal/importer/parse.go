@@ -1,4 +1,4 @@
-package cmd
+package importer
 
 import (
 	"bytes"
@@ -10,25 +10,27 @@ import (
 	"strings"
 	"time"
 
+	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/provider"
 	"fosite-mcp/provider/client"
 )
 
-// importedClient is a client of the file, in the terms of the admin API.
-type importedClient struct {
+// imported is a client of the file, in the terms of the admin API.
+type imported struct {
 	id         string
-	patch      map[string]any // what PATCH would be sent; what the file does not mention stays as it is
+	patch      map[string]any // the body of a PATCH: members that the file leaves out do not change
 	usesSecret bool
 	secret     *client.Secret
-	notes      []string // what is left behind, and why
+	notes      []string // for the report
 }
 
-func (c *importedClient) note(format string, args ...any) {
+func (c *imported) note(format string, args ...any) {
 	c.notes = append(c.notes, fmt.Sprintf(format, args...))
 }
 
-// foreignClient is what needs a look of its own: the rest has the same name and type in Hydra, in RFC 7591 and here.
-type foreignClient struct {
+// fileClient holds the members of the file that are converted. The others have the same name and type in Hydra, in RFC 7591
+// and here.
+type fileClient struct {
 	ID              string   `json:"client_id"`
 	Secret          string   `json:"client_secret"`            // a hash
 	SecretExpiresAt int64    `json:"client_secret_expires_at"` // RFC 7591 §3.2.1: seconds, 0: never
@@ -49,53 +51,53 @@ type foreignClient struct {
 }
 
 var (
-	// sameHere are the members that are taken over as they are. Empty ones mean "not set".
-	sameHere = []string{"client_name", "owner", "status", "redirect_uris", "token_endpoint_auth_method", "jwks_uri", "metadata", "expires_at", "access_token_lifespan"}
-	// translated are those that foreignClient reads.
-	translated = []string{
+	// copied members are taken over unchanged. An empty one means "not set".
+	copied = []string{"client_name", "owner", "status", "redirect_uris", "token_endpoint_auth_method", "jwks_uri", "metadata", "expires_at", "access_token_lifespan"}
+	// converted members are read by fileClient.
+	converted = []string{
 		"client_id", "client_secret", "client_secret_expires_at", "scope", "audience", "introspects", "grant_types", "response_types", "jwks",
 		"token_endpoint_auth_signing_alg", "client_credentials_grant_access_token_lifespan",
 		"authorization_code_grant_access_token_lifespan", "refresh_token_grant_access_token_lifespan",
 	}
-	// ofNoUse need no mention when they are left behind.
-	ofNoUse = []string{
+	// ignored members are dropped without a note.
+	ignored = []string{
 		"created_at", "updated_at", "last_used_at", "client_id_issued_at", "client_secret_id", "registration_access_token",
 		"registration_client_uri", "secrets",
 	}
-	// importedID is wider than what the API gives out: Hydra's ids are UUIDs. None of these characters changes in a URL or a
-	// Basic header (RFC 3986 §2.3).
-	importedID = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
+	// validID allows more than the ids that the API generates: Hydra's ids are UUIDs. None of these characters changes in a
+	// URL or a Basic header (RFC 3986 §2.3).
+	validID = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
 )
 
-// parseClient reads one client of the file. client has an id, where the file has one, even if there is an error.
-func (r importRules) parseClient(raw json.RawMessage) (client *importedClient, err error) {
-	var in foreignClient
+// parseClient reads one client of the file. With an error, client still has the id that the file gives it.
+func (r Rules) parseClient(raw json.RawMessage) (client *imported, err error) {
+	var in fileClient
 	var members map[string]json.RawMessage
 	err = explainType(errors.Join(json.Unmarshal(raw, &in), json.Unmarshal(raw, &members)))
-	client = &importedClient{id: in.ID, patch: map[string]any{}, usesSecret: in.AuthMethod != "none" && in.AuthMethod != "private_key_jwt"}
+	client = &imported{id: in.ID, patch: map[string]any{}, usesSecret: in.AuthMethod != "none" && in.AuthMethod != "private_key_jwt"}
 	switch {
 	case err != nil:
 		return client, err
 	case in.ID == "":
 		return client, errors.New("client_id is missing")
-	case !importedID.MatchString(in.ID) || strings.Trim(in.ID, ".") == "":
+	case !validID.MatchString(in.ID) || strings.Trim(in.ID, ".") == "":
 		return client, errors.New("client_id must be 1 to 128 letters, digits and . _ ~ -")
 	}
-	for _, name := range sameHere {
-		if value := members[name]; len(value) > 0 && (!saysNothing(name, value) || name == "owner") && string(value) != "null" {
+	for _, name := range copied {
+		if value := members[name]; len(value) > 0 && (!isUnset(name, value) || name == "owner") && string(value) != "null" {
 			client.patch[name] = value
 		}
 	}
-	r.translate(client, &in, members)
-	client.leftBehind(members)
-	if err := in.lifespan(client); err != nil {
+	r.convert(client, &in, members)
+	client.noteDropped(members)
+	if err := in.convertLifespan(client); err != nil {
 		return client, err
 	}
-	client.secret, err = in.parsedSecret(client)
+	client.secret, err = in.parseSecret(client)
 	return client, err
 }
 
-// explainType says which member has the wrong type, without its value.
+// explainType names the member that has the wrong type, without its value.
 func explainType(err error) error {
 	var mistake *json.UnmarshalTypeError
 	if !errors.As(err, &mistake) {
@@ -108,11 +110,11 @@ func explainType(err error) error {
 	return fmt.Errorf("%s must not be a JSON %s", mistake.Field, kind)
 }
 
-// leftBehind notes the members that say something and have no counterpart here.
-func (c *importedClient) leftBehind(members map[string]json.RawMessage) {
+// noteDropped notes the members that are set and have no counterpart here.
+func (c *imported) noteDropped(members map[string]json.RawMessage) {
 	var left []string
 	for name, value := range members {
-		if !slices.Contains(slices.Concat(sameHere, translated, ofNoUse), name) && !saysNothing(name, value) {
+		if !slices.Contains(slices.Concat(copied, converted, ignored), name) && !isUnset(name, value) {
 			left = append(left, name)
 		}
 	}
@@ -122,8 +124,8 @@ func (c *importedClient) leftBehind(members map[string]json.RawMessage) {
 	}
 }
 
-// saysNothing tells values that mean "not set", and those that Hydra writes for every client.
-func saysNothing(name string, value json.RawMessage) bool {
+// isUnset reports whether a value means "not set". Some values that Hydra writes for every client do.
+func isUnset(name string, value json.RawMessage) bool {
 	text := string(bytes.TrimSpace(value))
 	switch name {
 	case "subject_type":
@@ -134,8 +136,8 @@ func saysNothing(name string, value json.RawMessage) bool {
 	return slices.Contains([]string{"null", `""`, "[]", "{}", "false", "0"}, text)
 }
 
-// parsedSecret is the file's secret hash, nil when there is none to take over.
-func (in *foreignClient) parsedSecret(c *importedClient) (*client.Secret, error) {
+// parseSecret reads the secret hash of the file; nil: there is none to take over.
+func (in *fileClient) parseSecret(c *imported) (*client.Secret, error) {
 	if in.Secret == "" {
 		return nil, nil
 	}
@@ -144,7 +146,7 @@ func (in *foreignClient) parsedSecret(c *importedClient) (*client.Secret, error)
 		return nil, nil
 	}
 	if provider.CheckHash(in.Secret) != nil {
-		// What was refused may be a secret in clear: the reason must not quote it.
+		// It may be a secret in clear: the message must not quote it.
 		return nil, errors.New("client_secret is not a hash that is understood (bcrypt, $pbkdf2-sha256$, $pbkdf2-sha512$ or $argon2id$, with parameters within bounds). Leave it out, and give the client a new secret with client rotate")
 	}
 	const endOfTime = 253402300799 // of the year 9999
@@ -158,8 +160,8 @@ func (in *foreignClient) parsedSecret(c *importedClient) (*client.Secret, error)
 	return secret, nil
 }
 
-// lifespan is the life of access tokens: ours is one, Hydra has one for each grant. The shortest is the safe choice.
-func (in *foreignClient) lifespan(c *importedClient) error {
+// convertLifespan sets the lifespan of access tokens. Hydra has one for each grant, we have one: the shortest is safe.
+func (in *fileClient) convertLifespan(c *imported) error {
 	grants, _ := c.patch["grant_types"].([]string)
 	perGrant := map[string]string{"client_credentials": in.ClientCredentialsLifespan, "authorization_code": in.CodeLifespan, "refresh_token": in.RefreshLifespan}
 	var shortest time.Duration
@@ -185,7 +187,7 @@ func (in *foreignClient) lifespan(c *importedClient) error {
 	seconds := int64(shortest / time.Second)
 	c.patch["access_token_lifespan"] = seconds
 	if !alike {
-		c.note("its access tokens live %s, whatever the grant", shownSeconds(seconds))
+		c.note("its access tokens live %s, whatever the grant", console.Seconds(seconds))
 	}
 	return nil
 }

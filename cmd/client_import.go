@@ -2,11 +2,10 @@ package cmd
 
 import (
 	"context"
-	"io"
 	"maps"
-	"os"
 	"slices"
 
+	"fosite-mcp/cmd/internal/importer"
 	"fosite-mcp/config"
 	"fosite-mcp/handlers/admin"
 	"fosite-mcp/storage"
@@ -15,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// clientImportCommand takes over clients of another server. It works on the database.
 func (a *app) clientImportCommand() *cobra.Command {
 	var apply, dropUnknown bool
 	c := &cobra.Command{
@@ -35,7 +35,7 @@ does not name gets the default resource. So does one that is here with an audien
   fosite-mcp client import clients.json --config fosite-mcp.yaml
   fosite-mcp client import clients.json --config fosite-mcp.yaml --apply`,
 		RunE: func(c *cobra.Command, args []string) error {
-			input, err := a.openInput(args[0])
+			input, err := a.Open(args[0])
 			if err != nil {
 				return err
 			}
@@ -44,22 +44,14 @@ does not name gets the default resource. So does one that is here with an audien
 				api := &admin.Server{
 					Scopes: slices.Sorted(maps.Keys(cfg.Scopes)), Resources: resourceIdentifiers(cfg), DefaultResource: cfg.DefaultResource,
 				}
-				rules := importRules{
-					scopes: api.Scopes, resources: api.Resources, defaultResource: api.DefaultResource, dropUnknown: dropUnknown, merge: api.Merge,
-				}
-				i := &importer{app: a, store: store, apply: apply, rules: rules}
-				return i.run(audit.WithOrigin(ctx, audit.Origin{Actor: shellActor()}), input)
+				i := &importer.Importer{Console: &a.Console, Store: store, Apply: apply, Rules: importer.Rules{
+					Scopes: api.Scopes, Resources: api.Resources, DefaultResource: api.DefaultResource, DropUnknown: dropUnknown, Merge: api.Merge,
+				}}
+				return i.Run(audit.WithOrigin(ctx, audit.Origin{Actor: shellActor()}), input)
 			})
 		},
 	}
 	c.Flags().BoolVar(&apply, "apply", false, "do it, rather than telling what would be done")
 	c.Flags().BoolVar(&dropUnknown, "drop-unknown", false, "leave out scopes, resources and grant types that this server does not know")
 	return c
-}
-
-func (a *app) openInput(file string) (io.ReadCloser, error) {
-	if file == "-" {
-		return io.NopCloser(a.stdin), nil
-	}
-	return os.Open(file)
 }

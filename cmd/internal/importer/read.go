@@ -1,4 +1,4 @@
-package cmd
+package importer
 
 import (
 	"encoding/json"
@@ -7,11 +7,10 @@ import (
 	"io"
 )
 
-// readClients hands each client of r to visit, one after the other, so that the size of the file does not matter. It
-// takes arrays, pages ({"items":[…]}, as lists of clients answer) and single clients, also several in a row. partial tells that a page
-// says there are more pages.
+// readClients passes each client of r to visit as it reads it, so that the file may be large. The file holds one or more
+// arrays, pages ({"items":[…]}, the answer of a list) or single clients. partial: the last page names a next page.
 func readClients(r io.Reader, visit func(index int, raw json.RawMessage) error) (partial bool, err error) {
-	d := &clientDecoder{json: json.NewDecoder(r), visit: visit}
+	d := &decoder{json: json.NewDecoder(r), visit: visit}
 	for {
 		err := d.value()
 		if errors.Is(err, io.EOF) && d.atStart {
@@ -29,16 +28,16 @@ func readClients(r io.Reader, visit func(index int, raw json.RawMessage) error) 
 	}
 }
 
-type clientDecoder struct {
+type decoder struct {
 	json    *json.Decoder
 	visit   func(index int, raw json.RawMessage) error
 	index   int
-	any     bool // some value was read
-	atStart bool // between values
+	any     bool // a value was read
+	atStart bool // between two values
 	partial bool
 }
 
-func (d *clientDecoder) explained(err error) error {
+func (d *decoder) explained(err error) error {
 	var syntax *json.SyntaxError
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -50,7 +49,7 @@ func (d *clientDecoder) explained(err error) error {
 }
 
 // value reads one value at the top.
-func (d *clientDecoder) value() error {
+func (d *decoder) value() error {
 	d.atStart = true
 	token, err := d.json.Token()
 	if err != nil {
@@ -67,7 +66,7 @@ func (d *clientDecoder) value() error {
 }
 
 // array reads clients up to the closing bracket.
-func (d *clientDecoder) array() error {
+func (d *decoder) array() error {
 	for d.json.More() {
 		var raw json.RawMessage
 		if err := d.json.Decode(&raw); err != nil {
@@ -83,7 +82,7 @@ func (d *clientDecoder) array() error {
 }
 
 // object reads a page, or a single client.
-func (d *clientDecoder) object() error {
+func (d *decoder) object() error {
 	members, isPage := map[string]json.RawMessage{}, false
 	for d.json.More() {
 		name, err := d.json.Token()
@@ -113,7 +112,7 @@ func (d *clientDecoder) object() error {
 		// The last page counts.
 		d.partial = false
 		for _, cursor := range []string{"next_cursor", "next_page_token"} { // ours; Hydra's
-			if value := members[cursor]; len(value) > 0 && !saysNothing(cursor, value) {
+			if value := members[cursor]; len(value) > 0 && !isUnset(cursor, value) {
 				d.partial = true
 			}
 		}

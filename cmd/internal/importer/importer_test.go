@@ -1,4 +1,4 @@
-package cmd
+package importer
 
 import (
 	"encoding/json"
@@ -102,12 +102,12 @@ func TestAFileIsReadEntryByEntry(t *testing.T) {
 }
 
 func TestMembersOfAForeignClient(t *testing.T) {
-	rules := importRules{scopes: []string{"mcp:search"}, resources: []string{"https://docs.example.com/mcp"}}
+	rules := Rules{Scopes: []string{"mcp:search"}, Resources: []string{"https://docs.example.com/mcp"}}
 	drop := rules
-	drop.dropUnknown = true
+	drop.DropUnknown = true
 	for _, tt := range []struct {
 		name   string
-		rules  importRules
+		rules  Rules
 		client string
 		patch  string
 		notes  []string
@@ -183,7 +183,7 @@ func TestSecretHashesAreTakenOverAndNeverQuoted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		client, err := importRules{}.parseClient(raw)
+		client, err := Rules{}.parseClient(raw)
 		switch {
 		case tt.kind == "" && err == nil:
 			t.Errorf("%s is accepted", tt.hash)
@@ -208,7 +208,7 @@ func TestEntriesThatCannotBeAClient(t *testing.T) {
 		`{"client_id":"a","grant_types":["client_credentials"],"client_credentials_grant_access_token_lifespan":"long"}`:                 "lifespan of client_credentials",
 		`{"client_id":"a","client_secret":"$2a$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234","client_secret_expires_at":-1}`: "client_secret_expires_at is not a time",
 	} {
-		_, err := importRules{}.parseClient(json.RawMessage(entry))
+		_, err := Rules{}.parseClient(json.RawMessage(entry))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", entry, err, want)
 		}
@@ -219,14 +219,14 @@ func FuzzClientFile(f *testing.F) {
 	f.Add(`[{"client_id":"a","client_secret":"$2a$10$x","scope":"x y","jwks":{"keys":[{}]}}]`)
 	f.Add(`{"items":[{"client_id":"a"},5],"next_page_token":"x"}{"items":[]}`)
 	f.Add(`{"client_id":"a","grant_types":["client_credentials"],"client_credentials_grant_access_token_lifespan":"1h"}`)
-	rules := importRules{scopes: []string{"x"}, dropUnknown: true}
+	rules := Rules{Scopes: []string{"x"}, DropUnknown: true}
 	f.Fuzz(func(t *testing.T, file string) {
 		_, _ = readClients(strings.NewReader(file), func(_ int, raw json.RawMessage) error {
 			client, err := rules.parseClient(raw)
 			if err != nil {
 				return nil
 			}
-			if !importedID.MatchString(client.id) {
+			if !validID.MatchString(client.id) {
 				t.Errorf("the id %q got through", client.id)
 			}
 			if _, err := json.Marshal(client.patch); err != nil {
