@@ -12,17 +12,17 @@ import (
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/admin"
 	"fosite-mcp/handlers/clientaddr"
+	"fosite-mcp/handlers/failures"
 	"fosite-mcp/handlers/limit"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
-	"fosite-mcp/storage/audit"
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
 )
 
 // newProvider is the authorization server as configured.
-func newProvider(cfg config.Config, store *storage.Store, secrets systemSecrets, onMissingSecret func(context.Context, fosite.TokenType), recorder *admin.Recorder, hasher fosite.Hasher) (*provider.Provider, error) {
+func newProvider(cfg config.Config, store *storage.Store, secrets systemSecrets, observer *observer, limits *limits, recorder *failures.Recorder, hasher fosite.Hasher) (*provider.Provider, error) {
 	var tokens fosite.Storage = store
 	if cfg.Audit.IssuedTokens {
 		tokens = storage.AuditedTokens{Store: store}
@@ -30,7 +30,7 @@ func newProvider(cfg config.Config, store *storage.Store, secrets systemSecrets,
 	return provider.New(tokens, provider.Options{
 		SystemSecret:             secrets.current,
 		PreviousSystemSecrets:    secrets.previous,
-		OnMissingSecret:          onMissingSecret,
+		OnMissingSecret:          observer.missingSecret,
 		Reused:                   recorder.Reused,
 		Issuer:                   cfg.Issuer,
 		TokenURL:                 cfg.Endpoint("token"),
@@ -42,53 +42,39 @@ func newProvider(cfg config.Config, store *storage.Store, secrets systemSecrets,
 		ClientCredentialsRefresh: cfg.Tokens.ClientCredentialsRefresh,
 		Scopes:                   scopes(cfg),
 		Resources:                resources(cfg),
-		Hasher:                   hasher,
+		Authentication: func(next fosite.ClientAuthenticationStrategy) fosite.ClientAuthenticationStrategy {
+			return limits.authenticate(recorder.Watch(next))
+		},
+		Hasher: hasher,
 	})
 }
 
 // newRecorder records, and counts, what changes nothing.
-func newRecorder(store *storage.Store, observer *observer) *admin.Recorder {
-	recorder := admin.NewRecorder(store, observer.log, nil)
+func newRecorder(store *storage.Store, observer *observer) *failures.Recorder {
+	recorder := failures.NewRecorder(store, observer.log, nil)
 	recorder.Counted = observer.audited
 	return recorder
 }
 
-// auditOrigin tells where a request to the public listener comes from.
-func auditOrigin(cfg config.Config) func(*http.Request) audit.Origin {
-	from := clientaddr.FromHeader(cfg.ClientIPHeader)
-	return func(r *http.Request) audit.Origin {
-		return audit.Origin{RequestID: handlers.RequestID(r), IP: clientaddr.String(from(r))}
-	}
-}
-
 // publicRouter serves the OAuth endpoints, login and consent, metadata and health.
-func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, secrets systemSecrets, recorder *admin.Recorder) (http.Handler, error) {
-	root := newRouter(observer)
-	limits := newLimits(cfg, observer)
+func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, limits *limits, secrets systemSecrets, recorder *failures.Recorder) (http.Handler, error) {
+	root := newRouter(observer, clientaddr.FromHeader(cfg.ClientIPHeader))
 	root.Use(newHosts(publicHosts(cfg), s.Log, handlers.Misdirected).only, limits.requests)
 	handlers.MountWellKnown(root, metadata(cfg))
 	handlers.MountHealth(root, store.Ping)
 
 	below := root.PathPrefix(cfg.BasePath).Subrouter()
-	// Failed client authentications go to the audit log, and count, at whichever endpoint.
-	oauth.Authenticator.Store = watchedClients{store}
-	authenticate := limits.authenticate(recorder.Watch(oauth.Authenticator.Authenticate, limits.from))
-	oauth.Config.ClientAuthenticationStrategy = authenticate
 	endpoints := &handlers.Server{
-		Provider:     oauth,
-		NewSession:   func() fosite.Session { return provider.NewSession() },
-		Issuer:       cfg.Issuer,
-		Authenticate: authenticate,
+		Provider:   oauth,
+		NewSession: func() fosite.Session { return provider.NewSession() },
+		Issuer:     cfg.Issuer,
 		TokenID: func(ctx context.Context, token string) string { // asked for exactly when a token was found active
 			id := storage.TokenID(oauth.Strategy.AccessTokenSignature(ctx, token))
 			store.TokenUsed(id)
 			return id
 		},
 		ReadAhead: func(ctx context.Context, token string) context.Context {
-			signature := oauth.Strategy.AccessTokenSignature(ctx, token)
-			if signature == "" { // perhaps one that another replica has made, see provider.MissingSecretFactory
-				_, signature = oauth.Strategy.UnverifiedSignature(token)
-			}
+			ctx, signature := oauth.Strategy.WithToken(ctx, token)
 			return storage.ReadAhead(ctx, signature)
 		},
 		Log: s.Log,
@@ -111,16 +97,16 @@ func (s *Server) publicRouter(cfg config.Config, store *storage.Store, oauth *pr
 }
 
 // newRouter takes every path as it came: nothing is redirected, and %2F is no slash. Its last route must match
-// everything, since middleware sees only requests that a route matches.
-func newRouter(observer *observer) *mux.Router {
+// everything, since middleware sees only requests that a route matches. from tells the address of a caller.
+func newRouter(observer *observer, from func(*http.Request) netip.Addr) *mux.Router {
 	root := mux.NewRouter().SkipClean(true).UseEncodedPath()
-	root.Use(observer.watch)
+	root.Use(receive(from), observer.watch)
 	return root
 }
 
 // adminRouter serves the admin API, metrics and health.
-func (s *Server) adminRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, secrets systemSecrets, recorder *admin.Recorder) http.Handler {
-	root := newRouter(observer)
+func (s *Server) adminRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observer, secrets systemSecrets, recorder *failures.Recorder) http.Handler {
+	root := newRouter(observer, clientaddr.Peer)
 	root.Handle("/metrics", handlers.Reading(observer.metrics().ServeHTTP))
 	handlers.MountHealth(root, store.Ping)
 	replayKey, previousReplayKeys := secrets.keys("idempotency replay")

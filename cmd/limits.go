@@ -16,7 +16,8 @@ import (
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/handlers/limit"
-	"fosite-mcp/storage"
+	"fosite-mcp/internal/reqinfo"
+	"fosite-mcp/provider"
 
 	"github.com/ory/fosite"
 )
@@ -25,7 +26,6 @@ import (
 // theirs are answered with 429 instead of 401: credentials are checked all the same, so that nobody is locked out by the
 // failures of others.
 type limits struct {
-	from     func(*http.Request) netip.Addr
 	address  *limit.Quota[netip.Prefix]
 	client   *limit.Quota[string]
 	failures *limit.Quota[netip.Prefix]
@@ -41,7 +41,6 @@ type limits struct {
 func newLimits(cfg config.Config, observer *observer) *limits {
 	set := cfg.RateLimits
 	l := &limits{
-		from:             clientaddr.FromHeader(cfg.ClientIPHeader),
 		address:          limit.New[netip.Prefix]("address", set.AddressPerHour, time.Hour, nil),
 		client:           limit.New[string]("client", set.ClientPerHour, time.Hour, nil),
 		failures:         limit.New[netip.Prefix]("address-failures", set.AddressFailuresPerMinute, time.Minute, nil),
@@ -56,32 +55,23 @@ func newLimits(cfg config.Config, observer *observer) *limits {
 	return l
 }
 
-// attempt is what is known of a request while its client is authenticated.
-type attempt struct {
-	header   http.Header // of the answer
-	clientID string      // whom the credentials are for
-	exists   bool
-}
-
-type attemptKey struct{}
-
 // requests is middleware that limits the requests of each address. Probes and preflights, which browsers make on their
 // own, do not count.
 func (l *limits) requests(next http.Handler) http.Handler {
-	if !l.address.Limits() && !l.client.Limits() && !l.failures.Limits() && !l.clientFailures.Limits() {
+	if !l.address.Limits() {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		preflight := r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
-		if l.address.Limits() && !preflight && !isProbe(r) {
-			state := l.address.Take(clientaddr.Network(l.from(r)))
+		if !preflight && !isProbe(r) {
+			state := l.address.Take(clientaddr.Network(clientaddr.Of(r)))
 			state.Tell(w.Header())
 			if state.Exceeded {
 				l.refuse(w, r, state)
 				return
 			}
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), attemptKey{}, &attempt{header: w.Header()})))
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -112,16 +102,16 @@ func tooManyRequests(who string, state limit.State) *fosite.RFC6749Error {
 func (l *limits) authenticate(next fosite.ClientAuthenticationStrategy) fosite.ClientAuthenticationStrategy {
 	return func(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
 		client, err := next(ctx, r, form)
-		tried, _ := ctx.Value(attemptKey{}).(*attempt)
-		if tried == nil {
-			return client, err
+		answer := reqinfo.From(ctx).Answer
+		if answer == nil {
+			answer = http.Header{}
 		}
 		if errors.Is(err, fosite.ErrInvalidClient) && hasCredentials(r, form) {
-			return nil, l.failed(r, tried, err)
+			return nil, l.failed(r, answer, err)
 		}
 		if err == nil && !client.IsPublic() {
 			state := l.client.Take(client.GetID())
-			if state.Tell(tried.header); state.Exceeded {
+			if state.Tell(answer); state.Exceeded {
 				return nil, tooManyRequests("This client", state)
 			}
 		}
@@ -131,16 +121,17 @@ func (l *limits) authenticate(next fosite.ClientAuthenticationStrategy) fosite.C
 
 // failed counts a failure, and turns it into 429 where there were too many. Those of an address that has failed too often
 // do not count for the client.
-func (l *limits) failed(r *http.Request, tried *attempt, err error) error {
-	state := l.failures.Take(clientaddr.Network(l.from(r)))
-	state.Tell(tried.header)
-	if !state.Exceeded && tried.clientID != "" {
+func (l *limits) failed(r *http.Request, answer http.Header, err error) error {
+	state := l.failures.Take(clientaddr.Network(clientaddr.Of(r)))
+	state.Tell(answer)
+	var tried *provider.RefusedClient
+	if !state.Exceeded && errors.As(err, &tried) && tried.ClientID != "" {
 		quota := l.strangerFailures
-		if tried.exists {
+		if tried.Exists {
 			quota = l.clientFailures
 		}
-		state = quota.Take(maphash.String(l.seed, tried.clientID))
-		state.Tell(tried.header)
+		state = quota.Take(maphash.String(l.seed, tried.ClientID))
+		state.Tell(answer)
 	}
 	if !state.Exceeded {
 		return err
@@ -153,15 +144,4 @@ func (l *limits) failed(r *http.Request, tried *attempt, err error) error {
 // hasCredentials tells a failed authentication from none: an id alone is no guess.
 func hasCredentials(r *http.Request, form url.Values) bool {
 	return r.Header.Get("Authorization") != "" || form.Get("client_secret") != "" || form.Get("client_assertion") != ""
-}
-
-// watchedClients notes which client a request authenticates as.
-type watchedClients struct{ *storage.Store }
-
-func (s watchedClients) GetClient(ctx context.Context, id string) (fosite.Client, error) {
-	client, err := s.Store.GetClient(ctx, id)
-	if tried, ok := ctx.Value(attemptKey{}).(*attempt); ok {
-		tried.clientID, tried.exists = id, err == nil
-	}
-	return client, err
 }

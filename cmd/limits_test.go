@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"fosite-mcp/config"
-	"fosite-mcp/storage"
+	"fosite-mcp/provider"
 
 	"github.com/ory/fosite"
 )
@@ -278,16 +278,13 @@ func TestFailedAuthenticationsAsAClientAreLimited(t *testing.T) {
 func TestMadeUpClientsPushNoRealOneOut(t *testing.T) {
 	l := newLimits(config.Config{RateLimits: config.RateLimits{ClientFailuresPerMinute: 1}}, newObserver(nil, nil))
 	store := map[string]bool{"real": true}
-	authenticate := l.authenticate(func(ctx context.Context, _ *http.Request, form url.Values) (fosite.Client, error) {
-		tried := ctx.Value(attemptKey{}).(*attempt)
-		tried.clientID = form.Get("client_id")
-		tried.exists = store[tried.clientID]
-		return nil, fosite.ErrInvalidClient
+	authenticate := l.authenticate(func(_ context.Context, _ *http.Request, form url.Values) (fosite.Client, error) {
+		id := form.Get("client_id")
+		return nil, provider.NewRefusedClient(id, store[id], fosite.ErrInvalidClient)
 	})
 	r := httptest.NewRequest(http.MethodPost, "/token", nil)
 	try := func(id string) int {
-		ctx := context.WithValue(t.Context(), attemptKey{}, &attempt{header: http.Header{}})
-		_, err := authenticate(ctx, r, url.Values{"client_id": {id}, "client_secret": {"wrong"}})
+		_, err := authenticate(t.Context(), r, url.Values{"client_id": {id}, "client_secret": {"wrong"}})
 		return fosite.ErrorToRFC6749Error(err).CodeField
 	}
 	try("real")
@@ -380,16 +377,6 @@ func TestWrongPasswordsOfAnAddressAreLimitedAndRightOnesAreNot(t *testing.T) {
 	form.Set("password", "correct horse battery")
 	if response, page := send(t, browser, s.oauth("login"), form, "X-Real-IP", "192.0.2.1"); response.StatusCode != http.StatusSeeOther {
 		t.Errorf("the right password: %d\n%s", response.StatusCode, page)
-	}
-}
-
-// A wrapped store must not hide what the authenticator looks for in it.
-func TestWatchedClientsAreTheStore(t *testing.T) {
-	var store any = watchedClients{&storage.Store{}}
-	if _, ok := store.(interface {
-		SecretUsed(context.Context, fosite.Client, []byte) error
-	}); !ok {
-		t.Error("SecretUsed is hidden")
 	}
 }
 

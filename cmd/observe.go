@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"errors"
 	"log/slog"
@@ -111,17 +110,11 @@ func (o *observer) metrics() http.Handler {
 // statusHungUp is what nginx calls a request whose caller left before the answer: an alert on failures must not count it.
 const statusHungUp = 499
 
-// watch is middleware for a router: it gives every request an id, measures it, and logs it: as an error when the server
-// failed, a sample as a warning while it is busy, and otherwise at the level debug.
+// watch is middleware for a router: it measures every request, and logs it: as an error when the server failed, a sample as a
+// warning while it is busy, and otherwise at the level debug.
 func (o *observer) watch(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		id := handlers.RequestID(r)
-		if id == "" {
-			id = rand.Text()
-			r.Header.Set("X-Request-Id", id)
-		}
-		w.Header().Set("X-Request-Id", id)
 		recorded := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 		o.guard(recorded, r, next)
 		took := time.Since(start)
@@ -140,7 +133,7 @@ func (o *observer) watch(next http.Handler) http.Handler {
 		}
 		if o.log.Enabled(r.Context(), level) {
 			o.log.LogAttrs(r.Context(), level, "request", slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()),
-				slog.Int("status", recorded.status), slog.Duration("took", took), slog.String("request_id", id))
+				slog.Int("status", recorded.status), slog.Duration("took", took), slog.String("request_id", handlers.RequestID(r)))
 		}
 	})
 }

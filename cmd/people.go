@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"fosite-mcp/config"
-	"fosite-mcp/handlers/admin"
+	"fosite-mcp/handlers/failures"
 	"fosite-mcp/handlers/login"
 	"fosite-mcp/storage"
 
@@ -14,7 +14,7 @@ import (
 )
 
 // people is the built-in login and consent, as configured; nil when only machines get tokens.
-func (s *Server) people(cfg config.Config, store *storage.Store, hasher fosite.Hasher, secrets systemSecrets, limits *limits, recorder *admin.Recorder) (*login.Server, error) {
+func (s *Server) people(cfg config.Config, store *storage.Store, hasher fosite.Hasher, secrets systemSecrets, limits *limits, recorder *failures.Recorder) (*login.Server, error) {
 	methods := cfg.Login.Methods
 	if len(methods) == 0 {
 		return nil, nil
@@ -30,7 +30,6 @@ func (s *Server) people(cfg config.Config, store *storage.Store, hasher fosite.H
 		Consents:     store.Consents(),
 		Scopes:       map[string]string{},
 		Resources:    map[string]string{},
-		ClientAddr:   limits.from,
 		Failures:     limits.failures,
 		LoginFailed:  recorder.LoginFailed,
 		Log:          s.Log,

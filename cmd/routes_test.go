@@ -58,11 +58,12 @@ func listeners(t *testing.T) map[string]listener {
 	s := &Server{Config: cfg, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	public, admin := newObserver(s.Log, pool), newObserver(s.Log, pool)
 	recorder := newRecorder(store, public)
-	oauth, err := newProvider(cfg, store, secret, nil, recorder, nil)
+	limits := newLimits(cfg, public)
+	oauth, err := newProvider(cfg, store, secret, public, limits, recorder, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	publicRouter, err := s.publicRouter(cfg, store, oauth, public, secret, recorder)
+	publicRouter, err := s.publicRouter(cfg, store, oauth, public, limits, secret, recorder)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,6 @@ import (
 	"fosite-mcp/config"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
-	"fosite-mcp/storage/audit"
 
 	"github.com/ory/fosite"
 )
@@ -88,11 +87,12 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 
 	recorder := newRecorder(store, observer)
-	oauth, err := newProvider(cfg, store, secrets, observer.missingSecret, recorder, s.Hasher)
+	limits := newLimits(cfg, observer)
+	oauth, err := newProvider(cfg, store, secrets, observer, limits, recorder, s.Hasher)
 	if err != nil {
 		return err
 	}
-	publicRouter, err := s.publicRouter(cfg, store, oauth, observer, secrets, recorder)
+	publicRouter, err := s.publicRouter(cfg, store, oauth, observer, limits, secrets, recorder)
 	if err != nil {
 		return err
 	}
@@ -109,8 +109,8 @@ func (s *Server) Run(ctx context.Context) error {
 		s.Ready(Addresses{Public: public.Addr().String(), PublicURL: cfg.PublicURL, Issuer: cfg.Issuer, AdminURL: adminScheme(cfg) + adminListener.Addr().String(), AdminKey: keyFile})
 	}
 	return s.serve(ctx, certificate,
-		service{public, publicRouter, cfg.TLS.Enabled(), auditOrigin(cfg)},
-		service{adminListener, adminRouter, cfg.AdminTLS(), nil},
+		service{public, publicRouter, cfg.TLS.Enabled()},
+		service{adminListener, adminRouter, cfg.AdminTLS()},
 	)
 }
 
@@ -201,7 +201,6 @@ type service struct {
 	listener net.Listener
 	handler  http.Handler
 	tls      bool
-	origin   func(*http.Request) audit.Origin // of audit events; nil: the handler sees to it
 }
 
 // serve runs the services until ctx ends or one of them fails.
@@ -210,7 +209,7 @@ func (s *Server) serve(ctx context.Context, certificate *tlsCertificate, service
 	var servers []*http.Server
 	for _, svc := range services {
 		server := &http.Server{
-			Handler:           withDeadline(svc.handler, svc.origin),
+			Handler:           svc.handler,
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       15 * time.Second,
 			WriteTimeout:      40 * time.Second,
@@ -243,20 +242,6 @@ func (s *Server) serve(ctx context.Context, certificate *tlsCertificate, service
 		err = errors.Join(err, server.Shutdown(grace))
 	}
 	return err
-}
-
-// requestLimit bounds the work on one request, database included: a client rather gets 503 than no answer.
-const requestLimit = 15 * time.Second
-
-func withDeadline(next http.Handler, origin func(*http.Request) audit.Origin) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), requestLimit)
-		defer cancel()
-		if origin != nil { // here, because a request that is copied twice costs twice
-			ctx = audit.WithOriginFunc(ctx, func() audit.Origin { return origin(r) })
-		}
-		next.ServeHTTP(w, r.WithContext(ctx))
-	})
 }
 
 func adminScheme(cfg config.Config) string {

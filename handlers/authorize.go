@@ -146,18 +146,13 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, request fosite.A
 	s.answerClient(w, request, response.GetParameters())
 }
 
-// personSession is a session that can say whose it is. provider.Session is one.
-type personSession interface {
-	SetPerson(subject, username string, groups []string, authenticatedAt time.Time)
-}
-
 // grant writes a decision to the request and its session. A decision that goes beyond what was asked for is a
 // mistake of Login's, and allows nothing.
 func grant(request fosite.AuthorizeRequester, session fosite.Session, decision *Decision, now time.Time) error {
 	if decision.Subject == "" {
 		return errors.New("handlers: Login allowed a request without saying who did (Decision.Subject)")
 	}
-	person, ok := session.(personSession)
+	person, ok := session.(PersonSession)
 	if !ok {
 		return fmt.Errorf("handlers: a session of type %T cannot say whose it is: give it the method SetPerson", session)
 	}
@@ -175,7 +170,7 @@ func grant(request fosite.AuthorizeRequester, session fosite.Session, decision *
 		request.GrantAudience(audience)
 	}
 	person.SetPerson(decision.Subject, decision.Username, decision.Groups, decision.AuthenticatedAt)
-	if aging, ok := session.(interface{ SetGroupsAt(time.Time) }); ok {
+	if aging, ok := session.(GroupsTimeSession); ok {
 		at := decision.GroupsAt
 		if at.IsZero() {
 			at = now

@@ -128,10 +128,7 @@ func (f *fixture) serve(store fosite.Storage) {
 			return storage.TokenID(oauth.Strategy.AccessTokenSignature(ctx, token))
 		},
 		ReadAhead: func(ctx context.Context, token string) context.Context {
-			signature := oauth.Strategy.AccessTokenSignature(ctx, token)
-			if signature == "" {
-				_, signature = oauth.Strategy.UnverifiedSignature(token)
-			}
+			ctx, signature := oauth.Strategy.WithToken(ctx, token)
 			return storage.ReadAhead(ctx, signature)
 		},
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),

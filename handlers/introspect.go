@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ory/fosite"
 )
@@ -22,7 +21,7 @@ const IntrospectedFor = fosite.ContextKey("introspected_for")
 
 // introspects are the resources (RFC 8707) whose resource server the client is.
 func introspects(client fosite.Client) []string {
-	server, ok := client.(interface{ GetIntrospects() []string })
+	server, ok := client.(ResourceServerClient)
 	if !ok {
 		return nil
 	}
@@ -32,11 +31,11 @@ func introspects(client fosite.Client) []string {
 // introspect is the introspection endpoint (RFC 7662). The caller authenticates in any way a client may; a public
 // client cannot.
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
-	token := r.PostForm.Get("token")
+	ctx, token := r.Context(), r.PostForm.Get("token")
 	if s.ReadAhead != nil && len(token) <= maxToken {
-		r = r.WithContext(s.ReadAhead(r.Context(), token))
+		ctx = s.ReadAhead(ctx, token)
 	}
-	caller, err := s.authenticate(r)
+	caller, err := s.authenticate(ctx, r)
 	if err == nil && caller.IsPublic() {
 		err = fosite.ErrInvalidClient.WithHint("Only clients that authenticate may introspect.")
 	}
@@ -48,7 +47,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 		writeOAuthError(w, fosite.ErrInvalidRequest.WithHint(`The parameter "token" is missing.`))
 		return
 	}
-	answer, err := s.inspect(r, token, caller)
+	answer, err := s.inspect(ctx, token, caller)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -60,12 +59,11 @@ var inactive = []byte(`{"active":false}`)
 
 // inspect answers what caller may know about token. An error is an outage: "inactive" is said only of a token that
 // is.
-func (s *Server) inspect(r *http.Request, token string, caller fosite.Client) ([]byte, error) {
+func (s *Server) inspect(ctx context.Context, token string, caller fosite.Client) ([]byte, error) {
 	if len(token) > maxToken {
 		return inactive, nil
 	}
-	ctx, resources := r.Context(), introspects(caller)
-	if len(resources) > 0 {
+	if resources := introspects(caller); len(resources) > 0 {
 		ctx = context.WithValue(ctx, IntrospectedFor, resources)
 	}
 	use, request, err := s.Provider.IntrospectToken(ctx, token, fosite.AccessToken, s.NewSession())
@@ -77,7 +75,7 @@ func (s *Server) inspect(r *http.Request, token string, caller fosite.Client) ([
 	case err != nil, use != fosite.AccessToken, !mayKnow(caller, request):
 		return inactive, nil
 	}
-	answer, err := s.describe(r, token, request)
+	answer, err := s.describe(ctx, token, request)
 	if err != nil {
 		return nil, errors.Join(fosite.ErrServerError, err)
 	}
@@ -118,7 +116,7 @@ type introspection struct {
 var reserved = []string{"active", "scope", "client_id", "client_name", "username", "token_type", "exp", "iat", "nbf",
 	"sub", "aud", "iss", "jti", "groups", "auth_time"}
 
-func (s *Server) describe(r *http.Request, token string, request fosite.AccessRequester) ([]byte, error) {
+func (s *Server) describe(ctx context.Context, token string, request fosite.AccessRequester) ([]byte, error) {
 	session, client := request.GetSession(), request.GetClient()
 	issued := request.GetRequestedAt().Unix()
 	answer := introspection{
@@ -126,7 +124,7 @@ func (s *Server) describe(r *http.Request, token string, request fosite.AccessRe
 		Username: session.GetUsername(), TokenType: "Bearer", Iat: issued, Nbf: issued,
 		Sub: session.GetSubject(), Aud: request.GetGrantedAudience(), Iss: s.Issuer,
 	}
-	if named, ok := client.(interface{ GetName() string }); ok {
+	if named, ok := client.(NamedClient); ok {
 		answer.ClientName = named.GetName()
 	}
 	if end := session.GetExpiresAt(fosite.AccessToken); !end.IsZero() {
@@ -136,12 +134,12 @@ func (s *Server) describe(r *http.Request, token string, request fosite.AccessRe
 		answer.Sub = client.GetID() // RFC 9068 §2.2: without a person the client is the subject
 	}
 	if s.TokenID != nil {
-		answer.Jti = s.TokenID(r.Context(), token)
+		answer.Jti = s.TokenID(ctx, token)
 	}
-	if member, ok := session.(interface{ GetGroups() []string }); ok {
+	if member, ok := session.(GroupsSession); ok {
 		answer.Groups = member.GetGroups()
 	}
-	if person, ok := session.(interface{ GetAuthenticatedAt() time.Time }); ok && !person.GetAuthenticatedAt().IsZero() {
+	if person, ok := session.(AuthenticatedSession); ok && !person.GetAuthenticatedAt().IsZero() {
 		answer.AuthTime = person.GetAuthenticatedAt().Unix()
 	}
 	encoded, err := json.Marshal(answer)

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 
+	"fosite-mcp/internal/reqinfo"
+
 	"github.com/ory/fosite"
 )
 
@@ -42,9 +44,12 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request, err error) *fos
 	return known
 }
 
-// RequestID is the caller's name for a request (X-Request-Id), which joins what is logged of it; empty when there is none
-// that is harmless in a log.
+// RequestID is the name of a request, which joins what is logged of it: the one that the middleware in front has given it, or
+// else the caller's (X-Request-Id). It is empty when there is none that is harmless in a log.
 func RequestID(r *http.Request) string {
+	if id := reqinfo.From(r.Context()).ID; id != "" {
+		return id
+	}
 	id := r.Header.Get("X-Request-Id")
 	if len(id) > 64 || strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		return ""
@@ -115,7 +120,7 @@ func isOutage(err error) bool {
 
 // isBusy tells an error that says to come back later, with nothing broken.
 func isBusy(err error) bool {
-	var busy interface{ Busy() bool }
+	var busy BusyError
 	return errors.As(err, &busy) && busy.Busy()
 }
 
@@ -123,7 +128,7 @@ func isBusy(err error) bool {
 // server though its status is 503.
 func TellBusy(w http.ResponseWriter) {
 	for w != nil {
-		if told, ok := w.(interface{ Busy() }); ok {
+		if told, ok := w.(BusyWriter); ok {
 			told.Busy()
 			return
 		}

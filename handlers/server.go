@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -31,8 +30,8 @@ type Server struct {
 	// TokenID names an access token in introspection answers (jti) without revealing it; nil: no jti.
 	TokenID func(ctx context.Context, token string) string
 	// ReadAhead prepares the context of an introspection, before the caller is authenticated, for a look at token, so that
-	// a store can read both at once; nil: nothing to prepare. With the storage package:
-	// storage.ReadAhead(ctx, strategy.AccessTokenSignature(ctx, token)).
+	// a store can read both at once and a strategy need not check token again; nil: nothing to prepare. With the packages
+	// provider and storage: see storage.ReadAhead.
 	ReadAhead func(ctx context.Context, token string) context.Context
 	// Log receives failures of the server, never tokens or secrets; nil: slog.Default.
 	Log *slog.Logger
@@ -76,16 +75,13 @@ func (s *Server) log() *slog.Logger {
 }
 
 // authenticate tells who calls (RFC 6749 §2.3).
-func (s *Server) authenticate(r *http.Request) (fosite.Client, error) {
-	authenticate := s.Authenticate
-	if authenticate == nil {
-		provider, ok := s.Provider.(interface {
-			AuthenticateClient(context.Context, *http.Request, url.Values) (fosite.Client, error)
-		})
-		if !ok {
-			return nil, fosite.ErrMisconfiguration.WithDebug("handlers.Server: set Authenticate, the Provider cannot authenticate clients")
-		}
-		return provider.AuthenticateClient(r.Context(), r, r.PostForm)
+func (s *Server) authenticate(ctx context.Context, r *http.Request) (fosite.Client, error) {
+	if s.Authenticate != nil {
+		return s.Authenticate(ctx, r, r.PostForm)
 	}
-	return authenticate(r.Context(), r, r.PostForm)
+	provider, ok := s.Provider.(ClientAuthenticator)
+	if !ok {
+		return nil, fosite.ErrMisconfiguration.WithDebug("handlers.Server: set Authenticate, the Provider cannot authenticate clients")
+	}
+	return provider.AuthenticateClient(ctx, r, r.PostForm)
 }

@@ -45,6 +45,7 @@ var curveAlgorithms = map[elliptic.Curve]string{
 // assertionVerifier authenticates clients by the assertions they sign: private_key_jwt (RFC 7523 §2.2 and §3).
 type assertionVerifier struct {
 	store     fosite.ClientManager
+	tried     *RefusedClient             // in whose name the assertion is
 	audiences []string                   // issuer, issuer with a slash, token endpoint URL
 	keys      fosite.JWKSFetcherStrategy // for jwks_uri; nil: clients with a jwks_uri are refused
 	now       func() time.Time
@@ -61,7 +62,7 @@ func (v *assertionVerifier) authenticate(ctx context.Context, form url.Values) (
 	if reason := v.checkClaims(claims, form.Get("client_id")); reason != "" {
 		return nil, refuseAssertion(reason)
 	}
-	client, err := v.store.GetClient(ctx, claims.Subject)
+	client, err := v.tried.lookUp(ctx, v.store, claims.Subject)
 	if errors.Is(err, fosite.ErrNotFound) {
 		return nil, refuseAssertion("unknown client")
 	}

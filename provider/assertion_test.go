@@ -117,6 +117,7 @@ func verifierFor(clients ...fosite.Client) (*assertionVerifier, *assertionStore)
 	}
 	return &assertionVerifier{
 		store:     store,
+		tried:     new(RefusedClient),
 		audiences: []string{assertionIssuer, assertionIssuer + "/", assertionTokenURL},
 		now:       func() time.Time { return assertionNow },
 	}, store

@@ -44,14 +44,35 @@ var errNoCredentials = fosite.ErrInvalidClient.WithHint("Send client credentials
 // a client, invalid_request for credentials that contradict each other, and temporarily_unavailable when the store
 // cannot tell: clients throw their credentials away on invalid_client.
 func (a *ClientAuthenticator) Authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
-	client, err := a.authenticate(ctx, r, form)
-	if errors.Is(err, fosite.ErrInvalidClient) {
-		a.refusals.hold(ctx)
+	var tried RefusedClient
+	client, err := a.authenticate(ctx, r, form, &tried)
+	if !errors.Is(err, fosite.ErrInvalidClient) {
+		return client, err
 	}
-	return client, err
+	a.refusals.hold(ctx)
+	tried.err = err
+	return nil, &tried
 }
 
-func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
+// RefusedClient is the error of an authentication that failed: invalid_client, and what the answer must not tell. Those who
+// count failures or put them on record find it by [errors.As].
+type RefusedClient struct {
+	ClientID string // in whose name it was tried; empty: that was never clear
+	Exists   bool   // there is such a client
+
+	err error
+}
+
+// NewRefusedClient is for other ways of authentication.
+func NewRefusedClient(clientID string, exists bool, err error) *RefusedClient {
+	return &RefusedClient{clientID, exists, err}
+}
+
+func (r *RefusedClient) Error() string { return r.err.Error() }
+
+func (r *RefusedClient) Unwrap() error { return r.err }
+
+func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request, form url.Values, tried *RefusedClient) (fosite.Client, error) {
 	sent, err := credentialsFrom(r, form)
 	if err != nil {
 		return nil, err
@@ -60,7 +81,7 @@ func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request,
 		if sent.basic || form.Get("client_secret") != "" {
 			return nil, fosite.ErrInvalidRequest.WithHint("Use one way of client authentication: either client_assertion or a client secret.")
 		}
-		client, err := a.verifier().authenticate(ctx, form)
+		client, err := a.verifier(tried).authenticate(ctx, form)
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +90,7 @@ func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request,
 	if sent.id == "" {
 		return nil, errNoCredentials
 	}
-	client, err := a.Store.GetClient(ctx, sent.id)
+	client, err := tried.lookUp(ctx, a.Store, sent.id)
 	if errors.Is(err, fosite.ErrNotFound) {
 		return a.refuse(ctx, sent, "unknown client")
 	}
@@ -88,9 +109,16 @@ func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request,
 	return a.checkSecret(ctx, client, sent)
 }
 
+// lookUp gets a client, and notes whom the credentials are for.
+func (r *RefusedClient) lookUp(ctx context.Context, store fosite.ClientManager, id string) (fosite.Client, error) {
+	client, err := store.GetClient(ctx, id)
+	r.ClientID, r.Exists = id, err == nil
+	return client, err
+}
+
 // usesKey tells whether the client is registered for assertions, and so for no secret, whatever hashes it has.
 func usesKey(client fosite.Client) bool {
-	c, ok := client.(interface{ GetTokenEndpointAuthMethod() string })
+	c, ok := client.(ClientWithAuthMethod)
 	return ok && c.GetTokenEndpointAuthMethod() == "private_key_jwt"
 }
 
@@ -156,10 +184,10 @@ func decoded(raw string) string {
 // unavailable is what a failure of the store is told as, never as invalid_client.
 func unavailable(err error) error { return fosite.ErrTemporarilyUnavailable.WithWrap(err) }
 
-func (a *ClientAuthenticator) verifier() *assertionVerifier {
+func (a *ClientAuthenticator) verifier(tried *RefusedClient) *assertionVerifier {
 	now := a.Now
 	if now == nil {
 		now = time.Now
 	}
-	return &assertionVerifier{store: a.Store, audiences: a.Audiences, keys: a.Keys, now: now}
+	return &assertionVerifier{store: a.Store, tried: tried, audiences: a.Audiences, keys: a.Keys, now: now}
 }

@@ -11,15 +11,6 @@ import (
 	"github.com/ory/fosite"
 )
 
-// usedSecret is implemented by clients that want to know which of their secrets authenticated a request.
-type usedSecret interface{ AuthenticatedWith(hash []byte) }
-
-// secretUser is implemented by stores that act on the use of a secret, for instance by ending the one before it. hash is
-// nil for a client that proved its identity with a key.
-type secretUser interface {
-	SecretUsed(ctx context.Context, client fosite.Client, hash []byte) error
-}
-
 // checkSecret tells whether one of the secrets that were sent is the client's. Only a comparison that takes long has to
 // wait for its turn.
 func (a *ClientAuthenticator) checkSecret(ctx context.Context, client fosite.Client, sent credentials) (fosite.Client, error) {
@@ -37,7 +28,7 @@ func (a *ClientAuthenticator) checkSecret(ctx context.Context, client fosite.Cli
 	case hash == nil:
 		return nil, errInvalidClient.WithDebug("wrong secret")
 	}
-	if u, ok := client.(usedSecret); ok {
+	if u, ok := client.(ClientWithUsedSecret); ok {
 		u.AuthenticatedWith(hash)
 	}
 	return client, a.used(ctx, client, hash)
@@ -45,7 +36,7 @@ func (a *ClientAuthenticator) checkSecret(ctx context.Context, client fosite.Cli
 
 // used tells the store about a successful authentication, before anything is issued.
 func (a *ClientAuthenticator) used(ctx context.Context, client fosite.Client, hash []byte) error {
-	if store, ok := a.Store.(secretUser); ok {
+	if store, ok := a.Store.(SecretUseStore); ok {
 		if err := store.SecretUsed(ctx, client, hash); err != nil {
 			return unavailable(err)
 		}

@@ -8,12 +8,6 @@ import (
 	"fosite-mcp/provider/client/slowhash"
 )
 
-// slowSecrets is implemented by stores that may hold imported hashes, which take long to compare.
-type slowSecrets interface {
-	// EachSlowSecret calls each for the hashes that take long to compare, those of one client one after the other.
-	EachSlowSecret(ctx context.Context, each func(clientID string, hash []byte)) error
-}
-
 // dearest knows what refusing the client costs whose hashes take longest to compare. It looks every second, less
 // often where there are so many that looking takes time.
 type dearest struct {
@@ -26,7 +20,7 @@ type dearest struct {
 func (d *dearest) most(ctx context.Context, store any, mine slowhash.Work) (slowhash.Work, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	source, ok := store.(slowSecrets)
+	source, ok := store.(SlowSecretStore)
 	if start := time.Now(); ok && !start.Before(d.next) {
 		var all, one slowhash.Work
 		last := ""

@@ -100,7 +100,7 @@ func MCPSearchHook(scopes Scopes) IntrospectionHook {
 		if len(token.GetGrantedAudience()) == 0 {
 			return fosite.ErrInactiveToken.WithDebug("a token for MCP tools has no audience")
 		}
-		if d, ok := token.GetClient().(interface{ IsDisabled() bool }); ok && d.IsDisabled() {
+		if d, ok := token.GetClient().(ClientWithStatus); ok && d.IsDisabled() {
 			return fosite.ErrInactiveToken.WithDebug("the client is disabled")
 		}
 		resources, ok := served(ctx, token.GetGrantedAudience())

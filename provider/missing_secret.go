@@ -3,8 +3,6 @@ package provider
 import (
 	"context"
 	"errors"
-	"slices"
-	"time"
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/oauth2"
@@ -16,30 +14,16 @@ import (
 // one that it knows is an outage, and everything else is no token of this server. A token that names a secret which is
 // here, as every altered one does, is checked without a look at the database, as ever.
 
-// How far the time in a token may lie from now, so that what was made up at random costs no look at the database.
-const (
-	oldestToken = 10 * 365 * 24 * time.Hour
-	clockSkew   = time.Hour
-)
-
 // UnverifiedSignature is the kind and the signature of a token that says that it was made with a secret which is missing
 // here; "" for every other one. Anybody can write such a text: use it to look whether the database knows the token, and
 // never to act on what is found.
 func (s *TokenStrategy) UnverifiedSignature(token string) (kind fosite.TokenType, signature string) {
-	for _, candidate := range []struct {
-		name fosite.TokenType
-		kind *tokenKind
-	}{{fosite.AccessToken, &s.access}, {fosite.RefreshToken, &s.refresh}, {fosite.AuthorizeCode, &s.code}} {
-		var t tokenParts
-		if !candidate.kind.parse(token, &t) {
-			continue
-		}
-		name, named := t.secret()
-		known := slices.ContainsFunc(candidate.kind.keys, func(key tokenKey) bool { return key.secret == name })
-		if age := s.now().Sub(t.time()); !named || known || age < -clockSkew || age > oldestToken {
-			return "", ""
-		}
-		return candidate.name, t.signature()
+	return s.unverified(context.Background(), token)
+}
+
+func (s *TokenStrategy) unverified(ctx context.Context, token string) (kind fosite.TokenType, signature string) {
+	if checked := s.checked(ctx, token); !checked.ours {
+		return checked.kind, checked.signature
 	}
 	return "", ""
 }
@@ -53,22 +37,15 @@ func (s *TokenStrategy) MissingSecret(ctx context.Context, kind fosite.TokenType
 	return unavailable(errMissingSecret)
 }
 
-// secretStrategy is [TokenStrategy], or what embeds one. With other strategies no token is looked for.
-type secretStrategy interface {
-	UnverifiedSignature(token string) (kind fosite.TokenType, signature string)
-	MissingSecret(ctx context.Context, kind fosite.TokenType) error
-	expired(r fosite.Requester, kind fosite.TokenType, fallback time.Duration) bool
-}
-
 // missingSecret answers an outage for a token that strategy cannot check, when the store, by get, knows it, alive and as
 // one of the client of request if that has one. It answers nil for every other token.
 func missingSecret(ctx context.Context, strategy any, kind fosite.TokenType, token string, request fosite.Requester,
 	get func(ctx context.Context, signature string, session fosite.Session) (fosite.Requester, error)) error {
-	s, ok := strategy.(secretStrategy)
+	s, ok := strategy.(CheckingStrategy)
 	if !ok {
 		return nil
 	}
-	found, signature := s.UnverifiedSignature(token)
+	found, signature := s.unverified(ctx, token)
 	if signature == "" || found != kind {
 		return nil
 	}

@@ -47,6 +47,10 @@ type Options struct {
 	// Reused is told of each use of a code or refresh token that was used before, see [Grants]; nil: nobody.
 	Reused func(ctx context.Context, action string, grant fosite.Requester, signature string, ended bool)
 
+	// Authentication goes around the authentication of clients, at every endpoint: to limit it, and to put failures on record.
+	// A failure is a [RefusedClient]. nil: nothing goes around it.
+	Authentication func(fosite.ClientAuthenticationStrategy) fosite.ClientAuthenticationStrategy
+
 	Hasher fosite.Hasher              // nil: NewSecretHasher
 	Keys   fosite.JWKSFetcherStrategy // nil: NewJWKSFetcher
 	Now    func() time.Time           // nil: time.Now
@@ -57,7 +61,7 @@ type Provider struct {
 	fosite.OAuth2Provider
 	Config   *fosite.Config
 	Strategy *TokenStrategy
-	// Authenticator authenticates clients; every endpoint uses it.
+	// Authenticator authenticates clients. The endpoints use it by way of Config.ClientAuthenticationStrategy.
 	Authenticator *ClientAuthenticator
 	// Authorization reads authorization requests.
 	Authorization *AuthorizePolicy
@@ -103,6 +107,9 @@ func New(store fosite.Storage, o Options) (*Provider, error) {
 		Now:       o.Now,
 	}
 	config.ClientAuthenticationStrategy = authenticator.Authenticate
+	if o.Authentication != nil {
+		config.ClientAuthenticationStrategy = o.Authentication(authenticator.Authenticate)
+	}
 	return &Provider{
 		OAuth2Provider: compose.Compose(config, store, strategy, factories(o)...),
 		Config:         config,
@@ -142,7 +149,7 @@ func (p *Provider) NewAuthorizeRequest(ctx context.Context, r *http.Request) (fo
 
 // AuthenticateClient tells which client sent r, whose form is form.
 func (p *Provider) AuthenticateClient(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
-	return p.Authenticator.Authenticate(ctx, r, form)
+	return p.Config.ClientAuthenticationStrategy(ctx, r, form)
 }
 
 // audiences are the values that an assertion's aud may have. SDKs send the issuer, with and without a slash, and

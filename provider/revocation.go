@@ -26,24 +26,14 @@ type revocationHandler struct {
 	strategy oauth2.CoreStrategy
 }
 
-// ownTokenRevoker is implemented by stores that end a client's token and everything issued with it in one durable step,
-// and keep a record of it. They answer the client that the token was issued to, and do nothing when it is another one;
-// [fosite.ErrNotFound] when there is no such token. A token that has ended still ends what came of it.
-type ownTokenRevoker interface {
-	RevokeOwnToken(ctx context.Context, kind fosite.TokenType, signature, clientID string) (owner string, err error)
-}
-
-// grantFinder is implemented by stores that remember the grant of a token which has ended. It answers
-// [fosite.ErrNotFound] when there is no such token.
-type grantFinder interface {
-	TokenGrant(ctx context.Context, kind fosite.TokenType, signature string) (clientID, requestID string, err error)
-}
-
 // RevokeToken implements [fosite.RevocationHandler].
 func (h *revocationHandler) RevokeToken(ctx context.Context, token string, hint fosite.TokenType, client fosite.Client) error {
 	kinds := []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken}
 	if hint == fosite.RefreshToken {
 		kinds = []fosite.TokenType{fosite.RefreshToken, fosite.AccessToken}
+	}
+	if strategy, ok := h.strategy.(CheckingStrategy); ok {
+		ctx, _ = strategy.WithToken(ctx, token)
 	}
 	for _, kind := range kinds {
 		owner, err := h.revokeAs(ctx, kind, token, client)
@@ -73,7 +63,7 @@ func (h *revocationHandler) revokeAs(ctx context.Context, kind fosite.TokenType,
 	if !genuine(ctx, validate, kind, &fosite.Request{Client: client}, token) {
 		return "", fosite.ErrNotFound
 	}
-	if store, ok := h.store.(ownTokenRevoker); ok {
+	if store, ok := h.store.(TokenRevokingStore); ok {
 		return store.RevokeOwnToken(ctx, kind, signature, client.GetID())
 	}
 	owner, requestID, err := h.lookUp(ctx, kind, signature)
@@ -86,11 +76,11 @@ func (h *revocationHandler) revokeAs(ctx context.Context, kind fosite.TokenType,
 // missing is [fosite.ErrNotFound], or an outage when the store knows the token, in whatever state: what came of it may
 // be alive, and a token that cannot be checked ends nothing.
 func (h *revocationHandler) missing(ctx context.Context, kind fosite.TokenType, token string) error {
-	strategy, ok := h.strategy.(secretStrategy)
+	strategy, ok := h.strategy.(CheckingStrategy)
 	if !ok {
 		return fosite.ErrNotFound
 	}
-	found, signature := strategy.UnverifiedSignature(token)
+	found, signature := strategy.unverified(ctx, token)
 	if signature == "" || found != kind {
 		return fosite.ErrNotFound
 	}
@@ -103,7 +93,7 @@ func (h *revocationHandler) missing(ctx context.Context, kind fosite.TokenType, 
 // lookUp asks the store. One that knows only what it would give to an introspection finds a rotated refresh token as well,
 // but no access token that has ended.
 func (h *revocationHandler) lookUp(ctx context.Context, kind fosite.TokenType, signature string) (clientID, requestID string, err error) {
-	if store, ok := h.store.(grantFinder); ok {
+	if store, ok := h.store.(TokenGrantStore); ok {
 		return store.TokenGrant(ctx, kind, signature)
 	}
 	get := h.store.GetAccessTokenSession

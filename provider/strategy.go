@@ -169,15 +169,6 @@ func (t *tokenParts) signature() string {
 	return string(signature)
 }
 
-// signature is that of token, or "" when token was not made with one of our keys.
-func (k *tokenKind) signature(token string) string {
-	var t tokenParts
-	if !k.parse(token, &t) || !k.made(&t) {
-		return ""
-	}
-	return t.signature()
-}
-
 // parse takes token apart and tells whether it has the form of this kind.
 func (k *tokenKind) parse(token string, t *tokenParts) bool {
 	halves, ok := strings.CutPrefix(token, k.prefix)
@@ -233,11 +224,11 @@ var errNotOurs = errors.New("not a token of this server")
 
 // validate checks a token that was found in the database, and its time. fallback is used when the session does not
 // say when the token ends; zero: never.
-func (s *TokenStrategy) validate(kind *tokenKind, token string, r fosite.Requester, tokenType fosite.TokenType, fallback time.Duration) error {
-	if kind.signature(token) == "" {
+func (s *TokenStrategy) validate(ctx context.Context, kind fosite.TokenType, token string, r fosite.Requester, fallback time.Duration) error {
+	if s.signature(ctx, kind, token) == "" {
 		return fosite.ErrTokenSignatureMismatch.WithDebug(errNotOurs.Error())
 	}
-	if s.expired(r, tokenType, fallback) {
+	if s.expired(r, kind, fallback) {
 		return fosite.ErrTokenExpired
 	}
 	return nil
@@ -252,8 +243,8 @@ func (s *TokenStrategy) expired(r fosite.Requester, tokenType fosite.TokenType, 
 }
 
 // AccessTokenSignature implements [oauth2.AccessTokenStrategy], like the methods below it.
-func (s *TokenStrategy) AccessTokenSignature(_ context.Context, token string) string {
-	return s.access.signature(token)
+func (s *TokenStrategy) AccessTokenSignature(ctx context.Context, token string) string {
+	return s.signature(ctx, fosite.AccessToken, token)
 }
 
 func (s *TokenStrategy) GenerateAccessToken(context.Context, fosite.Requester) (token, signature string, err error) {
@@ -261,25 +252,25 @@ func (s *TokenStrategy) GenerateAccessToken(context.Context, fosite.Requester) (
 }
 
 func (s *TokenStrategy) ValidateAccessToken(ctx context.Context, r fosite.Requester, token string) error {
-	return s.validate(&s.access, token, r, fosite.AccessToken, s.config.GetAccessTokenLifespan(ctx))
+	return s.validate(ctx, fosite.AccessToken, token, r, s.config.GetAccessTokenLifespan(ctx))
 }
 
 // RefreshTokenSignature implements [oauth2.RefreshTokenStrategy], like the methods below it.
-func (s *TokenStrategy) RefreshTokenSignature(_ context.Context, token string) string {
-	return s.refresh.signature(token)
+func (s *TokenStrategy) RefreshTokenSignature(ctx context.Context, token string) string {
+	return s.signature(ctx, fosite.RefreshToken, token)
 }
 
 func (s *TokenStrategy) GenerateRefreshToken(context.Context, fosite.Requester) (token, signature string, err error) {
 	return s.refresh.generate(s.now())
 }
 
-func (s *TokenStrategy) ValidateRefreshToken(_ context.Context, r fosite.Requester, token string) error {
-	return s.validate(&s.refresh, token, r, fosite.RefreshToken, 0)
+func (s *TokenStrategy) ValidateRefreshToken(ctx context.Context, r fosite.Requester, token string) error {
+	return s.validate(ctx, fosite.RefreshToken, token, r, 0)
 }
 
 // AuthorizeCodeSignature implements [oauth2.AuthorizeCodeStrategy], like the methods below it.
-func (s *TokenStrategy) AuthorizeCodeSignature(_ context.Context, token string) string {
-	return s.code.signature(token)
+func (s *TokenStrategy) AuthorizeCodeSignature(ctx context.Context, token string) string {
+	return s.signature(ctx, fosite.AuthorizeCode, token)
 }
 
 func (s *TokenStrategy) GenerateAuthorizeCode(context.Context, fosite.Requester) (token, signature string, err error) {
@@ -287,5 +278,5 @@ func (s *TokenStrategy) GenerateAuthorizeCode(context.Context, fosite.Requester)
 }
 
 func (s *TokenStrategy) ValidateAuthorizeCode(ctx context.Context, r fosite.Requester, token string) error {
-	return s.validate(&s.code, token, r, fosite.AuthorizeCode, s.config.GetAuthorizeCodeLifespan(ctx))
+	return s.validate(ctx, fosite.AuthorizeCode, token, r, s.config.GetAuthorizeCodeLifespan(ctx))
 }

@@ -19,8 +19,9 @@ func (s *Store) Consents() *people.Consents { return s.consents }
 // LoginSessions is the browsers that people are logged in with.
 func (s *Store) LoginSessions() *people.Sessions { return s.logins }
 
-// memberSession is a session that tells which groups a person is in; provider.Session is one.
-type memberSession interface {
+// GroupsSession is a session that tells which groups a person is in. A store puts those of a local account into it whenever it
+// reads the session; a session without the method keeps what it was stored with.
+type GroupsSession interface {
 	SetCurrentGroups(groups []string)
 }
 
@@ -28,7 +29,7 @@ type memberSession interface {
 // what is taken from a person is gone at the next introspection, and at the next refresh. A subject that is no local
 // account keeps its groups. Tokens of machines have no subject, and cost nothing here.
 func (s *core) currentGroups(ctx context.Context, subject string, session fosite.Session) error {
-	member, ok := session.(memberSession)
+	member, ok := session.(GroupsSession)
 	if !ok || s.external != nil {
 		return nil
 	}

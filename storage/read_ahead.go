@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fosite-mcp/internal/reqinfo"
 	"fosite-mcp/storage/clients"
 	"fosite-mcp/storage/internal/database"
 )
@@ -18,18 +19,19 @@ import (
 // It is what handlers.Server.ReadAhead is for, which is given the token itself:
 //
 //	ReadAhead: func(ctx context.Context, token string) context.Context {
-//		return storage.ReadAhead(ctx, strategy.AccessTokenSignature(ctx, token))
+//		ctx, signature := strategy.WithToken(ctx, token) // a provider.TokenStrategy; others have AccessTokenSignature
+//		return storage.ReadAhead(ctx, signature)
 //	}
 //
-// A signature of "", which provider.TokenStrategy gives to what is no token of its own, announces nothing.
+// A signature of "", which is that of no token, announces nothing.
 func ReadAhead(ctx context.Context, signature string) context.Context {
 	if signature == "" {
 		return ctx
 	}
-	return context.WithValue(ctx, readAheadKey{}, &readAhead{hash: signatureHash(signature)})
+	info := reqinfo.From(ctx)
+	info.ReadAhead = &readAhead{hash: signatureHash(signature)}
+	return reqinfo.With(ctx, info)
 }
-
-type readAheadKey struct{}
 
 // readAhead is a token that is asked for next, and what was found of it.
 type readAhead struct {
@@ -52,7 +54,7 @@ const readAheadLife = 50 * time.Millisecond
 
 // readAheadOf is what ctx announces, or nil. In a transaction it is nil: what that has written is read from the database.
 func readAheadOf(ctx context.Context) *readAhead {
-	ahead, _ := ctx.Value(readAheadKey{}).(*readAhead)
+	ahead, _ := reqinfo.From(ctx).ReadAhead.(*readAhead)
 	if ahead == nil || ahead.kept.Load() == taken || database.InTransaction(ctx) {
 		return nil
 	}

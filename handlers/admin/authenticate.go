@@ -21,7 +21,7 @@ const maxKey = 512
 // authenticate finds out who calls and whether they may do what needs role. From here on the request's audit events
 // carry the name of the key.
 func (a *api) authenticate(r *request, role audit.Role) error {
-	from := a.ClientAddr(r.Request)
+	from := clientaddr.Of(r.Request)
 	key, err := a.adminKey(r.Request)
 	if err != nil {
 		var p *problem
@@ -74,7 +74,7 @@ func (a *api) failedLogin(r *request, from netip.Addr, p *problem) error {
 	}
 	state.Tell(p.header)
 	a.Log.WarnContext(r.Context(), "admin login failed", "request_id", r.id, "ip", ip)
-	a.Recorder.note(r.Context(), audit.Event{Actor: "unknown", Action: "admin.login_failed", RequestID: r.id, IP: ip})
+	a.Recorder.Note(r.Context(), audit.Event{Actor: "unknown", Action: "admin.login_failed", RequestID: r.id, IP: ip})
 	return p
 }
 

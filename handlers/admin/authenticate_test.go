@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fosite-mcp/handlers/admin"
+	"fosite-mcp/handlers/failures"
 	"fosite-mcp/storage/audit"
 )
 
@@ -145,7 +146,7 @@ func TestAnAttackFromManyAddressesDoesNotFillTheAuditLog(t *testing.T) {
 func TestFailedClientAuthenticationsAreOnRecord(t *testing.T) {
 	w := newWorld(t)
 	id, secret := w.client(`{"client_name":"ci"}`)
-	watch := admin.NewRecorder(w.store, nil, w.clock.Now).Watch(w.provider.Authenticator.Authenticate, nil)
+	watch := failures.NewRecorder(w.store, nil, w.clock.Now).Watch(w.provider.Authenticator.Authenticate)
 	try := func(id, secret string) error {
 		form := url.Values{"client_id": {id}, "client_secret": {secret}}
 		r := httptest.NewRequest(http.MethodPost, "/token", strings.NewReader(form.Encode()))

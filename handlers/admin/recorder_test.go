@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"fosite-mcp/handlers/admin"
+	"fosite-mcp/handlers/failures"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
@@ -19,7 +19,7 @@ import (
 func TestAFloodOfOneKindHidesNoOther(t *testing.T) {
 	w := newWorld(t)
 	counted := map[string]int{}
-	recorder := admin.NewRecorder(w.store, nil, w.clock.Now)
+	recorder := failures.NewRecorder(w.store, nil, w.clock.Now)
 	recorder.Counted = func(e audit.Event) { counted[e.Action+" "+e.Outcome]++ }
 	grant := fosite.NewRequest()
 	grant.Client = &fosite.DefaultClient{ID: "app"}
@@ -57,7 +57,7 @@ func TestHangingUpKeepsNobodyOffTheRecord(t *testing.T) {
 	w := newWorld(t)
 	ctx, hangUp := context.WithTimeout(t.Context(), time.Hour)
 	hangUp()
-	recorder := admin.NewRecorder(w.store, nil, w.clock.Now)
+	recorder := failures.NewRecorder(w.store, nil, w.clock.Now)
 	recorder.LoginFailed(httptest.NewRequestWithContext(ctx, http.MethodPost, "/login", nil), "local", "alice")
 	if n := len(w.get("/audit?action=user.login_failed").items()); n != 1 {
 		t.Errorf("%d events, want 1", n)

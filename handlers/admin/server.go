@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"fosite-mcp/handlers/clientaddr"
+	"fosite-mcp/handlers/failures"
 	"fosite-mcp/handlers/limit"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
@@ -50,12 +50,10 @@ type Server struct {
 	ReplayKey []byte
 	// PreviousReplayKeys open what was encrypted before, or by a replica that has another ReplayKey.
 	PreviousReplayKeys [][]byte
-	// ClientAddr is the address that a request came from; nil: clientaddr.Peer.
-	ClientAddr func(*http.Request) netip.Addr
 	// Failures limits the requests of each address that have a wrong key; nil: 10 a minute.
 	Failures *limit.Quota[netip.Prefix]
 	// Recorder puts failed logins on record; nil: one for these alone.
-	Recorder *Recorder
+	Recorder *failures.Recorder
 	// Log receives failures of the server and of logins, never keys or secrets; nil: slog.Default.
 	Log *slog.Logger
 	// Now is the clock; nil: time.Now.
@@ -103,13 +101,10 @@ func (s *Server) withDefaults() *api {
 		a.Now = time.Now
 	}
 	if a.Recorder == nil {
-		a.Recorder = NewRecorder(a.Store, a.Log, a.Now)
+		a.Recorder = failures.NewRecorder(a.Store, a.Log, a.Now)
 	}
 	if a.Failures == nil {
 		a.Failures = limit.New[netip.Prefix]("address-failures", 10, time.Minute, a.Now)
-	}
-	if a.ClientAddr == nil {
-		a.ClientAddr = clientaddr.Peer
 	}
 	if a.Narrow == nil {
 		a.Narrow = func(_ fosite.Client, scope, audience []string) ([]string, []string) { return scope, audience }

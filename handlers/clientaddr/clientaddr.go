@@ -1,13 +1,32 @@
 // Package clientaddr tells which network address a request comes from: the other end of the connection, or what a
-// trusted reverse proxy says in a header. Call [FromHeader] once and keep what it returns.
+// trusted reverse proxy says in a header. Call [FromHeader] once, at the start of each request what it returns, and [With]
+// with the outcome; [Of] then tells the address wherever it is needed.
 package clientaddr
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"net/textproto"
 	"strings"
+
+	"fosite-mcp/internal/reqinfo"
 )
+
+// With returns a context of a request that comes from address.
+func With(ctx context.Context, address netip.Addr) context.Context {
+	info := reqinfo.From(ctx)
+	info.Address = address
+	return reqinfo.With(ctx, info)
+}
+
+// Of is the address that [With] has put into the context of r, or the [Peer].
+func Of(r *http.Request) netip.Addr {
+	if address := reqinfo.From(r.Context()).Address; address.IsValid() {
+		return address
+	}
+	return Peer(r)
+}
 
 // Peer is the other end of the TCP connection. What a header says counts for nothing. The address is invalid where a
 // connection has none, such as on a Unix socket.

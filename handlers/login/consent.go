@@ -85,12 +85,18 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
 	seeOther(w, r, back.String())
 }
 
+// DynamicClient tells whether a client has registered itself (RFC 7591): the pages then say that nobody has looked at its name.
+// Without it an operator has registered the client.
+type DynamicClient interface {
+	IsDynamicallyRegistered() bool
+}
+
 func describe(client fosite.Client) ClientView {
 	view := ClientView{ID: clean(client.GetID(), identifierLimit)}
-	if named, ok := client.(interface{ GetName() string }); ok {
+	if named, ok := client.(handlers.NamedClient); ok {
 		view.Name = clean(named.GetName(), nameLimit)
 	}
-	if d, ok := client.(interface{ IsDynamicallyRegistered() bool }); ok {
+	if d, ok := client.(DynamicClient); ok {
 		view.SelfRegistered = d.IsDynamicallyRegistered()
 	}
 	return view

@@ -75,7 +75,7 @@ type Options struct {
 	// stay. The data of each page is the struct named after it; pages.go describes them. New fails if a page does not fit
 	// its data.
 	Templates fs.FS
-	// ClientAddr is the address whose failed logins count together; nil: clientaddr.Peer. Behind a proxy it
+	// ClientAddr is the address whose failed logins count together; nil: clientaddr.Of. Behind a proxy it
 	// should be the browser's.
 	ClientAddr func(*http.Request) netip.Addr
 	// Failures limits wrong passwords of each address, together with failures elsewhere: more of them are answered with 429,
@@ -113,7 +113,7 @@ func New(options Options) (*Server, error) {
 		options.Now = time.Now
 	}
 	if options.ClientAddr == nil {
-		options.ClientAddr = clientaddr.Peer
+		options.ClientAddr = clientaddr.Of
 	}
 	s := &Server{
 		Options: options,

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"fosite-mcp/internal/reqinfo"
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 )
@@ -44,27 +46,23 @@ const (
 // Origin is what all events of one request have in common.
 type Origin struct{ Actor, RequestID, IP string }
 
-type originKey struct{}
-
-// WithOrigin returns a context whose audit events get the origin's values where they have none of their own.
+// WithOrigin returns a context whose audit events get the origin's values where they have none of their own. An IP that is
+// no address is left out.
 func WithOrigin(ctx context.Context, origin Origin) context.Context {
-	return context.WithValue(ctx, originKey{}, origin)
+	info := reqinfo.From(ctx)
+	info.Actor, info.ID = origin.Actor, origin.RequestID
+	info.Address, _ = netip.ParseAddr(origin.IP)
+	return reqinfo.With(ctx, info)
 }
 
-// WithOriginFunc is [WithOrigin] for requests of which few have events: origin is asked when there is one.
-func WithOriginFunc(ctx context.Context, origin func() Origin) context.Context {
-	return context.WithValue(ctx, originKey{}, origin)
-}
-
-// OriginFrom is the origin that [WithOrigin] or [WithOriginFunc] has put into ctx, or the zero value.
+// OriginFrom is the origin of what is done with ctx: that of [WithOrigin], or of the request that a server of ours handles.
 func OriginFrom(ctx context.Context) Origin {
-	switch origin := ctx.Value(originKey{}).(type) {
-	case Origin:
-		return origin
-	case func() Origin:
-		return origin()
+	info := reqinfo.From(ctx)
+	origin := Origin{Actor: info.Actor, RequestID: info.ID}
+	if info.Address.IsValid() {
+		origin.IP = info.Address.String()
 	}
-	return Origin{}
+	return origin
 }
 
 func (e *Event) fill(origin Origin, now time.Time) {

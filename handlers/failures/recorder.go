@@ -1,4 +1,6 @@
-package admin
+// Package failures puts failed logins, and uses of stolen tokens that change nothing, into the audit log. Make a [Recorder] with
+// [NewRecorder], and give its methods to provider.Options, login.Options and admin.Server.
+package failures
 
 import (
 	"context"
@@ -6,7 +8,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -50,8 +51,8 @@ func NewRecorder(store *storage.Store, log *slog.Logger, now func() time.Time) *
 	return &Recorder{store: store, log: log, now: now, samples: make(map[string]*rate.Limiter)}
 }
 
-// note stores event, if its kind has room. Whoever hangs up meanwhile is put on record all the same.
-func (rec *Recorder) note(ctx context.Context, event audit.Event) {
+// Note stores event, if its kind has room. Whoever hangs up meanwhile is put on record all the same.
+func (rec *Recorder) Note(ctx context.Context, event audit.Event) {
 	event.Outcome = audit.OutcomeFailure
 	if rec.sampled(event.Action) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
@@ -78,16 +79,13 @@ func (rec *Recorder) sampled(action string) bool {
 	return sample.AllowN(rec.now(), 1)
 }
 
-// Watch wraps a way of client authentication. from tells where a request came from; nil: clientaddr.Peer.
-func (rec *Recorder) Watch(next fosite.ClientAuthenticationStrategy, from func(*http.Request) netip.Addr) fosite.ClientAuthenticationStrategy {
-	if from == nil {
-		from = clientaddr.Peer
-	}
+// Watch wraps a way of client authentication, see provider.Options.
+func (rec *Recorder) Watch(next fosite.ClientAuthenticationStrategy) fosite.ClientAuthenticationStrategy {
 	return func(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
 		client, err := next(ctx, r, form)
 		if errors.Is(err, fosite.ErrInvalidClient) {
-			rec.note(ctx, audit.Event{
-				Actor: "unknown", Action: "client.login_failed", ClientID: claimedID(r, form), RequestID: requestID(r), IP: clientaddr.String(from(r)),
+			rec.Note(ctx, audit.Event{
+				Actor: "unknown", Action: "client.login_failed", ClientID: claimedID(r, form), RequestID: handlers.RequestID(r), IP: clientaddr.String(clientaddr.Of(r)),
 			})
 		}
 		return client, err
@@ -101,7 +99,7 @@ func (rec *Recorder) LoginFailed(r *http.Request, method, username string) {
 		changes["username"] = map[string]string{"after": username}
 	}
 	encoded, _ := json.Marshal(changes) // strings always encode
-	rec.note(r.Context(), audit.Event{Actor: "unknown", Action: "user.login_failed", RequestID: requestID(r), Changes: encoded})
+	rec.Note(r.Context(), audit.Event{Actor: "unknown", Action: "user.login_failed", RequestID: handlers.RequestID(r), Changes: encoded})
 }
 
 // Reused is for provider.Options. What ended a grant is on record already.
@@ -110,7 +108,7 @@ func (rec *Recorder) Reused(ctx context.Context, action string, grant fosite.Req
 		return
 	}
 	clientID := grant.GetClient().GetID()
-	rec.note(ctx, audit.Event{Actor: "client:" + clientID, Action: action, ClientID: clientID, TokenID: storage.TokenID(signature)})
+	rec.Note(ctx, audit.Event{Actor: "client:" + clientID, Action: action, ClientID: clientID, TokenID: storage.TokenID(signature)})
 }
 
 var harmlessID = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)

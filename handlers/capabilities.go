@@ -1,0 +1,66 @@
+package handlers
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+// What a provider, a client, a session, an error or a writer may have besides fosite's and Go's interfaces. Each is looked for
+// where it is of use; without it the endpoints do what is said here. Declare which of them your type has, so that the compiler
+// notices a method that has another signature:
+//
+//	var _ handlers.PersonSession = (*MySession)(nil)
+
+// ClientAuthenticator authenticates clients; fosite.Fosite and provider.Provider do. Without it set [Server.Authenticate].
+type ClientAuthenticator interface {
+	AuthenticateClient(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error)
+}
+
+var _ ClientAuthenticator = (*fosite.Fosite)(nil)
+
+// ResourceServerClient names the resources (RFC 8707) whose resource server the client is. Without it there are none, and the
+// client may introspect its own tokens only.
+type ResourceServerClient interface {
+	GetIntrospects() []string
+}
+
+// NamedClient has a name for people: client_name (RFC 7591). Without it there is none.
+type NamedClient interface {
+	GetName() string
+}
+
+// PersonSession can say whose it is. No login is possible without it.
+type PersonSession interface {
+	SetPerson(subject, username string, groups []string, authenticatedAt time.Time)
+}
+
+// GroupsSession tells which groups the person is in: the member groups of an introspection answer. Without it there is none.
+type GroupsSession interface {
+	GetGroups() []string
+}
+
+// GroupsTimeSession keeps when the groups were looked up. Without it they count as long as the grant.
+type GroupsTimeSession interface {
+	SetGroupsAt(at time.Time)
+}
+
+// AuthenticatedSession tells when the person has proven who they are: the member auth_time (RFC 9470 §6.2). Without it there is
+// none.
+type AuthenticatedSession interface {
+	GetAuthenticatedAt() time.Time
+}
+
+// BusyError is an error that may say to come back later, with nothing broken. Other outages are logged as errors.
+type BusyError interface {
+	error
+	Busy() bool
+}
+
+// BusyWriter wants to know that the answer is no failure of the server though its status is 503, see [TellBusy].
+type BusyWriter interface {
+	Busy()
+}

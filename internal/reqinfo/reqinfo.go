@@ -1,0 +1,38 @@
+// Package reqinfo is what the parts of the server know of one HTTP request. They hand it on in the request's context, as one
+// value. The middleware in front makes it; see [From] and [With]. It imports nothing of ours, so that every package may use it.
+package reqinfo
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+)
+
+// Info is what is known of a request. A copy may be changed and handed on by [With]; it counts for the calls that get the new
+// context.
+type Info struct {
+	ID      string      // names the request in answers, logs and audit events
+	Address netip.Addr  // of the caller; invalid: not known
+	Actor   string      // who acts, for audit events: the name of an admin key
+	Answer  http.Header // header of the answer; nil: there is none to write to
+
+	// Token belongs to package provider: the token that the request is about, already checked.
+	Token any
+	// ReadAhead belongs to package storage: the token that it reads together with the caller.
+	ReadAhead any
+}
+
+type key struct{}
+
+// From is what ctx knows of its request. It is empty where nothing is known.
+func From(ctx context.Context) Info {
+	if info, ok := ctx.Value(key{}).(*Info); ok {
+		return *info
+	}
+	return Info{}
+}
+
+// With returns a context that knows info.
+func With(ctx context.Context, info Info) context.Context {
+	return context.WithValue(ctx, key{}, &info)
+}

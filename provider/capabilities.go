@@ -1,0 +1,67 @@
+package provider
+
+import (
+	"context"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+// What a client, a store or a strategy may have besides fosite's interfaces. Each is looked for where it is of use; without it
+// the server does what is said here. Declare which of them your type has, so that the compiler notices a method that has
+// another signature:
+//
+//	var _ provider.SecretUseStore = (*MyStore)(nil)
+
+// ClientWithAuthMethod tells how a client authenticates. One that is registered for private_key_jwt is refused with a secret.
+// Without it the client authenticates by secret.
+type ClientWithAuthMethod interface {
+	GetTokenEndpointAuthMethod() string
+}
+
+// ClientWithUsedSecret wants to know by which of its secrets a request has authenticated. Without it nobody is told.
+type ClientWithUsedSecret interface {
+	AuthenticatedWith(hash []byte)
+}
+
+// ClientWithStatus tells whether a client is disabled: its tokens then allow no MCP tool. Without it the client is enabled.
+type ClientWithStatus interface {
+	IsDisabled() bool
+}
+
+// SecretUseStore acts on the use of a secret, for instance by ending the one before it. hash is nil for a client that proved
+// its identity with a key. Without it a use has no consequences.
+type SecretUseStore interface {
+	SecretUsed(ctx context.Context, client fosite.Client, hash []byte) error
+}
+
+// SlowSecretStore may hold imported hashes, which take long to compare. It calls each for all of them, those of one client one
+// after the other. Without it a refusal costs as much as the slowest comparison so far.
+type SlowSecretStore interface {
+	EachSlowSecret(ctx context.Context, each func(clientID string, hash []byte)) error
+}
+
+// TokenRevokingStore ends a client's token and everything issued with it in one durable step, and keeps a record of it. It
+// answers the client that the token was issued to, and does nothing when it is another one; [fosite.ErrNotFound] when there is
+// no such token. A token that has ended still ends what came of it. Without it the tokens are revoked by their request.
+type TokenRevokingStore interface {
+	RevokeOwnToken(ctx context.Context, kind fosite.TokenType, signature, clientID string) (owner string, err error)
+}
+
+// TokenGrantStore remembers the grant of a token which has ended. It answers [fosite.ErrNotFound] when there is no such token.
+// Without it the server asks for the token as an introspection does.
+type TokenGrantStore interface {
+	TokenGrant(ctx context.Context, kind fosite.TokenType, signature string) (clientID, requestID string, err error)
+}
+
+// CheckingStrategy is [TokenStrategy], or a type that embeds one. With another strategy every token is checked as often as it
+// is asked for, and no token is looked for that was made with a missing secret.
+type CheckingStrategy interface {
+	WithToken(ctx context.Context, token string) (_ context.Context, signature string)
+	MissingSecret(ctx context.Context, kind fosite.TokenType) error
+
+	unverified(ctx context.Context, token string) (kind fosite.TokenType, signature string)
+	expired(r fosite.Requester, kind fosite.TokenType, fallback time.Duration) bool
+}
+
+var _ CheckingStrategy = (*TokenStrategy)(nil)

@@ -1,0 +1,94 @@
+package provider
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"fosite-mcp/internal/reqinfo"
+
+	"github.com/ory/fosite"
+)
+
+// checkedToken is what a strategy has found out about a text that may be a token.
+type checkedToken struct {
+	strategy  *TokenStrategy
+	text      string
+	kind      fosite.TokenType // empty: no token of this server
+	signature string           // empty: no token of this server
+	// ours is true for a token that was made with one of the strategy's secrets. It is false for one that names a secret
+	// which is missing here: its HMAC cannot be checked, and anybody can write such a text.
+	ours bool
+}
+
+// WithToken checks token, and returns a context in which the strategy's methods need not check it again. signature is the one
+// that the token is stored under, if it is a token of this server. It may be one that nobody has verified, see
+// [TokenStrategy.UnverifiedSignature]: use it to read ahead, and never to act on what is found.
+//
+// What is known is used for the same text and by the same strategy alone. Use the context for one request.
+func (s *TokenStrategy) WithToken(ctx context.Context, token string) (_ context.Context, signature string) {
+	checked := s.check(token)
+	info := reqinfo.From(ctx)
+	info.Token = checked
+	return reqinfo.With(ctx, info), checked.signature
+}
+
+// checked is what is known of token: from ctx when it was checked before, see [TokenStrategy.WithToken].
+func (s *TokenStrategy) checked(ctx context.Context, token string) checkedToken {
+	if known, ok := reqinfo.From(ctx).Token.(checkedToken); ok && known.strategy == s && known.text == token {
+		return known
+	}
+	return s.check(token)
+}
+
+// signature is that of a token of this kind which was made with one of our secrets, or "".
+func (s *TokenStrategy) signature(ctx context.Context, kind fosite.TokenType, token string) string {
+	if checked := s.checked(ctx, token); checked.ours && checked.kind == kind {
+		return checked.signature
+	}
+	return ""
+}
+
+// check parses token and computes its HMAC.
+func (s *TokenStrategy) check(token string) checkedToken {
+	checked := checkedToken{strategy: s, text: token}
+	var t tokenParts
+	kind, keys := s.parse(token, &t)
+	if keys == nil {
+		return checked
+	}
+	checked.ours = keys.made(&t)
+	if checked.ours || s.namesMissingSecret(keys, &t) {
+		checked.kind, checked.signature = kind, t.signature()
+	}
+	return checked
+}
+
+// parse takes token apart. The prefixes differ, so that it has the form of one kind at most; keys is nil when it has none.
+func (s *TokenStrategy) parse(token string, t *tokenParts) (kind fosite.TokenType, keys *tokenKind) {
+	switch {
+	case s.access.parse(token, t):
+		return fosite.AccessToken, &s.access
+	case s.refresh.parse(token, t):
+		return fosite.RefreshToken, &s.refresh
+	case s.code.parse(token, t):
+		return fosite.AuthorizeCode, &s.code
+	}
+	return "", nil
+}
+
+// How far the time in a token may lie from now, so that what was made up at random costs no look at the database.
+const (
+	oldestToken = 10 * 365 * 24 * time.Hour
+	clockSkew   = time.Hour
+)
+
+// namesMissingSecret tells whether a token says that it was made with a secret which is missing here.
+func (s *TokenStrategy) namesMissingSecret(keys *tokenKind, t *tokenParts) bool {
+	name, named := t.secret()
+	if !named || slices.ContainsFunc(keys.keys, func(key tokenKey) bool { return key.secret == name }) {
+		return false
+	}
+	age := s.now().Sub(t.time())
+	return age >= -clockSkew && age <= oldestToken
+}
