@@ -2,12 +2,9 @@ package cmd
 
 import (
 	"context"
-	"maps"
-	"slices"
 
 	"fosite-mcp/cmd/internal/importer"
 	"fosite-mcp/config"
-	"fosite-mcp/handlers/admin"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
 
@@ -41,12 +38,8 @@ does not name gets the default resource. So does one that is here with an audien
 			}
 			defer input.Close()
 			return a.withData(c.Context(), func(ctx context.Context, cfg config.Config, store *storage.Store) error {
-				api := &admin.Server{
-					Scopes: slices.Sorted(maps.Keys(cfg.Scopes)), Resources: resourceIdentifiers(cfg), DefaultResource: cfg.DefaultResource,
-				}
-				i := &importer.Importer{Console: &a.Console, Store: store, Apply: apply, Rules: importer.Rules{
-					Scopes: api.Scopes, Resources: api.Resources, DefaultResource: api.DefaultResource, DropUnknown: dropUnknown, Merge: api.Merge,
-				}}
+				rules := importer.Rules{Rules: clientRules(cfg), DropUnknown: dropUnknown}
+				i := &importer.Importer{Console: &a.Console, Store: store, Apply: apply, Rules: rules}
 				return i.Run(audit.WithOrigin(ctx, audit.Origin{Actor: shellActor()}), input)
 			})
 		},

@@ -15,6 +15,7 @@ import (
 	"fosite-mcp/handlers/failures"
 	"fosite-mcp/handlers/limit"
 	"fosite-mcp/provider"
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
 
 	"github.com/gorilla/mux"
@@ -112,13 +113,11 @@ func (s *Server) adminRouter(cfg config.Config, store *storage.Store, oauth *pro
 	replayKey, previousReplayKeys := secrets.keys("idempotency replay")
 	api := &admin.Server{
 		Store:                 store,
-		NewSecret:             provider.NewSecret,
+		NewSecret:             client.NewSecret,
 		Hasher:                oauth.Config.ClientSecretsHasher,
 		AccessTokenSignature:  oauth.Strategy.AccessTokenSignature,
 		RefreshTokenSignature: oauth.Strategy.RefreshTokenSignature,
-		Scopes:                slices.Sorted(maps.Keys(cfg.Scopes)),
-		Resources:             resourceIdentifiers(cfg),
-		DefaultResource:       cfg.DefaultResource,
+		Rules:                 clientRules(cfg),
 		Narrow:                resources(cfg).Narrow,
 		UnverifiedSignature:   oauth.Strategy.UnverifiedSignature,
 		OnMissingSecret:       observer.missingSecret,
@@ -153,6 +152,11 @@ func resources(cfg config.Config) provider.Resources {
 
 func resourceIdentifiers(cfg config.Config) []string {
 	return slices.Sorted(maps.Keys(cfg.Resources))
+}
+
+// clientRules say what clients may be registered with, in the admin API and by import.
+func clientRules(cfg config.Config) client.Rules {
+	return client.Rules{Scopes: slices.Sorted(maps.Keys(cfg.Scopes)), Resources: resourceIdentifiers(cfg), DefaultResource: cfg.DefaultResource}
 }
 
 func metadata(cfg config.Config) handlers.Metadata {

@@ -141,7 +141,7 @@ func (f *fixture) serve(store fosite.Storage) {
 // client registers a client and returns its secret. Edits change the machine client it starts from.
 func (f *fixture) client(id string, edits ...func(*client.Client)) (secret string) {
 	f.t.Helper()
-	secret = provider.NewSecret()
+	secret = client.NewSecret()
 	hash, err := f.oauth.Config.ClientSecretsHasher.Hash(f.t.Context(), []byte(secret))
 	if err != nil {
 		f.t.Fatal(err)

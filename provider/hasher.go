@@ -3,15 +3,13 @@ package provider
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"runtime"
-	"strings"
 	"time"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/provider/client/slowhash"
 
 	"github.com/ory/fosite"
@@ -72,15 +70,10 @@ func newSecretHasher(atOnce int) *SecretHasher {
 	}
 }
 
-const sha256Prefix = "$sha256$"
-
-var rawBase64 = base64.RawStdEncoding.Strict()
-
 // Hash implements [fosite.Hasher].
 func (h *SecretHasher) Hash(ctx context.Context, secret []byte) ([]byte, error) {
-	if IsGeneratedSecret(string(secret)) {
-		sum := sha256.Sum256(secret)
-		return []byte(sha256Prefix + rawBase64.EncodeToString(sum[:])), nil
+	if client.IsGeneratedSecret(string(secret)) {
+		return client.HashSecret(string(secret)), nil
 	}
 	end, err := h.clients.wait(ctx, "a new hash")
 	if err != nil {
@@ -93,7 +86,7 @@ func (h *SecretHasher) Hash(ctx context.Context, secret []byte) ([]byte, error) 
 	}
 	key := argon2.IDKey(secret, salt, 2, 19*1024, 1, 32) // the OWASP minimum
 	return fmt.Appendf(nil, "$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, 19*1024, 2, 1,
-		rawBase64.EncodeToString(salt), rawBase64.EncodeToString(key)), nil
+		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key)), nil
 }
 
 // Compare implements [fosite.Hasher]. It answers nil only for the secret that was hashed. [ErrTooBusy] is no mismatch: the
@@ -155,32 +148,8 @@ func (h *SecretHasher) compareOne(ctx context.Context, hash, secret []byte) erro
 }
 
 func compareFast(hash, secret []byte) error {
-	encoded, ok := strings.CutPrefix(string(hash), sha256Prefix)
-	if !ok {
-		return errMismatch
-	}
-	want, err := rawBase64.DecodeString(encoded)
-	sum := sha256.Sum256(secret)
-	if err != nil {
-		return errMismatch
-	}
-	if subtle.ConstantTimeCompare(want, sum[:]) != 1 {
+	if !client.MatchesFastHash(hash, secret) {
 		return errMismatch
 	}
 	return nil
-}
-
-// CheckHash tells whether hash has a form that Compare understands, with parameters that are not out of bounds.
-func CheckHash(hash string) error {
-	switch {
-	case strings.HasPrefix(hash, sha256Prefix):
-		raw, err := rawBase64.DecodeString(hash[len(sha256Prefix):])
-		if err != nil || len(raw) != sha256.Size {
-			return errors.New("not a SHA-256 in unpadded base64")
-		}
-		return nil
-	case slowhash.Is([]byte(hash)):
-		return slowhash.Check(hash)
-	}
-	return errors.New("unknown hash format; bcrypt ($2a$, $2b$, $2y$), $pbkdf2-sha256$, $pbkdf2-sha512$ and $argon2id$ are understood")
 }

@@ -8,26 +8,28 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"fosite-mcp/provider/client"
 )
 
 func TestGeneratedSecretsAreRecognisedByTheirChecksum(t *testing.T) {
-	secret := NewSecret()
+	secret := client.NewSecret()
 	if !strings.HasPrefix(secret, "mcp_cs_") || len(secret) != 7+43+6 {
 		t.Fatalf("secret of %d characters with prefix %s", len(secret), secret[:7])
 	}
 	if strings.Trim(secret, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_") != "" {
 		t.Error("the secret needs encoding somewhere")
 	}
-	if secret == NewSecret() {
+	if secret == client.NewSecret() {
 		t.Error("two secrets are equal")
 	}
-	if !IsGeneratedSecret(secret) {
+	if !client.IsGeneratedSecret(secret) {
 		t.Error("not recognised")
 	}
 	for i := range secret {
 		changed := []byte(secret)
 		changed[i] ^= 1
-		if IsGeneratedSecret(string(changed)) {
+		if client.IsGeneratedSecret(string(changed)) {
 			t.Errorf("recognised with character %d changed", i)
 		}
 	}
@@ -37,7 +39,7 @@ func TestGeneratedSecretsAreRecognisedByTheirChecksum(t *testing.T) {
 func TestHashesAreRecognisedByTheirPrefix(t *testing.T) {
 	ctx := t.Context()
 	h := NewSecretHasher()
-	generated := NewSecret()
+	generated := client.NewSecret()
 	fast, err := h.Hash(ctx, []byte(generated))
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +66,7 @@ func TestHashesAreRecognisedByTheirPrefix(t *testing.T) {
 		"pbkdf2-sha512": {"$pbkdf2-sha512$i=1000,l=32$c2FsdHNhbHQ$" + pbkdf2SHA512, "sesame"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := CheckHash(c.hash); err != nil {
+			if err := client.CheckHash(c.hash); err != nil {
 				t.Errorf("CheckHash: %v", err)
 			}
 			if err := h.Compare(ctx, []byte(c.hash), []byte(c.secret)); err != nil {
@@ -103,7 +105,7 @@ func TestHashesThatWouldExhaustTheServerAreRefused(t *testing.T) {
 		"$2a$31$IxMdI6d.LIRZPpSfEwNoeu4rY3FhDREsxFJXikcgdRRAStxUlsuEO",
 		"$md5$abc",
 	} {
-		if err := CheckHash(hash); err == nil {
+		if err := client.CheckHash(hash); err == nil {
 			t.Errorf("%s is accepted", hash)
 		}
 	}
@@ -118,7 +120,7 @@ func TestFastComparisonsWaitForNobody(t *testing.T) {
 	if err := h.Compare(ctx, hash, []byte("sesame")); !errors.Is(err, ErrTooBusy) {
 		t.Errorf("got %v, want ErrTooBusy: it was not compared", err)
 	}
-	generated := NewSecret()
+	generated := client.NewSecret()
 	fast, _ := h.Hash(ctx, []byte(generated))
 	if err := h.Compare(ctx, fast, []byte(generated)); err != nil {
 		t.Errorf("a fast comparison waited: %v", err)
@@ -222,7 +224,7 @@ func quickBcrypt(t *testing.T, secret string) []byte {
 
 func BenchmarkCompareGenerated(b *testing.B) {
 	h := NewSecretHasher()
-	secret := []byte(NewSecret())
+	secret := []byte(client.NewSecret())
 	hash, _ := h.Hash(b.Context(), secret)
 	b.ReportAllocs()
 	for b.Loop() {

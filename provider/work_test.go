@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/provider/client/slowhash"
 
 	"github.com/ory/fosite"
@@ -80,7 +81,7 @@ func TestRefusalsTakeAsLongAsTheDearestHash(t *testing.T) {
 		store.Clients[id] = &fosite.DefaultClient{ID: id, Secret: hash}
 	}
 	hasher := NewSecretHasher()
-	generated := NewSecret()
+	generated := client.NewSecret()
 	fast, err := hasher.Hash(t.Context(), []byte(generated))
 	if err != nil {
 		t.Fatal(err)

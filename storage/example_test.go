@@ -38,7 +38,7 @@ func Example() {
 	}
 
 	hasher := provider.NewSecretHasher()
-	secret := provider.NewSecret() // shown to the client's owner once
+	secret := client.NewSecret() // shown to the client's owner once
 	hash, err := hasher.Hash(ctx, []byte(secret))
 	if err != nil {
 		log.Fatal(err)

@@ -11,26 +11,27 @@ import (
 	"strconv"
 	"strings"
 
+	"fosite-mcp/provider/client/strictjson"
 	"fosite-mcp/storage/audit"
 )
 
 // eventView is an audit event as the API shows it.
 type eventView struct {
-	ID        int64           `json:"id"`
-	Time      *instant        `json:"time"`
-	Actor     string          `json:"actor"`
-	Action    string          `json:"action"`
-	ClientID  *string         `json:"client_id"`
-	TokenID   *string         `json:"token_id"`
-	RequestID *string         `json:"request_id"`
-	IP        *string         `json:"ip"`
-	Outcome   string          `json:"outcome"`
-	Changes   json.RawMessage `json:"changes"`
+	ID        int64            `json:"id"`
+	Time      *strictjson.Time `json:"time"`
+	Actor     string           `json:"actor"`
+	Action    string           `json:"action"`
+	ClientID  *string          `json:"client_id"`
+	TokenID   *string          `json:"token_id"`
+	RequestID *string          `json:"request_id"`
+	IP        *string          `json:"ip"`
+	Outcome   string           `json:"outcome"`
+	Changes   json.RawMessage  `json:"changes"`
 }
 
 func eventViewOf(e *audit.Event) eventView {
 	return eventView{
-		ID: e.ID, Time: instantOf(e.Time), Actor: e.Actor, Action: e.Action, ClientID: textOf(e.ClientID), TokenID: textOf(e.TokenID),
+		ID: e.ID, Time: strictjson.TimeOf(e.Time), Actor: e.Actor, Action: e.Action, ClientID: textOf(e.ClientID), TokenID: textOf(e.TokenID),
 		RequestID: textOf(e.RequestID), IP: textOf(e.IP), Outcome: e.Outcome, Changes: e.Changes,
 	}
 }
@@ -42,9 +43,9 @@ type auditCursor struct {
 
 // listAudit is GET /audit: oldest first, so that asking again with after set to the last id follows the log.
 func (a *api) listAudit(r *request) (*answer, error) {
-	var m mistakes
+	var m strictjson.Mistakes
 	filter := audit.Filter{
-		Since: r.instant("since", &m), Until: r.instant("until", &m), Limit: r.limit(&m),
+		Since: r.time("since", &m), Until: r.time("until", &m), Limit: r.limit(&m),
 		ClientID: r.query["client_id"], Action: r.query["action"], Actor: r.query["actor"],
 	}
 	var cursor auditCursor
@@ -54,7 +55,7 @@ func (a *api) listAudit(r *request) (*answer, error) {
 	if text, given := r.query["after"]; given {
 		id, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || id < 0 {
-			m.add("?after", "invalid", "must be the id of an event")
+			m.Add("?after", "invalid", "must be the id of an event")
 		}
 		filter.After = max(filter.After, id)
 	}
@@ -62,7 +63,7 @@ func (a *api) listAudit(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := m.err(); err != nil {
+	if err := m.Err(); err != nil {
 		return nil, err
 	}
 	events, more, err := a.Store.Audit().List(r.Context(), filter)

@@ -2,39 +2,35 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"fosite-mcp/provider/client"
+	"fosite-mcp/provider/client/strictjson"
 	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/clients"
 )
 
 // listClients is GET /clients.
 func (a *api) listClients(r *request) (*answer, error) {
-	var m mistakes
+	var m strictjson.Mistakes
 	filter := clients.Filter{Limit: r.limit(&m), Query: strings.TrimSpace(r.query["q"]), Status: client.Status(r.query["status"])}
-	if _, given := r.query["status"]; given && !slices.Contains(clientStates, filter.Status) {
-		m.add("?status", "invalid", "must be active or disabled")
+	if _, given := r.query["status"]; given && filter.Status != client.Active && filter.Status != client.Disabled {
+		m.Add("?status", "invalid", "must be active or disabled")
 	}
-	if r.cursor(&filter.After, &m) && !isText(filter.After.ID) {
-		m.add("?cursor", "invalid", "must be next_cursor of an earlier page, as it was")
+	if r.cursor(&filter.After, &m) && !client.IsPlain(filter.After.ID) {
+		m.Add("?cursor", "invalid", "must be next_cursor of an earlier page, as it was")
 	}
-	if err := m.err(); err != nil {
+	if err := m.Err(); err != nil {
 		return nil, err
 	}
 	found, more, err := a.Store.Clients().List(r.Context(), filter)
 	if err != nil {
 		return nil, err
 	}
-	list := page[*clientView]{Items: make([]*clientView, len(found))}
-	for i, c := range found {
-		list.Items[i] = viewOf(c)
-	}
+	list := page[*client.Client]{Items: append([]*client.Client{}, found...)}
 	if more {
 		last := found[len(found)-1]
 		list.NextCursor = encodeCursor(clients.Cursor{CreatedAt: last.CreatedAt.UnixMilli(), ID: last.ID})
@@ -44,17 +40,17 @@ func (a *api) listClients(r *request) (*answer, error) {
 
 // createClient is POST /clients. The secret in its answer is shown nowhere else and never again.
 func (a *api) createClient(r *request) (*answer, error) {
-	if _, err := a.newClient(r.body); err != nil {
+	if _, err := a.Rules.New(r.body); err != nil {
 		return nil, err
 	}
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: "client.registered"}
-		c, err := a.newClient(r.body)
+		c, err := a.Rules.New(r.body)
 		if err != nil {
 			return nil, event, err
 		}
 		secret := ""
-		if usesSecret(c) {
+		if c.UsesSecret() {
 			fresh, err := a.newSecret(ctx, &secret)
 			if err != nil {
 				return nil, event, err
@@ -64,39 +60,22 @@ func (a *api) createClient(r *request) (*answer, error) {
 		if err := a.Store.Clients().Create(ctx, c); err != nil {
 			return nil, event, err
 		}
-		created, err := document(c)
-		if err != nil {
-			return nil, event, err
-		}
 		event.ClientID = c.ID
-		event.Changes, err = differences(nil, created)
+		event.Changes, err = client.Differences(nil, c)
 		return registered(c, secret), event, err
 	})
 }
 
-// registered is the answer to a registration (RFC 7591 §3.2.1).
+// registered is the answer to a registration.
 func registered(c *client.Client, secret string) *answer {
-	kept := viewOf(c)
-	kept.ClientIDIssuedAt = c.CreatedAt.Unix()
-	full := *kept
-	if secret != "" {
-		never := int64(0)
-		full.ClientSecret, full.ClientSecretID, full.ClientSecretExpiresAt = secret, c.Secrets[0].ID, &never
-		kept.ClientSecretID, kept.ClientSecretExpiresAt = full.ClientSecretID, &never
-	}
-	answer := newAnswer(http.StatusCreated, &full)
-	answer.kept = kept
+	answer := newAnswer(http.StatusCreated, client.Registered{Client: c, Secret: secret})
+	answer.kept = client.Registered{Client: c}
 	answer.header.Set("Location", clientPath(c.ID))
 	answer.header.Set("ETag", etag(c))
 	return answer
 }
 
 func clientPath(id string) string { return "/admin/v1/clients/" + url.PathEscape(id) }
-
-// usesSecret tells whether the client proves who it is with a secret.
-func usesSecret(c *client.Client) bool {
-	return c.TokenEndpointAuthMethod != authMethodNone && c.TokenEndpointAuthMethod != authMethodKey
-}
 
 // newSecret makes a secret, puts it into secret, and returns what is stored of it.
 func (a *api) newSecret(ctx context.Context, secret *string) (*client.Secret, error) {
@@ -109,7 +88,7 @@ func (a *api) newSecret(ctx context.Context, secret *string) (*client.Secret, er
 }
 
 func shownClient(c *client.Client) *answer {
-	answer := newAnswer(http.StatusOK, viewOf(c))
+	answer := newAnswer(http.StatusOK, c)
 	answer.header.Set("ETag", etag(c))
 	return answer
 }
@@ -131,27 +110,27 @@ func (a *api) getClient(r *request) (*answer, error) {
 func (a *api) patchClient(r *request) (*answer, error) {
 	if r.Header.Get("If-Match") == "" {
 		return nil, newProblem(http.StatusPreconditionRequired, "precondition-required", "If-Match is missing",
-			"Read the client first, and send its ETag as If-Match, so that nobody else's change gets lost.")
+			"Read the c first, and send its ETag as If-Match, so that nobody else's change gets lost.")
 	}
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: "client.changed", ClientID: r.vars["client_id"]}
-		client, err := a.Store.Clients().Find(ctx, event.ClientID)
+		c, err := a.Store.Clients().Find(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
 		}
-		if err := r.checkConditions(client); err != nil {
+		if err := r.checkConditions(c); err != nil {
 			return nil, event, err
 		}
-		changed, err := a.changedClient(client, r.body)
+		changed, err := a.Rules.Change(c, r.body)
 		if err != nil {
 			return nil, event, err
 		}
-		event.Changes, err = documentDifferences(client, changed)
+		event.Changes, err = client.Differences(c, changed)
 		if err != nil {
 			return nil, event, err
 		}
 		if event.Changes == nil {
-			return shownClient(client), audit.Event{}, nil
+			return shownClient(c), audit.Event{}, nil
 		}
 		if err := a.Store.Clients().Update(ctx, changed); err != nil {
 			return nil, event, err
@@ -160,37 +139,21 @@ func (a *api) patchClient(r *request) (*answer, error) {
 	})
 }
 
-func documentDifferences(before, after *client.Client) (json.RawMessage, error) {
-	old, err := document(before)
-	if err != nil {
-		return nil, err
-	}
-	now, err := document(after)
-	if err != nil {
-		return nil, err
-	}
-	return differences(old, now)
-}
-
 // deleteClient is DELETE /clients/{client_id}.
 func (a *api) deleteClient(r *request) (*answer, error) {
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: "client.deleted", ClientID: r.vars["client_id"]}
-		client, err := a.Store.Clients().Find(ctx, event.ClientID)
+		c, err := a.Store.Clients().Find(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
 		}
-		if err := r.checkConditions(client); err != nil {
+		if err := r.checkConditions(c); err != nil {
 			return nil, event, err
 		}
-		deleted, err := document(client)
-		if err != nil {
+		if event.Changes, err = client.Differences(c, nil); err != nil {
 			return nil, event, err
 		}
-		if event.Changes, err = differences(deleted, nil); err != nil {
-			return nil, event, err
-		}
-		return noContent(), event, a.Store.Clients().Delete(ctx, client.ID)
+		return noContent(), event, a.Store.Clients().Delete(ctx, c.ID)
 	})
 }
 
@@ -226,7 +189,7 @@ func (a *api) setStatus(r *request, status client.Status, action string) (*answe
 		if err != nil {
 			return nil, event, err
 		}
-		event.Changes, err = documentDifferences(before, after)
+		event.Changes, err = client.Differences(before, after)
 		return shownClient(after), event, err
 	})
 }

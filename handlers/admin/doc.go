@@ -2,7 +2,7 @@
 //
 // Fill in a [Server] and call [Server.Mount] with a subrouter at /admin/v1, on a listener of its own:
 //
-//	api := &admin.Server{Store: store, NewSecret: provider.NewSecret, Hasher: hasher, …}
+//	api := &admin.Server{Store: store, NewSecret: client.NewSecret, Hasher: hasher, …}
 //	api.Mount(router.PathPrefix("/admin/v1").Subrouter())
 //
 // Every request but GET openapi.json carries an admin key: Authorization: Bearer mcp_ak_…. [EnsureKey] stores the

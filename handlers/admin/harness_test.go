@@ -19,6 +19,7 @@ import (
 
 	"fosite-mcp/handlers/admin"
 	"fosite-mcp/provider"
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
 
 	"github.com/gorilla/mux"
@@ -155,12 +156,12 @@ func newWorldOn(t testing.TB, dialector gorm.Dialector, file string) *world {
 		t.Fatal(err)
 	}
 	w.server = &admin.Server{
-		Store: w.store, NewSecret: provider.NewSecret, Hasher: w.provider.Config.ClientSecretsHasher,
+		Store: w.store, NewSecret: client.NewSecret, Hasher: w.provider.Config.ClientSecretsHasher,
 		AccessTokenSignature:  w.provider.Strategy.AccessTokenSignature,
 		RefreshTokenSignature: w.provider.Strategy.RefreshTokenSignature,
-		Scopes:                []string{"mcp:search", "mcp:write"}, Resources: []string{resource, otherResource}, DefaultResource: resource,
-		Narrow:    resources.Narrow,
-		ReplayKey: bytes.Repeat([]byte("r"), 32), Log: slog.New(slog.NewTextHandler(w.log, nil)), Now: w.clock.Now,
+		Rules:                 client.Rules{Scopes: []string{"mcp:search", "mcp:write"}, Resources: []string{resource, otherResource}, DefaultResource: resource},
+		Narrow:                resources.Narrow,
+		ReplayKey:             bytes.Repeat([]byte("r"), 32), Log: slog.New(slog.NewTextHandler(w.log, nil)), Now: w.clock.Now,
 	}
 	w.mount()
 	return w

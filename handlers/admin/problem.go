@@ -6,51 +6,27 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"fosite-mcp/provider/client/strictjson"
 )
 
 // problem is an answer that is not a success (RFC 9457).
 type problem struct {
-	Type      string   `json:"type"`
-	Title     string   `json:"title"`
-	Status    int      `json:"status"`
-	Detail    string   `json:"detail,omitempty"`
-	Instance  string   `json:"instance"`
-	RequestID string   `json:"request_id"`
-	Errors    mistakes `json:"errors,omitempty"`
+	Type      string              `json:"type"`
+	Title     string              `json:"title"`
+	Status    int                 `json:"status"`
+	Detail    string              `json:"detail,omitempty"`
+	Instance  string              `json:"instance"`
+	RequestID string              `json:"request_id"`
+	Errors    strictjson.Mistakes `json:"errors,omitempty"`
 
 	header http.Header
 }
 
-// mistake is one thing that is wrong with a request.
-type mistake struct {
-	Pointer string `json:"pointer"` // RFC 6901 pointer into the body; ?name for a query parameter
-	Code    string `json:"code"`
-	Detail  string `json:"detail"`
-
-	value string // what is wrong, where that tells one mistake from another at the same place
-}
-
-type mistakes []mistake
-
-func (m *mistakes) add(pointer, code, format string, args ...any) {
-	*m = append(*m, mistake{Pointer: pointer, Code: code, Detail: fmt.Sprintf(format, args...)})
-}
-
-// at tells whether there is a mistake at pointer or below it.
-func (m mistakes) at(pointer string) bool {
-	return slices.ContainsFunc(m, func(known mistake) bool {
-		return known.Pointer == pointer || strings.HasPrefix(known.Pointer, pointer+"/")
-	})
-}
-
-// err is nil, or the problem that lists the mistakes.
-func (m mistakes) err() error {
-	if len(m) == 0 {
-		return nil
-	}
+// invalid is the problem that lists mistakes.
+func invalid(mistakes strictjson.Mistakes) *problem {
 	p := newProblem(http.StatusBadRequest, "invalid-request", "The request is not valid", "Nothing was changed. Every mistake is listed in errors.")
-	slices.SortStableFunc(m, func(a, b mistake) int { return strings.Compare(a.Pointer, b.Pointer) })
-	p.Errors = m
+	p.Errors = mistakes
 	return p
 }
 
@@ -92,14 +68,6 @@ func methodNotAllowed(method string, operations map[string]operation) *problem {
 		allowed = append(allowed, http.MethodHead)
 	}
 	list := strings.Join(allowed, ", ")
-	detail := fmt.Sprintf("This path does not know the method %s; use one of: %s.", shown(method), list)
+	detail := fmt.Sprintf("This path does not know the method %s; use one of: %s.", strictjson.Quote(method), list)
 	return newProblem(http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed", detail).with("Allow", list)
-}
-
-// shown quotes what a caller sent so that it can stand in a message.
-func shown(s string) string {
-	if len(s) > 80 {
-		s = s[:80] + "…"
-	}
-	return fmt.Sprintf("%q", s)
 }

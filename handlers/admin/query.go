@@ -12,6 +12,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/gorilla/mux"
+
+	"fosite-mcp/provider/client"
+	"fosite-mcp/provider/client/strictjson"
 )
 
 const (
@@ -28,29 +31,26 @@ func (r *request) readQuery(known []string) error {
 		return badRequest("The query of the URL cannot be decoded.")
 	}
 	r.query = map[string]string{}
-	var m mistakes
+	var m strictjson.Mistakes
 	for name, all := range values {
 		at := "?" + name
 		switch {
 		case !slices.Contains(known, name):
 			detail := "is not a parameter of this path"
-			if near := nearest(name, known); near != "" {
+			if near := strictjson.Nearest(name, known); near != "" {
 				detail += "; did you mean " + near + "?"
 			}
-			m.add("?"+printable(name), "unknown_parameter", "%s", detail)
+			m.Add("?"+printable(name), "unknown_parameter", "%s", detail)
 		case len(all) > 1:
-			m.add(at, "duplicate", "is there more than once; keep one")
-		case len(all[0]) > maxParameter || !isText(all[0]):
-			m.add(at, "invalid", "must be UTF-8 without control characters and at most %d bytes long", maxParameter)
+			m.Add(at, "duplicate", "is there more than once; keep one")
+		case len(all[0]) > maxParameter || !client.IsPlain(all[0]):
+			m.Add(at, "invalid", "must be UTF-8 without control characters and at most %d bytes long", maxParameter)
 		default:
 			r.query[name] = all[0]
 		}
 	}
-	return m.err()
+	return m.Err()
 }
-
-// isText tells whether s can be stored: UTF-8 without control characters.
-func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl) }
 
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
@@ -66,7 +66,7 @@ func (r *request) readVars() error {
 	r.vars = map[string]string{}
 	for name, segment := range mux.Vars(r.Request) {
 		value, err := url.PathUnescape(segment)
-		if err != nil || len(value) > maxParameter || !isText(value) {
+		if err != nil || len(value) > maxParameter || !client.IsPlain(value) {
 			return notFound("There is no such client, secret or token.")
 		}
 		r.vars[name] = value
@@ -74,27 +74,27 @@ func (r *request) readVars() error {
 	return nil
 }
 
-func (r *request) limit(m *mistakes) int {
+func (r *request) limit(m *strictjson.Mistakes) int {
 	text, given := r.query["limit"]
 	if !given {
 		return defaultLimit
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > maxLimit {
-		m.add("?limit", "invalid", "must be a whole number from 1 to %d", maxLimit)
+		m.Add("?limit", "invalid", "must be a whole number from 1 to %d", maxLimit)
 		return defaultLimit
 	}
 	return n
 }
 
 // cursor reads the place that an earlier page ended at into v, and tells whether there was one.
-func (r *request) cursor(v any, m *mistakes) bool {
+func (r *request) cursor(v any, m *strictjson.Mistakes) bool {
 	text, given := r.query["cursor"]
 	if !given {
 		return false
 	}
 	if !decodeCursor(text, v) {
-		m.add("?cursor", "invalid", "must be next_cursor of an earlier page, as it was")
+		m.Add("?cursor", "invalid", "must be next_cursor of an earlier page, as it was")
 		return false
 	}
 	return true
@@ -121,37 +121,29 @@ func encodeCursor(v any) string {
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-func (r *request) boolean(name string, m *mistakes) *bool {
+func (r *request) bool(name string, m *strictjson.Mistakes) *bool {
 	text, given := r.query[name]
 	if !given {
 		return nil
 	}
 	value := text == "true"
 	if !value && text != "false" {
-		m.add("?"+name, "invalid", "must be true or false")
+		m.Add("?"+name, "invalid", "must be true or false")
 		return nil
 	}
 	return &value
 }
 
-func (r *request) instant(name string, m *mistakes) time.Time {
+func (r *request) time(name string, m *strictjson.Mistakes) time.Time {
 	text, given := r.query[name]
 	if !given {
 		return time.Time{}
 	}
-	at, ok := parseInstant(text)
+	at, ok := strictjson.ParseTime(text)
 	if !ok {
-		m.add("?"+name, "invalid", "must be a time such as 2026-01-31T12:00:00Z (RFC 3339)")
+		m.Add("?"+name, "invalid", "must be a time such as 2026-01-31T12:00:00Z (RFC 3339)")
 	}
 	return at
-}
-
-func parseInstant(text string) (time.Time, bool) {
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil || at.Year() < 1970 || at.Year() > 9999 {
-		return time.Time{}, false
-	}
-	return at.UTC().Truncate(time.Millisecond), true
 }
 
 // page is one page of a list.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"fosite-mcp/handlers"
+	"fosite-mcp/provider/client/strictjson"
 	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/clients"
 
@@ -39,13 +40,16 @@ const retryAfter = "5"
 // the caller does not get to see.
 func (a *api) refuse(r *request, err error) *answer {
 	var p *problem
+	var mistakes strictjson.Mistakes
 	switch {
 	case errors.As(err, &p):
+	case errors.As(err, &mistakes):
+		p = invalid(mistakes)
 	case errors.Is(err, fosite.ErrNotFound):
 		p = notFound("There is no such client, secret or token.")
 	case errors.Is(err, clients.ErrExists):
 		p = conflict("exists", "A client with this id exists, or has existed: ids are never given out again. Choose another one, or leave client_id out.")
-		p.Errors.add("/client_id", "exists", "is taken")
+		p.Errors.Add("/client_id", "exists", "is taken")
 	case errors.Is(err, clients.ErrStale):
 		p = newProblem(http.StatusPreconditionFailed, "stale", "The client has changed", "Somebody has changed the client since you read it. Read it again, and repeat the change with its new ETag.")
 	case errors.Is(err, clients.ErrUsesNoSecret):
@@ -116,4 +120,18 @@ func requestID(r *http.Request) string {
 		return id
 	}
 	return strings.ToLower(rand.Text())
+}
+
+func listOf(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+func textOf(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
 }

@@ -1,6 +1,10 @@
 package admin
 
-import "time"
+import (
+	"time"
+
+	"fosite-mcp/provider/client/strictjson"
+)
 
 // defaultOverlap is how long the other secrets of a client go on working when a rotation says nothing about them: long
 // enough to roll the new one out over a weekend. Without an end, every rotation would leave one more secret alive.
@@ -20,30 +24,30 @@ var rotationMembers = []string{"expires_in", "expires_at", "expires_previous_in"
 
 // rotation reads the body. Of what may become of the other secrets it takes one thing, or the default overlap.
 func (a *api) rotation(body map[string]any) (rotation, error) {
-	var m mistakes
+	var m strictjson.Mistakes
 	var o rotation
 	now := a.Now().UTC().Truncate(time.Millisecond)
-	refuseUnknown(body, rotationMembers, &m)
+	strictjson.RefuseUnknown(body, rotationMembers, &m)
 	o.expiresAt = newSecretEnd(body, now, &m)
 	overlap, keep := defaultOverlap, false
 	timed := body["expires_previous_in"] != nil
-	if v := (value{body["expires_previous_in"], "/expires_previous_in", &m}); timed {
-		if v.seconds(&overlap); overlap > maxSecretLifespan {
-			m.add("/expires_previous_in", "invalid", "must be at most 315360000 seconds (10 years)")
+	if v := strictjson.Member(body, "expires_previous_in", &m); timed {
+		if v.Seconds(&overlap); overlap > maxSecretLifespan {
+			m.Add("/expires_previous_in", "invalid", "must be at most 315360000 seconds (10 years)")
 		}
 	}
 	for name, into := range map[string]*bool{
 		"end_previous_on_first_use": &o.onFirstUse, "keep_previous": &keep, "leaked": &o.leaked,
 	} {
 		if body[name] != nil {
-			value{body[name], "/" + name, &m}.boolean(into)
+			strictjson.Member(body, name, &m).Bool(into)
 		}
 	}
 	switch {
 	case o.leaked && (timed || keep || o.onFirstUse):
-		m.add("/leaked", "conflict", "must stand alone: secrets that have leaked end at once, with their tokens")
+		m.Add("/leaked", "conflict", "must stand alone: secrets that have leaked end at once, with their tokens")
 	case keep && (timed || o.onFirstUse):
-		m.add("/keep_previous", "conflict", "must not stand beside expires_previous_in or end_previous_on_first_use; keep one of them")
+		m.Add("/keep_previous", "conflict", "must not stand beside expires_previous_in or end_previous_on_first_use; keep one of them")
 	}
 	if o.leaked {
 		overlap = 0
@@ -51,23 +55,23 @@ func (a *api) rotation(body map[string]any) (rotation, error) {
 	if !keep && (timed || !o.onFirstUse) {
 		o.endPrevious = now.Add(overlap)
 	}
-	return o, m.err()
+	return o, m.Err()
 }
 
 // newSecretEnd is the end of the new secret; zero: none.
-func newSecretEnd(body map[string]any, now time.Time, m *mistakes) (end time.Time) {
+func newSecretEnd(body map[string]any, now time.Time, m *strictjson.Mistakes) (end time.Time) {
 	if at := body["expires_at"]; at != nil {
-		if (value{at, "/expires_at", m}).instant(&end); !m.at("/expires_at") && !end.After(now) {
-			m.add("/expires_at", "invalid", "must be in the future")
+		if strictjson.Member(body, "expires_at", m).Time(&end); !m.At("/expires_at") && !end.After(now) {
+			m.Add("/expires_at", "invalid", "must be in the future")
 		}
 	}
 	if seconds := body["expires_in"]; seconds != nil {
 		var in time.Duration
-		if (value{seconds, "/expires_in", m}).seconds(&in); !m.at("/expires_in") && (in == 0 || in > maxSecretLifespan) {
-			m.add("/expires_in", "invalid", "must be 1 to 315360000 seconds (10 years)")
+		if strictjson.Member(body, "expires_in", m).Seconds(&in); !m.At("/expires_in") && (in == 0 || in > maxSecretLifespan) {
+			m.Add("/expires_in", "invalid", "must be 1 to 315360000 seconds (10 years)")
 		}
 		if body["expires_at"] != nil {
-			m.add("/expires_in", "conflict", "must not stand beside expires_at; keep one of them")
+			m.Add("/expires_in", "conflict", "must not stand beside expires_at; keep one of them")
 		}
 		end = now.Add(in)
 	}

@@ -6,34 +6,35 @@ import (
 	"net/http"
 
 	"fosite-mcp/provider/client"
+	"fosite-mcp/provider/client/strictjson"
 	"fosite-mcp/storage/audit"
 )
 
 // secretView is what is shown of a secret: everything but the secret, and with it once.
 type secretView struct {
-	ID           string   `json:"id"`
-	ClientSecret string   `json:"client_secret,omitempty"`
-	Hint         string   `json:"hint"`
-	CreatedAt    *instant `json:"created_at"`
-	ExpiresAt    *instant `json:"expires_at"`
+	ID           string           `json:"id"`
+	ClientSecret string           `json:"client_secret,omitempty"`
+	Hint         string           `json:"hint"`
+	CreatedAt    *strictjson.Time `json:"created_at"`
+	ExpiresAt    *strictjson.Time `json:"expires_at"`
 }
 
 // usedSecretView is a secret in a list.
 type usedSecretView struct {
 	secretView
-	LastUsedAt             *instant `json:"last_used_at"`
-	EndsPreviousOnFirstUse bool     `json:"end_previous_on_first_use"`
+	LastUsedAt             *strictjson.Time `json:"last_used_at"`
+	EndsPreviousOnFirstUse bool             `json:"end_previous_on_first_use"`
 }
 
 // newSecretView is the answer to a rotation: the secret, and what becomes of the client's other ones.
 type newSecretView struct {
 	secretView
-	PreviousExpireAt *instant `json:"previous_expire_at"`
-	TokensRevoked    bool     `json:"tokens_revoked"`
+	PreviousExpireAt *strictjson.Time `json:"previous_expire_at"`
+	TokensRevoked    bool             `json:"tokens_revoked"`
 }
 
 func secretViewOf(s *client.Secret) secretView {
-	return secretView{ID: s.ID, Hint: s.Hint, CreatedAt: instantOf(s.CreatedAt), ExpiresAt: instantOf(s.ExpiresAt)}
+	return secretView{ID: s.ID, Hint: s.Hint, CreatedAt: strictjson.TimeOf(s.CreatedAt), ExpiresAt: strictjson.TimeOf(s.ExpiresAt)}
 }
 
 // listSecrets is GET /clients/{client_id}/secrets.
@@ -45,7 +46,7 @@ func (a *api) listSecrets(r *request) (*answer, error) {
 	list := page[usedSecretView]{Items: make([]usedSecretView, len(client.Secrets))}
 	for i := range client.Secrets {
 		secret := &client.Secrets[i]
-		list.Items[i] = usedSecretView{secretViewOf(secret), instantOf(secret.LastUsedAt), secret.EndsOthers}
+		list.Items[i] = usedSecretView{secretViewOf(secret), strictjson.TimeOf(secret.LastUsedAt), secret.EndsOthers}
 	}
 	return newAnswer(http.StatusOK, list), nil
 }
@@ -62,7 +63,7 @@ func (a *api) createSecret(r *request) (*answer, error) {
 		if err != nil {
 			return nil, event, err
 		}
-		if !usesSecret(client) {
+		if !client.UsesSecret() {
 			return nil, event, conflict("no-secret", "A client with token_endpoint_auth_method "+client.TokenEndpointAuthMethod+" has no use for a secret. Change the method first.")
 		}
 		var secret string
@@ -79,14 +80,14 @@ func (a *api) createSecret(r *request) (*answer, error) {
 		if err != nil {
 			return nil, event, err
 		}
-		kept := newSecretView{secretViewOf(fresh), instantOf(wanted.endPrevious), wanted.leaked}
+		kept := newSecretView{secretViewOf(fresh), strictjson.TimeOf(wanted.endPrevious), wanted.leaked}
 		full := kept
 		full.ClientSecret = secret
 		answer := newAnswer(http.StatusCreated, full)
 		answer.kept = kept
 		answer.header.Set("Location", clientPath(client.ID)+"/secrets/"+fresh.ID)
-		event.Changes, err = added("secret_id", fresh.ID, "expires_at", instantOf(fresh.ExpiresAt),
-			"previous_expire_at", instantOf(wanted.endPrevious), "end_previous_on_first_use", wanted.onFirstUse,
+		event.Changes, err = added("secret_id", fresh.ID, "expires_at", strictjson.TimeOf(fresh.ExpiresAt),
+			"previous_expire_at", strictjson.TimeOf(wanted.endPrevious), "end_previous_on_first_use", wanted.onFirstUse,
 			"tokens_revoked", wanted.leaked)
 		return answer, event, err
 	})
@@ -103,9 +104,9 @@ func added(pairs ...any) (json.RawMessage, error) {
 
 // deleteSecret is DELETE /clients/{client_id}/secrets/{secret_id}.
 func (a *api) deleteSecret(r *request) (*answer, error) {
-	var m mistakes
-	revokeTokens := r.boolean("revoke_tokens", &m)
-	if err := m.err(); err != nil {
+	var m strictjson.Mistakes
+	revokeTokens := r.bool("revoke_tokens", &m)
+	if err := m.Err(); err != nil {
 		return nil, err
 	}
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {

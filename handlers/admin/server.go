@@ -6,11 +6,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"slices"
 	"time"
 
 	"fosite-mcp/handlers/failures"
 	"fosite-mcp/handlers/limit"
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
 
@@ -34,13 +34,8 @@ type Server struct {
 	UnverifiedSignature func(token string) (kind fosite.TokenType, signature string)
 	OnMissingSecret     func(ctx context.Context, kind fosite.TokenType)
 
-	// Scopes and Resources are those that clients may be registered for.
-	Scopes    []string
-	Resources []string
-	// DefaultScope is what a client gets that names none, separated by spaces; empty: mcp:search, where that is known.
-	DefaultScope string
-	// DefaultResource is the audience of a client that names none; empty: it then has none.
-	DefaultResource string
+	// Rules say what clients may be registered with. Their Now is that of the server unless it is set.
+	Rules client.Rules
 	// Narrow is what introspection leaves today of the scope and the audience that a token of client was granted, see
 	// provider.Resources; nil: all of it.
 	Narrow func(client fosite.Client, scope, audience []string) (leftScope, leftAudience []string)
@@ -109,8 +104,8 @@ func (s *Server) withDefaults() *api {
 	if a.Narrow == nil {
 		a.Narrow = func(_ fosite.Client, scope, audience []string) ([]string, []string) { return scope, audience }
 	}
-	if a.DefaultScope == "" && slices.Contains(a.Scopes, "mcp:search") {
-		a.DefaultScope = "mcp:search"
+	if a.Rules.Now == nil {
+		a.Rules.Now = a.Now
 	}
 	return a
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"fosite-mcp/provider/client"
+	"fosite-mcp/provider/client/strictjson"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
 
@@ -21,9 +23,9 @@ type tokenView struct {
 	Audience   []string            `json:"audience"`
 	Subject    *string             `json:"subject"`
 	SecretID   *string             `json:"secret_id"`
-	IssuedAt   *instant            `json:"issued_at"`
-	ExpiresAt  *instant            `json:"expires_at"`
-	LastUsedAt *instant            `json:"last_used_at"`
+	IssuedAt   *strictjson.Time    `json:"issued_at"`
+	ExpiresAt  *strictjson.Time    `json:"expires_at"`
+	LastUsedAt *strictjson.Time    `json:"last_used_at"`
 	Status     storage.TokenStatus `json:"status"`
 }
 
@@ -31,12 +33,12 @@ var tokenID = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 
 // listTokens is GET /clients/{client_id}/tokens.
 func (a *api) listTokens(r *request) (*answer, error) {
-	var m mistakes
-	filter := storage.TokenFilter{Limit: r.limit(&m), Active: r.boolean("active", &m)}
+	var m strictjson.Mistakes
+	filter := storage.TokenFilter{Limit: r.limit(&m), Active: r.bool("active", &m)}
 	if r.cursor(&filter.After, &m) && !tokenID.MatchString(filter.After.ID) {
-		m.add("?cursor", "invalid", "must be next_cursor of an earlier page, as it was")
+		m.Add("?cursor", "invalid", "must be next_cursor of an earlier page, as it was")
 	}
-	if err := m.err(); err != nil {
+	if err := m.Err(); err != nil {
 		return nil, err
 	}
 	client, err := a.Store.Clients().Find(r.Context(), r.vars["client_id"])
@@ -52,7 +54,7 @@ func (a *api) listTokens(r *request) (*answer, error) {
 		scope, audience := a.Narrow(client, t.Scope, t.Audience)
 		list.Items[i] = tokenView{
 			TokenID: t.ID, Scope: strings.Join(scope, " "), Audience: listOf(audience), Subject: textOf(t.Subject), SecretID: textOf(t.SecretID),
-			IssuedAt: instantOf(t.IssuedAt), ExpiresAt: instantOf(t.ExpiresAt), LastUsedAt: instantOf(t.LastUsedAt), Status: t.Status,
+			IssuedAt: strictjson.TimeOf(t.IssuedAt), ExpiresAt: strictjson.TimeOf(t.ExpiresAt), LastUsedAt: strictjson.TimeOf(t.LastUsedAt), Status: t.Status,
 		}
 	}
 	if more {
@@ -73,36 +75,36 @@ type revocation struct {
 var revocationMembers = []string{"all", "token_id", "secret_id", "issued_before"}
 
 func readRevocation(body map[string]any) (rev revocation, err error) {
-	var m mistakes
-	refuseUnknown(body, revocationMembers, &m)
+	var m strictjson.Mistakes
+	strictjson.RefuseUnknown(body, revocationMembers, &m)
 	given := 0
 	for _, name := range revocationMembers {
-		v := value{body[name], "/" + name, &m}
-		if v.json == nil {
+		v := strictjson.Member(body, name, &m)
+		if v.JSON == nil {
 			continue
 		}
 		given++
 		switch name {
 		case "all":
-			if v.boolean(&rev.all); !rev.all && !m.at("/all") {
-				m.add("/all", "invalid", "must be true, or left out")
+			if v.Bool(&rev.all); !rev.all && !m.At("/all") {
+				m.Add("/all", "invalid", "must be true, or left out")
 			}
 		case "token_id":
-			if v.text(&rev.tokenID); !tokenID.MatchString(rev.tokenID) && !m.at("/token_id") {
-				m.add("/token_id", "invalid", "must be the token_id of a token list")
+			if v.Text(&rev.tokenID); !tokenID.MatchString(rev.tokenID) && !m.At("/token_id") {
+				m.Add("/token_id", "invalid", "must be the token_id of a token list")
 			}
 		case "secret_id":
-			if v.text(&rev.secretID); (rev.secretID == "" || !isText(rev.secretID)) && !m.at("/secret_id") {
-				m.add("/secret_id", "invalid", "must be the id of a secret")
+			if v.Text(&rev.secretID); (rev.secretID == "" || !client.IsPlain(rev.secretID)) && !m.At("/secret_id") {
+				m.Add("/secret_id", "invalid", "must be the id of a secret")
 			}
 		case "issued_before":
-			v.instant(&rev.issuedBefore)
+			v.Time(&rev.issuedBefore)
 		}
 	}
 	if given != 1 {
-		m.add("", "one_of", "must have exactly one of the members all, token_id, secret_id and issued_before")
+		m.Add("", "one_of", "must have exactly one of the members all, token_id, secret_id and issued_before")
 	}
-	return rev, m.err()
+	return rev, m.Err()
 }
 
 // revokeTokens is POST /clients/{client_id}/tokens/revoke.
@@ -112,9 +114,9 @@ func (a *api) revokeTokens(r *request) (*answer, error) {
 		return nil, err
 	}
 	if rev.issuedBefore.After(a.Now()) {
-		var m mistakes
-		m.add("/issued_before", "invalid", "%s", "must not be in the future; to end all tokens issued so far, send {\"all\":true}")
-		return nil, m.err()
+		var m strictjson.Mistakes
+		m.Add("/issued_before", "invalid", "%s", "must not be in the future; to end all tokens issued so far, send {\"all\":true}")
+		return nil, m.Err()
 	}
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: "tokens.revoked", ClientID: r.vars["client_id"], TokenID: rev.tokenID}
@@ -134,7 +136,7 @@ func (a *api) revokeTokens(r *request) (*answer, error) {
 			event.Changes, _ = added("secret_id", rev.secretID)
 		default:
 			err = a.Store.Clients().RevokeBefore(ctx, client.ID, rev.issuedBefore)
-			event.Changes, _ = added("issued_before", instantOf(rev.issuedBefore))
+			event.Changes, _ = added("issued_before", strictjson.TimeOf(rev.issuedBefore))
 		}
 		return noContent(), event, err
 	})
@@ -144,15 +146,15 @@ func (a *api) revokeTokens(r *request) (*answer, error) {
 // revocation (RFC 7009 §2.2), which never says so, an unknown value is an error: whoever revokes a leaked token must
 // know when nothing was revoked.
 func (a *api) revokeToken(r *request) (*answer, error) {
-	var m mistakes
+	var m strictjson.Mistakes
 	var token string
-	refuseUnknown(r.body, []string{"token"}, &m)
+	strictjson.RefuseUnknown(r.body, []string{"token"}, &m)
 	if r.body["token"] == nil {
-		m.add("/token", "required", "is missing: the value of the token to revoke")
-	} else if (value{r.body["token"], "/token", &m}).text(&token); token == "" && !m.at("/token") {
-		m.add("/token", "invalid", "must not be empty")
+		m.Add("/token", "required", "is missing: the value of the token to revoke")
+	} else if strictjson.Member(r.body, "token", &m).Text(&token); token == "" && !m.At("/token") {
+		m.Add("/token", "invalid", "must not be empty")
 	}
-	if err := m.err(); err != nil {
+	if err := m.Err(); err != nil {
 		return nil, err
 	}
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {

@@ -11,6 +11,7 @@ import (
 
 	"fosite-mcp/handlers/login"
 	"fosite-mcp/provider"
+	"fosite-mcp/provider/client"
 
 	"github.com/ory/fosite"
 )
@@ -74,7 +75,7 @@ func TestAnUnknownAccountCostsAsMuchAsAKnownOne(t *testing.T) {
 
 func TestPasswordsAreHashedSlowly(t *testing.T) {
 	hasher := provider.NewSecretHasher()
-	for _, secret := range []string{password, provider.NewSecret()} { // the hasher knows the second as one of its own
+	for _, secret := range []string{password, client.NewSecret()} { // the hasher knows the second as one of its own
 		hash, err := login.HashPassword(t.Context(), hasher, secret)
 		if err != nil || !strings.HasPrefix(string(hash), "$argon2id$v=19$m=19456,t=2,p=1$") {
 			t.Errorf("hash %q, error %v", hash, err)

@@ -2,11 +2,9 @@ package client
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v3"
-	"github.com/ory/fosite"
 )
 
 // A Status says what a client may do.
@@ -50,6 +48,33 @@ type Client struct {
 	used *Secret // the secret that authenticated this request
 }
 
+// members are the members of a client's JSON form that can be written, in the order in which they are shown: their names,
+// those of RFC 7591 §2 where that has one, and their fields. client_id can be written once.
+var members = []member{
+	text("client_id", func(c *Client) *string { return &c.ID }),
+	text("client_name", func(c *Client) *string { return &c.Name }),
+	text("owner", func(c *Client) *string { return &c.Owner }),
+	text("status", func(c *Client) *string { return (*string)(&c.Status) }),
+	words("scope", func(c *Client) *[]string { return &c.Scope }),
+	list("audience", func(c *Client) *[]string { return &c.Audience }),
+	list("introspects", func(c *Client) *[]string { return &c.Introspects }),
+	list("grant_types", func(c *Client) *[]string { return &c.GrantTypes }),
+	list("response_types", func(c *Client) *[]string { return &c.ResponseTypes }),
+	list("redirect_uris", func(c *Client) *[]string { return &c.RedirectURIs }),
+	text("token_endpoint_auth_method", func(c *Client) *string { return &c.TokenEndpointAuthMethod }),
+	optional("token_endpoint_auth_signing_alg", func(c *Client) *string { return &c.TokenEndpointAuthSigningAlg }),
+	keys("jwks", func(c *Client) **jose.JSONWebKeySet { return &c.JWKS }),
+	optional("jwks_uri", func(c *Client) *string { return &c.JWKSURI }),
+	seconds("access_token_lifespan", func(c *Client) *time.Duration { return &c.AccessTokenLifespan }),
+	instant("expires_at", func(c *Client) *time.Time { return &c.ExpiresAt }),
+	object("metadata", func(c *Client) *json.RawMessage { return &c.Metadata }),
+}
+
+// shownOnly are the members that a client is shown with and that cannot be written.
+var shownOnly = []string{
+	"client_secret", "client_secret_id", "client_secret_expires_at", "client_id_issued_at", "created_at", "updated_at", "last_used_at",
+}
+
 // MaxSecrets bounds how many secrets of one client work at the same time: each failed authentication tries them all.
 const MaxSecrets = 10
 
@@ -63,96 +88,4 @@ type Secret struct {
 	ExpiresAt  time.Time // zero: never
 	LastUsedAt time.Time // coarse; zero: not yet
 	EndsOthers bool      // its first use ends the client's other secrets
-}
-
-var (
-	_ fosite.ClientWithSecretRotation       = (*Client)(nil)
-	_ fosite.ClientWithCustomTokenLifespans = (*Client)(nil)
-	_ fosite.OpenIDConnectClient            = (*keyClient)(nil)
-)
-
-// GetID implements [fosite.Client], as do the methods below it.
-func (c *Client) GetID() string                      { return c.ID }
-func (c *Client) GetRedirectURIs() []string          { return c.RedirectURIs }
-func (c *Client) GetGrantTypes() fosite.Arguments    { return c.GrantTypes }
-func (c *Client) GetResponseTypes() fosite.Arguments { return c.ResponseTypes }
-func (c *Client) GetScopes() fosite.Arguments        { return c.Scope }
-func (c *Client) GetAudience() fosite.Arguments      { return c.Audience }
-func (c *Client) IsPublic() bool                     { return c.TokenEndpointAuthMethod == "none" }
-func (c *Client) GetName() string                    { return c.Name }
-func (c *Client) GetIntrospects() []string           { return c.Introspects }
-func (c *Client) GetTokenEndpointAuthMethod() string { return c.TokenEndpointAuthMethod }
-
-// GetHashedSecret implements [fosite.Client]. A client without a secret has a nil hash, which matches nothing.
-func (c *Client) GetHashedSecret() []byte {
-	if len(c.Secrets) == 0 {
-		return nil
-	}
-	return c.Secrets[0].Hash
-}
-
-// GetRotatedHashes implements [fosite.ClientWithSecretRotation]: the other secrets that work now.
-func (c *Client) GetRotatedHashes() [][]byte {
-	if len(c.Secrets) < 2 {
-		return nil
-	}
-	hashes := make([][]byte, 0, len(c.Secrets)-1)
-	for _, secret := range c.Secrets[1:] {
-		hashes = append(hashes, secret.Hash)
-	}
-	return hashes
-}
-
-// AuthenticatedWith records which secret proved this client's identity, so that the tokens of this request can
-// be revoked together with it.
-func (c *Client) AuthenticatedWith(hash []byte) {
-	for i := range c.Secrets {
-		if slices.Equal(c.Secrets[i].Hash, hash) {
-			c.used = &c.Secrets[i]
-			return
-		}
-	}
-}
-
-// UsedSecret is the secret that authenticated this request, or nil.
-func (c *Client) UsedSecret() *Secret { return c.used }
-
-// GetEffectiveLifespan implements [fosite.ClientWithCustomTokenLifespans].
-func (c *Client) GetEffectiveLifespan(_ fosite.GrantType, kind fosite.TokenType, fallback time.Duration) time.Duration {
-	if kind == fosite.AccessToken && c.AccessTokenLifespan > 0 {
-		return c.AccessTokenLifespan
-	}
-	return fallback
-}
-
-// keyClient is a client that authenticates with a key (RFC 7523 §2.2). Only these are OpenID Connect clients in
-// fosite's sense: fosite pins such a client to one method, and a client with a secret must be free to send it
-// either way.
-type keyClient struct{ *Client }
-
-func (c *keyClient) GetRequestURIs() []string                 { return nil }
-func (c *keyClient) GetJSONWebKeys() *jose.JSONWebKeySet      { return c.JWKS }
-func (c *keyClient) GetJSONWebKeysURI() string                { return c.JWKSURI }
-func (c *keyClient) GetRequestObjectSigningAlgorithm() string { return "" }
-func (c *keyClient) GetTokenEndpointAuthSigningAlgorithm() string {
-	return c.TokenEndpointAuthSigningAlg
-}
-
-// Fosite is the client as fosite should see it.
-func (c *Client) Fosite() fosite.Client {
-	if c.TokenEndpointAuthMethod == "private_key_jwt" {
-		return &keyClient{c}
-	}
-	return c
-}
-
-// Of is the [Client] behind a client of fosite's, or nil for another type.
-func Of(client fosite.Client) *Client {
-	switch c := client.(type) {
-	case *Client:
-		return c
-	case *keyClient:
-		return c.Client
-	}
-	return nil
 }

@@ -1,109 +1,106 @@
 package client
 
 import (
-	"errors"
-	"fmt"
 	"slices"
+	"time"
 
+	"github.com/go-jose/go-jose/v3"
 	"github.com/ory/fosite"
 )
 
-// FromFosite is a client to register, out of a *[fosite.DefaultClient],
-// *[fosite.DefaultOpenIDConnectClient] or *[fosite.DefaultResponseModeClient]: the same id, secrets that go on working and
-// whatever else it says. What a [Client] cannot say is an error that names each such field; it is not left out, because the
-// client would then be allowed more or less than before.
-func FromFosite(client fosite.Client) (*Client, error) {
-	c, err := fromFosite(client)
-	if err != nil {
-		return nil, fmt.Errorf("storage: register a client of fosite's: %w", err)
-	}
-	return c, nil
+var (
+	_ fosite.ClientWithSecretRotation       = (*Client)(nil)
+	_ fosite.ClientWithCustomTokenLifespans = (*Client)(nil)
+	_ fosite.OpenIDConnectClient            = (*keyClient)(nil)
+)
+
+// GetID implements [fosite.Client], as do the methods below it.
+func (c *Client) GetID() string                      { return c.ID }
+func (c *Client) GetRedirectURIs() []string          { return c.RedirectURIs }
+func (c *Client) GetGrantTypes() fosite.Arguments    { return c.GrantTypes }
+func (c *Client) GetResponseTypes() fosite.Arguments { return c.ResponseTypes }
+func (c *Client) GetScopes() fosite.Arguments        { return c.Scope }
+func (c *Client) GetAudience() fosite.Arguments      { return c.Audience }
+func (c *Client) IsPublic() bool                     { return c.TokenEndpointAuthMethod == authMethodNone }
+func (c *Client) GetName() string                    { return c.Name }
+func (c *Client) GetIntrospects() []string           { return c.Introspects }
+func (c *Client) GetTokenEndpointAuthMethod() string { return c.TokenEndpointAuthMethod }
+
+// UsesSecret tells whether the client proves who it is with a secret.
+func (c *Client) UsesSecret() bool {
+	return c.TokenEndpointAuthMethod != authMethodNone && c.TokenEndpointAuthMethod != authMethodKey
 }
 
-func fromFosite(client fosite.Client) (*Client, error) {
-	switch f := client.(type) {
-	case *fosite.DefaultClient:
-		return fromDefault(f, "", false)
-	case *fosite.DefaultOpenIDConnectClient:
-		if f == nil {
-			break
-		}
-		c, err := fromDefault(f.DefaultClient, f.TokenEndpointAuthMethod, true)
-		if err = errors.Join(err, whatOpenIDLoses(f)); err != nil {
-			return nil, err
-		}
-		c.JWKS, c.JWKSURI, c.TokenEndpointAuthSigningAlg = f.JSONWebKeys, f.JSONWebKeysURI, f.TokenEndpointAuthSigningAlgorithm
-		if c.TokenEndpointAuthMethod == "private_key_jwt" {
-			c.TokenEndpointAuthSigningAlg = f.GetTokenEndpointAuthSigningAlgorithm() // with fosite's default
-		}
-		return c, nil
-	case *fosite.DefaultResponseModeClient:
-		if f == nil {
-			break
-		}
-		c, err := fromDefault(f.DefaultClient, "", false)
-		beyond := slices.DeleteFunc(slices.Clone(f.ResponseModes), func(mode fosite.ResponseModeType) bool { return mode == fosite.ResponseModeDefault })
-		if len(beyond) > 0 {
-			err = errors.Join(err, fmt.Errorf("ResponseModes is %q, and answers go in the default mode of their response type only; remove the modes if the client asks for none", beyond))
-		}
-		if err != nil {
-			return nil, err
-		}
-		return c, nil
+// GetHashedSecret implements [fosite.Client]. A client without a secret has a nil hash, which matches nothing.
+func (c *Client) GetHashedSecret() []byte {
+	if len(c.Secrets) == 0 {
+		return nil
 	}
-	return nil, fmt.Errorf("it is a %T; make a client.Client with what it says, or keep it where it is with storage.WithClients", client)
+	return c.Secrets[0].Hash
 }
 
-func whatOpenIDLoses(f *fosite.DefaultOpenIDConnectClient) error {
-	var errs []error
-	if len(f.RequestURIs) > 0 {
-		errs = append(errs, errors.New("RequestURIs is not empty, and requests are never fetched from a URI; remove them if the client sends no request_uri"))
+// GetRotatedHashes implements [fosite.ClientWithSecretRotation]: the other secrets that work now.
+func (c *Client) GetRotatedHashes() [][]byte {
+	if len(c.Secrets) < 2 {
+		return nil
 	}
-	if f.RequestObjectSigningAlgorithm != "" {
-		errs = append(errs, errors.New("RequestObjectSigningAlgorithm is not empty, and request objects are not supported; clear it if the client sends none"))
+	hashes := make([][]byte, 0, len(c.Secrets)-1)
+	for _, secret := range c.Secrets[1:] {
+		hashes = append(hashes, secret.Hash)
 	}
-	return errors.Join(errs...)
+	return hashes
 }
 
-// fromDefault is what the types have in common. method is empty for a client that may send its secret either way.
-func fromDefault(f *fosite.DefaultClient, method string, openID bool) (*Client, error) {
-	if f == nil {
-		return nil, errors.New("its DefaultClient is nil; there is nothing to register")
-	}
-	var errs []error
-	if f.ID == "" {
-		errs = append(errs, errors.New("ID is empty; give the client the id that it sends"))
-	}
-	switch {
-	case f.Public && method == "" && openID:
-		errs = append(errs, errors.New("the client: Public is true, and TokenEndpointAuthMethod is empty, which fosite refuses; set it to none, or set Public to false"))
-	case f.Public && (method == "" || method == "none"):
-		method = "none"
-		if len(f.Secret) > 0 || len(f.RotatedSecrets) > 0 {
-			errs = append(errs, errors.New("the client: Public is true, and Secret or RotatedSecrets is not empty: a public client has none; clear them, or set Public to false"))
-		}
-	case f.Public:
-		errs = append(errs, fmt.Errorf("the client: Public is true, and TokenEndpointAuthMethod is %q: a public client does not authenticate; set it to none, or set Public to false", method))
-	case method == "":
-		method = "client_secret_basic" // which has fosite and provider take the secret either way
-	case method == "none":
-		errs = append(errs, errors.New("TokenEndpointAuthMethod is none, and Public is false: one who need not authenticate is public; set Public to true, or name the method"))
-	case method == "private_key_jwt" && (len(f.Secret) > 0 || len(f.RotatedSecrets) > 0):
-		errs = append(errs, errors.New("TokenEndpointAuthMethod is private_key_jwt, and Secret or RotatedSecrets is not empty: a client with a key has no secret; clear them, or name another method"))
-	case !slices.Contains([]string{"client_secret_basic", "client_secret_post", "private_key_jwt"}, method):
-		errs = append(errs, fmt.Errorf("TokenEndpointAuthMethod is %q; supported are client_secret_basic, client_secret_post, private_key_jwt and none", method))
-	}
-	c := &Client{
-		ID: f.ID, Status: Active, Scope: slices.Clone(f.Scopes), Audience: slices.Clone(f.Audience), GrantTypes: slices.Clone(f.GetGrantTypes()),
-		ResponseTypes: slices.Clone(f.GetResponseTypes()), RedirectURIs: slices.Clone(f.RedirectURIs), TokenEndpointAuthMethod: method,
-	}
-	for _, hash := range append([][]byte{f.Secret}, f.RotatedSecrets...) {
-		if len(hash) > 0 {
-			c.Secrets = append(c.Secrets, Secret{Hash: slices.Clone(hash)})
+// AuthenticatedWith records which secret proved this client's identity, so that the tokens of this request can
+// be revoked together with it.
+func (c *Client) AuthenticatedWith(hash []byte) {
+	for i := range c.Secrets {
+		if slices.Equal(c.Secrets[i].Hash, hash) {
+			c.used = &c.Secrets[i]
+			return
 		}
 	}
-	if len(c.Secrets) > MaxSecrets {
-		errs = append(errs, fmt.Errorf("Secret and RotatedSecrets are %d hashes, and a client has at most %d; remove those that nobody uses", len(c.Secrets), MaxSecrets))
+}
+
+// UsedSecret is the secret that authenticated this request, or nil.
+func (c *Client) UsedSecret() *Secret { return c.used }
+
+// GetEffectiveLifespan implements [fosite.ClientWithCustomTokenLifespans].
+func (c *Client) GetEffectiveLifespan(_ fosite.GrantType, kind fosite.TokenType, fallback time.Duration) time.Duration {
+	if kind == fosite.AccessToken && c.AccessTokenLifespan > 0 {
+		return c.AccessTokenLifespan
 	}
-	return c, errors.Join(errs...)
+	return fallback
+}
+
+// keyClient is a client that authenticates with a key (RFC 7523 §2.2). Only these are OpenID Connect clients in
+// fosite's sense: fosite pins such a client to one method, and a client with a secret must be free to send it
+// either way.
+type keyClient struct{ *Client }
+
+func (c *keyClient) GetRequestURIs() []string                 { return nil }
+func (c *keyClient) GetJSONWebKeys() *jose.JSONWebKeySet      { return c.JWKS }
+func (c *keyClient) GetJSONWebKeysURI() string                { return c.JWKSURI }
+func (c *keyClient) GetRequestObjectSigningAlgorithm() string { return "" }
+func (c *keyClient) GetTokenEndpointAuthSigningAlgorithm() string {
+	return c.TokenEndpointAuthSigningAlg
+}
+
+// Fosite is the client as fosite should see it.
+func (c *Client) Fosite() fosite.Client {
+	if c.TokenEndpointAuthMethod == authMethodKey {
+		return &keyClient{c}
+	}
+	return c
+}
+
+// Of is the [Client] behind a client of fosite's, or nil for another type.
+func Of(client fosite.Client) *Client {
+	switch c := client.(type) {
+	case *Client:
+		return c
+	case *keyClient:
+		return c.Client
+	}
+	return nil
 }

@@ -41,13 +41,21 @@ func (s *State) Live(now time.Time) bool {
 	return client.Status(s.Status) == client.Active && (s.ExpiresAt.IsZero() || now.Before(s.ExpiresAt.Time))
 }
 
-// registrationColumns are what a client was registered with. It changes together with the version in State, and only then.
-const registrationColumns = `name, owner, scope, audience, introspects, grant_types, response_types, redirect_uris,
-	token_endpoint_auth_method, token_endpoint_auth_signing_alg, jwks, jwks_uri, access_token_lifespan, metadata, created_at`
+// registrationColumns are those of what a client was registered with.
+var registrationColumns = func() string {
+	var names []string
+	for _, column := range new(model.Client).Registration() {
+		names = append(names, column.Name)
+	}
+	return strings.Join(names, ", ")
+}()
 
 func registrationTargets(row *model.Client) []any {
-	return []any{&row.Name, &row.Owner, &row.Scope, &row.Audience, &row.Introspects, &row.GrantTypes, &row.ResponseTypes, &row.RedirectURIs,
-		&row.TokenEndpointAuthMethod, &row.TokenEndpointAuthSigningAlg, &row.JWKS, &row.JWKSURI, &row.AccessTokenLifespan, &row.Metadata, &row.CreatedAt}
+	var targets []any
+	for _, column := range row.Registration() {
+		targets = append(targets, column.Value)
+	}
+	return targets
 }
 
 const secretColumns = `id, hash, epoch, created_at, expires_at, ends_others`

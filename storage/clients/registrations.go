@@ -78,11 +78,17 @@ func (r *registrations) forget(id string) {
 }
 
 func size(row *model.Client) int {
-	n := len(row.Name) + len(row.Owner) + len(row.TokenEndpointAuthMethod) + len(row.TokenEndpointAuthSigningAlg) +
-		len(row.JWKS) + len(row.JWKSURI) + len(row.Metadata)
-	for _, list := range []model.List{row.Scope, row.Audience, row.Introspects, row.GrantTypes, row.ResponseTypes, row.RedirectURIs} {
-		for _, item := range list {
-			n += 16 + len(item) // with its header
+	n := 0
+	for _, column := range row.Registration() {
+		switch value := column.Value.(type) {
+		case *string:
+			n += len(*value)
+		case *model.JSON:
+			n += len(*value)
+		case *model.List:
+			for _, item := range *value {
+				n += 16 + len(item) // with its header
+			}
 		}
 	}
 	return n
@@ -130,5 +136,5 @@ func newClient(state *State, registration *model.Client) (*client.Client, error)
 	row := *registration
 	row.ID, row.Status, row.Epoch, row.RevokedBefore = string(state.ID), string(state.Status), state.Epoch.Int64, state.RevokedBefore.Int64
 	row.Version, row.UpdatedAt, row.ExpiresAt = state.Version.Int64, state.UpdatedAt, state.ExpiresAt
-	return fromRow(&row)
+	return row.Client()
 }

@@ -61,7 +61,7 @@ func (r *Registry) Create(ctx context.Context, c *client.Client) error {
 		c.Status = client.Active
 	}
 	c.CreatedAt, c.UpdatedAt, c.Version = now, now, 1
-	row, err := toRow(c)
+	row, err := model.NewClient(c)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (r *Registry) Create(ctx context.Context, c *client.Client) error {
 		if err := takeNoted(tx, row); err != nil {
 			return err
 		}
-		c.Epoch, c.RevokedBefore = row.Epoch, revokedBefore(row.RevokedBefore)
+		c.Epoch, c.RevokedBefore = row.Epoch, model.RevokedBefore(row.RevokedBefore)
 		created := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(row)
 		if created.Error != nil {
 			return fmt.Errorf("storage: store a client: %w", created.Error)
@@ -100,7 +100,7 @@ func (r *Registry) Find(ctx context.Context, id string) (*client.Client, error) 
 	if found.RowsAffected == 0 {
 		return nil, fosite.ErrNotFound
 	}
-	c, err := fromRow(&row)
+	c, err := row.Client()
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (r *Registry) List(ctx context.Context, filter Filter) (clients []*client.C
 		rows = rows[:filter.Limit]
 	}
 	for i := range rows {
-		c, err := fromRow(&rows[i])
+		c, err := rows[i].Client()
 		if err != nil {
 			return nil, false, err
 		}
@@ -162,7 +162,7 @@ func (r *Registry) List(ctx context.Context, filter Filter) (clients []*client.C
 // Update stores what was changed on a client that was read with [Registry.Find]. It answers [ErrStale]
 // when somebody else was faster. Secrets, epoch and times are not touched.
 func (r *Registry) Update(ctx context.Context, c *client.Client) error {
-	row, err := toRow(c)
+	row, err := model.NewClient(c)
 	if err != nil {
 		return err
 	}
@@ -190,10 +190,13 @@ func (r *Registry) Delete(ctx context.Context, id string) error {
 	}
 	now := r.now()
 	err := r.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
-		deleted := tx.Model(&model.Client{}).Where("id = ? AND status <> ?", id, client.Deleted).Updates(map[string]any{
-			"status": client.Deleted, "name": "", "owner": "", "redirect_uris": "", "jwks": "", "jwks_uri": "", "metadata": "",
-			"epoch": raised("epoch"), "version": raised("version"), "updated_at": model.At(now),
-		})
+		changes := map[string]any{"status": client.Deleted, "epoch": raised("epoch"), "version": raised("version"), "updated_at": model.At(now)}
+		for _, column := range new(model.Client).Registration() {
+			if column.Erased {
+				changes[column.Name] = ""
+			}
+		}
+		deleted := tx.Model(&model.Client{}).Where("id = ? AND status <> ?", id, client.Deleted).Updates(changes)
 		if deleted.Error != nil {
 			return fmt.Errorf("storage: delete a client: %w", deleted.Error)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ory/fosite"
@@ -24,9 +23,6 @@ var ErrTooManySecrets = fmt.Errorf("storage: the client has %d secrets that work
 // ErrUsesNoSecret says that the client proves who it is with a key, or not at all.
 var ErrUsesNoSecret = errors.New("storage: the client has no use for a secret; change its token_endpoint_auth_method first")
 
-// fastHash is how hashes of generated secrets start. All others take long to compare.
-const fastHash = "$sha256$"
-
 // insertSecret stores secret and fills in its ID and CreatedAt.
 func insertSecret(tx *database.Tx, clientID string, secret *client.Secret, now time.Time) error {
 	if secret.ID == "" {
@@ -36,7 +32,7 @@ func insertSecret(tx *database.Tx, clientID string, secret *client.Secret, now t
 	err := tx.Create(&model.ClientSecret{
 		ID: secret.ID, ClientID: clientID, Hash: string(secret.Hash), Hint: secret.Hint, CreatedAt: model.At(now),
 		ExpiresAt: model.At(secret.ExpiresAt), EndsOthers: model.Flag(secret.EndsOthers),
-		Slow: model.Flag(len(secret.Hash) > 0 && !strings.HasPrefix(string(secret.Hash), fastHash)),
+		Slow: model.Flag(len(secret.Hash) > 0 && !client.IsFastHash(secret.Hash)),
 	}).Error
 	if err != nil {
 		return fmt.Errorf("storage: store a client secret: %w", err)
@@ -101,7 +97,7 @@ func (r *Registry) addSecret(ctx context.Context, clientID string, secret *clien
 		if found.RowsAffected == 0 {
 			return fosite.ErrNotFound
 		}
-		if method := row.TokenEndpointAuthMethod; method == "none" || method == "private_key_jwt" {
+		if !(&client.Client{TokenEndpointAuthMethod: row.TokenEndpointAuthMethod}).UsesSecret() {
 			return ErrUsesNoSecret
 		}
 		if err := endPrevious(tx); err != nil {

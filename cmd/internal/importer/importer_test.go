@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"fosite-mcp/provider/client"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -102,7 +104,7 @@ func TestAFileIsReadEntryByEntry(t *testing.T) {
 }
 
 func TestMembersOfAForeignClient(t *testing.T) {
-	rules := Rules{Scopes: []string{"mcp:search"}, Resources: []string{"https://docs.example.com/mcp"}}
+	rules := Rules{Rules: client.Rules{Scopes: []string{"mcp:search"}, Resources: []string{"https://docs.example.com/mcp"}}}
 	drop := rules
 	drop.DropUnknown = true
 	for _, tt := range []struct {
@@ -219,7 +221,7 @@ func FuzzClientFile(f *testing.F) {
 	f.Add(`[{"client_id":"a","client_secret":"$2a$10$x","scope":"x y","jwks":{"keys":[{}]}}]`)
 	f.Add(`{"items":[{"client_id":"a"},5],"next_page_token":"x"}{"items":[]}`)
 	f.Add(`{"client_id":"a","grant_types":["client_credentials"],"client_credentials_grant_access_token_lifespan":"1h"}`)
-	rules := Rules{Scopes: []string{"x"}, DropUnknown: true}
+	rules := Rules{Rules: client.Rules{Scopes: []string{"x"}}, DropUnknown: true}
 	f.Fuzz(func(t *testing.T, file string) {
 		_, _ = readClients(strings.NewReader(file), func(_ int, raw json.RawMessage) error {
 			client, err := rules.parseClient(raw)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/console"
-	"fosite-mcp/provider"
 	"fosite-mcp/provider/client"
 )
 
@@ -51,14 +50,14 @@ type fileClient struct {
 }
 
 var (
-	// copied members are taken over unchanged. An empty one means "not set".
-	copied = []string{"client_name", "owner", "status", "redirect_uris", "token_endpoint_auth_method", "jwks_uri", "metadata", "expires_at", "access_token_lifespan"}
 	// converted members are read by fileClient.
 	converted = []string{
 		"client_id", "client_secret", "client_secret_expires_at", "scope", "audience", "introspects", "grant_types", "response_types", "jwks",
 		"token_endpoint_auth_signing_alg", "client_credentials_grant_access_token_lifespan",
 		"authorization_code_grant_access_token_lifespan", "refresh_token_grant_access_token_lifespan",
 	}
+	// copied members are all others that a client has here. They are taken over unchanged. An empty one means "not set".
+	copied = slices.DeleteFunc(client.MemberNames(), func(name string) bool { return slices.Contains(converted, name) })
 	// ignored members are dropped without a note.
 	ignored = []string{
 		"created_at", "updated_at", "last_used_at", "client_id_issued_at", "client_secret_id", "registration_access_token",
@@ -69,32 +68,33 @@ var (
 	validID = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
 )
 
-// parseClient reads one client of the file. With an error, client still has the id that the file gives it.
-func (r Rules) parseClient(raw json.RawMessage) (client *imported, err error) {
+// parseClient reads one client of the file. With an error, c still has the id that the file gives it.
+func (r Rules) parseClient(raw json.RawMessage) (c *imported, err error) {
 	var in fileClient
 	var members map[string]json.RawMessage
 	err = explainType(errors.Join(json.Unmarshal(raw, &in), json.Unmarshal(raw, &members)))
-	client = &imported{id: in.ID, patch: map[string]any{}, usesSecret: in.AuthMethod != "none" && in.AuthMethod != "private_key_jwt"}
+	method := client.Client{TokenEndpointAuthMethod: in.AuthMethod}
+	c = &imported{id: in.ID, patch: map[string]any{}, usesSecret: method.UsesSecret()}
 	switch {
 	case err != nil:
-		return client, err
+		return c, err
 	case in.ID == "":
-		return client, errors.New("client_id is missing")
+		return c, errors.New("client_id is missing")
 	case !validID.MatchString(in.ID) || strings.Trim(in.ID, ".") == "":
-		return client, errors.New("client_id must be 1 to 128 letters, digits and . _ ~ -")
+		return c, errors.New("client_id must be 1 to 128 letters, digits and . _ ~ -")
 	}
 	for _, name := range copied {
 		if value := members[name]; len(value) > 0 && (!isUnset(name, value) || name == "owner") && string(value) != "null" {
-			client.patch[name] = value
+			c.patch[name] = value
 		}
 	}
-	r.convert(client, &in, members)
-	client.noteDropped(members)
-	if err := in.convertLifespan(client); err != nil {
-		return client, err
+	r.convert(c, &in, members)
+	c.noteDropped(members)
+	if err := in.convertLifespan(c); err != nil {
+		return c, err
 	}
-	client.secret, err = in.parseSecret(client)
-	return client, err
+	c.secret, err = in.parseSecret(c)
+	return c, err
 }
 
 // explainType names the member that has the wrong type, without its value.
@@ -145,7 +145,7 @@ func (in *fileClient) parseSecret(c *imported) (*client.Secret, error) {
 		c.note("its secret is left out: auth method %s has no use for one", in.AuthMethod)
 		return nil, nil
 	}
-	if provider.CheckHash(in.Secret) != nil {
+	if client.CheckHash(in.Secret) != nil {
 		// It may be a secret in clear: the message must not quote it.
 		return nil, errors.New("client_secret is not a hash that is understood (bcrypt, $pbkdf2-sha256$, $pbkdf2-sha512$ or $argon2id$, with parameters within bounds). Leave it out, and give the client a new secret with client rotate")
 	}

@@ -10,14 +10,9 @@ import (
 
 // Rules are the server's rules for the clients of the file.
 type Rules struct {
-	Scopes, Resources []string // of the server's settings
-	DefaultResource   string   // audience of a client that names none; may be empty
-	DropUnknown       bool     // leave out unknown scopes, resources and grant types, instead of refusing the client
-	// Merge applies a registration (before.Version is 0) or a patch as the admin API does: see [admin.Server.Merge].
-	Merge func(before *client.Client, patch []byte) (after *client.Client, changes json.RawMessage, err error)
+	client.Rules
+	DropUnknown bool // leave out unknown scopes, resources and grant types, instead of refusing the client
 }
-
-var knownGrants = []string{"authorization_code", "client_credentials", "refresh_token"}
 
 // convert takes over the members that are written differently here, or whose empty value means something else here.
 func (r Rules) convert(c *imported, in *fileClient, members map[string]json.RawMessage) {
@@ -33,7 +28,7 @@ func (r Rules) convert(c *imported, in *fileClient, members map[string]json.RawM
 		c.patch["introspects"] = r.known(c, "resource", in.Introspects, r.Resources)
 	}
 	if len(in.GrantTypes) > 0 {
-		c.patch["grant_types"] = r.known(c, "grant type", in.GrantTypes, knownGrants)
+		c.patch["grant_types"] = r.known(c, "grant type", in.GrantTypes, client.GrantTypes())
 	}
 	for _, t := range in.ResponseTypes { // the server's own follow from the grant types
 		if t != "code" {

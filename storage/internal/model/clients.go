@@ -1,5 +1,17 @@
 package model
 
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-jose/go-jose/v3"
+
+	"fosite-mcp/provider/client"
+)
+
 type Client struct {
 	ID                          string  `gorm:"column:id;primaryKey;index:by_creation,priority:2"`
 	Name                        string  `gorm:"column:name;not null;default:''"`
@@ -24,6 +36,81 @@ type Client struct {
 	UpdatedAt                   Time    `gorm:"column:updated_at;not null"`
 	ExpiresAt                   Time    `gorm:"column:expires_at"`
 	LastUsedAt                  Time    `gorm:"column:last_used_at"`
+}
+
+// A Column is a column of a row, and where its value is in the row.
+type Column struct {
+	Name   string
+	Value  any
+	Erased bool // when the client is deleted: it may tell of people
+}
+
+// Registration is what a client is registered with. It changes together with the version, and only then.
+func (row *Client) Registration() []Column {
+	return []Column{
+		{"name", &row.Name, true},
+		{"owner", &row.Owner, true},
+		{"scope", &row.Scope, false},
+		{"audience", &row.Audience, false},
+		{"introspects", &row.Introspects, false},
+		{"grant_types", &row.GrantTypes, false},
+		{"response_types", &row.ResponseTypes, false},
+		{"redirect_uris", &row.RedirectURIs, true},
+		{"token_endpoint_auth_method", &row.TokenEndpointAuthMethod, false},
+		{"token_endpoint_auth_signing_alg", &row.TokenEndpointAuthSigningAlg, false},
+		{"jwks", &row.JWKS, true},
+		{"jwks_uri", &row.JWKSURI, true},
+		{"access_token_lifespan", &row.AccessTokenLifespan, false},
+		{"metadata", &row.Metadata, true},
+		{"created_at", &row.CreatedAt, false},
+	}
+}
+
+// NewClient is the client as it is stored.
+func NewClient(c *client.Client) (*Client, error) {
+	row := &Client{
+		ID: c.ID, Name: c.Name, Owner: c.Owner, Status: string(c.Status), Scope: c.Scope, Audience: c.Audience, Introspects: c.Introspects,
+		GrantTypes: c.GrantTypes, ResponseTypes: c.ResponseTypes, RedirectURIs: c.RedirectURIs,
+		TokenEndpointAuthMethod: c.TokenEndpointAuthMethod, TokenEndpointAuthSigningAlg: c.TokenEndpointAuthSigningAlg,
+		JWKSURI: c.JWKSURI, AccessTokenLifespan: Seconds(c.AccessTokenLifespan), Metadata: JSON(c.Metadata),
+		Version: c.Version, CreatedAt: At(c.CreatedAt), UpdatedAt: At(c.UpdatedAt), ExpiresAt: At(c.ExpiresAt),
+	}
+	if c.JWKS != nil {
+		encoded, err := json.Marshal(c.JWKS)
+		if err != nil {
+			return nil, fmt.Errorf("storage: encode the jwks of client %s: %w", c.ID, err)
+		}
+		row.JWKS = encoded
+	}
+	return row, nil
+}
+
+// Client is the client of a row, without its secrets. It shares nothing with another one.
+func (row *Client) Client() (*client.Client, error) {
+	c := &client.Client{
+		ID: row.ID, Name: row.Name, Owner: row.Owner, Status: client.Status(row.Status), Scope: slices.Clone(row.Scope),
+		Audience: slices.Clone(row.Audience), Introspects: slices.Clone(row.Introspects), GrantTypes: slices.Clone(row.GrantTypes),
+		ResponseTypes: slices.Clone(row.ResponseTypes), RedirectURIs: slices.Clone(row.RedirectURIs),
+		TokenEndpointAuthMethod: row.TokenEndpointAuthMethod, TokenEndpointAuthSigningAlg: row.TokenEndpointAuthSigningAlg,
+		JWKSURI: row.JWKSURI, AccessTokenLifespan: time.Duration(row.AccessTokenLifespan), Metadata: json.RawMessage(bytes.Clone(row.Metadata)),
+		Epoch: row.Epoch, RevokedBefore: RevokedBefore(row.RevokedBefore), Version: row.Version, CreatedAt: row.CreatedAt.Time,
+		UpdatedAt: row.UpdatedAt.Time, ExpiresAt: row.ExpiresAt.Time, LastUsedAt: row.LastUsedAt.Time,
+	}
+	if len(row.JWKS) > 0 {
+		c.JWKS = new(jose.JSONWebKeySet)
+		if err := json.Unmarshal(row.JWKS, c.JWKS); err != nil {
+			return nil, fmt.Errorf("storage: decode the jwks of client %s: %v", c.ID, err) // %v: a corrupt row is an outage, not a malformed token
+		}
+	}
+	return c, nil
+}
+
+// RevokedBefore is the time of a column revoked_before; zero if nothing is revoked.
+func RevokedBefore(ms int64) time.Time {
+	if ms > 0 {
+		return FromMillis(ms)
+	}
+	return time.Time{}
 }
 
 type ClientSecret struct {

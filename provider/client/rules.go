@@ -1,14 +1,15 @@
-package admin
+package client
 
 import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
-	"fosite-mcp/provider/client"
+	"fosite-mcp/provider/client/strictjson"
 )
 
 // Bounds of what a client may be registered with.
@@ -27,10 +28,33 @@ var (
 	grantTypes    = []string{"client_credentials", "authorization_code", "refresh_token"}
 	responseTypes = []string{"code"}
 	signingAlgs   = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
-	clientStates  = []client.Status{client.Active, client.Disabled}
+	states        = []Status{Active, Disabled}
 )
 
-// rule is one thing that must not be true of a client.
+// Rules say what clients may be registered with on this server.
+type Rules struct {
+	// Scopes and Resources are those that clients may be registered for.
+	Scopes    []string
+	Resources []string
+	// DefaultScope is what a client gets that names none, separated by spaces; empty: mcp:search, where that is known.
+	DefaultScope string
+	// DefaultResource is the audience of a client that names none; empty: it then has none.
+	DefaultResource string
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+}
+
+func (r Rules) now() time.Time {
+	if r.Now == nil {
+		return time.Now()
+	}
+	return r.Now()
+}
+
+// GrantTypes are those that clients may be registered for.
+func GrantTypes() []string { return slices.Clone(grantTypes) }
+
+// rule is a violation, if broken.
 type rule struct {
 	broken  bool
 	pointer string
@@ -38,39 +62,37 @@ type rule struct {
 	detail  string
 }
 
-// check lists everything that is wrong with a client.
-func (a *api) check(c *client.Client) mistakes {
-	var m mistakes
-	for _, rules := range [][]rule{a.ownRules(c), combinedRules(c)} {
-		for _, r := range rules {
-			if r.broken {
-				m.add(r.pointer, r.code, "%s", r.detail)
-			}
+// Check lists everything that is wrong with a client.
+func (r Rules) Check(c *Client) strictjson.Mistakes {
+	var m strictjson.Mistakes
+	for _, rule := range append(r.memberRules(c), combinedRules(c)...) {
+		if rule.broken {
+			m.Add(rule.pointer, rule.code, "%s", rule.detail)
 		}
 	}
-	a.checkLists(c, &m)
+	r.checkLists(c, &m)
 	checkURIs(c, &m)
 	checkKeys(c, &m)
 	return m
 }
 
-// ownRules look at one member each.
-func (a *api) ownRules(c *client.Client) []rule {
+// memberRules look at one member each.
+func (r Rules) memberRules(c *Client) []rule {
 	return []rule{
 		{c.Name == "", "/client_name", "required", "is missing: a name tells people which client this is"},
 		{!isName(c.Name), "/client_name", "invalid", "must be at most 200 characters of text, without control characters"},
 		{!isName(c.Owner), "/owner", "invalid", "must be at most 200 characters of text, without control characters"},
-		{!slices.Contains(clientStates, c.Status), "/status", "invalid", "must be active or disabled; to end a client for good, DELETE it"},
+		{!slices.Contains(states, c.Status), "/status", "invalid", "must be active or disabled; to end a client for good, DELETE it"},
 		{!slices.Contains(authMethods, c.TokenEndpointAuthMethod), "/token_endpoint_auth_method", "invalid", "must be client_secret_basic, client_secret_post, private_key_jwt or none"},
 		{c.TokenEndpointAuthSigningAlg != "" && !slices.Contains(signingAlgs, c.TokenEndpointAuthSigningAlg), "/token_endpoint_auth_signing_alg", "invalid", "must be an asymmetric algorithm such as ES256 or RS256"},
 		{c.AccessTokenLifespan > maxLifespan, "/access_token_lifespan", "invalid", "must be at most 31622400 seconds (366 days); null or 0 means the server's own"},
-		{!c.ExpiresAt.IsZero() && !c.ExpiresAt.After(a.Now()), "/expires_at", "invalid", "must be in the future; null means never. To stop a client now, disable it"},
+		{!c.ExpiresAt.IsZero() && !c.ExpiresAt.After(r.now()), "/expires_at", "invalid", "must be in the future; null means never. To stop a client now, disable it"},
 		{len(c.Metadata) > maxMetadata, "/metadata", "too_long", "must be at most 16 KiB of JSON"},
 	}
 }
 
 // combinedRules look at members that must fit together.
-func combinedRules(c *client.Client) []rule {
+func combinedRules(c *Client) []rule {
 	public, byKey := c.TokenEndpointAuthMethod == authMethodNone, c.TokenEndpointAuthMethod == authMethodKey
 	grants := func(name string) bool { return slices.Contains(c.GrantTypes, name) }
 	code := slices.Contains(c.ResponseTypes, "code")
@@ -90,7 +112,7 @@ func combinedRules(c *client.Client) []rule {
 }
 
 // checkLists looks at members that choose from a list, and at how long the lists are.
-func (a *api) checkLists(c *client.Client, m *mistakes) {
+func (r Rules) checkLists(c *Client, m *strictjson.Mistakes) {
 	chosen := []struct {
 		pointer string
 		list    []string
@@ -98,16 +120,16 @@ func (a *api) checkLists(c *client.Client, m *mistakes) {
 		code    string
 		what    string
 	}{
-		{"/scope", c.Scope, a.Scopes, "unknown_scope", "scope"},
-		{"/audience", c.Audience, a.Resources, "unknown_resource", "resource"},
-		{"/introspects", c.Introspects, a.Resources, "unknown_resource", "resource"},
+		{"/scope", c.Scope, r.Scopes, "unknown_scope", "scope"},
+		{"/audience", c.Audience, r.Resources, "unknown_resource", "resource"},
+		{"/introspects", c.Introspects, r.Resources, "unknown_resource", "resource"},
 		{"/grant_types", c.GrantTypes, grantTypes, "invalid", "grant type"},
 		{"/response_types", c.ResponseTypes, responseTypes, "invalid", "response type"},
 		{"/redirect_uris", c.RedirectURIs, nil, "", ""},
 	}
 	for _, member := range chosen {
 		if len(member.list) > maxListed {
-			m.add(member.pointer, "too_long", "has more than %d entries", maxListed)
+			m.Add(member.pointer, "too_long", "has more than %d entries", maxListed)
 			continue
 		}
 		for i, entry := range member.list {
@@ -117,25 +139,25 @@ func (a *api) checkLists(c *client.Client, m *mistakes) {
 			}
 			switch {
 			case slices.Contains(member.list[:i], entry):
-				m.add(at, "duplicate", "%s is there more than once", shown(entry))
+				m.Add(at, "duplicate", "%s is there more than once", strictjson.Quote(entry))
 			case member.code != "" && !slices.Contains(member.known, entry):
-				m.add(at, member.code, "%s is no %s of this server; it knows: %s", shown(entry), member.what, listed(member.known))
+				m.Add(at, member.code, "%s is no %s of this server; it knows: %s", strictjson.Quote(entry), member.what, listed(member.known))
 			}
 		}
 	}
 }
 
-func checkURIs(c *client.Client, m *mistakes) {
+func checkURIs(c *Client, m *strictjson.Mistakes) {
 	check := func(pointer, uri string, err error) {
 		if err != nil {
-			*m = append(*m, mistake{pointer, "invalid", err.Error(), uri})
+			*m = append(*m, strictjson.Mistake{Pointer: pointer, Code: "invalid", Detail: err.Error(), Value: uri})
 		}
 	}
 	for i, uri := range c.RedirectURIs {
-		check("/redirect_uris/"+strconv.Itoa(i), uri, client.CheckRedirectURI(uri, c.IsPublic()))
+		check("/redirect_uris/"+strconv.Itoa(i), uri, CheckRedirectURI(uri, c.IsPublic()))
 	}
 	if c.JWKSURI != "" {
-		check("/jwks_uri", c.JWKSURI, client.CheckJWKSURI(c.JWKSURI))
+		check("/jwks_uri", c.JWKSURI, CheckJWKSURI(c.JWKSURI))
 	}
 }
 
@@ -143,23 +165,16 @@ func listed(known []string) string {
 	if len(known) == 0 {
 		return "none"
 	}
-	text := ""
-	for i, name := range known {
-		if i == 20 {
-			return text + ", …"
-		}
-		if i > 0 {
-			text += ", "
-		}
-		text += name
+	if len(known) > 20 {
+		return strings.Join(known[:20], ", ") + ", …"
 	}
-	return text
+	return strings.Join(known, ", ")
 }
 
 // isName tells whether s can be shown to people. Characters that turn the direction of text could make one name look
 // like another (UTS #39).
 func isName(s string) bool {
-	if utf8.RuneCountInString(s) > maxText || !isText(s) {
+	if utf8.RuneCountInString(s) > maxText || !IsPlain(s) {
 		return false
 	}
 	for _, r := range s {
@@ -168,4 +183,9 @@ func isName(s string) bool {
 		}
 	}
 	return true
+}
+
+// IsPlain tells whether s is UTF-8 without control characters.
+func IsPlain(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }

@@ -1,4 +1,4 @@
-package admin_test
+package client_test
 
 import (
 	"encoding/json"
@@ -6,14 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"fosite-mcp/handlers/admin"
-	"fosite-mcp/provider/client"
-
 	"github.com/google/go-cmp/cmp"
+
+	"fosite-mcp/provider/client"
 )
 
 func TestMergeFollowsTheRulesOfTheAPI(t *testing.T) {
-	server := &admin.Server{
+	rules := client.Rules{
 		Scopes: []string{"mcp:search"}, Resources: []string{"https://docs.example.com/mcp"}, DefaultResource: "https://docs.example.com/mcp",
 		Now: func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) },
 	}
@@ -34,7 +33,7 @@ func TestMergeFollowsTheRulesOfTheAPI(t *testing.T) {
 		{"a patch that changes nothing has nothing to tell", stored, `{"client_name":"old"}`, "8f1c-2c1e old mcp:search  3 1", []string{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			after, changes, err := server.Merge(tt.before, []byte(tt.patch))
+			after, changes, err := rules.Merge(tt.before, []byte(tt.patch))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,7 +65,7 @@ func TestMergeFollowsTheRulesOfTheAPI(t *testing.T) {
 }
 
 func TestMergeRefusesWithOneErrorForEachMistake(t *testing.T) {
-	server := &admin.Server{Scopes: []string{"mcp:search"}}
+	rules := client.Rules{Scopes: []string{"mcp:search"}}
 	for patch, want := range map[string][]string{
 		`{"scope":"nonsense","redirect_uris":["javascript:alert(1)"]}`: {"/client_name is missing", `/scope "nonsense" is no scope`, "/redirect_uris/0 must not use the scheme javascript:"},
 		`{"client_name":5}`:                    {"/client_name must be a string"},
@@ -74,7 +73,7 @@ func TestMergeRefusesWithOneErrorForEachMistake(t *testing.T) {
 		`[]`:                                   {"must be a JSON object"},
 		`{`:                                    {"not JSON"},
 	} {
-		after, _, err := server.Merge(&client.Client{}, []byte(patch))
+		after, _, err := rules.Merge(&client.Client{}, []byte(patch))
 		if err == nil || after != nil {
 			t.Errorf("%s is accepted as %v", patch, after)
 			continue

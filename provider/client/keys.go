@@ -1,4 +1,4 @@
-package admin
+package client
 
 import (
 	"crypto/ecdsa"
@@ -6,9 +6,9 @@ import (
 	"crypto/rsa"
 	"strconv"
 
-	"fosite-mcp/provider/client"
-
 	"github.com/go-jose/go-jose/v3"
+
+	"fosite-mcp/provider/client/strictjson"
 )
 
 const (
@@ -17,22 +17,22 @@ const (
 )
 
 // checkKeys looks at the keys that a client signs its assertions with: public ones alone, and strong ones.
-func checkKeys(c *client.Client, m *mistakes) {
+func checkKeys(c *Client, m *strictjson.Mistakes) {
 	if c.JWKS == nil {
 		return
 	}
 	if n := len(c.JWKS.Keys); n == 0 || n > maxKeys {
-		m.add("/jwks/keys", "invalid", "must hold 1 to %d keys", maxKeys)
+		m.Add("/jwks/keys", "invalid", "must hold 1 to %d keys", maxKeys)
 		return
 	}
 	ids := map[string]bool{}
 	for i := range c.JWKS.Keys {
 		key, at := &c.JWKS.Keys[i], "/jwks/keys/"+strconv.Itoa(i)
 		if reason := keyMistake(key); reason != "" {
-			m.add(at, "invalid", "%s", reason)
+			m.Add(at, "invalid", "%s", reason)
 		}
 		if key.KeyID != "" && ids[key.KeyID] {
-			m.add(at+"/kid", "duplicate", "another key has the same kid")
+			m.Add(at+"/kid", "duplicate", "another key has the same kid")
 		}
 		ids[key.KeyID] = true
 	}
