@@ -38,41 +38,25 @@ type Migration struct {
 // processes may call it at once: one migrates, the others wait. A schema from a newer version is an error, and so is a table
 // that has the name of one of the store's and is somebody else's.
 func (s *Store) Migrate(ctx context.Context) error {
-	m, err := s.migrator(ctx)
-	if err != nil {
-		return err
-	}
-	return m.Up(ctx)
+	return s.migrator(ctx).Up(ctx)
 }
 
 // MigrateTx is [Store.Migrate] in a transaction of the caller's, who commits it or rolls it back. A *gorm.DB that is in no
 // transaction is an error.
 func (s *Store) MigrateTx(ctx context.Context, tx *gorm.DB) error {
-	m, err := s.migrator(ctx)
-	if err != nil {
-		return err
-	}
-	return m.UpTx(ctx, tx)
+	return s.migrator(ctx).UpTx(ctx, tx)
 }
 
 // CheckSchema tells whether the schema is exactly the one this version of the package needs: which tables there are, and
 // which columns they have. A host's AutoMigrate with a model of the same name, for instance, changes a table.
 func (s *Store) CheckSchema(ctx context.Context) error {
-	m, err := s.migrator(ctx)
-	if err != nil {
-		return err
-	}
-	return m.Check(ctx)
+	return s.migrator(ctx).Check(ctx)
 }
 
 // Migrations lists every migration this version knows, by version. With a schema from a newer version of the package
 // the list comes together with an error.
 func (s *Store) Migrations(ctx context.Context) ([]Migration, error) {
-	m, err := s.migrator(ctx)
-	if err != nil {
-		return nil, err
-	}
-	steps, err := m.List(ctx)
+	steps, err := s.migrator(ctx).List(ctx)
 	var list []Migration
 	for _, step := range steps {
 		list = append(list, Migration{step.Version, step.Name, step.AppliedAt})
@@ -88,16 +72,13 @@ func MigrationSQL(dialect, tablePrefix string, parts ...Part) (string, error) {
 	return migration.SQL(dialect, schema.NamingStrategy{TablePrefix: tablePrefix}, parts...)
 }
 
-func (s *Store) migrator(ctx context.Context) (*migration.Migrator, error) {
-	if err := s.db.Err(); err != nil {
-		return nil, err
-	}
+func (s *Store) migrator(ctx context.Context) *migration.Migrator {
 	db := s.db.Host()
-	if database.InTransaction(ctx) {
-		db = s.db.Read(ctx).DB
+	if s.db.Err() != nil || database.InTransaction(ctx) {
+		db = s.db.Read(ctx).DB // with the reason why it cannot be used
 	}
 	if s.external != nil {
-		return migration.New(db, PartTokens), nil
+		return migration.New(db, PartTokens)
 	}
-	return migration.New(db), nil
+	return migration.New(db)
 }

@@ -4,6 +4,7 @@
 package migration
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -34,10 +35,11 @@ type Migrator struct {
 	err     error // why nothing can be done
 }
 
-// New makes a Migrator for parts, or for all parts if none is named. Names of tables are those of db's NamingStrategy.
+// New makes a Migrator for parts, or for all parts if none is named. Names of tables are those of db's NamingStrategy. A
+// db that has failed makes every call fail with its error.
 func New(db *gorm.DB, parts ...model.Part) *Migrator {
 	m := newMigrator(db.Name(), db.NamingStrategy, parts)
-	m.db = db
+	m.db, m.err = db, cmp.Or(db.Error, m.err)
 	return m
 }
 
