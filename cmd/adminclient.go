@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/privatefile"
 	"fosite-mcp/config"
 	"fosite-mcp/provider/client"
 
@@ -119,7 +120,7 @@ func adminKey(cfg config.Config, file string) (key, source string, err error) {
 	named := file != ""
 	if !named {
 		file = filepath.Join(cfg.DataDir, "admin.key")
-		if err := checkPrivate(file); err != nil {
+		if err := privatefile.Check(file); err != nil {
 			return "", "", fmt.Errorf("read the admin key: %w", err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"fosite-mcp/cmd/internal/database"
 	"fosite-mcp/config"
 	"fosite-mcp/storage"
 )
@@ -20,7 +21,7 @@ func runOn(data string, args ...string) (code int, stdout, stderr string) {
 
 func TestConsentsAreListedAndRevoked(t *testing.T) {
 	data := t.TempDir()
-	db, closeDB, err := openDatabase(config.Database{URL: config.DatabaseURL("sqlite:" + filepath.Join(data, "fosite-mcp.db"))})
+	db, closeDB, err := database.Open(config.Database{URL: config.DatabaseURL("sqlite:" + filepath.Join(data, "fosite-mcp.db"))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"text/tabwriter"
 	"time"
 
 	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/database"
 	"fosite-mcp/config"
 	"fosite-mcp/storage"
 
@@ -35,7 +35,7 @@ func (a *app) migrateCommand() *cobra.Command {
 					if err := store.Migrate(ctx); err != nil {
 						return err
 					}
-					if pending := pending(before); len(pending) == 0 {
+					if pending := database.Pending(before); len(pending) == 0 {
 						a.Notice("nothing to do, the schema is up to date")
 					} else {
 						a.Notice("%d of %d migrations applied", len(pending), len(before))
@@ -99,11 +99,6 @@ A program with storage.New needs all parts; one with storage.WithClients needs t
 }
 
 var tablePrefix = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*\.?)?$`)
-
-// pending are the migrations that have not been applied.
-func pending(migrations []storage.Migration) []storage.Migration {
-	return slices.DeleteFunc(slices.Clone(migrations), func(m storage.Migration) bool { return !m.AppliedAt.IsZero() })
-}
 
 func (a *app) printMigrations(ctx context.Context, store *storage.Store) error {
 	migrations, err := store.Migrations(ctx)

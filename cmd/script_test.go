@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"testing"
 
+	"fosite-mcp/cmd/internal/authserver"
+	"fosite-mcp/cmd/internal/database"
 	"fosite-mcp/config"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -58,23 +60,23 @@ func TestScripts(t *testing.T) {
 }
 
 // serveForTest runs the server that ships, and returns once it accepts connections.
-func serveForTest(dataDir string) (Addresses, func(), error) {
+func serveForTest(dataDir string) (authserver.Addresses, func(), error) {
 	cfg, err := config.Load("", []string{
 		"FOSITE_MCP_DATA_DIR=" + dataDir, "FOSITE_MCP_LISTEN=127.0.0.1:0", "FOSITE_MCP_ADMIN_LISTEN=127.0.0.1:0",
 	})
 	if err != nil {
-		return Addresses{}, nil, err
+		return authserver.Addresses{}, nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	ready, ended := make(chan Addresses, 1), make(chan error, 1)
-	server := &Server{Config: cfg, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Ready: func(at Addresses) { ready <- at }}
+	ready, ended := make(chan authserver.Addresses, 1), make(chan error, 1)
+	server := &authserver.Instance{Config: cfg, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Ready: func(at authserver.Addresses) { ready <- at }}
 	go func() { ended <- server.Run(ctx) }()
 	select {
 	case at := <-ready:
 		return at, func() { cancel(); <-ended }, nil
 	case err := <-ended:
 		cancel()
-		return Addresses{}, nil, errors.Join(errors.New("the server did not start"), err)
+		return authserver.Addresses{}, nil, errors.Join(errors.New("the server did not start"), err)
 	}
 }
 
@@ -115,7 +117,7 @@ func scriptMode(ts *testscript.TestScript, _ bool, args []string) {
 
 // scriptTamper is "tamper SQL": somebody at work in the database itself.
 func scriptTamper(ts *testscript.TestScript, _ bool, args []string) {
-	db, closeDB, err := openDatabase(config.Database{URL: config.DatabaseURL("sqlite:" + filepath.Join(ts.Getenv("FOSITE_MCP_DATA_DIR"), "fosite-mcp.db"))})
+	db, closeDB, err := database.Open(config.Database{URL: config.DatabaseURL("sqlite:" + filepath.Join(ts.Getenv("FOSITE_MCP_DATA_DIR"), "fosite-mcp.db"))})
 	ts.Check(err)
 	defer closeDB()
 	ts.Check(db.Exec(args[0]).Error)

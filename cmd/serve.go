@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"fosite-mcp/cmd/internal/authserver"
 	"fosite-mcp/config"
 	"fosite-mcp/provider"
 	"fosite-mcp/provider/client/slowhash"
@@ -72,12 +73,14 @@ func (a *app) serve(ctx context.Context, cfg config.Config, hasher fosite.Hasher
 	hashes.Lost = func(err error) {
 		log.Warn("the process for slow hashes does not work; they are compared here until it does", "error", err)
 	}
-	server := &Server{Config: cfg, Log: log, Hasher: hasher, Notice: a.Notice, Reread: a.onHangup(ctx, cfg, log, &level), Ready: func(at Addresses) {
+	server := &authserver.Instance{Config: cfg, Log: log, Hasher: hasher, Notice: a.Notice, Reread: a.onHangup(ctx, cfg, log, &level), Ready: func(at authserver.Addresses) {
 		a.Notice("serving %s (admin API: %s)", at.PublicURL, at.AdminURL)
 	}}
 	if cfg.Log.Format == logJSON {
 		server.Notice = func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) }
-		server.Ready = func(at Addresses) { log.Info("serving", "public_url", at.PublicURL, "admin_url", at.AdminURL) }
+		server.Ready = func(at authserver.Addresses) {
+			log.Info("serving", "public_url", at.PublicURL, "admin_url", at.AdminURL)
+		}
 	}
 	told := make(chan struct{})
 	quiet := context.AfterFunc(ctx, func() {

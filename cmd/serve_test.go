@@ -4,37 +4,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"net"
+	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/config"
 	"fosite-mcp/provider/client/slowhash"
 )
-
-func TestAPortInUseNamesTheSettingThatMovesTheServer(t *testing.T) {
-	occupied, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer occupied.Close()
-	address := occupied.Addr().String()
-	for setting, environ := range map[string][]string{
-		"set listen (FOSITE_MCP_LISTEN)":             {"FOSITE_MCP_LISTEN=" + address},
-		"set admin.listen (FOSITE_MCP_ADMIN_LISTEN)": {"FOSITE_MCP_LISTEN=127.0.0.1:0", "FOSITE_MCP_ADMIN_LISTEN=" + address},
-	} {
-		cfg, err := config.Load("", append(environ, "FOSITE_MCP_DATA_DIR="+t.TempDir()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = (&Server{Config: cfg}).Run(t.Context())
-		if want := address + " is in use, perhaps by another fosite-mcp: stop it, or " + setting; err == nil || err.Error() != want {
-			t.Errorf("error %v, want %s", err, want)
-		}
-	}
-}
 
 // whenSaid cancels once a text has been written, so that nothing has to wait for a time.
 type whenSaid struct {
@@ -78,4 +59,74 @@ func TestWithJSONLogsEveryLineOfTheServerIsJSON(t *testing.T) {
 			t.Errorf("the log does not say %q: %q", want, said)
 		}
 	}
+}
+
+// SIGHUP takes over the log level, and nothing from a configuration that has mistakes.
+func TestAHangupTakesOverTheLogLevel(t *testing.T) {
+	file := t.TempDir() + "/fosite-mcp.yaml"
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("log: {level: info}\n")
+	hangup := make(chan os.Signal)
+	var stderr lockedLog
+	a := &app{Console: console.Console{Stderr: &stderr}, configFile: file, hangup: hangup}
+	cfg, err := a.config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var level slog.LevelVar
+	reread := a.onHangup(t.Context(), cfg, newLogger(cfg.Log, &level, &stderr), &level)
+	for _, c := range []struct {
+		config, says string
+		level        slog.Level
+	}{
+		{"log: {level: debug}\n", "log_level=debug", slog.LevelDebug},
+		{"log: {level: loud}\n", "log.level", slog.LevelDebug},
+		{"log: {level: debug}\nbase_path: /oauth\n", "from the next start on", slog.LevelDebug},
+		{"log: {level: warn}\n", "", slog.LevelWarn},
+	} {
+		stderr.reset()
+		write(c.config)
+		hangup <- nil
+		<-reread
+		if level.Level() != c.level || !strings.Contains(stderr.String(), c.says) {
+			t.Errorf("%q: level %v, want %v; log %q", c.config, level.Level(), c.level, stderr.String())
+		}
+	}
+	// Nobody listens to the channel: the next hangups are heard all the same.
+	for range 3 {
+		select {
+		case hangup <- nil:
+		case <-time.After(10 * time.Second):
+			t.Fatal("a hangup blocks the ones behind it")
+		}
+	}
+}
+
+// lockedLog is a log that is written while the test reads it.
+type lockedLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func (l *lockedLog) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Reset()
 }

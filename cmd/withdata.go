@@ -9,6 +9,8 @@ import (
 	"os/user"
 	"strings"
 
+	"fosite-mcp/cmd/internal/database"
+	"fosite-mcp/cmd/internal/privatefile"
 	"fosite-mcp/config"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
@@ -64,10 +66,10 @@ func (a *app) withActor(ctx context.Context, fn func(context.Context, *storage.S
 }
 
 func withStore(ctx context.Context, cfg config.Config, fn func(context.Context, *storage.Store) error) error {
-	if err := checkPrivate(databaseFiles(cfg)...); err != nil {
+	if err := privatefile.Check(database.Files(cfg)...); err != nil {
 		return err
 	}
-	db, closeDB, err := openDatabase(cfg.Database)
+	db, closeDB, err := database.Open(cfg.Database)
 	if err != nil {
 		return err
 	}

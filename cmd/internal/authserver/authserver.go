@@ -1,0 +1,255 @@
+// Package authserver is the authorization server as it ships: it wires database, provider, endpoints and listeners.
+// Read [Instance.Run] from top to bottom to see what it consists of.
+package authserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"fosite-mcp/cmd/internal/database"
+	"fosite-mcp/cmd/internal/observe"
+	"fosite-mcp/config"
+	"fosite-mcp/provider"
+	"fosite-mcp/storage"
+
+	"github.com/ory/fosite"
+)
+
+// Instance is one authorization server; a cluster runs several on one database. Fill in Config and call Run.
+type Instance struct {
+	Config config.Config
+	Log    *slog.Logger
+	// Ready is called once both listeners accept connections.
+	Ready func(Addresses)
+	// Reread makes the server read its TLS files again, each time that it receives. The server also reads them when they
+	// change. nil: it never receives.
+	Reread <-chan struct{}
+	// Notice tells a person what happened at the start; nil: nobody is told.
+	Notice func(format string, args ...any)
+	// Hasher compares secrets and passwords; nil: provider.NewSecretHasher.
+	Hasher fosite.Hasher
+}
+
+// Addresses are where a running server answers.
+type Addresses struct {
+	PublicURL string // origin
+	Issuer    string
+	Public    string // host:port of the public listener
+	AdminURL  string // origin of the admin listener
+	AdminKey  string // path of the file with the first admin key; empty when the key comes from the configuration
+}
+
+// Run serves until ctx ends, and then lets requests that are under way finish.
+func (s *Instance) Run(ctx context.Context) error {
+	public, adminListener, err := s.listen()
+	if err != nil {
+		return err
+	}
+	defer public.Close()
+	defer adminListener.Close()
+	certificate, err := newCertificate(s.Config.TLS, s.Log)
+	if err != nil {
+		return err
+	}
+	cfg, err := s.resolve(public.Addr())
+	if err != nil {
+		return err
+	}
+
+	if err := checkDataDir(cfg); err != nil {
+		return err
+	}
+	s.noticeWritableFolder(cfg.DataDir)
+	db, closeDB, err := database.Open(cfg.Database)
+	if err != nil {
+		return err
+	}
+	defer closeDB()
+	pool, err := db.DB()
+	if err != nil {
+		return err
+	}
+	observer := observe.New(s.Log, pool)
+	store := storage.New(db, storage.WithSessions(&provider.Session{}), storage.WithRefreshGrace(cfg.Tokens.RefreshGrace),
+		storage.WithAuditListener(observer.CountEvent))
+	secrets, err := s.prepareDatabase(ctx, store, cfg)
+	if err != nil {
+		return err
+	}
+	keyFile, err := s.ensureAdminKey(ctx, store, cfg)
+	if err != nil {
+		return err
+	}
+
+	recorder := newRecorder(s.Log, store, observer)
+	limits := newLimits(cfg, observer)
+	oauth, err := newProvider(cfg, store, secrets, observer, limits, recorder, s.Hasher)
+	if err != nil {
+		return err
+	}
+	publicRouter, err := s.publicRouter(cfg, store, oauth, observer, limits, secrets, recorder)
+	if err != nil {
+		return err
+	}
+	adminRouter := s.adminRouter(cfg, store, oauth, observer, secrets, recorder)
+
+	s.warnOfProxyAddress(ctx, cfg)
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	var maintenance sync.WaitGroup
+	maintenance.Go(func() { observer.Housekeep(background, store, cfg.Audit.Retention) })
+	defer maintenance.Wait()
+	defer stopBackground()
+	maintenance.Go(func() { certificate.follow(background, s.Reread) })
+	if s.Ready != nil {
+		s.Ready(Addresses{Public: public.Addr().String(), PublicURL: cfg.PublicURL, Issuer: cfg.Issuer, AdminURL: adminScheme(cfg) + adminListener.Addr().String(), AdminKey: keyFile})
+	}
+	return s.serve(ctx, certificate,
+		service{public, publicRouter, cfg.TLS.Enabled()},
+		service{adminListener, adminRouter, cfg.AdminTLS()},
+	)
+}
+
+// settingsMigration makes the table that says whose database this is.
+const settingsMigration = "audit/00001_settings.sql"
+
+// prepareDatabase brings the schema up to date and checks that the database belongs to this server: by its issuer and its
+// system secret. It checks first when the database was in use before, because a migration cannot be undone.
+func (s *Instance) prepareDatabase(ctx context.Context, store *storage.Store, cfg config.Config) (secrets systemSecrets, err error) {
+	migrations, err := store.Migrations(ctx)
+	if err != nil {
+		return secrets, err
+	}
+	pending := database.Pending(migrations)
+	fresh := slices.ContainsFunc(pending, func(m storage.Migration) bool { return m.Name == settingsMigration })
+	if fresh {
+		if err := store.Migrate(ctx); err != nil {
+			return secrets, err
+		}
+	}
+	if err := checkIssuer(ctx, store, cfg.Issuer); err != nil {
+		return secrets, err
+	}
+	if secrets, err = readSystemSecrets(cfg); err != nil {
+		return secrets, err
+	}
+	if err := checkSecret(ctx, store, secrets); err != nil {
+		return secrets, err
+	}
+	if !fresh && len(pending) > 0 {
+		if err := store.Migrate(ctx); err != nil {
+			return secrets, err
+		}
+		names := make([]string, 0, len(pending))
+		for _, m := range pending {
+			names = append(names, m.Name)
+		}
+		s.Log.InfoContext(ctx, "migrated the database schema", "applied", names)
+	}
+	return secrets, nil
+}
+
+func (s *Instance) listen() (public, adminListener net.Listener, err error) {
+	public, err = net.Listen("tcp", s.Config.Listen)
+	if err != nil {
+		return nil, nil, errListen(s.Config.Listen, "listen", err)
+	}
+	adminListener, err = net.Listen("tcp", s.Config.Admin.Listen)
+	if err != nil {
+		public.Close()
+		return nil, nil, errListen(s.Config.Admin.Listen, "admin.listen", err)
+	}
+	return public, adminListener, nil
+}
+
+// resolve fills in what follows from the port, where the configuration left that to the system.
+func (s *Instance) resolve(addr net.Addr) (config.Config, error) {
+	cfg := s.Config
+	if cfg.PublicURL != "" {
+		return cfg, nil
+	}
+	address, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return cfg, err
+	}
+	cfg.PublicURL = fmt.Sprintf("http://127.0.0.1:%d", address.Port())
+	return cfg.Resolve()
+}
+
+// warnOfProxyAddress warns that limits and the audit log know only the address of the proxy.
+func (s *Instance) warnOfProxyAddress(ctx context.Context, cfg config.Config) {
+	if !cfg.BehindProxy || cfg.ClientIPHeader != "" {
+		return
+	}
+	// A log line alone: on a console it would stand there twice.
+	s.Log.WarnContext(ctx, "behind_proxy is on and client_ip_header is not set: all callers count as one address, the proxy's, in limits and in the audit log. "+
+		"Set client_ip_header to the header in which the proxy names the client, such as X-Forwarded-For")
+}
+
+func (s *Instance) notify(format string, args ...any) {
+	if s.Notice != nil {
+		s.Notice(format, args...)
+	}
+}
+
+// service is one listener with what it serves.
+type service struct {
+	listener net.Listener
+	handler  http.Handler
+	tls      bool
+}
+
+// serve runs the services until ctx ends or one of them fails.
+func (s *Instance) serve(ctx context.Context, certificate *tlsCertificate, services ...service) error {
+	failed := make(chan error, len(services))
+	var servers []*http.Server
+	for _, svc := range services {
+		server := &http.Server{
+			Handler:           svc.handler,
+			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       15 * time.Second,
+			WriteTimeout:      40 * time.Second,
+			IdleTimeout:       2 * time.Minute,
+			MaxHeaderBytes:    32 << 10,
+			// OPTIONS * is a request like any other: it gets an id, a log line and a metric.
+			DisableGeneralOptionsHandler: true,
+			ErrorLog:                     slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+		}
+		if svc.tls {
+			server.TLSConfig = certificate.config()
+		}
+		servers = append(servers, server)
+		go func() {
+			if svc.tls {
+				failed <- server.ServeTLS(svc.listener, "", "")
+				return
+			}
+			failed <- server.Serve(svc.listener)
+		}()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer cancel()
+	for _, server := range servers {
+		err = errors.Join(err, server.Shutdown(grace))
+	}
+	return err
+}
+
+func adminScheme(cfg config.Config) string {
+	if cfg.AdminTLS() {
+		return "https://"
+	}
+	return "http://"
+}

@@ -1,0 +1,148 @@
+package authserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"fosite-mcp/cmd/internal/observe"
+	"fosite-mcp/config"
+	"fosite-mcp/handlers"
+	"fosite-mcp/handlers/clientaddr"
+	"fosite-mcp/handlers/limit"
+	"fosite-mcp/internal/reqinfo"
+	"fosite-mcp/provider"
+
+	"github.com/ory/fosite"
+)
+
+// limits are the rate limits of the public listener. Requests beyond theirs are refused. Failed authentications beyond
+// theirs are answered with 429 instead of 401: credentials are checked all the same, so that nobody is locked out by the
+// failures of others.
+type limits struct {
+	address  *limit.Quota[netip.Prefix]
+	client   *limit.Quota[string]
+	failures *limit.Quota[netip.Prefix]
+	// The two count alike, so that no answer tells whether a client exists, and apart, so that made-up ids push no real
+	// client out. Ids are hashed because made-up ones may be long.
+	clientFailures, unknownClientFailures *limit.Quota[uint64]
+	seed                                  maphash.Seed
+
+	basePath string
+	page     func(w http.ResponseWriter, r *http.Request, status int, err *fosite.RFC6749Error) // nil: there are no pages
+}
+
+func newLimits(cfg config.Config, observer *observe.Observer) *limits {
+	set := cfg.RateLimits
+	l := &limits{
+		address:               limit.New[netip.Prefix]("address", set.AddressPerHour, time.Hour, nil),
+		client:                limit.New[string]("client", set.ClientPerHour, time.Hour, nil),
+		failures:              limit.New[netip.Prefix]("address-failures", set.AddressFailuresPerMinute, time.Minute, nil),
+		clientFailures:        limit.New[uint64]("client-failures", set.ClientFailuresPerMinute, time.Minute, nil),
+		unknownClientFailures: limit.New[uint64]("client-failures", set.ClientFailuresPerMinute, time.Minute, nil),
+		seed:                  maphash.MakeSeed(),
+		basePath:              cfg.BasePath,
+	}
+	l.address.Refused, l.client.Refused, l.failures.Refused = observer.CountLimited("address"), observer.CountLimited("client"), observer.CountLimited("address-failures")
+	l.clientFailures.Refused = observer.CountLimited("client-failures")
+	l.unknownClientFailures.Refused = l.clientFailures.Refused
+	return l
+}
+
+// middleware limits the requests of each address. Probes and preflights, which browsers make on their
+// own, do not count.
+func (l *limits) middleware(next http.Handler) http.Handler {
+	if !l.address.Limits() {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		preflight := r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
+		if !preflight && !isProbe(r) {
+			state := l.address.Take(clientaddr.Network(clientaddr.Of(r)))
+			state.Tell(w.Header())
+			if state.Exceeded {
+				l.refuse(w, r, state)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// browserPages are the endpoints below the base path that people look at.
+var browserPages = []string{"authorize", "login", "consent", "logout", "grants"}
+
+// refuse answers in the format of the endpoint.
+func (l *limits) refuse(w http.ResponseWriter, r *http.Request, state limit.State) {
+	endpoint, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, l.basePath+"/"), "/")
+	if l.page != nil && slices.Contains(browserPages, endpoint) {
+		l.page(w, r, http.StatusTooManyRequests, nil)
+		return
+	}
+	handlers.Refuse(tooManyRequests("This address", state)).ServeHTTP(w, r)
+}
+
+// tooManyRequests is no invalid_client or the like: clients would throw away what is still good.
+func tooManyRequests(who string, state limit.State) *fosite.RFC6749Error {
+	return &fosite.RFC6749Error{
+		ErrorField:       fosite.ErrTemporarilyUnavailable.ErrorField,
+		DescriptionField: fmt.Sprintf("%s has sent too many requests. Try again in %d seconds.", who, int(state.Wait.Seconds())),
+		CodeField:        http.StatusTooManyRequests,
+	}
+}
+
+// authenticate wraps a way of client authentication. It limits the requests of each client that has proven who it is,
+// and the failures by address and by client. Public clients prove nothing: anybody could use up their requests.
+func (l *limits) authenticate(next fosite.ClientAuthenticationStrategy) fosite.ClientAuthenticationStrategy {
+	return func(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
+		client, err := next(ctx, r, form)
+		answer := reqinfo.From(ctx).Answer
+		if answer == nil {
+			answer = http.Header{}
+		}
+		if errors.Is(err, fosite.ErrInvalidClient) && hasCredentials(r, form) {
+			return nil, l.failed(r, answer, err)
+		}
+		if err == nil && !client.IsPublic() {
+			state := l.client.Take(client.GetID())
+			if state.Tell(answer); state.Exceeded {
+				return nil, tooManyRequests("This client", state)
+			}
+		}
+		return client, err
+	}
+}
+
+// failed counts a failure, and turns it into 429 where there were too many. Those of an address that has failed too often
+// do not count for the client.
+func (l *limits) failed(r *http.Request, answer http.Header, err error) error {
+	state := l.failures.Take(clientaddr.Network(clientaddr.Of(r)))
+	state.Tell(answer)
+	var tried *provider.RefusedClient
+	if !state.Exceeded && errors.As(err, &tried) && tried.ClientID != "" {
+		quota := l.unknownClientFailures
+		if tried.Exists {
+			quota = l.clientFailures
+		}
+		state = quota.Take(maphash.String(l.seed, tried.ClientID))
+		state.Tell(answer)
+	}
+	if !state.Exceeded {
+		return err
+	}
+	refused := *fosite.ErrorToRFC6749Error(err)
+	refused.CodeField = http.StatusTooManyRequests
+	return refused.WithHintf("%s Too many attempts have failed; wait %d seconds before the next one.", refused.HintField, int(state.Wait.Seconds()))
+}
+
+// hasCredentials tells a failed authentication from none: an id alone is no guess.
+func hasCredentials(r *http.Request, form url.Values) bool {
+	return r.Header.Get("Authorization") != "" || form.Get("client_secret") != "" || form.Get("client_assertion") != ""
+}

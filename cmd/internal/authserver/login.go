@@ -1,0 +1,68 @@
+package authserver
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+
+	"fosite-mcp/config"
+	"fosite-mcp/handlers/failures"
+	"fosite-mcp/handlers/login"
+	"fosite-mcp/storage"
+
+	"github.com/ory/fosite"
+)
+
+// newLogin makes the built-in login and consent pages, as configured; nil when only machines get tokens.
+func (s *Instance) newLogin(cfg config.Config, store *storage.Store, hasher fosite.Hasher, secrets systemSecrets, limits *limits, recorder *failures.Recorder) (*login.Server, error) {
+	methods := cfg.Login.Methods
+	if len(methods) == 0 {
+		return nil, nil
+	}
+	key, previous := secrets.keys("login")
+	options := login.Options{
+		Origin:       cfg.PublicURL,
+		BasePath:     cfg.BasePath,
+		GroupsMaxAge: cfg.Login.GroupsMaxAge,
+		Key:          key,
+		PreviousKeys: previous,
+		Sessions:     store.LoginSessions(),
+		Consents:     store.Consents(),
+		Scopes:       map[string]string{},
+		Resources:    map[string]string{},
+		Failures:     limits.failures,
+		LoginFailed:  recorder.LoginFailed,
+		Log:          s.Log,
+	}
+	for name, scope := range cfg.Scopes {
+		options.Scopes[name] = scope.Description
+	}
+	for identifier, resource := range cfg.Resources {
+		options.Resources[identifier] = resource.Name
+	}
+	if slices.Contains(methods, config.LoginLocal) {
+		options.Local = &login.Local{Accounts: store.Users(), Hasher: hasher}
+	}
+	if slices.Contains(methods, config.LoginOIDC) {
+		upstream := cfg.Login.OIDC
+		options.OIDC = &login.OIDC{Issuer: upstream.Issuer, ClientID: upstream.ClientID, ClientSecret: upstream.ClientSecret.Reveal(),
+			Scopes: upstream.Scopes, GroupsClaim: upstream.GroupsClaim}
+	}
+	if slices.Contains(methods, config.LoginHeader) {
+		proxies, err := prefixes(cfg.Login.Header.Proxies)
+		if err != nil {
+			return nil, err
+		}
+		options.Header = &login.Header{Name: cfg.Login.Header.Name, Groups: cfg.Login.Header.Groups, Proxies: proxies}
+	}
+	return login.New(options)
+}
+
+func prefixes(texts []string) (list []netip.Prefix, err error) {
+	for _, text := range texts {
+		prefix, parseErr := netip.ParsePrefix(text)
+		err = errors.Join(err, parseErr)
+		list = append(list, prefix)
+	}
+	return list, err
+}

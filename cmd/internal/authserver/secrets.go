@@ -1,0 +1,97 @@
+package authserver
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"fosite-mcp/cmd/internal/privatefile"
+	"fosite-mcp/config"
+	"fosite-mcp/storage"
+)
+
+// systemSecrets are the system secret, which keys are derived from, and the others whose keys count as well: earlier ones, and
+// the next one while replicas learn of it.
+type systemSecrets struct {
+	current  []byte
+	previous [][]byte
+}
+
+// keys are those for one purpose.
+func (s systemSecrets) keys(purpose string) (current []byte, previous [][]byte) {
+	for _, secret := range s.previous {
+		previous = append(previous, deriveKey(secret, purpose))
+	}
+	return deriveKey(s.current, purpose), previous
+}
+
+// readSystemSecrets reads them. Without one in the configuration it is generated on the first start and kept in the
+// data directory.
+func readSystemSecrets(cfg config.Config) (s systemSecrets, err error) {
+	for _, secret := range cfg.SystemSecretsPrevious {
+		s.previous = append(s.previous, []byte(secret.Reveal()))
+	}
+	if cfg.SystemSecret != "" {
+		s.current = []byte(cfg.SystemSecret.Reveal())
+		return s, nil
+	}
+	path := filepath.Join(cfg.DataDir, "system.secret")
+	secret, _, err := privatefile.ReadOrCreate(path, func() string {
+		random := make([]byte, 32)
+		_, _ = rand.Read(random) // never fails
+		return hex.EncodeToString(random)
+	})
+	if err != nil {
+		return s, fmt.Errorf("system secret: %w", err)
+	}
+	if problem := config.SystemSecretProblem(secret); problem != "" {
+		return s, fmt.Errorf("system secret: that in %s %s", path, problem)
+	}
+	s.current = []byte(secret)
+	return s, nil
+}
+
+// deriveKey makes a key for one purpose from the system secret (RFC 5869).
+func deriveKey(secret []byte, purpose string) []byte {
+	key, err := hkdf.Key(sha256.New, secret, nil, "fosite-mcp "+purpose, 32)
+	if err != nil {
+		panic(err) // only a length out of range fails
+	}
+	return key
+}
+
+// checkIssuer refuses to start as somebody else than this database belongs to: another issuer would strand every token
+// and client.
+func checkIssuer(ctx context.Context, store *storage.Store, issuer string) error {
+	stored, err := store.Settings().Once(ctx, "issuer", issuer)
+	if err != nil {
+		return err
+	}
+	if stored != issuer {
+		return fmt.Errorf(`the issuer is %q, but this database was started with %q. The issuer is part of every token and client configuration and cannot change. Set issuer (or public_url) back, or start with an empty database`, issuer, stored)
+	}
+	return nil
+}
+
+// checkSecret refuses to start with another system secret than the replicas that started before, unless it knows that
+// one, too: it would not know their tokens. What is on record is the secret of the replica that started last.
+func checkSecret(ctx context.Context, store *storage.Store, s systemSecrets) error {
+	current, previous := s.keys("fingerprint")
+	own := hex.EncodeToString(current)
+	known, err := store.Settings().Once(ctx, "system_secret_fingerprint", own)
+	if err != nil || known == own {
+		return err
+	}
+	for _, fingerprint := range previous {
+		if known == hex.EncodeToString(fingerprint) {
+			return store.Settings().Replace(ctx, "system_secret_fingerprint", known, own)
+		}
+	}
+	return errors.New("system_secret is not the one that this database was started with, so every token would stop working. " +
+		"All replicas need the same system_secret; to replace it, follow docs/operations.md (Secrets) and put the other one into system_secrets_previous")
+}

@@ -1,0 +1,70 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"fosite-mcp/storage"
+)
+
+// housekeepingInterval is how often the store looks for what is due.
+const housekeepingInterval = 15 * time.Second
+
+// Housekeep does the housekeeping in the background until ctx ends. Let ctx end after the last request, so that what it
+// used is written down as well.
+func (o *Observer) Housekeep(ctx context.Context, store *storage.Store, auditRetention time.Duration) {
+	ticker := time.NewTicker(housekeepingInterval)
+	defer ticker.Stop()
+	for {
+		o.housekeepOnce(ctx, store, auditRetention)
+		select {
+		case <-ctx.Done():
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			defer cancel()
+			if err := store.FlushUsage(ctx); err != nil {
+				o.log.WarnContext(ctx, "the times of last use of the last minute were not written and are lost", "cause", err)
+			}
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (o *Observer) housekeepOnce(ctx context.Context, store *storage.Store, auditRetention time.Duration) {
+	var deleted int64
+	house := storage.KeepHouse{AuditRetention: auditRetention}
+	house.Progress = func(table string, n int64) {
+		o.cleaned.WithLabelValues(table).Add(float64(n))
+		deleted += n
+	}
+	house.Done = func(task storage.HouseTask, err error) {
+		switch {
+		case task == storage.TaskCleanUp:
+			o.cleanedUp(ctx, deleted, err)
+		case err == nil || ctx.Err() != nil:
+		case task == storage.TaskUsage:
+			o.log.WarnContext(ctx, "the times of last use were not written; they will be with the next ones", "cause", err)
+		case task == storage.TaskCheck:
+			o.log.ErrorContext(ctx, "the database is not well; /readyz says so while it takes no writes", "cause", err)
+		}
+	}
+	_ = store.KeepHouse(ctx, house) // Done has told of it
+}
+
+// cleanedUp says how a clean-up went. One that was interrupted, because the server stops, has not failed: the next one
+// goes on where it was.
+func (o *Observer) cleanedUp(ctx context.Context, deleted int64, err error) {
+	switch {
+	case err == nil:
+		o.cleaning.WithLabelValues("done").Inc()
+	case errors.Is(err, storage.ErrCleaningElsewhere):
+		o.cleaning.WithLabelValues("elsewhere").Inc()
+	case ctx.Err() == nil:
+		o.cleaning.WithLabelValues("failed").Inc()
+		o.log.ErrorContext(ctx, "clean-up failed; it will be tried again", "cause", err)
+	}
+	if deleted > 0 {
+		o.log.InfoContext(ctx, "cleaned up", "deleted_rows", deleted)
+	}
+}

@@ -1,0 +1,193 @@
+// Package observe counts, measures and logs what the server does, and does its housekeeping in the background.
+package observe
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"fosite-mcp/handlers"
+	"fosite-mcp/provider"
+	"fosite-mcp/storage/audit"
+
+	"github.com/gorilla/mux"
+	"github.com/ory/fosite"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/time/rate"
+)
+
+// Observer measures requests and the work behind them. Labels hold route templates, never what a client sent.
+type Observer struct {
+	Registry *prometheus.Registry
+	requests *prometheus.HistogramVec
+	refused  *prometheus.CounterVec
+	cleaned  *prometheus.CounterVec
+	cleaning *prometheus.CounterVec
+	missing  *prometheus.CounterVec
+	events   *prometheus.CounterVec
+	log      *slog.Logger
+	busy     *rate.Limiter // limits the log lines about a busy server
+}
+
+// New makes an observer that logs to log. pool is the database whose connections it counts.
+func New(log *slog.Logger, pool *sql.DB) *Observer {
+	o := &Observer{
+		Registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "fosite_mcp_http_request_duration_seconds", Help: "Time to answer a request.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15},
+		}, []string{"route", "method", "status"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fosite_mcp_rate_limited_total", Help: "Requests answered with 429, by the limit that they exceeded.",
+		}, []string{"limit"}),
+		cleaned: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fosite_mcp_cleanup_deleted_rows_total", Help: "Expired rows deleted by this process.",
+		}, []string{"table"}),
+		cleaning: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fosite_mcp_cleanup_runs_total", Help: "Clean-ups by this process: done, elsewhere (another process does it), failed.",
+		}, []string{"outcome"}),
+		missing: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fosite_mcp_missing_secret_tokens_total",
+			Help: "Tokens of this server that could not be checked, because they were made with a system secret that this process does not have.",
+		}, []string{"kind"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fosite_mcp_audit_events_total",
+			Help: "What this process has put on record, and what it left out of a flood, by the names of the audit log.",
+		}, []string{"action", "outcome"}),
+		log:  log,
+		busy: handlers.NewSample(),
+	}
+	for _, alarm := range Alarms {
+		o.events.WithLabelValues(alarm.Action, alarm.Outcome)
+	}
+	for _, kind := range []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken, fosite.AuthorizeCode} {
+		o.missing.WithLabelValues(string(kind))
+	}
+	for _, outcome := range []string{"done", "elsewhere", "failed"} {
+		o.cleaning.WithLabelValues(outcome) // from zero on: an alert must see the first one
+	}
+	o.Registry.MustRegister(o.requests, o.refused, o.cleaned, o.cleaning, o.missing, o.events, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewDBStatsCollector(pool, "fosite_mcp"))
+	return o
+}
+
+// Alarms are the audit events that an operator should alert on.
+var Alarms = []audit.Event{
+	{Action: provider.CodeReused, Outcome: audit.OutcomeFailure},
+	{Action: provider.RefreshReused, Outcome: audit.OutcomeFailure},
+	{Action: "token.revoked", Outcome: audit.OutcomeSuccess},
+	{Action: "user.logged_in", Outcome: audit.OutcomeSuccess},
+	{Action: "user.login_failed", Outcome: audit.OutcomeFailure},
+	{Action: "client.login_failed", Outcome: audit.OutcomeFailure},
+	{Action: "admin.login_failed", Outcome: audit.OutcomeFailure},
+	{Action: "consent.granted", Outcome: audit.OutcomeSuccess},
+	{Action: "consent.withdrawn", Outcome: audit.OutcomeSuccess},
+}
+
+// CountEvent counts an event. Actions are names in this program, so that nobody can make them up.
+func (o *Observer) CountEvent(event audit.Event) {
+	o.events.WithLabelValues(event.Action, event.Outcome).Inc()
+}
+
+// CountLimited returns what counts the requests that exceed a limit.
+func (o *Observer) CountLimited(limit string) func() { return o.refused.WithLabelValues(limit).Inc }
+
+// CountMissingSecret counts a token that cannot be checked here. The answer, an outage, is logged with its cause.
+func (o *Observer) CountMissingSecret(_ context.Context, kind fosite.TokenType) {
+	o.missing.WithLabelValues(string(kind)).Inc()
+}
+
+// Metrics serves /metrics.
+func (o *Observer) Metrics() http.Handler {
+	return promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{})
+}
+
+// statusClientClosed is the status of a request whose caller left before the answer, as in nginx: it is no failure.
+const statusClientClosed = 499
+
+// Middleware is middleware for a router: it measures every request, and logs it: as an error when the server failed, a sample as a
+// warning while it is busy, and otherwise at the level debug.
+func (o *Observer) Middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		recorded := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
+		o.recoverPanic(recorded, r, next)
+		took := time.Since(start)
+		if recorded.status >= http.StatusInternalServerError && errors.Is(r.Context().Err(), context.Canceled) {
+			recorded.status = statusClientClosed
+		}
+		o.requests.WithLabelValues(routeOf(r), methodOf(r), strconv.Itoa(recorded.status)).Observe(took.Seconds())
+		level := slog.LevelDebug
+		switch {
+		case recorded.busy && recorded.status == http.StatusServiceUnavailable:
+			if o.busy.AllowN(start, 1) {
+				level = slog.LevelWarn
+			}
+		case recorded.status >= http.StatusInternalServerError:
+			level = slog.LevelError
+		}
+		if o.log.Enabled(r.Context(), level) {
+			o.log.LogAttrs(r.Context(), level, "request", slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()),
+				slog.Int("status", recorded.status), slog.Duration("took", took), slog.String("request_id", handlers.RequestID(r)))
+		}
+	})
+}
+
+// recoverPanic answers 500 where a handler panics, and says in the log where.
+func (o *Observer) recoverPanic(w *statusRecorder, r *http.Request, next http.Handler) {
+	defer func() {
+		cause := recover()
+		if cause == nil {
+			return
+		}
+		if cause == http.ErrAbortHandler {
+			panic(cause) // the server's own way to end a connection
+		}
+		o.log.ErrorContext(r.Context(), "a handler panicked", "path", r.URL.EscapedPath(), "cause", cause, "stack", string(debug.Stack()))
+		w.WriteHeader(http.StatusInternalServerError)
+	}()
+	next.ServeHTTP(w, r)
+}
+
+func routeOf(r *http.Request) string {
+	if route := mux.CurrentRoute(r); route != nil {
+		if template, err := route.GetPathTemplate(); err == nil {
+			return template
+		}
+	}
+	return "unknown"
+}
+
+// methodOf bounds the values of a label: anybody can make up methods.
+func methodOf(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete, http.MethodOptions:
+		return r.Method
+	}
+	return "other"
+}
+
+// statusRecorder remembers the status of an answer, and whether it says that the server is busy.
+type statusRecorder struct {
+	http.ResponseWriter
+	status int
+	busy   bool
+}
+
+// Busy is what [handlers.TellBusy] calls.
+func (w *statusRecorder) Busy() { w.busy = true }
+
+func (w *statusRecorder) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets [http.ResponseController] reach the real writer.
+func (w *statusRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
