@@ -63,7 +63,7 @@ func (a *app) updateClient(ctx context.Context, admin *adminFlags, clientID stri
 	if a.JSON {
 		return a.PrintJSON(after.body)
 	}
-	return a.Fields(client.particulars()...)
+	return a.printClient(&client)
 }
 
 func (a *app) clientEnableCommand(admin *adminFlags) *cobra.Command {

@@ -47,7 +47,7 @@ that calls your MCP server.`,
 			if err != nil {
 				return err
 			}
-			if flags.name == "" {
+			if fields["client_name"] == nil || fields["client_name"] == "" {
 				return console.BadUsage("--name is missing: a name tells people which client this is")
 			}
 			if id != "" {
@@ -87,7 +87,7 @@ func (a *app) createClient(ctx context.Context, admin *adminFlags, fields map[st
 	if output != nil {
 		client.Secret = ""
 	}
-	if err := a.Fields(client.particulars()...); err != nil {
+	if err := a.printClient(&client); err != nil {
 		return err
 	}
 	a.tellSecret(client.ID, client.Secret, secretFile, len(client.Introspects) > 0)
@@ -161,7 +161,7 @@ func (a *app) clientShowCommand(admin *adminFlags) *cobra.Command {
 			if a.JSON {
 				return a.printClientJSON(answer.body, listed.body)
 			}
-			if err := a.Fields(client.particulars()...); err != nil {
+			if err := a.printClient(&client); err != nil {
 				return err
 			}
 			return a.printSecrets(secrets.Items)

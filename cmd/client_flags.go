@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -8,36 +9,57 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/provider/client"
 
 	"github.com/spf13/cobra"
 )
 
-// clientFlags are the particulars of a client that create and update take, named after RFC 7591.
+// clientFlags are the particulars of a client that create and update take.
 type clientFlags struct {
-	name, owner, authMethod, metadata string
-	scope, audience, introspects      []string
-	grantTypes, responseTypes         []string
-	redirectURIs                      []string
-	jwksFile, jwksURI                 string
-	expiresAt                         string
-	expiresIn, lifespan               console.Span
-	public                            bool
+	texts               map[string]*string   // by member
+	lists               map[string]*[]string // by member
+	metadata, jwksFile  string
+	expiresAt           string
+	expiresIn, lifespan console.Span
+	public              bool
+}
+
+// memberHelp is the help of members' flags.
+var memberHelp = map[string]string{
+	"client_name":                "name for people (client_name)",
+	"owner":                      "who answers for the client",
+	"scope":                      "`scopes` it may ask for, separated by spaces; repeatable",
+	"audience":                   "resource `URI` that its tokens may be for; repeatable",
+	"introspects":                "resource `URI` that it may introspect tokens for; repeatable",
+	"grant_types":                "`grant`, such as client_credentials or authorization_code; repeatable",
+	"response_types":             "response `type` of the authorization endpoint; repeatable",
+	"redirect_uris":              "`URI` that a login may return to; repeatable",
+	"token_endpoint_auth_method": "token_endpoint_auth_method, such as client_secret_basic or private_key_jwt",
+	"jwks_uri":                   "`URI` of the client's public keys",
+}
+
+// memberFlag is the name of the flag for a member of a client, and its help.
+func memberFlag(member string) (name, help string) {
+	return strings.TrimPrefix(flagOf("/"+member), "--"), cmp.Or(memberHelp[member], member+" of the client")
 }
 
 func (f *clientFlags) register(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringVar(&f.name, "name", "", "name for people (client_name)")
-	flags.StringVar(&f.owner, "owner", "", "who answers for the client")
-	flags.StringArrayVar(&f.scope, "scope", nil, "`scopes` it may ask for, separated by spaces; repeatable")
-	flags.StringArrayVar(&f.audience, "audience", nil, "resource `URI` that its tokens may be for; repeatable")
-	flags.StringArrayVar(&f.introspects, "introspects", nil, "resource `URI` that it may introspect tokens for; repeatable")
-	flags.StringSliceVar(&f.grantTypes, "grant-type", nil, "`grant`, such as client_credentials or authorization_code; repeatable")
-	flags.StringSliceVar(&f.responseTypes, "response-type", nil, "response `type` of the authorization endpoint; repeatable")
-	flags.StringArrayVar(&f.redirectURIs, "redirect-uri", nil, "`URI` that a login may return to; repeatable")
-	flags.StringVar(&f.authMethod, "auth-method", "", "token_endpoint_auth_method, such as client_secret_basic or private_key_jwt")
+	f.texts, f.lists = map[string]*string{}, map[string]*[]string{}
+	for _, member := range client.MemberNames() {
+		name, help := memberFlag(member)
+		switch kind := client.KindOf(member); {
+		case member == "client_id", member == "status": // have arguments and commands of their own
+		case member == "grant_types", member == "response_types":
+			f.lists[member] = flags.StringSlice(name, nil, help)
+		case kind == client.List, kind == client.Words:
+			f.lists[member] = flags.StringArray(name, nil, help)
+		case kind == client.Text:
+			f.texts[member] = flags.String(name, "", help)
+		}
+	}
 	flags.BoolVar(&f.public, "public", false, "the client cannot keep a secret (auth method none)")
 	flags.StringVar(&f.jwksFile, "jwks-file", "", "`file` with the client's public keys, a JWK set")
-	flags.StringVar(&f.jwksURI, "jwks-uri", "", "`URI` of the client's public keys")
 	flags.Var(&f.lifespan, "access-token-lifespan", "life of its access tokens, such as 336h or 14d; 0s: the server's")
 	flags.StringVar(&f.expiresAt, "expires-at", "", "`time` at which the client stops working, such as 2027-12-31; never: it does not")
 	flags.Var(&f.expiresIn, "expires-in", "the same counted from now, such as 90d")
@@ -56,16 +78,18 @@ func (f *clientFlags) fields(c *cobra.Command, now time.Time) (map[string]any, e
 			fields[member] = value
 		}
 	}
-	set("name", "client_name", f.name)
-	set("owner", "owner", f.owner)
-	set("scope", "scope", strings.Join(strings.Fields(strings.Join(f.scope, " ")), " "))
-	set("audience", "audience", given(f.audience))
-	set("introspects", "introspects", given(f.introspects))
-	set("grant-type", "grant_types", given(f.grantTypes))
-	set("response-type", "response_types", given(f.responseTypes))
-	set("redirect-uri", "redirect_uris", given(f.redirectURIs))
-	set("auth-method", "token_endpoint_auth_method", f.authMethod)
-	set("jwks-uri", "jwks_uri", f.jwksURI)
+	for member, text := range f.texts {
+		name, _ := memberFlag(member)
+		set(name, member, *text)
+	}
+	for member, list := range f.lists {
+		name, _ := memberFlag(member)
+		if client.KindOf(member) == client.Words {
+			set(name, member, strings.Join(strings.Fields(strings.Join(*list, " ")), " "))
+			continue
+		}
+		set(name, member, given(*list))
+	}
 	set("access-token-lifespan", "access_token_lifespan", f.lifespan.Seconds())
 	set("expires-in", "expires_at", now.Add(time.Duration(f.expiresIn)).UTC().Truncate(time.Second))
 	if c.Flags().Changed("public") {

@@ -2,10 +2,13 @@ package cmd
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/provider/client"
 )
 
 // page is one page of a list of the admin API.
@@ -14,74 +17,111 @@ type page[T any] struct {
 	NextCursor string `json:"next_cursor"`
 }
 
-// clientView is what is shown of a client.
+// clientView is a client as the admin API shows it: the members that commands look at, and all of them by name.
 type clientView struct {
-	ID                  string          `json:"client_id"`
-	Secret              string          `json:"client_secret"`
-	Name                string          `json:"client_name"`
-	Status              string          `json:"status"`
-	Owner               string          `json:"owner"`
-	Scope               string          `json:"scope"`
-	Audience            []string        `json:"audience"`
-	Introspects         []string        `json:"introspects"`
-	GrantTypes          []string        `json:"grant_types"`
-	ResponseTypes       []string        `json:"response_types"`
-	RedirectURIs        []string        `json:"redirect_uris"`
-	AuthMethod          string          `json:"token_endpoint_auth_method"`
-	JWKS                keySetView      `json:"jwks"`
-	JWKSURI             string          `json:"jwks_uri"`
-	AccessTokenLifespan int64           `json:"access_token_lifespan"`
-	Metadata            json.RawMessage `json:"metadata"`
-	CreatedAt           *time.Time      `json:"created_at"`
-	UpdatedAt           *time.Time      `json:"updated_at"`
-	ExpiresAt           *time.Time      `json:"expires_at"`
-	LastUsedAt          *time.Time      `json:"last_used_at"`
+	ID          string     `json:"client_id"`
+	Secret      string     `json:"client_secret"`
+	Name        string     `json:"client_name"`
+	Status      string     `json:"status"`
+	Owner       string     `json:"owner"`
+	Scope       string     `json:"scope"`
+	Introspects []string   `json:"introspects"`
+	GrantTypes  []string   `json:"grant_types"`
+	CreatedAt   *time.Time `json:"created_at"`
+	LastUsedAt  *time.Time `json:"last_used_at"`
+
+	members map[string]json.RawMessage
 }
 
-// keySetView is what is shown of a client's public keys: how they are called.
-type keySetView struct {
-	Keys []struct {
-		ID   string `json:"kid"`
-		Type string `json:"kty"`
-	} `json:"keys"`
+// UnmarshalJSON implements [json.Unmarshaler].
+func (c *clientView) UnmarshalJSON(body []byte) error {
+	type fields clientView
+	if err := json.Unmarshal(body, (*fields)(c)); err != nil {
+		return err
+	}
+	return json.Unmarshal(body, &c.members)
 }
 
-func (v keySetView) String() string {
-	names := make([]string, 0, len(v.Keys))
-	for _, key := range v.Keys {
+// particulars are the client's members as pairs for [console.Console.Fields]: what it is called, all others, and its times.
+func (c *clientView) particulars() ([]string, error) {
+	first := []string{"client_name", "status"}
+	last := []string{"created_at", "updated_at", "expires_at", "last_used_at"}
+	others := slices.DeleteFunc(client.MemberNames(), func(name string) bool {
+		return name == "client_id" || slices.Contains(first, name) || slices.Contains(last, name)
+	})
+	pairs := []string{"client_id", c.ID, "client_secret", c.Secret}
+	for _, name := range slices.Concat(first, others, last) {
+		text, err := memberText(name, c.members[name])
+		if err != nil {
+			return nil, fmt.Errorf("the server shows %s in a way that this version does not understand: %w", name, err)
+		}
+		pairs = append(pairs, name, text)
+	}
+	return pairs, nil
+}
+
+// memberText is a member of a client in one line; empty: it is not set.
+func memberText(name string, raw json.RawMessage) (string, error) {
+	var value any
+	if len(raw) == 0 {
+		return "", nil
+	}
+	if err := json.Unmarshal(raw, &value); err != nil {
+		return "", err
+	}
+	switch v := value.(type) {
+	case string:
+		if strings.HasSuffix(name, "_at") {
+			at, err := time.Parse(time.RFC3339, v)
+			return console.Time(&at), err
+		}
+		return v, nil
+	case float64:
+		if strings.HasSuffix(name, "_lifespan") {
+			return console.Seconds(int64(v)), nil
+		}
+	case []any:
+		items := make([]string, len(v))
+		for i, item := range v {
+			items[i] = fmt.Sprint(item)
+		}
+		return strings.Join(items, " "), nil
+	case map[string]any:
+		if name == "jwks" {
+			return keyNames(raw)
+		}
+		if len(v) == 0 {
+			return "", nil
+		}
+	case nil:
+		return "", nil
+	}
+	return string(raw), nil
+}
+
+// keyNames is what is shown of a client's public keys: how they are called.
+func keyNames(jwks json.RawMessage) (string, error) {
+	var set struct {
+		Keys []struct {
+			ID   string `json:"kid"`
+			Type string `json:"kty"`
+		} `json:"keys"`
+	}
+	err := json.Unmarshal(jwks, &set)
+	names := make([]string, 0, len(set.Keys))
+	for _, key := range set.Keys {
 		names = append(names, strings.TrimSpace(key.ID+" ("+key.Type+")"))
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(names, ", "), err
 }
 
-// particulars are the client's members as pairs for [app.block].
-func (c *clientView) particulars() []string {
-	metadata := string(c.Metadata)
-	if metadata == "{}" || metadata == "null" {
-		metadata = ""
+// printClient prints what is known of a client.
+func (a *app) printClient(c *clientView) error {
+	pairs, err := c.particulars()
+	if err != nil {
+		return err
 	}
-	return []string{
-		"client_id", c.ID,
-		"client_secret", c.Secret,
-		"client_name", c.Name,
-		"status", c.Status,
-		"owner", c.Owner,
-		"scope", c.Scope,
-		"audience", strings.Join(c.Audience, " "),
-		"introspects", strings.Join(c.Introspects, " "),
-		"grant_types", strings.Join(c.GrantTypes, " "),
-		"response_types", strings.Join(c.ResponseTypes, ", "),
-		"redirect_uris", strings.Join(c.RedirectURIs, " "),
-		"token_endpoint_auth_method", c.AuthMethod,
-		"jwks", c.JWKS.String(),
-		"jwks_uri", c.JWKSURI,
-		"access_token_lifespan", console.Seconds(c.AccessTokenLifespan),
-		"metadata", metadata,
-		"created_at", console.Time(c.CreatedAt),
-		"updated_at", console.Time(c.UpdatedAt),
-		"expires_at", console.Time(c.ExpiresAt),
-		"last_used_at", console.Time(c.LastUsedAt),
-	}
+	return a.Fields(pairs...)
 }
 
 // lastUsedLags is a part of the help of commands that show times of last use.

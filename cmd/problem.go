@@ -46,7 +46,8 @@ func (p *apiProblem) Error() string {
 
 // flagNames are the flags that are not called like the member of the API that they set.
 var flagNames = map[string]string{
-	"client_name": "name", "token_endpoint_auth_method": "auth-method", "grant_types": "grant-type", "response_types": "response-type",
+	"client_name": "name", "token_endpoint_auth_method": "auth-method", "token_endpoint_auth_signing_alg": "auth-signing-alg",
+	"grant_types": "grant-type", "response_types": "response-type",
 	"redirect_uris": "redirect-uri", "jwks": "jwks-file", "token": "token-file",
 }
 

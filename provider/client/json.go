@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,10 +14,24 @@ import (
 	"fosite-mcp/provider/client/strictjson"
 )
 
+// Kind is how the value of a member is written in JSON.
+type Kind string
+
+const (
+	Text    Kind = "text"
+	Words   Kind = "words" // a text: a list that is separated by spaces
+	List    Kind = "list"  // an array of texts
+	Seconds Kind = "seconds"
+	Time    Kind = "time" // RFC 3339
+	Object  Kind = "object"
+	Keys    Kind = "keys" // a JWK set (RFC 7517 §5)
+)
+
 // member is a member of a client's JSON form: how it is read into the client, and how it is shown. Reading checks types
 // alone; [Rules] say what a value may be.
 type member struct {
 	name string
+	kind Kind
 	read func(c *Client, v strictjson.Value)
 	show func(c *Client) any // nil for null
 }
@@ -30,8 +45,14 @@ func MemberNames() []string {
 	return names
 }
 
+// KindOf is the kind of a member that can be written.
+func KindOf(name string) Kind {
+	i := slices.IndexFunc(members, func(m member) bool { return m.name == name })
+	return members[i].kind
+}
+
 func text(name string, field func(*Client) *string) member {
-	return member{name, func(c *Client, v strictjson.Value) { v.Text(field(c)) }, func(c *Client) any { return *field(c) }}
+	return member{name, Text, func(c *Client, v strictjson.Value) { v.Text(field(c)) }, func(c *Client) any { return *field(c) }}
 }
 
 // optional is a text that is null when it is empty.
@@ -43,27 +64,27 @@ func optional(name string, field func(*Client) *string) member {
 
 // words is a list that is written as one text, its items separated by spaces.
 func words(name string, field func(*Client) *[]string) member {
-	return member{name, func(c *Client, v strictjson.Value) { v.Words(field(c)) }, func(c *Client) any { return strings.Join(*field(c), " ") }}
+	return member{name, Words, func(c *Client, v strictjson.Value) { v.Words(field(c)) }, func(c *Client) any { return strings.Join(*field(c), " ") }}
 }
 
 func list(name string, field func(*Client) *[]string) member {
-	return member{name, func(c *Client, v strictjson.Value) { v.List(field(c)) }, func(c *Client) any {
+	return member{name, List, func(c *Client, v strictjson.Value) { v.List(field(c)) }, func(c *Client) any {
 		return append([]string{}, *field(c)...)
 	}}
 }
 
 func seconds(name string, field func(*Client) *time.Duration) member {
-	return member{name, func(c *Client, v strictjson.Value) { v.Seconds(field(c)) }, func(c *Client) any {
+	return member{name, Seconds, func(c *Client, v strictjson.Value) { v.Seconds(field(c)) }, func(c *Client) any {
 		return orNull(*field(c) > 0, int64(*field(c)/time.Second))
 	}}
 }
 
 func instant(name string, field func(*Client) *time.Time) member {
-	return member{name, func(c *Client, v strictjson.Value) { v.Time(field(c)) }, func(c *Client) any { return strictjson.TimeOf(*field(c)) }}
+	return member{name, Time, func(c *Client, v strictjson.Value) { v.Time(field(c)) }, func(c *Client) any { return strictjson.TimeOf(*field(c)) }}
 }
 
 func object(name string, field func(*Client) *json.RawMessage) member {
-	return member{name, func(c *Client, v strictjson.Value) { v.Object(field(c)) }, func(c *Client) any {
+	return member{name, Object, func(c *Client, v strictjson.Value) { v.Object(field(c)) }, func(c *Client) any {
 		if len(*field(c)) == 0 {
 			return json.RawMessage("{}")
 		}
@@ -72,7 +93,7 @@ func object(name string, field func(*Client) *json.RawMessage) member {
 }
 
 func keys(name string, field func(*Client) **jose.JSONWebKeySet) member {
-	return member{name, func(c *Client, v strictjson.Value) { readKeys(v, field(c)) }, func(c *Client) any { return *field(c) }}
+	return member{name, Keys, func(c *Client, v strictjson.Value) { readKeys(v, field(c)) }, func(c *Client) any { return *field(c) }}
 }
 
 func orNull(set bool, value any) any {
