@@ -7,7 +7,7 @@ import (
 	"github.com/ory/fosite"
 )
 
-// What a client, a store or a strategy may have besides fosite's interfaces. Each is looked for where it is of use; without it
+// What a client, a store, a session or a strategy may have besides fosite's interfaces. Each is looked for where it is of use; without it
 // the server does what is said here. Declare which of them your type has, so that the compiler notices a method that has
 // another signature:
 //
@@ -54,6 +54,25 @@ type TokenGrantStore interface {
 	TokenGrant(ctx context.Context, kind fosite.TokenType, signature string) (clientID, requestID string, err error)
 }
 
+// ReuseRevokingStore ends a grant whose code or refresh token was used again, in one durable step, and keeps a record of why.
+// action is [CodeReused] or [RefreshReused]. It tells whether anything was alive until now. Without it the tokens are revoked by
+// their request.
+type ReuseRevokingStore interface {
+	RevokeReused(ctx context.Context, action string, grant fosite.Requester, signature string) (ended bool, err error)
+}
+
+// AtomicStore runs fn in a transaction, and runs it again when the transaction lost against another one. Without it a grant
+// uses the transactions that fosite knows, if the store has any.
+type AtomicStore interface {
+	Atomically(ctx context.Context, fn func(context.Context) error) error
+}
+
+// SessionWithGrantEnd says when its whole grant ends. Without it only the single tokens end.
+type SessionWithGrantEnd interface {
+	GetGrantExpiresAt() time.Time
+	SetGrantExpiresAt(time.Time)
+}
+
 // CheckingStrategy is [TokenStrategy], or a type that embeds one. With another strategy every token is checked as often as it
 // is asked for, and no token is looked for that was made with a missing secret.
 type CheckingStrategy interface {
@@ -64,4 +83,7 @@ type CheckingStrategy interface {
 	expired(r fosite.Requester, kind fosite.TokenType, fallback time.Duration) bool
 }
 
-var _ CheckingStrategy = (*TokenStrategy)(nil)
+var (
+	_ SessionWithGrantEnd = (*Session)(nil)
+	_ CheckingStrategy    = (*TokenStrategy)(nil)
+)

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/ory/fosite"
@@ -79,9 +78,10 @@ func (h *clientCredentialsGrant) HandleTokenEndpointRequest(ctx context.Context,
 	grantAll(request, request.GetRequestedScopes(), request.GetRequestedAudience())
 	if h.MachineRefresh {
 		h.setExpiries(ctx, request, fosite.GrantTypeClientCredentials)
-	} else {
-		h.setAccessExpiry(ctx, request, fosite.GrantTypeClientCredentials, time.Time{})
+		return nil
 	}
+	lifespan := fosite.GetEffectiveLifespan(client, fosite.GrantTypeClientCredentials, fosite.AccessToken, h.config.GetAccessTokenLifespan(ctx))
+	request.GetSession().SetExpiresAt(fosite.AccessToken, clock(h.Now).Add(lifespan))
 	return nil
 }
 

@@ -22,16 +22,20 @@ const (
 // strangersProvider is a composition on fosite's own memory store, which knows nothing of ours.
 func strangersProvider(t *testing.T) *Provider {
 	t.Helper()
+	oauth, err := New(strangersStore(), Options{SystemSecret: []byte(strings.Repeat("s", 32))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return oauth
+}
+
+func strangersStore() *storage.MemoryStore {
 	store := storage.NewMemoryStore()
 	store.Clients["app"] = &fosite.DefaultClient{
 		ID: "app", Public: true, RedirectURIs: []string{strangersApp}, GrantTypes: []string{"authorization_code", "refresh_token"},
 		ResponseTypes: []string{"code"}, Scopes: []string{"mcp:search"}, Audience: []string{"https://docs.example.com/mcp"},
 	}
-	oauth, err := New(store, Options{SystemSecret: []byte(strings.Repeat("s", 32))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return oauth
+	return store
 }
 
 func strangersCode(t *testing.T, oauth *Provider) string {

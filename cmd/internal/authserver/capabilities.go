@@ -12,6 +12,8 @@ var (
 	_ provider.SecretUseStore     = (*storage.Store)(nil)
 	_ provider.SlowSecretStore    = (*storage.Store)(nil)
 	_ provider.TokenRevokingStore = (*storage.Store)(nil)
+	_ provider.ReuseRevokingStore = (*storage.Store)(nil)
+	_ provider.AtomicStore        = (*storage.Store)(nil)
 	_ provider.TokenGrantStore    = (*storage.Store)(nil)
 
 	_ provider.ClientWithUsedSecret = (*client.Client)(nil)
