@@ -25,12 +25,10 @@ type Config struct {
 	Scopes                map[string]Scope    // by scope name
 	Resources             map[string]Resource // by RFC 8707 resource identifier
 	DefaultResource       string              // audience of requests that name no resource
-	Registration          Registration
 	Login                 Login
 	RateLimits            RateLimits
 	Audit                 Audit
 	Log                   Log
-	Tracing               Tracing
 }
 
 // TLS names the certificate of the listeners. Both files or neither.
@@ -61,7 +59,6 @@ type Tokens struct {
 	RefreshAbsoluteLifespan time.Duration
 	RefreshGrace            time.Duration // a rotated refresh token still works inside its family for this long
 	CodeLifespan            time.Duration
-	Format                  string // opaque or jwt
 	// ClientCredentialsRefresh also issues refresh tokens to machines, which RFC 6749 §4.4.3 advises against.
 	ClientCredentialsRefresh bool
 }
@@ -76,11 +73,6 @@ type Scope struct {
 type Resource struct {
 	Name   string   `yaml:"name,omitempty" json:"name,omitempty"` // shown to people
 	Scopes []string `yaml:"scopes" json:"scopes"`                 // scopes that the resource understands
-}
-
-// Registration is dynamic client registration, RFC 7591.
-type Registration struct {
-	Enabled bool
 }
 
 // Login says how people prove who they are.
@@ -133,12 +125,6 @@ type Audit struct {
 type Log struct {
 	Level  string // debug, info, warn or error
 	Format string // text or json
-}
-
-// Tracing exports OpenTelemetry spans.
-type Tracing struct {
-	Endpoint    string  // OTLP/HTTP URL; empty: off
-	SampleRatio float64 // 0 to 1
 }
 
 // Endpoint returns the public URL of one OAuth endpoint, for example "token".

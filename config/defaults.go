@@ -34,7 +34,6 @@ func Default() Config {
 			RefreshAbsoluteLifespan: 365 * 24 * time.Hour,
 			RefreshGrace:            time.Minute,
 			CodeLifespan:            2 * time.Minute,
-			Format:                  "opaque",
 		},
 		Scopes: map[string]Scope{
 			"mcp:search": {Description: "Search the documentation and read its pages", Tools: []string{"search", "get_page"}},
@@ -47,7 +46,6 @@ func Default() Config {
 		RateLimits: RateLimits{ClientFailuresPerMinute: 20, AddressFailuresPerMinute: 20},
 		Audit:      Audit{Retention: 365 * 24 * time.Hour},
 		Log:        Log{Level: "info", Format: "text"},
-		Tracing:    Tracing{SampleRatio: 1},
 	}
 }
 

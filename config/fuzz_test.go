@@ -18,7 +18,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("scopes: {1: {tools: []}, ~: {}}"), "FOSITE_MCP_RESOURCES", "null")
 	f.Add([]byte("a: &a [*a]"), "FOSITE_MCP_SYSTEM_SECRETS_PREVIOUS", "[1e400]")
 	f.Add([]byte("<<: {listen: 127.0.0.1:1}"), "FOSITE_MCP_TOKENS_ACCESS_LIFESPAN", "-1ns")
-	f.Add([]byte("tokens.access_lifespan: 1h\ntokens: ~"), "FOSITE_MCP_TRACING_SAMPLE_RATIO", "0x1p-2")
+	f.Add([]byte("tokens.access_lifespan: 1h\ntokens: ~"), "FOSITE_MCP_RATE_LIMITS_CLIENT_PER_HOUR", "0x1p-2")
 	f.Add([]byte("resources: {'https://a.example/mcp': {scopes: [mcp:search]}}"), "FOSITE_MCP_ISSUER", "https://[::1]/x")
 	f.Add([]byte("? [a]\n: b"), "FOSITE_MCP_PUBLIC_URL", "https://a.example\x00")
 	f.Fuzz(func(t *testing.T, file []byte, variable, value string) {

@@ -47,8 +47,6 @@ func serverKeys() []Key {
 		{"audit.retention", "How long audit events are kept; `0s` keeps them forever.", "", func(c *Config) any { return &c.Audit.Retention }},
 		{"log.level", "`debug`, `info`, `warn` or `error`.", "", func(c *Config) any { return &c.Log.Level }},
 		{"log.format", "`text` or `json`.", "", func(c *Config) any { return &c.Log.Format }},
-		{"tracing.endpoint", "OTLP/HTTP URL that receives spans; not in this version.", "none", func(c *Config) any { return &c.Tracing.Endpoint }},
-		{"tracing.sample_ratio", "Share of requests that are traced, 0 to 1.", "", func(c *Config) any { return &c.Tracing.SampleRatio }},
 	}
 }
 
@@ -59,12 +57,10 @@ func policyKeys() []Key {
 		{"tokens.refresh_absolute_lifespan", "Life of a grant from its login on, however often its refresh token rotates. Up to 43800h.", "", func(c *Config) any { return &c.Tokens.RefreshAbsoluteLifespan }},
 		{"tokens.refresh_grace", "How long a rotated refresh token still works for its own client, a few times, until its successor is used; up to 5m. 0s turns it off.", "", func(c *Config) any { return &c.Tokens.RefreshGrace }},
 		{"tokens.code_lifespan", "Life of an authorization code, 10s to 10m.", "", func(c *Config) any { return &c.Tokens.CodeLifespan }},
-		{"tokens.format", "`opaque`; `jwt` is not in this version.", "", func(c *Config) any { return &c.Tokens.Format }},
 		{"tokens.client_credentials_refresh", "Issue refresh tokens to machines as well.", "", func(c *Config) any { return &c.Tokens.ClientCredentialsRefresh }},
 		{"scopes", "Scope name → `description` (shown on the consent page) and `tools` (MCP tools it allows).", "", func(c *Config) any { return &c.Scopes }},
 		{"resources", "Resource identifier (RFC 8707, the URL of an MCP server) → `name` and `scopes`.", "`public_url` and `/authed/mcp`, with every scope", func(c *Config) any { return &c.Resources }},
 		{"default_resource", "Resource of requests that name none.", "the only resource; must be given when there are several", func(c *Config) any { return &c.DefaultResource }},
-		{"registration.enabled", "Dynamic client registration (RFC 7591); not in this version.", "", func(c *Config) any { return &c.Registration.Enabled }},
 		{"login.methods", "How people log in: any of `local`, `oidc`, `header`; `[]` leaves only machines.", "", func(c *Config) any { return &c.Login.Methods }},
 		{"login.groups_max_age", "How long the groups of people who come by `oidc` or `header` count, 1s to 43800h. Their tokens end with them, and they log in again. Groups of local accounts count as they are.", "", func(c *Config) any { return &c.Login.GroupsMaxAge }},
 		{"login.oidc.issuer", "Issuer of the upstream OpenID Connect provider.", "none", func(c *Config) any { return &c.Login.OIDC.Issuer }},
@@ -115,8 +111,8 @@ func (k Key) Default() string {
 		return "`" + *v + "`"
 	case *time.Duration:
 		return "`" + durationText(*v) + "`"
-	case *bool, *int, *float64:
-		encoded, _ := json.Marshal(v) // finite numbers and booleans always encode
+	case *bool, *int:
+		encoded, _ := json.Marshal(v) // numbers and booleans always encode
 		return "`" + string(encoded) + "`"
 	default:
 		encoded, err := json.Marshal(v)

@@ -125,8 +125,6 @@ admin:
 tokens:
   access_lifespan: 24h
   refresh_grace: 0
-tracing:
-  sample_ratio: 0.5
 rate_limits:
   client_per_hour: 0
 login:
@@ -147,7 +145,6 @@ func TestTheFileSetsEveryKindOfValue(t *testing.T) {
 	want.Admin = Admin{Listen: "127.0.0.1:9001", Key: "k7Q2vX9mPz4LdW8sJc3Yb6Hf"}
 	want.Database = Database{URL: "sqlite:fosite-mcp-data/fosite-mcp.db", MaxConnections: 6}
 	want.Tokens.AccessLifespan, want.Tokens.RefreshGrace = 24*time.Hour, 0
-	want.Tracing.SampleRatio = 0.5
 	want.Login.Methods = []string{}
 	want.Scopes = map[string]Scope{
 		"mcp:search": {Description: "Search", Tools: []string{"search"}},
@@ -169,12 +166,11 @@ func TestTheEnvironmentWinsOverTheFile(t *testing.T) {
 		"FOSITE_MCP_LISTEN=127.0.0.1:7000",
 		"FOSITE_MCP_TOKENS_ACCESS_LIFESPAN=1h",
 		"FOSITE_MCP_BEHIND_PROXY=false",
-		"FOSITE_MCP_TRACING_SAMPLE_RATIO=0.25",
 		`FOSITE_MCP_LOGIN_METHODS=["local"]`,
 		`FOSITE_MCP_SCOPES={"mcp:search":{"tools":["search"]}}`,
 		`FOSITE_MCP_RESOURCES={"https://docs.example.com/authed/mcp":{"scopes":["mcp:search"]}}`,
 	)
-	if c.Listen != "127.0.0.1:7000" || c.Tokens.AccessLifespan != time.Hour || c.BehindProxy || c.Tracing.SampleRatio != 0.25 ||
+	if c.Listen != "127.0.0.1:7000" || c.Tokens.AccessLifespan != time.Hour || c.BehindProxy ||
 		!slices.Equal(c.Login.Methods, []string{"local"}) {
 		t.Errorf("the file won: %+v", c)
 	}
@@ -221,7 +217,6 @@ func TestMistakesInTheFile(t *testing.T) {
 		{"duration in days", "tokens: {access_lifespan: 14d}\n", "tokens.access_lifespan: must be a duration with a unit, such as 336h or 90s; h is the longest unit"},
 		{"neither true nor false", "behind_proxy: yes please\n", "behind_proxy: must be true or false"},
 		{"fraction of a request", "rate_limits: {client_per_hour: 1.5}\n", "rate_limits.client_per_hour: must be a whole number"},
-		{"not a number", "tracing: {sample_ratio: NaN}\n", "tracing.sample_ratio: must be a number"},
 		{"text where a list belongs", "login: {methods: local}\n", "login.methods: must be a list"},
 		{"number in a list", "login: {methods: [1]}\n", "login.methods[0]: must be text; put the value in quotes"},
 		{"list where a map belongs", "scopes: [mcp:search]\n", "scopes: must be a map of names"},

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"iter"
+	"maps"
 	"regexp"
 	"slices"
 	"time"
@@ -17,7 +19,7 @@ type check struct {
 func (c Config) validate(p *problems) {
 	for _, rules := range [][]check{
 		c.addressRules(), c.storageRules(), c.tokenRules(), c.scopeRules(), c.resourceRules(),
-		c.loginRules(), c.operationRules(), c.notYetRules(),
+		c.loginRules(), c.operationRules(),
 	} {
 		for _, rule := range rules {
 			if rule.bad {
@@ -141,7 +143,6 @@ func (c Config) tokenRules() []check {
 		{t.RefreshLifespan > t.RefreshAbsoluteLifespan, "tokens.refresh_lifespan", "must not exceed tokens.refresh_absolute_lifespan"},
 		{outside(t.RefreshGrace, 0, maxRefreshGrace), "tokens.refresh_grace", "must be whole seconds between 0s and 5m"},
 		{outside(t.CodeLifespan, minCodeLifespan, maxCodeLifespan), "tokens.code_lifespan", "must be whole seconds between 10s and 10m"},
-		{t.Format != "opaque" && t.Format != "jwt", "tokens.format", "must be opaque or jwt"},
 	}
 }
 
@@ -183,4 +184,15 @@ func (c Config) resourceRules() []check {
 		}
 	}
 	return rules
+}
+
+// sorted iterates in the order of names, so that messages come in the same order every time.
+func sorted[V any](m map[string]V) iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			if !yield(name, m[name]) {
+				return
+			}
+		}
+	}
 }
