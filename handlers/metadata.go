@@ -68,7 +68,8 @@ func (m Metadata) serverPaths() []string {
 }
 
 // serverMetadata is RFC 8414 §2. One document serves OAuth and OpenID paths: clients insist on the OpenID members
-// there, and ignore them elsewhere.
+// there, and ignore them elsewhere. The TypeScript SDK of MCP refuses a document without authorization_endpoint, jwks_uri or
+// id_token_signing_alg_values_supported. So these are there although machines alone may get tokens, all of them opaque.
 type serverMetadata struct {
 	Issuer                                     string   `json:"issuer"`
 	AuthorizationEndpoint                      string   `json:"authorization_endpoint"`
