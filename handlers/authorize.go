@@ -16,20 +16,21 @@ import (
 // maxAuthorizeQuery bounds the URL that a POST is turned into; servers and proxies take no longer ones.
 const maxAuthorizeQuery = 16 << 10
 
-// authorize is the authorization endpoint (RFC 6749 §3.1). The provider checks the whole request before Login is
+// authorizeEndpoint is the authorization endpoint (RFC 6749 §3.1).
+func (s *Server) authorizeEndpoint() http.Handler {
+	serve := Methods(map[string]http.HandlerFunc{http.MethodGet: s.authorize, http.MethodPost: s.authorizeByGet},
+		func(w http.ResponseWriter, r *http.Request) {
+			s.errorPage(w, r, refusal(http.StatusMethodNotAllowed, "Use GET or POST."))
+		})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		protectPage(w.Header())
+		serve(w, r)
+	})
+}
+
+// authorize takes an authorization request by GET. The provider checks the whole request before Login is
 // asked who is there, and nothing is stored before Login has decided.
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
-	protectPage(w.Header())
-	switch r.Method {
-	case http.MethodGet:
-	case http.MethodPost:
-		s.authorizeByGet(w, r)
-		return
-	default:
-		w.Header().Set("Allow", "GET, POST")
-		s.errorPage(w, r, refusal(http.StatusMethodNotAllowed, "Use GET or POST."))
-		return
-	}
 	request, err := s.Provider.NewAuthorizeRequest(r.Context(), r)
 	if err != nil {
 		s.refuse(w, r, request, err)

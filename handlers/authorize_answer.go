@@ -64,7 +64,7 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, err *fosite.R
 	case http.StatusUnauthorized:
 		status = http.StatusBadRequest // there is nothing that the browser could authenticate with
 	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", retryAfter)
+		w.Header().Set("Retry-After", RetryAfter)
 	}
 	if s.ErrorPage != nil {
 		s.ErrorPage(w, r, status, err)

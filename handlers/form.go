@@ -31,18 +31,13 @@ var browsers = cors.New(cors.Options{
 // form is an endpoint that takes a POST with a form (RFC 6749 §3.2): it is called with r.PostForm filled in and
 // free of the ambiguities that parsers disagree about.
 func form(endpoint http.HandlerFunc) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost {
-			w.Header().Set("Allow", http.MethodPost)
-			writeOAuthError(w, refusal(http.StatusMethodNotAllowed, "Use POST."))
-			return
-		}
+	return Methods(map[string]http.HandlerFunc{http.MethodPost: func(w http.ResponseWriter, r *http.Request) {
 		if err := parseForm(w, r); err != nil {
 			writeOAuthError(w, err)
 			return
 		}
 		endpoint(w, r)
-	})
+	}}, use("Use POST."))
 }
 
 // secretParameters must not be in a URL, where every proxy logs them.

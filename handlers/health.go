@@ -18,7 +18,7 @@ func MountHealth(root *mux.Router, ready func(context.Context) error) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
 		if err := ready(ctx); err != nil {
-			w.Header().Set("Retry-After", retryAfter)
+			w.Header().Set("Retry-After", RetryAfter)
 			writeJSON(w, http.StatusServiceUnavailable, health{"the database does not answer, or takes no writes"})
 			return
 		}

@@ -13,8 +13,8 @@ import (
 	"github.com/ory/fosite"
 )
 
-// retryAfter is how many seconds a client should wait after an outage.
-const retryAfter = "5"
+// RetryAfter is how many seconds a caller should wait after an outage: the value of the header Retry-After.
+const RetryAfter = "5"
 
 // fail answers an error as JSON.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -164,22 +164,9 @@ func writeOAuthError(w http.ResponseWriter, err *fosite.RFC6749Error) {
 		// RFC 6749 §5.2 and RFC 9110 §15.5.2: every 401 names a way to authenticate.
 		w.Header().Set("WWW-Authenticate", `Basic realm="oauth", charset="UTF-8"`)
 	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", retryAfter)
+		w.Header().Set("Retry-After", RetryAfter)
 	}
 	writeJSON(w, status, oauthError{err.ErrorField, description(err)})
-}
-
-// Reading is an endpoint that is only read: other methods than GET and HEAD are refused as the OAuth endpoints refuse
-// theirs.
-func Reading(endpoint http.HandlerFunc) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			writeOAuthError(w, refusal(http.StatusMethodNotAllowed, "Use GET."))
-			return
-		}
-		endpoint(w, r)
-	})
 }
 
 // NotFound answers requests for nothing, as the OAuth endpoints answer errors: the last route of a router. A page may

@@ -50,7 +50,7 @@ func (s *Server) Mount(r *mux.Router) {
 	r.Handle("/jwks.json", document(keySet{Keys: []any{}}))
 	if s.Login != nil {
 		// No CORS: browsers are sent here, scripts have no business (OAuth 2.1 §3.1).
-		r.HandleFunc("/authorize", s.authorize)
+		r.Handle("/authorize", s.authorizeEndpoint())
 	}
 }
 

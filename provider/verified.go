@@ -4,7 +4,8 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
+
+	"fosite-mcp/internal/lengths"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 )
@@ -50,9 +51,7 @@ func (v *verified) add(hash, secret []byte) {
 
 func (v *verified) entry(hash, secret []byte) (entry [sha256.Size]byte) {
 	mac := hmac.New(sha256.New, v.key[:])
-	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(hash)))) // tells where the one ends and the other begins
-	mac.Write(hash)
-	mac.Write(secret)
+	lengths.Write(mac, hash, secret)
 	mac.Sum(entry[:0])
 	return entry
 }

@@ -10,8 +10,8 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
-	"strconv"
 
+	"fosite-mcp/internal/lengths"
 	"fosite-mcp/storage/audit"
 )
 
@@ -47,12 +47,9 @@ func (a *api) once(r *request, handle func(*api, *request) (*answer, error)) (*a
 	return answer, nil
 }
 
-// digest hashes parts so that no two lists of parts are the same.
 func digest(parts ...string) []byte {
 	sum := sha256.New()
-	for _, part := range parts {
-		sum.Write([]byte(strconv.Itoa(len(part)) + ":" + part))
-	}
+	lengths.Write(sum, parts...)
 	return sum.Sum(nil)
 }
 

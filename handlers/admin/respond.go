@@ -33,9 +33,6 @@ func newAnswer(status int, body any) *answer {
 // noContent is the answer of whatever ends something.
 func noContent() *answer { return newAnswer(http.StatusNoContent, nil) }
 
-// retryAfter is how many seconds a caller should wait after an outage.
-const retryAfter = "5"
-
 // refuse is the one place that turns errors into answers. Failures of the server are logged with their cause, which
 // the caller does not get to see.
 func (a *api) refuse(r *request, err error) *answer {
@@ -66,7 +63,7 @@ func (a *api) refuse(r *request, err error) *answer {
 			level = slog.LevelDebug // the caller has hung up
 		}
 		a.Log.Log(r.Context(), level, "admin request failed", "request_id", r.id, "method", r.Method, "path", r.URL.EscapedPath(), "cause", err.Error())
-		p = newProblem(http.StatusServiceUnavailable, "unavailable", "Service unavailable", "The server cannot reach its database, or it is too busy. Nothing is known to have changed; try again in a moment.").with("Retry-After", retryAfter)
+		p = newProblem(http.StatusServiceUnavailable, "unavailable", "Service unavailable", "The server cannot reach its database, or it is too busy. Nothing is known to have changed; try again in a moment.").with("Retry-After", handlers.RetryAfter)
 	}
 	told := *p
 	told.Instance, told.RequestID = r.URL.EscapedPath(), r.id

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"fosite-mcp/handlers"
 	"fosite-mcp/provider/client"
 	"fosite-mcp/provider/client/strictjson"
 	"fosite-mcp/storage"
@@ -194,5 +195,5 @@ func (a *api) missingSecret(ctx context.Context, r *request, token string) error
 		a.OnMissingSecret(ctx, kind)
 	}
 	return newProblem(http.StatusServiceUnavailable, "missing-secret", "The token cannot be checked here", "The token was made with a system secret that this replica does not have: "+
-		"nothing was revoked. Try again at another replica, or revoke the token by its token_id.").with("Retry-After", retryAfter)
+		"nothing was revoked. Try again at another replica, or revoke the token by its token_id.").with("Retry-After", handlers.RetryAfter)
 }

@@ -4,11 +4,10 @@ import (
 	"cmp"
 	"net/http"
 
+	"fosite-mcp/handlers"
+
 	"github.com/ory/fosite"
 )
-
-// retryAfter is how many seconds a browser should wait after an outage.
-const retryAfter = "5"
 
 // notice is what to tell a person who has made, or met, a mistake.
 type notice string
@@ -72,7 +71,7 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, status int, p
 	case status == http.StatusTooManyRequests:
 		page.Message = "Too many requests have come from your network. Wait " + w.Header().Get("Retry-After") + " seconds, then try again."
 	case status == http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", retryAfter)
+		w.Header().Set("Retry-After", handlers.RetryAfter)
 		page.Message = "The server cannot answer at the moment. Try again in a few seconds."
 	case status >= 500:
 		page.Message = "The server made a mistake. Try again; if it stays like this, tell whoever runs it."

@@ -178,22 +178,14 @@ func (s *Server) Mount(r *mux.Router) {
 
 // methods is a page that can be looked at, sent a form, or both.
 func (s *Server) methods(get, post http.HandlerFunc) http.HandlerFunc {
-	byMethod, allow := map[string]http.HandlerFunc{}, []string{}
+	byMethod := map[string]http.HandlerFunc{}
 	if get != nil {
 		byMethod[http.MethodGet], byMethod[http.MethodHead] = get, get
-		allow = append(allow, http.MethodGet, http.MethodHead)
 	}
 	if post != nil {
 		byMethod[http.MethodPost] = post
-		allow = append(allow, http.MethodPost)
 	}
-	return func(w http.ResponseWriter, r *http.Request) {
-		handle := byMethod[r.Method]
-		if handle == nil {
-			w.Header().Set("Allow", strings.Join(allow, ", "))
-			s.tell(w, r, http.StatusMethodNotAllowed, sayNoPage)
-			return
-		}
-		handle(w, r)
-	}
+	return handlers.Methods(byMethod, func(w http.ResponseWriter, r *http.Request) {
+		s.tell(w, r, http.StatusMethodNotAllowed, sayNoPage)
+	})
 }

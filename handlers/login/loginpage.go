@@ -149,7 +149,7 @@ func (s *Server) refuseGuess(w http.ResponseWriter, r *http.Request, g guess, er
 		if s.busy.AllowN(s.Now(), 1) {
 			s.Log.WarnContext(r.Context(), "too many logins at once", from)
 		}
-		w.Header().Set("Retry-After", retryAfter)
+		w.Header().Set("Retry-After", handlers.RetryAfter)
 		s.showLogin(w, r, http.StatusServiceUnavailable, r.PostForm, "Too many people are logging in right now, so your password was not looked at. Try again in a few seconds.")
 	default:
 		s.takeBack(g)

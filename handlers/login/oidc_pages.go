@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 
+	"fosite-mcp/handlers"
+
 	"golang.org/x/oauth2"
 )
 
@@ -116,7 +118,7 @@ func notBase32(r rune) bool { return (r < 'A' || r > 'Z') && (r < '2' || r > '7'
 
 func (s *Server) upstreamDown(w http.ResponseWriter, r *http.Request, d destination, err error) {
 	s.Log.ErrorContext(r.Context(), "the OpenID Connect provider does not answer", "issuer", s.oidc.Issuer, "cause", err)
-	w.Header().Set("Retry-After", retryAfter)
+	w.Header().Set("Retry-After", handlers.RetryAfter)
 	s.showLogin(w, r, http.StatusServiceUnavailable, url.Values{"continue": {d.String()}}, s.oidc.name()+" does not answer at the moment. Try again in a few seconds.")
 }
 

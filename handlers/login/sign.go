@@ -5,11 +5,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"hash"
 	"slices"
 	"strings"
+
+	"fosite-mcp/internal/lengths"
 )
 
 // newToken is a random value that nobody can guess: 260 bits.
@@ -19,12 +20,9 @@ func newToken() string { return rand.Text() + rand.Text() }
 // one it is the same whatever key a replica has.
 func digest(purpose string, parts ...string) string { return bind(sha256.New(), purpose, parts) }
 
-// bind binds parts together for one purpose. Each goes in with its length, so that no two lists look the same.
+// bind binds parts together for one purpose.
 func bind(h hash.Hash, purpose string, parts []string) string {
-	for _, part := range append([]string{"fosite-mcp login 1", purpose}, parts...) {
-		_ = binary.Write(h, binary.BigEndian, uint64(len(part))) // a hash never fails
-		h.Write([]byte(part))
-	}
+	lengths.Write(h, append([]string{"fosite-mcp login 1", purpose}, parts...)...)
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }
 

@@ -1,10 +1,11 @@
 package login
 
 import (
-	"container/list"
 	"math"
 	"sync"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 // pace says how fast attempts may follow each other: as many as free at once, then each waits twice as long as the one
@@ -39,18 +40,20 @@ type throttle struct {
 	now func() time.Time
 
 	mu      sync.Mutex
-	entries map[string]*list.Element
-	recent  *list.List // of *attempts, the latest in front
+	entries *simplelru.LRU[string, *attempts]
 }
 
 type attempts struct {
-	key   string
 	level float64
 	at    time.Time // the last attempt that was let through
 }
 
 func newThrottle(now func() time.Time) *throttle {
-	return &throttle{now: now, entries: make(map[string]*list.Element), recent: list.New()}
+	entries, err := simplelru.NewLRU[string, *attempts](throttled, nil)
+	if err != nil {
+		panic(err) // the size is positive
+	}
+	return &throttle{now: now, entries: entries}
 }
 
 // counted is what try has done.
@@ -81,17 +84,11 @@ func (t *throttle) try(key string, p pace) (c counted, wait time.Duration) {
 }
 
 func (t *throttle) entry(key string, now time.Time) *attempts {
-	if element, ok := t.entries[key]; ok {
-		t.recent.MoveToFront(element)
-		return element.Value.(*attempts)
+	entry, known := t.entries.Get(key)
+	if !known {
+		entry = &attempts{at: now}
+		t.entries.Add(key, entry)
 	}
-	if t.recent.Len() >= throttled {
-		oldest := t.recent.Back()
-		delete(t.entries, oldest.Value.(*attempts).key)
-		t.recent.Remove(oldest)
-	}
-	entry := &attempts{key: key, at: now}
-	t.entries[key] = t.recent.PushFront(entry)
 	return entry
 }
 
@@ -99,13 +96,12 @@ func (t *throttle) entry(key string, now time.Time) *attempts {
 func (t *throttle) takeBack(c counted) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	element, ok := t.entries[c.key]
-	if !ok {
-		return
-	}
-	if entry := element.Value.(*attempts); *entry == c.after {
+	entry, known := t.entries.Peek(c.key)
+	switch {
+	case !known:
+	case *entry == c.after:
 		*entry = c.before
-	} else {
+	default:
 		entry.level = max(entry.level-1, 0)
 	}
 }
@@ -114,8 +110,5 @@ func (t *throttle) takeBack(c counted) {
 func (t *throttle) forget(key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if element, ok := t.entries[key]; ok {
-		t.recent.Remove(element)
-		delete(t.entries, key)
-	}
+	t.entries.Remove(key)
 }

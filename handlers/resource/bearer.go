@@ -81,7 +81,7 @@ func (b Bearer) gate() (*gate, error) {
 		return nil, errors.New("a bearer guard needs a Verifier: see NewIntrospector")
 	}
 	identifier := b.Resource
-	if named, ok := b.Verifier.(interface{ Resource() string }); ok && identifier == "" {
+	if named, ok := b.Verifier.(ResourceVerifier); ok && identifier == "" {
 		identifier = named.Resource()
 	}
 	metadata, err := MetadataURL(identifier)

@@ -24,6 +24,15 @@ type Verifier interface {
 	Verify(ctx context.Context, token string) (*Token, error)
 }
 
+// ResourceVerifier is a [Verifier] that knows for which resource it verifies
+// tokens. Without it set [Bearer.Resource].
+type ResourceVerifier interface {
+	Verifier
+	Resource() string
+}
+
+var _ ResourceVerifier = (*Introspector)(nil)
+
 // Token is what the authorization server says about an active access token.
 // Its fields are read-only: requests may share them.
 type Token struct {

@@ -91,7 +91,7 @@ const insertEvent = `INSERT INTO {audit_events} (` + eventColumns + `) VALUES (?
 
 // The parts of a PostgreSQL statement that appends events. "given" has events and the positions that the caller gave them;
 // "happened" has the positions of those that are to be stored. The lock of the chain's only row makes the chain linear.
-// Each link's hash is what Event.hash computes; int8send is lengthOf.
+// Each link's hash is what Event.hash computes; int8send is the length that lengths.Append puts in front.
 
 // Given is a column of "given", and its type on PostgreSQL.
 type Given struct{ Name, Type string }

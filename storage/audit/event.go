@@ -17,6 +17,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"fosite-mcp/internal/lengths"
 	"fosite-mcp/internal/reqinfo"
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
@@ -96,25 +97,23 @@ func printable(s string) string {
 // front, so that no two events have the same encoding.
 func (e *Event) hash(previous []byte) []byte {
 	id := strconv.FormatInt(e.ID, 10)
-	sum := sha256.Sum256(slices.Concat(hashHead(), previous, lengthOf(id), []byte(id), e.tail()))
+	sum := sha256.Sum256(slices.Concat(hashHead(), previous, lengths.Append(nil, id), e.tail()))
 	return sum[:]
 }
 
 // hashHead is what is hashed before the hash before, which has the length of every SHA-256.
 func hashHead() []byte {
 	const version = "fosite-mcp audit 1"
-	return slices.Concat(lengthOf(version), []byte(version), binary.BigEndian.AppendUint64(nil, sha256.Size))
+	return binary.BigEndian.AppendUint64(lengths.Append(nil, version), sha256.Size)
 }
 
 // tail is what is hashed after the id.
 func (e *Event) tail() (tail []byte) {
 	for _, field := range []string{strconv.FormatInt(model.Millis(e.Time), 10), e.Actor, e.Action, e.ClientID, e.TokenID, e.RequestID, e.IP, e.Outcome, string(e.Changes)} {
-		tail = append(append(tail, lengthOf(field)...), field...)
+		tail = lengths.Append(tail, field)
 	}
 	return tail
 }
-
-func lengthOf(field string) []byte { return binary.BigEndian.AppendUint64(nil, uint64(len(field))) }
 
 // After is the changes of an event that has no state before it.
 func After(fields map[string]any) (json.RawMessage, error) {
