@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"fosite-mcp/provider/client"
 )
 
 // splitListen takes host:port apart; problem says what is wrong with it.
@@ -30,12 +32,7 @@ func splitListen(listen string) (host string, port int, problem string) {
 // isLoopbackListen reports whether only this machine can reach the address. In doubt it is not loopback.
 func isLoopbackListen(listen string) bool {
 	host, _, problem := splitListen(listen)
-	return problem == "" && isLoopbackHost(host)
-}
-
-func isLoopbackHost(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
+	return problem == "" && client.IsLoopback(host)
 }
 
 // sameSocket reports whether two listen addresses cannot be bound together.
@@ -76,7 +73,7 @@ func webURL(text string) (u *url.URL, problem string) {
 		return nil, "must not have a fragment"
 	case !validHost(u):
 		return nil, "must name a host in lower case, such as docs.example.com, and a port only where it is not the default one"
-	case u.Scheme == "http" && !isLoopbackHost(u.Hostname()):
+	case u.Scheme == "http" && !client.IsLoopback(u.Hostname()):
 		return nil, "must use https: plain http is accepted for loopback hosts only"
 	}
 	return u, ""

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 
+	"fosite-mcp/provider/client"
+
 	"github.com/gorilla/mux"
 )
 
@@ -31,10 +33,7 @@ type ProtectedResource struct {
 	Scopes   []string
 }
 
-var (
-	authMethods = []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
-	signingAlgs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
-)
+var authMethods = []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
 
 // MountWellKnown adds the metadata documents to the root router, in every form that clients try. An unknown
 // well-known path stays 404.
@@ -110,11 +109,11 @@ func (m Metadata) server() serverMetadata {
 		ResponseModesSupported:            []string{"query"},
 		GrantTypesSupported:               m.GrantTypes,
 		TokenEndpointAuthMethodsSupported: append([]string{}, append(methods, "none")...),
-		TokenEndpointAuthSigningAlgValuesSupported: signingAlgs,
+		TokenEndpointAuthSigningAlgValuesSupported: client.SigningAlgorithms(),
 		IntrospectionEndpointAuthMethodsSupported:  methods,
-		IntrospectionEndpointAuthSigningAlgs:       signingAlgs,
+		IntrospectionEndpointAuthSigningAlgs:       client.SigningAlgorithms(),
 		RevocationEndpointAuthMethodsSupported:     append([]string{}, append(methods, "none")...),
-		RevocationEndpointAuthSigningAlgs:          signingAlgs,
+		RevocationEndpointAuthSigningAlgs:          client.SigningAlgorithms(),
 		CodeChallengeMethodsSupported:              []string{"S256"},
 		IssParameterSupported:                      true,
 		SubjectTypesSupported:                      []string{"public"},

@@ -16,6 +16,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/ory/fosite"
+
+	"fosite-mcp/provider/client"
 )
 
 // assertionType is the only client_assertion_type there is (RFC 7523 §2.2).
@@ -29,13 +31,13 @@ const (
 	maxKeysTried         = 16 // one assertion must not buy the verification of a thousand keys
 )
 
-// assertionAlgorithms leaves out "none" and the symmetric algorithms: whoever knows a public key could sign.
-var assertionAlgorithms = []jose.SignatureAlgorithm{
-	jose.RS256, jose.RS384, jose.RS512,
-	jose.PS256, jose.PS384, jose.PS512,
-	jose.ES256, jose.ES384, jose.ES512,
-	jose.EdDSA,
-}
+// assertionAlgorithms are those of [client.SigningAlgorithms].
+var assertionAlgorithms = func() (all []jose.SignatureAlgorithm) {
+	for _, name := range client.SigningAlgorithms() {
+		all = append(all, jose.SignatureAlgorithm(name))
+	}
+	return all
+}()
 
 // curveAlgorithms ties each curve to its one algorithm (RFC 7518 §3.4).
 var curveAlgorithms = map[elliptic.Curve]string{

@@ -82,7 +82,7 @@ func (s *Assertions) TrustKey(ctx context.Context, issuer, subject string, key *
 
 // trustedKeys reads the keys of issuer for subject, of which narrow may choose some.
 func (s *Assertions) trustedKeys(ctx context.Context, issuer, subject string, narrow ...any) (keys []model.TrustedKey, err error) {
-	if !model.IsText(issuer) || !model.IsText(subject) {
+	if !model.Storable(issuer) || !model.Storable(subject) {
 		return nil, fosite.ErrNotFound
 	}
 	err = s.db.Read(ctx).Where("issuer = ? AND subject = ? AND (expires_at IS NULL OR expires_at > ?)", issuer, subject, model.At(s.now())).
@@ -92,7 +92,7 @@ func (s *Assertions) trustedKeys(ctx context.Context, issuer, subject string, na
 
 // trustedKey reads one key. An empty keyID is that of a key without an id and no other: keys differ in their scopes.
 func (s *Assertions) trustedKey(ctx context.Context, issuer, subject, keyID string) (*model.TrustedKey, error) {
-	if !model.IsText(keyID) {
+	if !model.Storable(keyID) {
 		return nil, fosite.ErrNotFound
 	}
 	keys, err := s.trustedKeys(ctx, issuer, subject, "key_id = ?", keyID)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -75,7 +74,7 @@ func (o *options) fromEnvironment(f *pflag.FlagSet, env lookupEnv) error {
 func (o *options) validate() error {
 	host, port, err := net.SplitHostPort(o.listen)
 	listens := err == nil && port != ""
-	local := isLoopback(host)
+	local := resource.IsLoopback(host)
 	resourceFault := o.fault(o.resource)
 	issuerFault := o.fault(o.issuer)
 	rules := []struct {
@@ -107,7 +106,7 @@ func (o *options) fault(identifier string) string {
 		return "is not an absolute http(s) URL without user name and fragment: write it like https://docs.example.com/authed/mcp"
 	}
 	u, err := url.Parse(identifier)
-	if err != nil || u.Scheme == "http" && !isLoopback(u.Hostname()) && !o.insecureAllowHTTP {
+	if err != nil || u.Scheme == "http" && !resource.IsLoopback(u.Hostname()) && !o.insecureAllowHTTP {
 		return "is plain http, which would show tokens to the network: use https, or pass --insecure-allow-http in a closed network"
 	}
 	return ""
@@ -129,9 +128,4 @@ func (o *options) readSecret(env lookupEnv) error {
 	}
 	o.clientSecret = strings.TrimSpace(string(content))
 	return nil
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }

@@ -81,16 +81,18 @@ func notInURI(r rune) bool {
 // checkTransport refuses plain HTTP beyond this machine: the request carries
 // credentials and tokens.
 func checkTransport(kind string, u *url.URL, allowHTTP bool) error {
-	if u.Scheme == "https" || allowHTTP || isLoopback(u.Hostname()) {
+	if u.Scheme == "https" || allowHTTP || IsLoopback(u.Hostname()) {
 		return nil
 	}
 	return fmt.Errorf("%s %s is plain http, which would show tokens and credentials to the network: use https", kind, u)
 }
 
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
+// IsLoopback tells whether a host, as in url.URL.Hostname, is this machine. It is client.IsLoopback of provider/client,
+// which this package must not import.
+func IsLoopback(host string) bool {
+	if strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
 		return true
 	}
 	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback()
+	return err == nil && addr.Unmap().IsLoopback()
 }

@@ -3,6 +3,8 @@ package resource
 import (
 	"strings"
 	"testing"
+
+	"fosite-mcp/provider/client"
 )
 
 func TestMetadataAddressInsertsTheWellKnownPathAfterTheHost(t *testing.T) {
@@ -59,5 +61,16 @@ func TestWhatCannotBeAnIdentifierIsRefusedWithoutRepeatingPasswords(t *testing.T
 				t.Error("MetadataPath accepted it")
 			}
 		})
+	}
+}
+
+func TestALoopbackHostIsTheSameAsForClients(t *testing.T) {
+	for _, host := range []string{
+		"localhost", "LocalHost", "localhost.", "127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.1",
+		"", "0.0.0.0", "example.com", "localhost.example.com", "127.0.0.1.example.com", "10.0.0.1",
+	} {
+		if got, want := IsLoopback(host), client.IsLoopback(host); got != want {
+			t.Errorf("%q: %v, and %v for a client", host, got, want)
+		}
 	}
 }

@@ -90,7 +90,7 @@ func fromDefault(f *fosite.DefaultClient, method string, openID bool) (*Client, 
 		errs = append(errs, errors.New("TokenEndpointAuthMethod is none, and Public is false: one who need not authenticate is public; set Public to true, or name the method"))
 	case method == "private_key_jwt" && (len(f.Secret) > 0 || len(f.RotatedSecrets) > 0):
 		errs = append(errs, errors.New("TokenEndpointAuthMethod is private_key_jwt, and Secret or RotatedSecrets is not empty: a client with a key has no secret; clear them, or name another method"))
-	case !slices.Contains([]string{"client_secret_basic", "client_secret_post", "private_key_jwt"}, method):
+	case !slices.Contains(authMethods, method):
 		errs = append(errs, fmt.Errorf("TokenEndpointAuthMethod is %q; supported are client_secret_basic, client_secret_post, private_key_jwt and none", method))
 	}
 	c := &Client{

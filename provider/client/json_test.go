@@ -3,6 +3,8 @@ package client
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -19,6 +21,29 @@ func TestTheNearestNameIsSuggested(t *testing.T) {
 	} {
 		if got := strictjson.Nearest(name, MemberNames()); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestEveryFieldOfAClientHasAMember(t *testing.T) {
+	values := map[Kind]any{
+		Text: "x", Words: "x", List: []any{"x"}, Seconds: json.Number("60"), Time: "2026-01-31T12:00:00Z",
+		Object: map[string]any{"x": "y"}, Keys: map[string]any{"keys": []any{}},
+	}
+	c := new(Client)
+	for _, member := range members {
+		var m strictjson.Mistakes
+		if member.read(c, strictjson.Value{JSON: values[member.kind], Pointer: "/" + member.name, Mistakes: &m}); m != nil {
+			t.Errorf("%s: %v", member.name, m)
+		}
+		if shown, err := json.Marshal(member.show(c)); err != nil || string(shown) == "null" {
+			t.Errorf("%s is shown as %s, %v", member.name, shown, err)
+		}
+	}
+	unwritable := []string{"Secrets", "Epoch", "RevokedBefore", "Version", "CreatedAt", "UpdatedAt", "LastUsedAt"}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Client]()) {
+		if field.IsExported() && reflect.ValueOf(c).Elem().FieldByIndex(field.Index).IsZero() != slices.Contains(unwritable, field.Name) {
+			t.Errorf("%s: no member writes it, or one that should not", field.Name)
 		}
 	}
 }

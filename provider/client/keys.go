@@ -4,12 +4,19 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"slices"
 	"strconv"
 
 	"github.com/go-jose/go-jose/v3"
 
 	"fosite-mcp/provider/client/strictjson"
 )
+
+// signingAlgs leaves out "none" and the symmetric algorithms: whoever knows a public key could sign.
+var signingAlgs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+
+// SigningAlgorithms are those that a client may sign its assertions with.
+func SigningAlgorithms() []string { return slices.Clone(signingAlgs) }
 
 const (
 	maxKeys    = 10

@@ -27,7 +27,6 @@ var (
 	authMethods   = []string{"client_secret_basic", "client_secret_post", authMethodKey, authMethodNone}
 	grantTypes    = []string{"client_credentials", "authorization_code", "refresh_token"}
 	responseTypes = []string{"code"}
-	signingAlgs   = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 	states        = []Status{Active, Disabled}
 )
 

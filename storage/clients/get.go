@@ -117,7 +117,7 @@ func (r *Registry) GetBeside(ctx context.Context, id string, beside *Beside, val
 }
 
 func (r *Registry) get(ctx context.Context, id string, beside *Beside, targets []any, args ...any) (fosite.Client, error) {
-	if !model.IsText(id) {
+	if !model.Storable(id) {
 		return nil, fosite.ErrNotFound // asked for by anybody; to PostgreSQL it is an error, which must not look like an outage
 	}
 	row := hotRows.Get().(*hotRow)

@@ -89,7 +89,7 @@ func (r *Registry) Create(ctx context.Context, c *client.Client) error {
 // Find reads a registered client whatever its status, with all its secrets that were not deleted, newest
 // first. It answers [fosite.ErrNotFound] for one that was never registered or has been deleted.
 func (r *Registry) Find(ctx context.Context, id string) (*client.Client, error) {
-	if !model.IsText(id) {
+	if !model.Storable(id) {
 		return nil, fosite.ErrNotFound
 	}
 	tx, row := r.db.Read(ctx), model.Client{}
@@ -185,7 +185,7 @@ func (r *Registry) Update(ctx context.Context, c *client.Client) error {
 // Delete ends a client for good: its tokens are dead at their next check, its secrets and particulars are
 // erased, and its id is never given out again. It answers [fosite.ErrNotFound] for one that does not exist.
 func (r *Registry) Delete(ctx context.Context, id string) error {
-	if !model.IsText(id) {
+	if !model.Storable(id) {
 		return fosite.ErrNotFound
 	}
 	now := r.now()
@@ -219,7 +219,7 @@ func (r *Registry) SetStatus(ctx context.Context, id string, status client.Statu
 	if status != client.Active && status != client.Disabled {
 		return false, fmt.Errorf("storage: a client cannot be made %q; delete it with Delete", status)
 	}
-	if !model.IsText(id) {
+	if !model.Storable(id) {
 		return false, fosite.ErrNotFound
 	}
 	err = r.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {

@@ -82,7 +82,7 @@ func (r *Registry) ReplaceSecrets(ctx context.Context, clientID string, secret *
 
 // addSecret stores another secret, after endPrevious has done away with those that are there.
 func (r *Registry) addSecret(ctx context.Context, clientID string, secret *client.Secret, endPrevious func(tx *database.Tx) error) error {
-	if !model.IsText(clientID) {
+	if !model.Storable(clientID) {
 		return fosite.ErrNotFound
 	}
 	now := r.now().UTC().Truncate(time.Millisecond)
@@ -173,7 +173,7 @@ func noteSecretRevoked(tx *database.Tx, clientID string, now time.Time) error {
 // change runs a statement that must find a row by ids, and then note in the same transaction.
 func (r *Registry) change(ctx context.Context, what string, ids []string, statement func(tx *database.Tx) *gorm.DB, note func(tx *database.Tx) error) error {
 	for _, id := range ids {
-		if !model.IsText(id) {
+		if !model.Storable(id) {
 			return fosite.ErrNotFound
 		}
 	}

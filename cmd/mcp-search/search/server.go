@@ -6,9 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -113,11 +111,6 @@ func (s Server) mcpHandler(host string) http.Handler {
 		Logger:              logger,
 		// The SDK refuses foreign Host headers on a loopback address, which is
 		// right unless a proxy on this machine passes on the public one.
-		DisableLocalhostProtection: !isLoopback(host),
+		DisableLocalhostProtection: !resource.IsLoopback(host),
 	})
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
 }

@@ -24,7 +24,7 @@ func (l *List) Scan(value any) error {
 
 // String is the list as it is stored.
 func (l List) String() string {
-	if slices.ContainsFunc(l, func(s string) bool { return s == "" || strings.ContainsAny(s, " [") || !IsText(s) }) {
+	if slices.ContainsFunc(l, func(s string) bool { return s == "" || strings.ContainsAny(s, " [") || !Storable(s) }) {
 		encoded, _ := json.Marshal([]string(l)) // strings always encode
 		return string(encoded)
 	}
@@ -45,5 +45,5 @@ func ParseList(packed string) List {
 	return strings.Split(packed, " ")
 }
 
-// IsText tells whether PostgreSQL takes s as text.
-func IsText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
+// Storable tells whether PostgreSQL takes s as text. SQLite takes anything.
+func Storable(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
