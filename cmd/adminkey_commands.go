@@ -17,7 +17,7 @@ import (
 
 // adminKeyCommand is the group of commands on the keys of the admin API. They work on the database, so that whoever
 // runs the server gets in again after losing every key.
-func (a *app) adminKeyCommand() *cobra.Command {
+func adminKeyCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "admin-key",
 		Short: "Manage the keys of the admin API",
@@ -25,11 +25,11 @@ func (a *app) adminKeyCommand() *cobra.Command {
 server may be running.`,
 		Example: "  fosite-mcp admin-key create --name deploy --role clients --key-file deploy.key\n  fosite-mcp admin-key list",
 	}
-	c.AddCommand(a.adminKeyCreateCommand(), a.adminKeyListCommand(), a.adminKeyRevokeCommand())
+	c.AddCommand(adminKeyCreateCommand(a), adminKeyListCommand(a), adminKeyRevokeCommand(a))
 	return c
 }
 
-func (a *app) adminKeyCreateCommand() *cobra.Command {
+func adminKeyCreateCommand(a *app) *cobra.Command {
 	var name, role, file string
 	var expiresIn console.Span
 	c := &cobra.Command{
@@ -51,7 +51,7 @@ changes clients and revokes tokens; admin may do everything.`,
 				key.ExpiresAt = time.Now().Add(time.Duration(expiresIn)).UTC().Truncate(time.Second)
 			}
 			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-				return a.createAdminKey(ctx, store, &key, file)
+				return createAdminKey(ctx, &a.Console, store, &key, file)
 			})
 		},
 	}
@@ -62,7 +62,7 @@ changes clients and revokes tokens; admin may do everything.`,
 	return c
 }
 
-func (a *app) createAdminKey(ctx context.Context, store *storage.Store, key *audit.AdminKey, file string) error {
+func createAdminKey(ctx context.Context, out *console.Console, store *storage.Store, key *audit.AdminKey, file string) error {
 	output, err := console.CreateSecretFile(file)
 	if err != nil {
 		return err
@@ -81,20 +81,20 @@ func (a *app) createAdminKey(ctx context.Context, store *storage.Store, key *aud
 	if output != nil {
 		secret = ""
 	}
-	if a.JSON {
+	if out.JSON {
 		shown := viewOfAdminKey(key)
 		shown.Key = secret
-		return a.Encode(shown)
+		return out.Encode(shown)
 	}
-	err = a.Fields("name", key.Name, "role", string(key.Role), "admin_key", secret, "expires_at", console.Time(&key.ExpiresAt))
+	err = out.Fields("name", key.Name, "role", string(key.Role), "admin_key", secret, "expires_at", console.Time(&key.ExpiresAt))
 	if err != nil {
 		return err
 	}
 	if output != nil {
-		a.Notice("wrote the admin key to %s", file)
+		out.Notice("wrote the admin key to %s", file)
 		return nil
 	}
-	a.Notice("admin_key is shown only now; keep it somewhere safe")
+	out.Notice("admin_key is shown only now; keep it somewhere safe")
 	return nil
 }
 
@@ -132,7 +132,7 @@ func viewOfAdminKey(k *audit.AdminKey) adminKeyView {
 	return v
 }
 
-func (a *app) adminKeyListCommand() *cobra.Command {
+func adminKeyListCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
 		Short:   "List the admin keys there are and were; never the keys themselves",
@@ -144,28 +144,28 @@ func (a *app) adminKeyListCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.printAdminKeys(keys)
+				return printAdminKeys(&a.Console, keys)
 			})
 		},
 	}
 }
 
-func (a *app) printAdminKeys(keys []audit.AdminKey) error {
+func printAdminKeys(out *console.Console, keys []audit.AdminKey) error {
 	views := make([]adminKeyView, len(keys))
 	for i := range keys {
 		views[i] = viewOfAdminKey(&keys[i])
 	}
-	if a.JSON {
-		return a.Encode(map[string]any{"items": views})
+	if out.JSON {
+		return out.Encode(map[string]any{"items": views})
 	}
-	t := a.NewTable("NAME", "ROLE", "STATUS", "HINT", "CREATED", "EXPIRES", "LAST USED")
+	t := out.NewTable("NAME", "ROLE", "STATUS", "HINT", "CREATED", "EXPIRES", "LAST USED")
 	for _, v := range views {
 		t.Row(v.Name, v.Role, v.Status, v.Hint, console.Time(v.CreatedAt), console.Time(v.ExpiresAt), console.Time(v.LastUsedAt))
 	}
 	return t.Close()
 }
 
-func (a *app) adminKeyRevokeCommand() *cobra.Command {
+func adminKeyRevokeCommand(a *app) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use:     "revoke NAME",

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"time"
 
+	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/config"
 	"fosite-mcp/storage"
@@ -24,15 +24,15 @@ const followInterval = 2 * time.Second
 
 // auditFlags say which events to show.
 type auditFlags struct {
-	list                    listFlags
+	list                    apiclient.ListFlags
 	since, until            string
 	clientID, action, actor string
 	follow                  bool
 	interval                time.Duration // how often follow asks
 }
 
-func (a *app) auditCommand() *cobra.Command {
-	var admin adminFlags
+func auditCommand(a *app) *cobra.Command {
+	var admin apiclient.Flags
 	f := auditFlags{interval: followInterval}
 	c := &cobra.Command{
 		Use:   "audit",
@@ -55,11 +55,11 @@ whether one was changed or removed.`,
 			if err != nil {
 				return err
 			}
-			return a.audit(c.Context(), api, &f, query)
+			return newAuditLog(&a.Console, api, query).print(c.Context(), &f)
 		},
 	}
-	admin.register(c)
-	f.list.register(c)
+	admin.Register(c)
+	f.list.Register(c)
 	flags := c.Flags()
 	flags.StringVar(&f.since, "since", "24h", "events since this `time`, or how long ago")
 	flags.StringVar(&f.until, "until", "", "events before this `time`, or how long ago")
@@ -69,15 +69,15 @@ whether one was changed or removed.`,
 	flags.BoolVar(&f.follow, "follow", false, "go on showing events as they happen")
 	c.MarkFlagsMutuallyExclusive("follow", "until")
 	c.MarkFlagsMutuallyExclusive("follow", "cursor")
-	c.AddCommand(a.auditVerifyCommand())
+	c.AddCommand(auditVerifyCommand(a))
 	return c
 }
 
 func (f *auditFlags) query(now time.Time) (url.Values, error) {
 	if f.follow {
-		f.list.all = true
+		f.list.All = true
 	}
-	query, err := f.list.query()
+	query, err := f.list.Query()
 	if err != nil {
 		return nil, err
 	}
@@ -99,63 +99,79 @@ func (f *auditFlags) query(now time.Time) (url.Values, error) {
 	return query, nil
 }
 
-// audit shows the newest events there are and, with --follow, all there are and those that come.
-func (a *app) audit(ctx context.Context, api *adminAPI, f *auditFlags, query url.Values) error {
-	last := int64(0)
-	show := a.auditPrinter(api, &last)
-	if !f.list.all && f.list.cursor == "" {
-		return a.newestEvents(ctx, api, f.list.limit, query, show)
+func newAuditLog(out *console.Console, api *apiclient.Admin, query url.Values) *auditLog {
+	return &auditLog{out: out, api: api, call: apiclient.Call{Method: http.MethodGet, Path: []string{"audit"}, Query: query}, head: auditHead}
+}
+
+// auditLog prints events, and remembers the id of the last one.
+type auditLog struct {
+	out  *console.Console
+	api  *apiclient.Admin
+	call apiclient.Call
+	head []string // of the table; nil once it is printed
+	last int64
+}
+
+// print prints the newest events and, with --follow, all events and those that come.
+func (l *auditLog) print(ctx context.Context, f *auditFlags) error {
+	if !f.list.All && f.list.Cursor == "" {
+		return l.printNewest(ctx, f.list.Limit)
 	}
-	next, err := f.list.pages(ctx, api, "/audit", query, show)
+	next, err := l.api.Pages(ctx, l.call, f.list.All, l.printEvents)
 	if err != nil {
 		return err
 	}
 	if next != "" {
-		a.Notice("there are more: add --all, or --cursor %s", console.Printable(next))
+		l.out.Notice("there are more: add --all, or --cursor %s", console.Printable(next))
 	}
 	if !f.follow {
 		return nil
 	}
-	return a.followAudit(ctx, f.interval, func() error {
-		query.Del("cursor")
-		if last > 0 {
-			query.Set("after", strconv.FormatInt(last, 10))
-			query.Del("since")
-		}
-		_, err := f.list.pages(ctx, api, "/audit", query, show)
-		return err
-	})
+	return l.follow(ctx, f.interval)
 }
 
-// auditPrinter returns what prints events, and keeps the id of the last one.
-func (a *app) auditPrinter(api *adminAPI, last *int64) func(items []json.RawMessage) error {
-	head := auditHead
-	return func(items []json.RawMessage) error {
-		if a.JSON {
-			return a.auditLines(items, last)
-		}
-		t := a.NewTable(head...)
-		head = nil // once
-		for _, item := range items {
-			var event auditView
-			if err := json.Unmarshal(item, &event); err != nil {
-				return fmt.Errorf("%s does not answer like fosite-mcp: %w", api.origin, err)
-			}
-			*last = event.ID
-			t.Row(event.cells()...)
-		}
-		return t.Close()
+// printEvents prints events: as NDJSON, or as rows of a table.
+func (l *auditLog) printEvents(items []json.RawMessage) error {
+	if l.out.JSON {
+		return l.printLines(items)
 	}
+	t := l.out.NewTable(l.head...)
+	l.head = nil
+	for _, item := range items {
+		var event auditView
+		if err := json.Unmarshal(item, &event); err != nil {
+			return l.api.Foreign(err)
+		}
+		l.last = event.ID
+		t.Row(event.cells()...)
+	}
+	return t.Close()
 }
 
-// newestEvents shows the last events of the window, in the order of time. The API lists them oldest first, so it reads
-// all and holds only as many as it shows.
-func (a *app) newestEvents(ctx context.Context, api *adminAPI, limit int, query url.Values, show func(items []json.RawMessage) error) error {
+// printLines prints events as NDJSON.
+func (l *auditLog) printLines(items []json.RawMessage) error {
+	for _, item := range items {
+		var event struct {
+			ID int64 `json:"id"`
+		}
+		if err := json.Unmarshal(item, &event); err != nil {
+			return fmt.Errorf("an event of the audit log has no id: %w", err)
+		}
+		l.last = event.ID
+		if err := l.out.PrintJSON(item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printNewest prints the last events of the window, in the order of time. The API lists the oldest first: it reads all of
+// them, and holds as many as it prints.
+func (l *auditLog) printNewest(ctx context.Context, limit int) error {
 	var newest []json.RawMessage
 	total := 0
-	everything := listFlags{all: true}
-	query.Set("limit", strconv.Itoa(largestPage))
-	_, err := everything.pages(ctx, api, "/audit", query, func(items []json.RawMessage) error {
+	l.call.Query.Set("limit", strconv.Itoa(apiclient.LargestPage))
+	_, err := l.api.Pages(ctx, l.call, true, func(items []json.RawMessage) error {
 		total += len(items)
 		newest = append(newest, items...)
 		newest = slices.Clone(newest[max(0, len(newest)-limit):])
@@ -164,34 +180,28 @@ func (a *app) newestEvents(ctx context.Context, api *adminAPI, limit int, query 
 	if err != nil {
 		return err
 	}
-	if err := show(newest); err != nil {
+	if err := l.printEvents(newest); err != nil {
 		return err
 	}
 	if total > limit {
-		a.Notice("these are the newest %d of %d events; there are more with --limit, or --all", limit, total)
+		l.out.Notice("these are the newest %d of %d events; there are more with --limit, or --all", limit, total)
 	}
 	return nil
 }
 
-// auditLines prints events as NDJSON.
-func (a *app) auditLines(items []json.RawMessage, last *int64) error {
-	for _, item := range items {
-		var event struct {
-			ID int64 `json:"id"`
-		}
-		if err := json.Unmarshal(item, &event); err != nil {
-			return fmt.Errorf("an event of the audit log has no id: %w", err)
-		}
-		*last = event.ID
-		if err := a.PrintJSON(item); err != nil {
-			return err
-		}
+// printNew prints the events after the last one that it has printed.
+func (l *auditLog) printNew(ctx context.Context) error {
+	l.call.Query.Del("cursor")
+	if l.last > 0 {
+		l.call.Query.Set("after", strconv.FormatInt(l.last, 10))
+		l.call.Query.Del("since")
 	}
-	return nil
+	_, err := l.api.Pages(ctx, l.call, true, l.printEvents)
+	return err
 }
 
-// followAudit asks again and again until the person stops it. A server that restarts meanwhile is waited for.
-func (a *app) followAudit(ctx context.Context, every time.Duration, ask func() error) error {
+// follow prints new events until ctx ends. It waits for a server that restarts.
+func (l *auditLog) follow(ctx context.Context, every time.Duration) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	waiting := false
@@ -201,14 +211,14 @@ func (a *app) followAudit(ctx context.Context, every time.Duration, ask func() e
 			return nil
 		case <-ticker.C:
 		}
-		err := ask()
-		var down notRunning
+		err := l.printNew(ctx)
+		var down apiclient.NotRunning
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.As(err, &down), isStatus(err, http.StatusServiceUnavailable):
+		case errors.As(err, &down), apiclient.IsStatus(err, http.StatusServiceUnavailable):
 			if !waiting {
-				a.Notice("%v; waiting for it", err)
+				l.out.Notice("%v; waiting for it", err)
 			}
 			waiting = true
 		case err != nil:
@@ -219,7 +229,7 @@ func (a *app) followAudit(ctx context.Context, every time.Duration, ask func() e
 	}
 }
 
-func (a *app) auditVerifyCommand() *cobra.Command {
+func auditVerifyCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify",
 		Short: "Check that no audit event was changed or removed",
@@ -232,28 +242,28 @@ with 1 when an event was changed, removed or put in.`,
 				if err != nil {
 					return err
 				}
-				return a.auditVerdict(a.Stdout, count, firstBad)
+				return printVerdict(&a.Console, count, firstBad)
 			})
 		},
 	}
 }
 
-func (a *app) auditVerdict(out io.Writer, count, firstBad int64) error {
-	if a.JSON {
+func printVerdict(out *console.Console, count, firstBad int64) error {
+	if out.JSON {
 		result := map[string]any{"intact": firstBad == 0, "events": count}
 		if firstBad != 0 {
 			result["first_bad"] = firstBad
 		}
-		if err := json.NewEncoder(out).Encode(result); err != nil {
+		if err := out.Encode(result); err != nil {
 			return err
 		}
 	}
 	if firstBad != 0 {
 		return fmt.Errorf("the audit log is not intact: event %d was changed, removed or put in (%d events before it are in order)", firstBad, count)
 	}
-	if a.JSON {
+	if out.JSON {
 		return nil
 	}
-	_, err := fmt.Fprintf(out, "intact: %d events, an unbroken chain\n", count)
+	_, err := fmt.Fprintf(out.Stdout, "intact: %d events, an unbroken chain\n", count)
 	return err
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (a *app) cleanUpCommand() *cobra.Command {
+func cleanUpCommand(a *app) *cobra.Command {
 	var batch int
 	c := &cobra.Command{
 		Use:   "cleanup",
@@ -25,7 +25,7 @@ minutes; the command is for catching up after a long pause. Interrupted, it lose
 				return console.BadUsage("--batch must be between 0 and 100000; 0 leaves it to the database")
 			}
 			return a.withData(c.Context(), func(ctx context.Context, _ config.Config, store *storage.Store) error {
-				return a.cleanUp(ctx, store, batch)
+				return cleanUp(ctx, &a.Console, store, batch)
 			})
 		},
 	}
@@ -33,31 +33,31 @@ minutes; the command is for catching up after a long pause. Interrupted, it lose
 	return c
 }
 
-func (a *app) cleanUp(ctx context.Context, store *storage.Store, batch int) error {
+func cleanUp(ctx context.Context, out *console.Console, store *storage.Store, batch int) error {
 	deleted := map[string]int64{}
 	var total int64
 	_, err := store.CleanUp(ctx, storage.CleanUp{Batch: batch, Progress: func(table string, n int64) {
 		deleted[table] += n
 		if total += n; total%10_000 < n {
-			a.Notice("%d rows deleted so far", total)
+			out.Notice("%d rows deleted so far", total)
 		}
 	}})
 	if errors.Is(err, storage.ErrCleaningElsewhere) {
 		return errors.New("another process, the server perhaps, is cleaning up, or was stopped in the middle of it; it keeps the right to do so for a minute: try again then if you want to be sure")
 	}
 	if errors.Is(err, context.Canceled) {
-		return errors.Join(a.printCleaned(deleted, total), errors.New("interrupted; run it again to go on"))
+		return errors.Join(printCleaned(out, deleted, total), errors.New("interrupted; run it again to go on"))
 	}
 	if err != nil {
 		return fmt.Errorf("the clean-up failed after %d rows; run it again to go on: %w", total, fromStorage(err))
 	}
-	return a.printCleaned(deleted, total)
+	return printCleaned(out, deleted, total)
 }
 
-func (a *app) printCleaned(deleted map[string]int64, total int64) error {
-	if a.JSON {
-		return a.Encode(map[string]any{"deleted": deleted, "total": total})
+func printCleaned(out *console.Console, deleted map[string]int64, total int64) error {
+	if out.JSON {
+		return out.Encode(map[string]any{"deleted": deleted, "total": total})
 	}
-	_, err := fmt.Fprintf(a.Stdout, "%d expired rows deleted\n", total)
+	_, err := fmt.Fprintf(out.Stdout, "%d expired rows deleted\n", total)
 	return err
 }

@@ -6,12 +6,13 @@ import (
 	"net/http"
 	"time"
 
+	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/console"
 
 	"github.com/spf13/cobra"
 )
 
-func (a *app) clientUpdateCommand(admin *adminFlags) *cobra.Command {
+func clientUpdateCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	var flags clientFlags
 	c := &cobra.Command{
 		Use:   "update CLIENT_ID",
@@ -28,7 +29,11 @@ value ("") empties it; metadata is merged member by member, null taking one out 
 			if len(fields) == 0 {
 				return console.BadUsage("nothing to change; see %s --help", c.CommandPath())
 			}
-			return a.updateClient(c.Context(), admin, args[0], fields)
+			api, err := a.adminAPI(admin)
+			if err != nil {
+				return err
+			}
+			return updateClient(c.Context(), &a.Console, api, args[0], fields)
 		},
 	}
 	flags.register(c)
@@ -36,49 +41,41 @@ value ("") empties it; metadata is merged member by member, null taking one out 
 }
 
 // updateClient changes the client as it was read a moment before, so that nobody's change gets lost.
-func (a *app) updateClient(ctx context.Context, admin *adminFlags, clientID string, fields map[string]any) error {
-	api, err := a.adminAPI(admin)
+func updateClient(ctx context.Context, out *console.Console, api *apiclient.Admin, clientID string, fields map[string]any) error {
+	before, err := api.Do(ctx, apiclient.Get("clients", clientID))
 	if err != nil {
-		return err
-	}
-	id, err := segment(clientID)
-	if err != nil {
-		return err
-	}
-	before, err := api.call(ctx, apiCall{method: http.MethodGet, path: "/clients/" + id})
-	if err != nil {
-		return errNoClient(err, clientID)
+		return apiclient.NoClient(err, clientID)
 	}
 	var client clientView
-	after, err := api.decode(ctx, apiCall{
-		method: http.MethodPatch, path: "/clients/" + id, body: fields,
-		contentType: "application/merge-patch+json", ifMatch: before.etag,
+	after, err := api.Decode(ctx, apiclient.Call{
+		Method: http.MethodPatch, Path: []string{"clients", clientID}, Body: fields,
+		ContentType: "application/merge-patch+json", IfMatch: before.ETag,
 	}, &client)
-	if isStatus(err, http.StatusPreconditionFailed) {
+	if apiclient.IsStatus(err, http.StatusPreconditionFailed) {
 		return fmt.Errorf("somebody else changed client %s at the same moment; nothing was changed. Look at it (fosite-mcp client show %[1]s) and try again", console.Printable(clientID))
 	}
 	if err != nil {
 		return err
 	}
-	if a.JSON {
-		return a.PrintJSON(after.body)
+	if out.JSON {
+		return out.PrintJSON(after.Body)
 	}
-	return a.printClient(&client)
+	return printClient(out, &client)
 }
 
-func (a *app) clientEnableCommand(admin *adminFlags) *cobra.Command {
-	return a.clientSwitchCommand(admin, "enable", "Let a disabled client work again",
+func clientEnableCommand(a *app, admin *apiclient.Flags) *cobra.Command {
+	return clientSwitchCommand(a, admin, "enable", "Let a disabled client work again",
 		"Let a disabled client work again. Its tokens that have neither expired nor been revoked come back.",
 		"enabled client %s; its unexpired, unrevoked tokens work again")
 }
 
-func (a *app) clientDisableCommand(admin *adminFlags) *cobra.Command {
-	return a.clientSwitchCommand(admin, "disable", "Stop a client until it is enabled again",
+func clientDisableCommand(a *app, admin *apiclient.Flags) *cobra.Command {
+	return clientSwitchCommand(a, admin, "disable", "Stop a client until it is enabled again",
 		"Stop a client: it gets no tokens, and the tokens it has are inactive from the next introspection on. Enabling it brings\nthose back that have neither expired nor been revoked.",
 		"disabled client %s: it gets no tokens, and those it has are inactive until it is enabled")
 }
 
-func (a *app) clientSwitchCommand(admin *adminFlags, verb, short, long, told string) *cobra.Command {
+func clientSwitchCommand(a *app, admin *apiclient.Flags, verb, short, long, told string) *cobra.Command {
 	return &cobra.Command{
 		Use: verb + " CLIENT_ID", Short: short, Long: long,
 		Example: "  fosite-mcp client " + verb + " mcp_4xw7",
@@ -87,16 +84,12 @@ func (a *app) clientSwitchCommand(admin *adminFlags, verb, short, long, told str
 			if err != nil {
 				return err
 			}
-			id, err := segment(args[0])
+			answer, err := api.Do(c.Context(), apiclient.Post(nil, "clients", args[0], verb))
 			if err != nil {
-				return err
+				return apiclient.NoClient(err, args[0])
 			}
-			answer, err := api.call(c.Context(), apiCall{method: http.MethodPost, path: "/clients/" + id + "/" + verb})
-			if err != nil {
-				return errNoClient(err, args[0])
-			}
-			if a.JSON && len(answer.body) > 0 {
-				return a.PrintJSON(answer.body)
+			if a.JSON && len(answer.Body) > 0 {
+				return a.PrintJSON(answer.Body)
 			}
 			return a.Done(map[string]any{"client_id": args[0], "status": map[string]string{"enable": "active", "disable": "disabled"}[verb]}, told, console.Printable(args[0]))
 		},

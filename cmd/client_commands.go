@@ -4,33 +4,33 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"time"
 
+	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/console"
 
 	"github.com/spf13/cobra"
 )
 
 // clientCommand is the group of commands on clients. All but import talk to the admin API of a running server.
-func (a *app) clientCommand() *cobra.Command {
+func clientCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "client",
 		Short:   "Register and manage clients",
 		Long:    "Register and manage clients through the admin API of a running server.",
 		Example: "  fosite-mcp client create --name ci\n  fosite-mcp client list",
 	}
-	var admin adminFlags
-	admin.register(c)
+	var admin apiclient.Flags
+	admin.Register(c)
 	c.AddCommand(
-		a.clientCreateCommand(&admin), a.clientListCommand(&admin), a.clientShowCommand(&admin), a.clientUpdateCommand(&admin),
-		a.clientEnableCommand(&admin), a.clientDisableCommand(&admin), a.clientRotateCommand(&admin), a.clientDeleteSecretCommand(&admin), a.clientDeleteCommand(&admin),
-		a.clientImportCommand(),
+		clientCreateCommand(a, &admin), clientListCommand(a, &admin), clientShowCommand(a, &admin), clientUpdateCommand(a, &admin),
+		clientEnableCommand(a, &admin), clientDisableCommand(a, &admin), clientRotateCommand(a, &admin), clientDeleteSecretCommand(a, &admin), clientDeleteCommand(a, &admin),
+		clientImportCommand(a),
 	)
 	return c
 }
 
-func (a *app) clientCreateCommand(admin *adminFlags) *cobra.Command {
+func clientCreateCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	var flags clientFlags
 	var id, secretFile string
 	c := &cobra.Command{
@@ -53,7 +53,11 @@ that calls your MCP server.`,
 			if id != "" {
 				fields["client_id"] = id
 			}
-			return a.createClient(c.Context(), admin, fields, secretFile)
+			api, err := a.adminAPI(admin)
+			if err != nil {
+				return err
+			}
+			return createClient(c.Context(), &a.Console, api, fields, secretFile)
 		},
 	}
 	flags.register(c)
@@ -62,46 +66,42 @@ that calls your MCP server.`,
 	return c
 }
 
-func (a *app) createClient(ctx context.Context, admin *adminFlags, fields map[string]any, secretFile string) error {
-	api, err := a.adminAPI(admin)
-	if err != nil {
-		return err
-	}
+func createClient(ctx context.Context, out *console.Console, api *apiclient.Admin, fields map[string]any, secretFile string) error {
 	output, err := console.CreateSecretFile(secretFile)
 	if err != nil {
 		return err
 	}
 	var client clientView
-	answer, err := api.decode(ctx, apiCall{method: http.MethodPost, path: "/clients", body: fields}, &client)
+	answer, err := api.Decode(ctx, apiclient.Post(fields, "clients"), &client)
 	if err != nil {
 		output.Discard()
 		return err
 	}
-	body, err := a.storeSecret(output, client.ID, client.Secret, answer.body)
+	body, err := storeSecret(out, output, client.ID, client.Secret, answer.Body)
 	if err != nil {
 		return err
 	}
-	if a.JSON {
-		return a.PrintJSON(body)
+	if out.JSON {
+		return out.PrintJSON(body)
 	}
 	if output != nil {
 		client.Secret = ""
 	}
-	if err := a.printClient(&client); err != nil {
+	if err := printClient(out, &client); err != nil {
 		return err
 	}
-	a.tellSecret(client.ID, client.Secret, secretFile, len(client.Introspects) > 0)
+	noticeSecret(out, client.ID, client.Secret, secretFile, len(client.Introspects) > 0)
 	return nil
 }
 
-// storeSecret moves a new secret into the file that was asked for, and out of the answer that is printed.
-func (a *app) storeSecret(output *console.SecretFile, clientID, secret string, body []byte) ([]byte, error) {
+// storeSecret writes a new secret to the file, if there is one, and takes it out of the answer that is printed.
+func storeSecret(out *console.Console, output *console.SecretFile, clientID, secret string, body []byte) ([]byte, error) {
 	switch {
 	case output == nil:
 		return body, nil
 	case secret == "":
 		output.Discard()
-		a.Notice("no secret file was written: client %s has no secret", console.Printable(clientID))
+		out.Notice("no secret file was written: client %s has no secret", console.Printable(clientID))
 		return body, nil
 	}
 	if err := output.Write(secret); err != nil {
@@ -115,25 +115,25 @@ func (a *app) storeSecret(output *console.SecretFile, clientID, secret string, b
 	return json.Marshal(members)
 }
 
-// tellSecret says what becomes of a new secret, and which command takes it.
-func (a *app) tellSecret(clientID, secret, file string, introspects bool) {
+// noticeSecret says where a new secret is, and which command takes it.
+func noticeSecret(out *console.Console, clientID, secret, file string, introspects bool) {
 	use, source := "get a token with: fosite-mcp token mint", "-"
 	if introspects {
 		use, source = "start the MCP server as this client, such as: mcp-search", "FILE"
 	}
 	switch {
 	case secret != "":
-		a.Notice("client_secret is shown only now; keep it somewhere safe")
+		out.Notice("client_secret is shown only now; keep it somewhere safe")
 	case file != "":
-		a.Notice("wrote the client secret to %s", file)
+		out.Notice("wrote the client secret to %s", file)
 		source = file
 	default:
 		return
 	}
-	a.Notice("%s --client-id %s --client-secret-file %s", use, console.Printable(clientID), source)
+	out.Notice("%s --client-id %s --client-secret-file %s", use, console.Printable(clientID), source)
 }
 
-func (a *app) clientShowCommand(admin *adminFlags) *cobra.Command {
+func clientShowCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:     "show CLIENT_ID",
 		Short:   "Show a client and what is known about its secrets",
@@ -144,33 +144,29 @@ func (a *app) clientShowCommand(admin *adminFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			id, err := segment(args[0])
-			if err != nil {
-				return err
-			}
 			var client clientView
-			answer, err := api.decode(c.Context(), apiCall{method: http.MethodGet, path: "/clients/" + id}, &client)
+			answer, err := api.Decode(c.Context(), apiclient.Get("clients", args[0]), &client)
 			if err != nil {
-				return errNoClient(err, args[0])
+				return apiclient.NoClient(err, args[0])
 			}
-			var secrets page[secretView]
-			listed, err := api.decode(c.Context(), apiCall{method: http.MethodGet, path: "/clients/" + id + "/secrets"}, &secrets)
+			var secrets apiclient.Page[secretView]
+			listed, err := api.Decode(c.Context(), apiclient.Get("clients", args[0], "secrets"), &secrets)
 			if err != nil {
 				return err
 			}
 			if a.JSON {
-				return a.printClientJSON(answer.body, listed.body)
+				return printClientJSON(&a.Console, answer.Body, listed.Body)
 			}
-			if err := a.printClient(&client); err != nil {
+			if err := printClient(&a.Console, &client); err != nil {
 				return err
 			}
-			return a.printSecrets(secrets.Items)
+			return printSecrets(&a.Console, secrets.Items)
 		},
 	}
 }
 
 // printClientJSON prints a client with its secrets' metadata as the member secrets.
-func (a *app) printClientJSON(client, secrets []byte) error {
+func printClientJSON(out *console.Console, client, secrets []byte) error {
 	var members map[string]json.RawMessage
 	var list struct {
 		Items json.RawMessage `json:"items"`
@@ -186,10 +182,10 @@ func (a *app) printClientJSON(client, secrets []byte) error {
 	if err != nil {
 		return err
 	}
-	return a.PrintJSON(body)
+	return out.PrintJSON(body)
 }
 
-func (a *app) clientDeleteCommand(admin *adminFlags) *cobra.Command {
+func clientDeleteCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use:   "delete CLIENT_ID",
@@ -202,19 +198,15 @@ bring it back, disable it instead.`,
 			if err != nil {
 				return err
 			}
-			id, err := segment(args[0])
-			if err != nil {
-				return err
-			}
-			if _, err := api.call(c.Context(), apiCall{method: http.MethodGet, path: "/clients/" + id}); err != nil {
-				return errNoClient(err, args[0])
+			if _, err := api.Do(c.Context(), apiclient.Get("clients", args[0])); err != nil {
+				return apiclient.NoClient(err, args[0])
 			}
 			consequence := fmt.Sprintf("Client %s and every token of it end at once and for good; its id can never be used again", args[0])
 			if err := a.Confirm(c.Context(), yes, consequence, args[0]); err != nil {
 				return err
 			}
-			if _, err := api.call(c.Context(), apiCall{method: http.MethodDelete, path: "/clients/" + id}); err != nil {
-				return errNoClient(err, args[0])
+			if _, err := api.Do(c.Context(), apiclient.Delete("clients", args[0])); err != nil {
+				return apiclient.NoClient(err, args[0])
 			}
 			return a.Done(map[string]any{"client_id": args[0], "deleted": true}, "deleted client %s; its tokens are dead", console.Printable(args[0]))
 		},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/provider/client"
 
@@ -40,7 +41,7 @@ var memberHelp = map[string]string{
 
 // memberFlag is the name of the flag for a member of a client, and its help.
 func memberFlag(member string) (name, help string) {
-	return strings.TrimPrefix(flagOf("/"+member), "--"), cmp.Or(memberHelp[member], member+" of the client")
+	return strings.TrimPrefix(apiclient.FlagOf("/"+member), "--"), cmp.Or(memberHelp[member], member+" of the client")
 }
 
 func (f *clientFlags) register(c *cobra.Command) {

@@ -13,7 +13,7 @@ import (
 )
 
 // clientImportCommand takes over clients of another server. It works on the database.
-func (a *app) clientImportCommand() *cobra.Command {
+func clientImportCommand(a *app) *cobra.Command {
 	var apply, dropUnknown bool
 	c := &cobra.Command{
 		Use:   "import FILE",

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
+	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/console"
 
 	"github.com/spf13/cobra"
@@ -24,7 +24,7 @@ type rotation struct {
 	secretFile   string
 }
 
-func (a *app) clientRotateCommand(admin *adminFlags) *cobra.Command {
+func clientRotateCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	var r rotation
 	c := &cobra.Command{
 		Use:   "rotate CLIENT_ID",
@@ -44,7 +44,11 @@ issued with one. Where a client has several secrets and one alone has leaked, de
 			if err != nil {
 				return err
 			}
-			return a.rotateSecret(c.Context(), admin, args[0], &r, body)
+			api, err := a.adminAPI(admin)
+			if err != nil {
+				return err
+			}
+			return rotateSecret(c.Context(), &a.Console, api, args[0], &r, body)
 		},
 	}
 	flags := c.Flags()
@@ -86,21 +90,13 @@ func (r *rotation) body(c *cobra.Command, now time.Time) (map[string]any, error)
 	return body, nil
 }
 
-func (a *app) rotateSecret(ctx context.Context, admin *adminFlags, clientID string, r *rotation, body map[string]any) error {
-	api, err := a.adminAPI(admin)
-	if err != nil {
-		return err
-	}
-	id, err := segment(clientID)
-	if err != nil {
-		return err
-	}
+func rotateSecret(ctx context.Context, out *console.Console, api *apiclient.Admin, clientID string, r *rotation, body map[string]any) error {
 	if r.leaked {
-		if _, err := api.call(ctx, apiCall{method: http.MethodGet, path: "/clients/" + id}); err != nil {
-			return errNoClient(err, clientID)
+		if _, err := api.Do(ctx, apiclient.Get("clients", clientID)); err != nil {
+			return apiclient.NoClient(err, clientID)
 		}
 		consequence := "Every secret that client " + clientID + " has now, and every token issued with one, stops working at once and for good"
-		if err := a.Confirm(ctx, r.yes, consequence, clientID); err != nil {
+		if err := out.Confirm(ctx, r.yes, consequence, clientID); err != nil {
 			return err
 		}
 	}
@@ -109,31 +105,31 @@ func (a *app) rotateSecret(ctx context.Context, admin *adminFlags, clientID stri
 		return err
 	}
 	var made newSecret
-	answer, err := api.decode(ctx, apiCall{method: http.MethodPost, path: "/clients/" + id + "/secrets", body: body}, &made)
+	answer, err := api.Decode(ctx, apiclient.Post(body, "clients", clientID, "secrets"), &made)
 	if err == nil && made.Secret == "" {
 		err = errors.New("the server answered without a secret")
 	}
 	if err != nil {
 		output.Discard()
-		return errNoClient(err, clientID)
+		return apiclient.NoClient(err, clientID)
 	}
-	shown, err := a.storeSecret(output, clientID, made.Secret, answer.body)
+	shown, err := storeSecret(out, output, clientID, made.Secret, answer.Body)
 	if err != nil {
 		return err
 	}
-	if a.JSON {
-		return a.PrintJSON(shown)
+	if out.JSON {
+		return out.PrintJSON(shown)
 	}
 	if output != nil {
 		made.Secret = ""
 	}
-	err = a.Fields("client_id", clientID, "secret_id", made.ID, "client_secret", made.Secret,
+	err = out.Fields("client_id", clientID, "secret_id", made.ID, "client_secret", made.Secret,
 		"created_at", console.Time(made.CreatedAt), "expires_at", console.Time(made.ExpiresAt))
 	if err != nil {
 		return err
 	}
-	a.tellSecret(clientID, made.Secret, r.secretFile, false)
-	a.tellOtherSecrets(ctx, api, clientID, r, &made)
+	noticeSecret(out, clientID, made.Secret, r.secretFile, false)
+	noticeOtherSecrets(ctx, out, api, clientID, r, &made)
 	return nil
 }
 
@@ -145,16 +141,15 @@ type newSecret struct {
 	TokensRevoked    bool       `json:"tokens_revoked"`
 }
 
-// tellOtherSecrets says what becomes of the client's other secrets, as the server has answered, and how to end those
-// that go on working. It is a hint: without it nothing is lost.
-func (a *app) tellOtherSecrets(ctx context.Context, api *adminAPI, clientID string, r *rotation, made *newSecret) {
+// noticeOtherSecrets says when the other secrets of the client end, by the answer of the server, and how to end them now.
+func noticeOtherSecrets(ctx context.Context, out *console.Console, api *apiclient.Admin, clientID string, r *rotation, made *newSecret) {
 	if made.TokensRevoked {
-		a.Notice("the other secrets have ended, and so has every token that was issued with one of them")
+		out.Notice("the other secrets have ended, and so has every token that was issued with one of them")
 		return
 	}
-	secrets, err := api.secrets(ctx, clientID)
+	secrets, err := listSecrets(ctx, api, clientID)
 	if err != nil {
-		a.Notice("see what becomes of the other secrets: fosite-mcp client show %s", console.Printable(clientID))
+		out.Notice("see what becomes of the other secrets: fosite-mcp client show %s", console.Printable(clientID))
 		return
 	}
 	hint := ""
@@ -165,13 +160,13 @@ func (a *app) tellOtherSecrets(ctx context.Context, api *adminAPI, clientID stri
 	}
 	switch {
 	case hint == "" && made.PreviousExpireAt != nil && !made.PreviousExpireAt.After(*made.CreatedAt):
-		a.Notice("the other secrets have ended; tokens issued with them live on, see client rotate --leaked")
+		out.Notice("the other secrets have ended; tokens issued with them live on, see client rotate --leaked")
 	case hint == "":
 	case r.onFirstUse:
-		a.Notice("the other secrets end when the new one is first used; end them now with:%s", hint)
+		out.Notice("the other secrets end when the new one is first used; end them now with:%s", hint)
 	case made.PreviousExpireAt == nil:
-		a.Notice("the other secrets go on working as before; end them with:%s", hint)
+		out.Notice("the other secrets go on working as before; end them with:%s", hint)
 	default:
-		a.Notice("the other secrets end at %s; end them now with:%s", console.Time(made.PreviousExpireAt), hint)
+		out.Notice("the other secrets end at %s; end them now with:%s", console.Time(made.PreviousExpireAt), hint)
 	}
 }

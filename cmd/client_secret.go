@@ -6,12 +6,13 @@ import (
 	"net/http"
 	"net/url"
 
+	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/console"
 
 	"github.com/spf13/cobra"
 )
 
-func (a *app) clientDeleteSecretCommand(admin *adminFlags) *cobra.Command {
+func clientDeleteSecretCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	var yes, revoke bool
 	c := &cobra.Command{
 		Use:   "delete-secret CLIENT_ID SECRET_ID",
@@ -20,19 +21,14 @@ func (a *app) clientDeleteSecretCommand(admin *adminFlags) *cobra.Command {
 issued with it live on, unless --revoke-tokens is given: give it when the secret has leaked.`,
 		Example: "  fosite-mcp client delete-secret mcp_4xw7 cs_abcdef --revoke-tokens",
 		RunE: func(c *cobra.Command, args []string) error {
-			id, err := segment(args[0])
-			if err != nil {
-				return err
-			}
-			secretID, err := segment(args[1])
-			if err != nil {
+			if err := apiclient.CheckID(args[1]); err != nil {
 				return err
 			}
 			api, err := a.adminAPI(admin)
 			if err != nil {
 				return err
 			}
-			if err := api.findSecret(c.Context(), args[0], args[1]); err != nil {
+			if err := findSecret(c.Context(), api, args[0], args[1]); err != nil {
 				return err
 			}
 			consequence := fmt.Sprintf("Secret %s of client %s stops working at once and for good", args[1], args[0])
@@ -42,11 +38,11 @@ issued with it live on, unless --revoke-tokens is given: give it when the secret
 			if err := a.Confirm(c.Context(), yes, consequence, args[1]); err != nil {
 				return err
 			}
-			call := apiCall{method: http.MethodDelete, path: "/clients/" + id + "/secrets/" + secretID}
+			call := apiclient.Delete("clients", args[0], "secrets", args[1])
 			if revoke {
-				call.query = url.Values{"revoke_tokens": {"true"}}
+				call.Query = url.Values{"revoke_tokens": {"true"}}
 			}
-			if _, err := api.call(c.Context(), call); isStatus(err, http.StatusNotFound) {
+			if _, err := api.Do(c.Context(), call); apiclient.IsStatus(err, http.StatusNotFound) {
 				return errNoSecret(args[0], args[1])
 			} else if err != nil {
 				return err
@@ -64,22 +60,18 @@ issued with it live on, unless --revoke-tokens is given: give it when the secret
 	return c
 }
 
-// secrets lists what is known about the secrets of a client.
-func (api *adminAPI) secrets(ctx context.Context, clientID string) ([]secretView, error) {
-	id, err := segment(clientID)
-	if err != nil {
-		return nil, err
-	}
-	var list page[secretView]
-	_, err = api.decode(ctx, apiCall{method: http.MethodGet, path: "/clients/" + id + "/secrets"}, &list)
+// listSecrets lists what is known about the secrets of a client.
+func listSecrets(ctx context.Context, api *apiclient.Admin, clientID string) ([]secretView, error) {
+	var list apiclient.Page[secretView]
+	_, err := api.Decode(ctx, apiclient.Get("clients", clientID, "secrets"), &list)
 	return list.Items, err
 }
 
-// findSecret tells whether there is such a secret to delete.
-func (api *adminAPI) findSecret(ctx context.Context, clientID, secretID string) error {
-	secrets, err := api.secrets(ctx, clientID)
+// findSecret returns an error unless the client has this secret.
+func findSecret(ctx context.Context, api *apiclient.Admin, clientID, secretID string) error {
+	secrets, err := listSecrets(ctx, api, clientID)
 	if err != nil {
-		return errNoClient(err, clientID)
+		return apiclient.NoClient(err, clientID)
 	}
 	for _, secret := range secrets {
 		if secret.ID == secretID {

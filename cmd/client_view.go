@@ -11,12 +11,6 @@ import (
 	"fosite-mcp/provider/client"
 )
 
-// page is one page of a list of the admin API.
-type page[T any] struct {
-	Items      []T    `json:"items"`
-	NextCursor string `json:"next_cursor"`
-}
-
 // clientView is a client as the admin API shows it: the members that commands look at, and all of them by name.
 type clientView struct {
 	ID          string     `json:"client_id"`
@@ -116,12 +110,12 @@ func keyNames(jwks json.RawMessage) (string, error) {
 }
 
 // printClient prints what is known of a client.
-func (a *app) printClient(c *clientView) error {
+func printClient(out *console.Console, c *clientView) error {
 	pairs, err := c.particulars()
 	if err != nil {
 		return err
 	}
-	return a.Fields(pairs...)
+	return out.Fields(pairs...)
 }
 
 // lastUsedLags is a part of the help of commands that show times of last use.
@@ -136,14 +130,14 @@ type secretView struct {
 	LastUsedAt *time.Time `json:"last_used_at"`
 }
 
-func (a *app) printSecrets(secrets []secretView) error {
+func printSecrets(out *console.Console, secrets []secretView) error {
 	if len(secrets) == 0 {
 		return nil
 	}
-	if _, err := a.Stdout.Write([]byte("\n")); err != nil {
+	if _, err := out.Stdout.Write([]byte("\n")); err != nil {
 		return err
 	}
-	t := a.NewTable("SECRET", "HINT", "CREATED", "EXPIRES", "LAST USED")
+	t := out.NewTable("SECRET", "HINT", "CREATED", "EXPIRES", "LAST USED")
 	for _, s := range secrets {
 		t.Row(s.ID, s.Hint, console.Time(s.CreatedAt), console.Time(s.ExpiresAt), console.Time(s.LastUsedAt))
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // consentCommand is the group of commands on what people have allowed applications to do in their name.
-func (a *app) consentCommand() *cobra.Command {
+func consentCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "consent",
 		Short: "See and revoke what people have allowed",
@@ -24,7 +24,7 @@ func (a *app) consentCommand() *cobra.Command {
 may be running.`,
 		Example: "  fosite-mcp consent list --username ada\n  fosite-mcp consent revoke --username ada --client-id mcp_4xw7",
 	}
-	c.AddCommand(a.consentListCommand(), a.consentRevokeCommand())
+	c.AddCommand(consentListCommand(a), consentRevokeCommand(a))
 	return c
 }
 
@@ -37,7 +37,7 @@ func (f *consentFlags) register(c *cobra.Command) {
 	c.Flags().StringVar(&f.ClientID, "client-id", "", "only what was allowed to the client with this `id`")
 }
 
-func (a *app) consentListCommand() *cobra.Command {
+func consentListCommand(a *app) *cobra.Command {
 	var flags consentFlags
 	c := &cobra.Command{
 		Use:   "list",
@@ -51,7 +51,7 @@ remembered; only --subject finds such a one, because tokens know the person by s
 				if err != nil {
 					return err
 				}
-				return a.printConsents(consents)
+				return printConsents(&a.Console, consents)
 			})
 		},
 	}
@@ -82,22 +82,22 @@ func viewOfConsent(c people.Consent) consentView {
 	return v
 }
 
-func (a *app) printConsents(consents []people.Consent) error {
+func printConsents(out *console.Console, consents []people.Consent) error {
 	views := make([]consentView, len(consents))
 	for i, consent := range consents {
 		views[i] = viewOfConsent(consent)
 	}
-	if a.JSON {
-		return a.Encode(map[string]any{"items": views})
+	if out.JSON {
+		return out.Encode(map[string]any{"items": views})
 	}
-	t := a.NewTable("USERNAME", "CLIENT ID", "CLIENT NAME", "SCOPE", "RESOURCES", "SINCE", "LAST USED", "SUBJECT")
+	t := out.NewTable("USERNAME", "CLIENT ID", "CLIENT NAME", "SCOPE", "RESOURCES", "SINCE", "LAST USED", "SUBJECT")
 	for _, v := range views {
 		t.Row(v.Username, v.ClientID, v.ClientName, v.Scope, strings.Join(v.Resources, " "), console.Time(&v.CreatedAt), console.Time(v.LastUsedAt), v.Subject)
 	}
 	return t.Close()
 }
 
-func (a *app) consentRevokeCommand() *cobra.Command {
+func consentRevokeCommand(a *app) *cobra.Command {
 	var flags consentFlags
 	var yes bool
 	c := &cobra.Command{
@@ -112,7 +112,7 @@ func (a *app) consentRevokeCommand() *cobra.Command {
 				return console.BadUsage("say whose: --username, --subject or --client-id")
 			}
 			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-				return a.revokeConsents(ctx, store, flags.ConsentFilter, yes)
+				return revokeConsents(ctx, &a.Console, store, flags.ConsentFilter, yes)
 			})
 		},
 	}
@@ -121,7 +121,7 @@ func (a *app) consentRevokeCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) revokeConsents(ctx context.Context, store *storage.Store, filter people.ConsentFilter, yes bool) error {
+func revokeConsents(ctx context.Context, out *console.Console, store *storage.Store, filter people.ConsentFilter, yes bool) error {
 	consents, err := store.Consents().List(ctx, filter)
 	if err != nil {
 		return err
@@ -129,8 +129,8 @@ func (a *app) revokeConsents(ctx context.Context, store *storage.Store, filter p
 	if len(consents) == 0 {
 		return errors.New("nothing like that was allowed; see fosite-mcp consent list")
 	}
-	if !yes && !a.JSON && a.IsTerminal() {
-		if err := a.printConsents(consents); err != nil {
+	if !yes && !out.JSON && out.IsTerminal() {
+		if err := printConsents(out, consents); err != nil {
 			return err
 		}
 	}
@@ -138,7 +138,7 @@ func (a *app) revokeConsents(ctx context.Context, store *storage.Store, filter p
 	if len(consents) != 1 {
 		consequence = fmt.Sprintf("%d consents are forgotten, and every token that came of them stops working at once", len(consents))
 	}
-	if err := a.Confirm(ctx, yes, consequence, "revoke"); err != nil {
+	if err := out.Confirm(ctx, yes, consequence, "revoke"); err != nil {
 		return err
 	}
 	n, err := store.Consents().WithdrawAll(ctx, filter)
@@ -149,5 +149,5 @@ func (a *app) revokeConsents(ctx context.Context, store *storage.Store, filter p
 	if n != 1 {
 		told = fmt.Sprintf("revoked %d consents and the tokens that came of them", n)
 	}
-	return a.Done(map[string]any{"revoked": n}, "%s", told)
+	return out.Done(map[string]any{"revoked": n}, "%s", told)
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // hashesCommand is the process that the server starts for slow hashes, see [slowhash.Process].
-func (a *app) hashesCommand() *cobra.Command {
+func hashesCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:     "compute-hashes",
 		Short:   "What the server starts to compare slow hashes",
@@ -25,20 +25,20 @@ func (a *app) hashesCommand() *cobra.Command {
 		Hidden:  true,
 		RunE: func(*cobra.Command, []string) error {
 			signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // of the terminal, for the server, whose end ends this
-			giveWay()
+			lowerPriority()
 			return slowhash.Serve(a.Stdin, a.Stdout)
 		},
 	}
 }
 
-// isHashProcess is set for that process, which starts no other.
-const isHashProcess = "FOSITE_MCP_COMPUTES_HASHES"
+// hashProcessVariable is set for that process, which starts no other.
+const hashProcessVariable = "FOSITE_MCP_COMPUTES_HASHES"
 
-// hashes is a process of this very program for up to atOnce hashes at a time. The settings of the server, its secrets among
+// hashProcess is a process of this very program for up to atOnce hashes at a time. The settings of the server, its secrets among
 // them, are not passed on; what the operator has set for Go's runtime is.
-func (a *app) hashes(atOnce int) *slowhash.Process {
-	env := []string{isHashProcess + "=1", fmt.Sprint("GOMAXPROCS=", atOnce)}
-	for _, entry := range a.Environ {
+func hashProcess(environ []string, atOnce int) *slowhash.Process {
+	env := []string{hashProcessVariable + "=1", fmt.Sprint("GOMAXPROCS=", atOnce)}
+	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
 		if slices.Contains([]string{"GOGC", "GOMEMLIMIT", "GODEBUG", "LD_LIBRARY_PATH"}, name) {
 			env = append(env, entry)
@@ -49,7 +49,7 @@ func (a *app) hashes(atOnce int) *slowhash.Process {
 		if runtime.GOOS != "linux" {
 			program, _ = os.Executable() // when it fails, so does the start
 		}
-		if os.Getenv(isHashProcess) != "" {
+		if os.Getenv(hashProcessVariable) != "" {
 			program = ""
 		}
 		c := exec.Command(program, "compute-hashes")

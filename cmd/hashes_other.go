@@ -2,4 +2,4 @@
 
 package cmd
 
-func giveWay() {}
+func lowerPriority() {}

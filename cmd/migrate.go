@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (a *app) migrateCommand() *cobra.Command {
+func migrateCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "migrate",
 		Short:   "Bring the database schema up to date",
@@ -40,7 +40,7 @@ func (a *app) migrateCommand() *cobra.Command {
 					} else {
 						a.Notice("%d of %d migrations applied", len(pending), len(before))
 					}
-					return a.printMigrations(ctx, store)
+					return printMigrations(ctx, &a.Console, store)
 				})
 			},
 		},
@@ -48,16 +48,16 @@ func (a *app) migrateCommand() *cobra.Command {
 			Use: "status", Short: "Show which migrations have been applied", Example: "  fosite-mcp migrate status --json",
 			RunE: func(c *cobra.Command, _ []string) error {
 				return a.withDatabase(c.Context(), func(ctx context.Context, _ config.Config, store *storage.Store) error {
-					return a.printMigrations(ctx, store)
+					return printMigrations(ctx, &a.Console, store)
 				})
 			},
 		},
-		a.migrateSQLCommand(),
+		migrateSQLCommand(a),
 	)
 	return c
 }
 
-func (a *app) migrateSQLCommand() *cobra.Command {
+func migrateSQLCommand(a *app) *cobra.Command {
 	var dialect, prefix string
 	var parts []string
 	c := &cobra.Command{
@@ -100,17 +100,17 @@ A program with storage.New needs all parts; one with storage.WithClients needs t
 
 var tablePrefix = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*\.?)?$`)
 
-func (a *app) printMigrations(ctx context.Context, store *storage.Store) error {
+func printMigrations(ctx context.Context, out *console.Console, store *storage.Store) error {
 	migrations, err := store.Migrations(ctx)
 	if migrations == nil {
 		return err
 	}
 	// The schema may be newer than this program: what is known of it, then that.
-	return errors.Join(a.printList(migrations), err)
+	return errors.Join(printMigrationList(out, migrations), err)
 }
 
-func (a *app) printList(migrations []storage.Migration) error {
-	if a.JSON {
+func printMigrationList(out *console.Console, migrations []storage.Migration) error {
+	if out.JSON {
 		type item struct {
 			Version   int64      `json:"version"`
 			Name      string     `json:"name"`
@@ -124,9 +124,9 @@ func (a *app) printList(migrations []storage.Migration) error {
 			}
 			items = append(items, i)
 		}
-		return a.Encode(map[string]any{"items": items})
+		return out.Encode(map[string]any{"items": items})
 	}
-	table := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(out.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "VERSION\tNAME\tAPPLIED")
 	for _, m := range migrations {
 		applied := "pending"

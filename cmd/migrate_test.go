@@ -35,7 +35,7 @@ func TestStatusOfANewerSchemaIsAnError(t *testing.T) {
 	}
 	for _, json := range []bool{false, true} {
 		var out strings.Builder
-		err := (&app{Console: console.Console{Stdout: &out, JSON: json}}).printMigrations(t.Context(), storage.New(db))
+		err := printMigrations(t.Context(), &console.Console{Stdout: &out, JSON: json}, storage.New(db))
 		if err == nil || !strings.Contains(err.Error(), "999") || !strings.Contains(out.String(), "tokens/00001_init.sql") {
 			t.Errorf("JSON %v: error %v after %q, want the list and that version 999 is newer", json, err, out.String())
 		}
@@ -47,7 +47,7 @@ func TestAnInterruptedCleanUpSaysHowFarItCame(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out strings.Builder
-	err := (&app{Console: console.Console{Stdout: &out, JSON: true}}).cleanUp(ctx, store, 0)
+	err := cleanUp(ctx, &console.Console{Stdout: &out, JSON: true}, store, 0)
 	if err == nil || !strings.Contains(err.Error(), "run it again to go on") || out.String() != "{\"deleted\":{},\"total\":0}\n" {
 		t.Errorf("error %v after %q, want how far it came and the remedy", err, out.String())
 	}

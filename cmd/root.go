@@ -78,7 +78,7 @@ token, people log in through a browser, and every token can be taken back.`,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if version {
-				return a.printVersion()
+				return printVersion(&a.Console)
 			}
 			return needsCommand(c)
 		},
@@ -97,6 +97,6 @@ token, people log in through a browser, and every token can be taken back.`,
 
 // commands is every command of the program.
 func (a *app) commands() []*cobra.Command {
-	return []*cobra.Command{a.serveCommand(), a.hashesCommand(), demoCommand(a), a.migrateCommand(), a.cleanUpCommand(), a.clientCommand(), a.tokenCommand(),
-		a.userCommand(), a.consentCommand(), a.auditCommand(), a.adminKeyCommand(), a.versionCommand()}
+	return []*cobra.Command{serveCommand(a), hashesCommand(a), demoCommand(a), migrateCommand(a), cleanUpCommand(a), clientCommand(a), tokenCommand(a),
+		userCommand(a), consentCommand(a), auditCommand(a), adminKeyCommand(a), versionCommand(a)}
 }

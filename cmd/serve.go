@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"fosite-mcp/cmd/internal/authserver"
+	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/config"
 	"fosite-mcp/provider"
 	"fosite-mcp/provider/client/slowhash"
@@ -22,7 +23,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-func (a *app) serveCommand() *cobra.Command {
+func serveCommand(a *app) *cobra.Command {
 	var printConfig bool
 	c := &cobra.Command{
 		Use:   "serve",
@@ -38,9 +39,9 @@ keeps everything in ./fosite-mcp-data. The first start writes an admin key there
 				return err
 			}
 			if printConfig {
-				return a.printConfig(cfg)
+				return printSettings(&a.Console, cfg)
 			}
-			hashes := a.hashes(max(1, runtime.GOMAXPROCS(0)/2))
+			hashes := hashProcess(a.Environ, max(1, runtime.GOMAXPROCS(0)/2))
 			hasher := provider.NewSecretHasherIn(hashes) // both before tuneRuntime: they count the processors that there are
 			tuneRuntime(a.Environ)
 			return a.serve(c.Context(), cfg, hasher, hashes)
@@ -50,10 +51,10 @@ keeps everything in ./fosite-mcp-data. The first start writes an admin key there
 	return c
 }
 
-// printConfig prints the settings as a YAML file, or the same as JSON. Secrets are masked in both.
-func (a *app) printConfig(cfg config.Config) error {
-	if !a.JSON {
-		return cfg.Print(a.Stdout)
+// printSettings prints the settings as a YAML file, or the same as JSON. Secrets are masked in both.
+func printSettings(out *console.Console, cfg config.Config) error {
+	if !out.JSON {
+		return cfg.Print(out.Stdout)
 	}
 	var file bytes.Buffer
 	if err := cfg.Print(&file); err != nil {
@@ -63,7 +64,7 @@ func (a *app) printConfig(cfg config.Config) error {
 	if err := yaml.Unmarshal(file.Bytes(), &settings); err != nil {
 		return err
 	}
-	return a.Encode(settings)
+	return out.Encode(settings)
 }
 
 // serve runs the server until ctx ends. Where logs are JSON, what people are told is a log line as well.

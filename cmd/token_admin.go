@@ -7,41 +7,39 @@ import (
 	"net/http"
 	"time"
 
+	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/console"
 
 	"github.com/spf13/cobra"
 )
 
-func (a *app) tokenListCommand() *cobra.Command {
-	var admin adminFlags
-	var list listFlags
+func tokenListCommand(a *app) *cobra.Command {
+	var admin apiclient.Flags
+	var list apiclient.ListFlags
 	var allStatus bool
 	c := &cobra.Command{
 		Use:     "list CLIENT_ID",
 		Short:   "List a client's access tokens: what they are for, never the tokens themselves",
 		Example: "  fosite-mcp token list mcp_4xw7\n  fosite-mcp token list mcp_4xw7 --all-status --all --json",
 		RunE: func(c *cobra.Command, args []string) error {
-			query, err := list.query()
+			query, err := list.Query()
 			if err != nil {
 				return err
 			}
 			if !allStatus {
 				query.Set("active", "true")
 			}
-			id, err := segment(args[0])
-			if err != nil {
-				return err
-			}
 			api, err := a.adminAPI(&admin)
 			if err != nil {
 				return err
 			}
+			call := apiclient.Call{Method: http.MethodGet, Path: []string{"clients", args[0], "tokens"}, Query: query}
 			head := []string{"TOKEN ID", "STATUS", "SCOPE", "SUBJECT", "SECRET", "ISSUED", "EXPIRES", "LAST USED"}
-			return errNoClient(a.list(c.Context(), api, &list, "/clients/"+id+"/tokens", query, head, tokenRow), args[0])
+			return apiclient.NoClient(printList(c.Context(), &a.Console, api, call, list.All, head, tokenRow), args[0])
 		},
 	}
-	admin.register(c)
-	list.register(c)
+	admin.Register(c)
+	list.Register(c)
 	c.Flags().BoolVar(&allStatus, "all-status", false, "also tokens that have expired or been revoked")
 	return c
 }
@@ -68,8 +66,8 @@ type revocation struct {
 	tokenID, secretID, before, byFile string
 }
 
-func (a *app) tokenRevokeCommand() *cobra.Command {
-	var admin adminFlags
+func tokenRevokeCommand(a *app) *cobra.Command {
+	var admin apiclient.Flags
 	var r revocation
 	c := &cobra.Command{
 		Use:   "revoke",
@@ -85,12 +83,28 @@ client rotate --leaked ends it together with them.`,
 				return console.BadUsage("which tokens? Give --client-id ID with one of --all, --token-id, --secret-id and --issued-before, or --token-file FILE alone")
 			}
 			if r.byFile != "" {
-				return a.revokeValue(c.Context(), &admin, r.byFile)
+				token, err := a.ReadSecret(c.Context(), "token", "--token-file", r.byFile, "")
+				if err != nil {
+					return err
+				}
+				api, err := a.adminAPI(&admin)
+				if err != nil {
+					return err
+				}
+				return revokeToken(c.Context(), &a.Console, api, token)
 			}
-			return a.revokeOfClient(c.Context(), &admin, &r, time.Now())
+			body, what, err := r.selection(time.Now())
+			if err != nil {
+				return err
+			}
+			api, err := a.adminAPI(&admin)
+			if err != nil {
+				return err
+			}
+			return revokeTokens(c.Context(), &a.Console, api, &r, body, what)
 		},
 	}
-	admin.register(c)
+	admin.Register(c)
 	flags := c.Flags()
 	flags.StringVar(&r.clientID, "client-id", "", "`id` of the client whose tokens are revoked")
 	flags.BoolVar(&r.all, "all", false, "every token of the client")
@@ -103,20 +117,13 @@ client rotate --leaked ends it together with them.`,
 	return c
 }
 
-func (a *app) revokeValue(ctx context.Context, admin *adminFlags, file string) error {
-	token, err := a.ReadSecret(ctx, "token", "--token-file", file, "")
+// revokeToken revokes a token by its value.
+func revokeToken(ctx context.Context, out *console.Console, api *apiclient.Admin, token string) error {
+	answer, err := api.Do(ctx, apiclient.Post(map[string]string{"token": token}, "tokens", "revoke"))
 	if err != nil {
 		return err
 	}
-	api, err := a.adminAPI(admin)
-	if err != nil {
-		return err
-	}
-	answer, err := api.call(ctx, apiCall{method: http.MethodPost, path: "/tokens/revoke", body: map[string]string{"token": token}})
-	if err != nil {
-		return err
-	}
-	return a.revoked(answer, "the token is revoked")
+	return printRevoked(out, answer, "the token is revoked")
 }
 
 // selection is the body of the request, and what it does in words.
@@ -138,46 +145,35 @@ func (r *revocation) selection(now time.Time) (body map[string]any, what string,
 	return nil, "", console.BadUsage("which tokens? Add --all, --token-id, --secret-id or --issued-before")
 }
 
-func (a *app) revokeOfClient(ctx context.Context, admin *adminFlags, r *revocation, now time.Time) error {
-	body, what, err := r.selection(now)
-	if err != nil {
-		return err
-	}
-	id, err := segment(r.clientID)
-	if err != nil {
-		return err
-	}
-	api, err := a.adminAPI(admin)
-	if err != nil {
-		return err
-	}
+// revokeTokens revokes tokens of a client: body selects them, what names them.
+func revokeTokens(ctx context.Context, out *console.Console, api *apiclient.Admin, r *revocation, body map[string]any, what string) error {
 	if r.tokenID == "" { // more than one token
-		if _, err := api.call(ctx, apiCall{method: http.MethodGet, path: "/clients/" + id}); err != nil {
-			return errNoClient(err, r.clientID)
+		if _, err := api.Do(ctx, apiclient.Get("clients", r.clientID)); err != nil {
+			return apiclient.NoClient(err, r.clientID)
 		}
-		if err := a.Confirm(ctx, r.yes, "This ends "+what+", at once and for good", r.clientID); err != nil {
+		if err := out.Confirm(ctx, r.yes, "This ends "+what+", at once and for good", r.clientID); err != nil {
 			return err
 		}
 	}
-	answer, err := api.call(ctx, apiCall{method: http.MethodPost, path: "/clients/" + id + "/tokens/revoke", body: body})
-	if isStatus(err, http.StatusNotFound) {
+	answer, err := api.Do(ctx, apiclient.Post(body, "clients", r.clientID, "tokens", "revoke"))
+	if apiclient.IsStatus(err, http.StatusNotFound) {
 		return fmt.Errorf("there is no client %s, or it has nothing with this id: nothing was revoked; see: fosite-mcp token list, client show", console.Printable(r.clientID))
 	}
 	if err != nil {
 		return err
 	}
-	if err := a.revoked(answer, "revoked "+what); err != nil {
+	if err := printRevoked(out, answer, "revoked "+what); err != nil {
 		return err
 	}
 	if r.secretID != "" {
-		a.Notice("secret %s itself goes on working; if it has leaked: fosite-mcp client delete-secret %s %[1]s", console.Printable(r.secretID), console.Printable(r.clientID))
+		out.Notice("secret %s itself goes on working; if it has leaked: fosite-mcp client delete-secret %s %[1]s", console.Printable(r.secretID), console.Printable(r.clientID))
 	}
 	return nil
 }
 
-func (a *app) revoked(answer *apiAnswer, told string) error {
-	if a.JSON && len(answer.body) > 0 {
-		return a.PrintJSON(answer.body)
+func printRevoked(out *console.Console, answer *apiclient.Answer, told string) error {
+	if out.JSON && len(answer.Body) > 0 {
+		return out.PrintJSON(answer.Body)
 	}
-	return a.Done(map[string]any{"revoked": true}, "%s", console.Printable(told))
+	return out.Done(map[string]any{"revoked": true}, "%s", console.Printable(told))
 }

@@ -5,23 +5,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
+	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/console"
 
 	"github.com/spf13/cobra"
 )
 
-// Environment variables that hold secrets of a client, not settings of the server.
-const (
-	clientSecretVariable = "MCP_CLIENT_SECRET"
-	accessTokenVariable  = "MCP_ACCESS_TOKEN"
-)
+// accessTokenVariable is the environment variable with an access token. It is no setting of the server.
+const accessTokenVariable = "MCP_ACCESS_TOKEN"
 
 // tokenCommand is the group of commands on tokens.
-func (a *app) tokenCommand() *cobra.Command {
+func tokenCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "token",
 		Short: "Get, inspect, list and revoke tokens",
@@ -29,12 +26,12 @@ func (a *app) tokenCommand() *cobra.Command {
 		Example: `  fosite-mcp token mint --client-id mcp_4xw7 --client-secret-file ci.secret
   fosite-mcp token list mcp_4xw7`,
 	}
-	c.AddCommand(a.tokenMintCommand(), a.tokenIntrospectCommand(), a.tokenListCommand(), a.tokenRevokeCommand())
+	c.AddCommand(tokenMintCommand(a), tokenIntrospectCommand(a), tokenListCommand(a), tokenRevokeCommand(a))
 	return c
 }
 
-func (a *app) tokenMintCommand() *cobra.Command {
-	var caller callerFlags
+func tokenMintCommand(a *app) *cobra.Command {
+	var caller apiclient.CallerFlags
 	var scope, resources []string
 	c := &cobra.Command{
 		Use:   "mint",
@@ -55,17 +52,17 @@ token and nothing else.`,
 			if len(resources) > 0 {
 				form["resource"] = resources
 			}
-			return a.mint(c.Context(), endpoint, form)
+			return mint(c.Context(), &a.Console, endpoint, form)
 		},
 	}
-	caller.register(c)
+	caller.Register(c)
 	c.Flags().StringArrayVar(&scope, "scope", nil, "`scopes` to ask for, separated by spaces (default: all of the client's)")
 	c.Flags().StringArrayVar(&resources, "resource", nil, "resource `URI` that the token is for (default: the server's default); repeatable")
 	return c
 }
 
-func (a *app) mint(ctx context.Context, endpoint *oauthEndpoint, form map[string][]string) error {
-	body, err := endpoint.post(ctx, form)
+func mint(ctx context.Context, out *console.Console, endpoint *apiclient.Endpoint, form map[string][]string) error {
+	body, err := endpoint.Post(ctx, form)
 	if err != nil {
 		return err
 	}
@@ -75,12 +72,12 @@ func (a *app) mint(ctx context.Context, endpoint *oauthEndpoint, form map[string
 		Scope       string `json:"scope"`
 	}
 	if err := json.Unmarshal(body, &token); err != nil || token.AccessToken == "" {
-		return fmt.Errorf("%s answered without a token; is the address right?", endpoint.url)
+		return fmt.Errorf("%s answered without a token; is the address right?", endpoint.URL)
 	}
-	if a.JSON {
-		return a.PrintJSON(body)
+	if out.JSON {
+		return out.PrintJSON(body)
 	}
-	if _, err := fmt.Fprintln(a.Stdout, console.Printable(token.AccessToken)); err != nil {
+	if _, err := fmt.Fprintln(out.Stdout, console.Printable(token.AccessToken)); err != nil {
 		return err
 	}
 	validity := ""
@@ -88,12 +85,12 @@ func (a *app) mint(ctx context.Context, endpoint *oauthEndpoint, form map[string
 		end := time.Now().Add(time.Duration(token.ExpiresIn) * time.Second)
 		validity = fmt.Sprintf(", valid for %s, until %s", console.Life(token.ExpiresIn), console.Time(&end))
 	}
-	a.Notice("a token for scope %q%s", token.Scope, validity)
+	out.Notice("a token for scope %q%s", token.Scope, validity)
 	return nil
 }
 
-func (a *app) tokenIntrospectCommand() *cobra.Command {
-	var caller callerFlags
+func tokenIntrospectCommand(a *app) *cobra.Command {
+	var caller apiclient.CallerFlags
 	var tokenFile string
 	var check bool
 	c := &cobra.Command{
@@ -105,7 +102,7 @@ unless --check is given.`,
 		Example: `  fosite-mcp token introspect --client-id docs --client-secret-file docs.secret --token-file token.txt
   MCP_ACCESS_TOKEN=$TOKEN fosite-mcp token introspect --client-id docs --client-secret-file docs.secret --check`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if caller.secretFile == "-" && tokenFile == "-" {
+			if caller.SecretFile == "-" && tokenFile == "-" {
 				return console.BadUsage("stdin can hold the token or the client secret, not both")
 			}
 			endpoint, err := a.oauthEndpoint(c.Context(), &caller, "introspect")
@@ -116,10 +113,10 @@ unless --check is given.`,
 			if err != nil {
 				return err
 			}
-			return a.introspect(c.Context(), endpoint, token, check)
+			return introspect(c.Context(), &a.Console, endpoint, token, check)
 		},
 	}
-	caller.register(c)
+	caller.Register(c)
 	c.Flags().StringVar(&tokenFile, "token-file", "", "`file` with the token, - for stdin (default: the variable "+accessTokenVariable+")")
 	c.Flags().BoolVar(&check, "check", false, "exit with 1 unless the token is active")
 	return c
@@ -145,19 +142,19 @@ type introspectionView struct {
 	} `json:"mcp"`
 }
 
-func (a *app) introspect(ctx context.Context, endpoint *oauthEndpoint, token string, check bool) error {
-	body, err := endpoint.post(ctx, map[string][]string{"token": {token}})
+func introspect(ctx context.Context, out *console.Console, endpoint *apiclient.Endpoint, token string, check bool) error {
+	body, err := endpoint.Post(ctx, map[string][]string{"token": {token}})
 	if err != nil {
 		return err
 	}
 	var answer introspectionView
 	if err := json.Unmarshal(body, &answer); err != nil || answer.Active == nil {
-		return fmt.Errorf("%s does not answer as RFC 7662 says; is the address right?", endpoint.url)
+		return fmt.Errorf("%s does not answer as RFC 7662 says; is the address right?", endpoint.URL)
 	}
-	if a.JSON {
-		err = a.PrintJSON(body)
+	if out.JSON {
+		err = out.PrintJSON(body)
 	} else {
-		err = a.Fields(answer.particulars()...)
+		err = out.Fields(answer.particulars()...)
 	}
 	if err == nil && check && !*answer.Active {
 		err = errors.New("the token is not active")
@@ -205,21 +202,4 @@ func unixTime(seconds int64) string {
 	}
 	t := time.Unix(seconds, 0)
 	return console.Time(&t)
-}
-
-// oauthErrorBody is RFC 6749 §5.2's answer.
-type oauthErrorBody struct {
-	Code        string `json:"error"`
-	Description string `json:"error_description"`
-}
-
-func oauthRefusal(endpoint string, response *http.Response, body []byte) error {
-	var refusal oauthErrorBody
-	if json.Unmarshal(body, &refusal) != nil || refusal.Code == "" {
-		return fmt.Errorf("%s answers %q, and not as an OAuth server does; is public_url right?", endpoint, response.Status)
-	}
-	if refusal.Description == "" {
-		return errors.New(console.Printable(refusal.Code))
-	}
-	return fmt.Errorf("%s: %s", console.Printable(refusal.Code), console.Printable(refusal.Description))
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (a *app) userPasswordCommand() *cobra.Command {
+func userPasswordCommand(a *app) *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use:   "password USERNAME",
@@ -26,7 +26,7 @@ their access; to take it away as well: fosite-mcp consent revoke --username USER
 				if _, err := store.Users().Find(ctx, username); err != nil {
 					return errNoUser(err, username)
 				}
-				hash, err := a.newPassword(ctx, username, file)
+				hash, err := newPassword(ctx, &a.Console, username, file)
 				if err != nil {
 					return err
 				}
@@ -41,7 +41,7 @@ their access; to take it away as well: fosite-mcp consent revoke --username USER
 	return c
 }
 
-func (a *app) userGroupsCommand() *cobra.Command {
+func userGroupsCommand(a *app) *cobra.Command {
 	var groups []string
 	c := &cobra.Command{
 		Use:   "groups USERNAME",
@@ -66,8 +66,8 @@ at the next introspection of any of the person's tokens.`,
 	return c
 }
 
-func (a *app) userDisableCommand() *cobra.Command {
-	return a.userEndCommand(&cobra.Command{
+func userDisableCommand(a *app) *cobra.Command {
+	return userEndCommand(a, &cobra.Command{
 		Use:   "disable USERNAME",
 		Short: "Keep a person out, for now",
 		Long: `Keep a person out until the account is enabled again. Browser sessions end, and every token that was issued in the person's
@@ -76,8 +76,8 @@ name is revoked for good: after enabling, applications have to be connected agai
 	}, "disabled", "Account %s cannot log in any more, and every application it has connected loses its access at once", (*people.Users).Disable)
 }
 
-func (a *app) userDeleteCommand() *cobra.Command {
-	return a.userEndCommand(&cobra.Command{
+func userDeleteCommand(a *app) *cobra.Command {
+	return userEndCommand(a, &cobra.Command{
 		Use:     "delete USERNAME",
 		Short:   "Delete an account for good",
 		Long:    "Delete an account for good, with its sessions, consents and tokens. A new account of the same name is somebody else.",
@@ -86,7 +86,7 @@ func (a *app) userDeleteCommand() *cobra.Command {
 }
 
 // userEndCommand completes a command that takes something away from a person.
-func (a *app) userEndCommand(c *cobra.Command, done, consequence string, change func(u *people.Users, ctx context.Context, username string) error) *cobra.Command {
+func userEndCommand(a *app, c *cobra.Command, done, consequence string, change func(u *people.Users, ctx context.Context, username string) error) *cobra.Command {
 	var yes bool
 	c.RunE = func(c *cobra.Command, args []string) error {
 		username := strings.ToLower(args[0])
@@ -100,24 +100,24 @@ func (a *app) userEndCommand(c *cobra.Command, done, consequence string, change 
 		if err := a.Confirm(c.Context(), yes, fmt.Sprintf(consequence, username), username); err != nil {
 			return err
 		}
-		return a.changeUser(c.Context(), username, done, change)
+		return changeUser(c.Context(), a, username, done, change)
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do it without asking")
 	return c
 }
 
-func (a *app) userEnableCommand() *cobra.Command {
+func userEnableCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:     "enable USERNAME",
 		Short:   "Let a disabled account log in again",
 		Example: "  fosite-mcp user enable ada",
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.changeUser(c.Context(), strings.ToLower(args[0]), "enabled", (*people.Users).Enable)
+			return changeUser(c.Context(), a, strings.ToLower(args[0]), "enabled", (*people.Users).Enable)
 		},
 	}
 }
 
-func (a *app) changeUser(ctx context.Context, username, done string, change func(u *people.Users, ctx context.Context, username string) error) error {
+func changeUser(ctx context.Context, a *app, username, done string, change func(u *people.Users, ctx context.Context, username string) error) error {
 	return a.withActor(ctx, func(ctx context.Context, store *storage.Store) error {
 		if err := change(store.Users(), ctx, username); err != nil {
 			return errNoUser(err, username)

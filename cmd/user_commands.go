@@ -20,7 +20,7 @@ import (
 
 // userCommand is the group of commands on local accounts. They work on the database, because whoever may change who
 // can log in is whoever runs the server.
-func (a *app) userCommand() *cobra.Command {
+func userCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "user",
 		Short: "Manage the local accounts of the login page",
@@ -28,12 +28,12 @@ func (a *app) userCommand() *cobra.Command {
 server; the server may be running.`,
 		Example: "  fosite-mcp user create --username ada --group staff\n  fosite-mcp user list",
 	}
-	c.AddCommand(a.userCreateCommand(), a.userListCommand(), a.userPasswordCommand(), a.userGroupsCommand(),
-		a.userDisableCommand(), a.userEnableCommand(), a.userDeleteCommand())
+	c.AddCommand(userCreateCommand(a), userListCommand(a), userPasswordCommand(a), userGroupsCommand(a),
+		userDisableCommand(a), userEnableCommand(a), userDeleteCommand(a))
 	return c
 }
 
-func (a *app) userCreateCommand() *cobra.Command {
+func userCreateCommand(a *app) *cobra.Command {
 	var username, file string
 	var groups []string
 	c := &cobra.Command{
@@ -52,7 +52,7 @@ passed on to the services that check tokens (introspection), which may restrict 
 				return console.BadUsage("%w", fromStorage(err))
 			}
 			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-				return a.createUser(ctx, store, user, file)
+				return createUser(ctx, &a.Console, store, user, file)
 			})
 		},
 	}
@@ -82,8 +82,8 @@ func passwordFlag(c *cobra.Command, file *string) {
 	c.Flags().StringVar(file, "password-file", "", "`file` with the password (- reads stdin; default: ask for it)")
 }
 
-func (a *app) createUser(ctx context.Context, store *storage.Store, user *people.User, file string) error {
-	hash, err := a.newPassword(ctx, user.Username, file)
+func createUser(ctx context.Context, out *console.Console, store *storage.Store, user *people.User, file string) error {
+	hash, err := newPassword(ctx, out, user.Username, file)
 	if err != nil {
 		return err
 	}
@@ -95,16 +95,16 @@ func (a *app) createUser(ctx context.Context, store *storage.Store, user *people
 	if err != nil {
 		return fromStorage(err)
 	}
-	if a.JSON {
-		return a.Encode(viewOfUser(user))
+	if out.JSON {
+		return out.Encode(viewOfUser(user))
 	}
-	a.Notice("made the account %s", user.Username)
+	out.Notice("made the account %s", user.Username)
 	return nil
 }
 
 // newPassword gets a password, checks it and returns its hash.
-func (a *app) newPassword(ctx context.Context, username, file string) ([]byte, error) {
-	password, err := a.ReadNewPassword(ctx, file)
+func newPassword(ctx context.Context, out *console.Console, username, file string) ([]byte, error) {
+	password, err := out.ReadNewPassword(ctx, file)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func viewOfUser(u *people.User) userView {
 	return v
 }
 
-func (a *app) userListCommand() *cobra.Command {
+func userListCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
 		Short:   "List the accounts",
@@ -144,21 +144,21 @@ func (a *app) userListCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.printUsers(users)
+				return printUsers(&a.Console, users)
 			})
 		},
 	}
 }
 
-func (a *app) printUsers(users []*people.User) error {
+func printUsers(out *console.Console, users []*people.User) error {
 	views := make([]userView, len(users))
 	for i, user := range users {
 		views[i] = viewOfUser(user)
 	}
-	if a.JSON {
-		return a.Encode(map[string]any{"items": views})
+	if out.JSON {
+		return out.Encode(map[string]any{"items": views})
 	}
-	t := a.NewTable("USERNAME", "STATUS", "GROUPS", "SUBJECT", "CREATED")
+	t := out.NewTable("USERNAME", "STATUS", "GROUPS", "SUBJECT", "CREATED")
 	for _, v := range views {
 		t.Row(v.Username, v.Status, strings.Join(v.Groups, ", "), v.Subject, console.Time(&v.CreatedAt))
 	}

@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"fosite-mcp/cmd/internal/console"
+
 	"github.com/spf13/cobra"
 )
 
@@ -17,21 +19,21 @@ type versionView struct {
 	Go       string `json:"go"`
 }
 
-func (a *app) versionCommand() *cobra.Command {
+func versionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Tell which version this is",
 		Example: "  fosite-mcp version\n  fosite-mcp version --json",
-		RunE:    func(*cobra.Command, []string) error { return a.printVersion() },
+		RunE:    func(*cobra.Command, []string) error { return printVersion(&a.Console) },
 	}
 }
 
-func (a *app) printVersion() error {
+func printVersion(out *console.Console) error {
 	v := programVersion()
-	if a.JSON {
-		return a.Encode(v)
+	if out.JSON {
+		return out.Encode(v)
 	}
-	_, err := fmt.Fprintln(a.Stdout, "fosite-mcp", v)
+	_, err := fmt.Fprintln(out.Stdout, "fosite-mcp", v)
 	return err
 }
 

@@ -9,6 +9,8 @@ import (
 	"os/user"
 	"strings"
 
+	"fosite-mcp/cmd/internal/apiclient"
+	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/cmd/internal/database"
 	"fosite-mcp/cmd/internal/privatefile"
 	"fosite-mcp/config"
@@ -88,4 +90,25 @@ func shellActor() string {
 // fromStorage is the storage's error without the name of the package.
 func fromStorage(err error) error {
 	return errors.New(strings.TrimPrefix(err.Error(), "storage: "))
+}
+
+// adminAPI makes a client of the admin API. It does not connect yet.
+func (a *app) adminAPI(f *apiclient.Flags) (*apiclient.Admin, error) {
+	cfg, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	return apiclient.NewAdmin(cfg, f)
+}
+
+// oauthEndpoint makes a client of an OAuth endpoint, and reads its secret.
+func (a *app) oauthEndpoint(ctx context.Context, f *apiclient.CallerFlags, name string) (*apiclient.Endpoint, error) {
+	if f.ClientID == "" {
+		return nil, console.BadUsage("--client-id is missing")
+	}
+	cfg, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	return apiclient.NewEndpoint(ctx, &a.Console, cfg, f, name)
 }

@@ -1,4 +1,4 @@
-package cmd
+package apiclient
 
 import (
 	"encoding/json"
@@ -12,8 +12,8 @@ import (
 	"fosite-mcp/cmd/internal/console"
 )
 
-// apiProblem is what the admin API says when it refuses (RFC 9457).
-type apiProblem struct {
+// Problem is a refusal of the admin API (RFC 9457).
+type Problem struct {
 	Title     string `json:"title"`
 	Status    int    `json:"status"`
 	Detail    string `json:"detail"`
@@ -24,9 +24,8 @@ type apiProblem struct {
 	} `json:"errors"`
 }
 
-// Error is the problem for people: title and detail, then a line for each mistake. Where the request itself had mistakes
-// they are all there is to say.
-func (p *apiProblem) Error() string {
+// Error tells people: title and detail, then a line for each mistake. A bad request is told by its mistakes alone.
+func (p *Problem) Error() string {
 	var lines []string
 	if p.Status != http.StatusBadRequest || len(p.Errors) == 0 {
 		text := console.Printable(p.Title)
@@ -36,7 +35,7 @@ func (p *apiProblem) Error() string {
 		lines = append(lines, text)
 	}
 	for _, mistake := range p.Errors {
-		lines = append(lines, strings.TrimPrefix(flagOf(console.Printable(mistake.Pointer))+": "+console.Printable(mistake.Detail), ": "))
+		lines = append(lines, strings.TrimPrefix(FlagOf(console.Printable(mistake.Pointer))+": "+console.Printable(mistake.Detail), ": "))
 	}
 	if p.Status >= http.StatusInternalServerError && p.RequestID != "" {
 		lines = append(lines, fmt.Sprintf("(request id %s; the server's log says more)", console.Printable(p.RequestID)))
@@ -44,15 +43,15 @@ func (p *apiProblem) Error() string {
 	return strings.Join(lines, "\n  ")
 }
 
-// flagNames are the flags that are not called like the member of the API that they set.
+// flagNames are the flags whose names differ from the member of the API that they set.
 var flagNames = map[string]string{
 	"client_name": "name", "token_endpoint_auth_method": "auth-method", "token_endpoint_auth_signing_alg": "auth-signing-alg",
 	"grant_types": "grant-type", "response_types": "response-type",
 	"redirect_uris": "redirect-uri", "jwks": "jwks-file", "token": "token-file",
 }
 
-// flagOf is the flag that sets what pointer points to: a member of the body (RFC 6901), or ?name for a parameter.
-func flagOf(pointer string) string {
+// FlagOf names the flag for a pointer: to a member of the body (RFC 6901), or ?name for a parameter.
+func FlagOf(pointer string) string {
 	member, place, _ := strings.Cut(strings.TrimLeft(pointer, "/?"), "/")
 	if member == "" {
 		return ""
@@ -68,8 +67,8 @@ func flagOf(pointer string) string {
 }
 
 // refused turns an answer that is not a success into an error.
-func (api *adminAPI) refused(response *http.Response, body []byte) error {
-	problem := &apiProblem{Status: response.StatusCode}
+func (api *Admin) refused(response *http.Response, body []byte) error {
+	problem := &Problem{Status: response.StatusCode}
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if kind != "application/problem+json" || json.Unmarshal(body, problem) != nil || problem.Title == "" {
 		return fmt.Errorf("%s answers %q, and not as fosite-mcp's admin API does; is --admin-url right?", api.origin, response.Status)
@@ -81,15 +80,15 @@ func (api *adminAPI) refused(response *http.Response, body []byte) error {
 	return problem
 }
 
-// isStatus tells whether err is the admin API's answer with this status.
-func isStatus(err error, status int) bool {
-	var problem *apiProblem
+// IsStatus reports whether err is a [*Problem] with this status.
+func IsStatus(err error, status int) bool {
+	var problem *Problem
 	return errors.As(err, &problem) && problem.Status == status
 }
 
-// errNoClient replaces the admin API's "not found".
-func errNoClient(err error, clientID string) error {
-	if isStatus(err, http.StatusNotFound) {
+// NoClient replaces the admin API's "not found" for a client.
+func NoClient(err error, clientID string) error {
+	if IsStatus(err, http.StatusNotFound) {
 		return fmt.Errorf("there is no client %s; see: fosite-mcp client list", console.Printable(clientID))
 	}
 	return err

@@ -1,0 +1,62 @@
+package apiclient
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"fosite-mcp/provider/client"
+)
+
+// newHTTPClient makes a client that follows no redirects: what it sends is secret, and meant for one server.
+func newHTTPClient() *http.Client {
+	return &http.Client{
+		Timeout:       apiTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// secureOrigin accepts an https origin, or one on this machine. Everything else would carry secrets in clear.
+func secureOrigin(text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
+		return "", fmt.Errorf("want an origin such as http://127.0.0.1:8081, not %q", text)
+	}
+	if u.Scheme == "http" && !client.IsLoopback(u.Hostname()) {
+		return "", fmt.Errorf("%s would carry secrets in clear over the network; use https, or run this on the server itself", text)
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+// uncertain adds that a change may have been made, although no answer came.
+func uncertain(method string, err error) error {
+	if method == http.MethodGet || errors.Is(err, syscall.ECONNREFUSED) {
+		return err
+	}
+	return fmt.Errorf("%w; look whether the change was made before trying again", err)
+}
+
+// NotRunning says that nothing listens at an address.
+type NotRunning struct{ origin, flag string }
+
+// Error says how to start the server.
+func (e NotRunning) Error() string {
+	return fmt.Sprintf("nothing answers at %s; start the server with: fosite-mcp serve (or say where it is with %s)", e.origin, e.flag)
+}
+
+// Unwrap lets errors.Is find the refused connection.
+func (NotRunning) Unwrap() error { return syscall.ECONNREFUSED }
+
+// unreachable says why no answer came.
+func unreachable(origin, flag string, err error) error {
+	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return NotRunning{origin, flag}
+	}
+	return fmt.Errorf("no answer from %s: %w", origin, err)
+}
