@@ -2,6 +2,7 @@ package test
 
 import (
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -137,5 +138,31 @@ func TestThePeoplesDocumentWorksAsPasted(t *testing.T) {
 	response.Body.Close()
 	if response.StatusCode != http.StatusOK || !strings.HasSuffix(response.Request.URL.Path, "/login") {
 		t.Errorf("the browser ends at %s with status %d, want the login page", response.Request.URL.Path, response.StatusCode)
+	}
+}
+
+// The tables of the embedding document are made as pasted, and a second run stops at its first error.
+func TestTheEmbeddingDocumentMakesTablesAsPasted(t *testing.T) {
+	if !withPostgres() {
+		return
+	}
+	r := newReader(t)
+	database := startCluster(t)
+	at, err := url.Parse(database.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := at.User.Password()
+	r.environment = append(r.environment, "PGHOST="+at.Hostname(), "PGPORT="+at.Port(), "PGUSER="+at.User.Username(), "PGPASSWORD="+password, "PGDATABASE=postgres")
+	blocks := shellBlocks(t, "docs/embedding.md")
+	if len(blocks) != 1 {
+		t.Fatalf("%d blocks, want 1: what runs the others?", len(blocks))
+	}
+	r.paste(blocks[0])
+	if tables := r.paste(`psql -c '\dt'`); !strings.Contains(tables, " oauth_access_tokens ") || strings.Contains(tables, " oauth_clients ") {
+		t.Errorf("the tables are:\n%s", tables)
+	}
+	if output, err := r.command(blocks[0]).CombinedOutput(); err == nil {
+		t.Errorf("the tables were made twice:\n%s", output)
 	}
 }

@@ -20,9 +20,7 @@ func TestARestartOfPostgresFailsNoRequestAfterwards(t *testing.T) {
 	t.Parallel()
 	database := startCluster(t)
 	s := startServer(t, binaries, "FOSITE_MCP_DATABASE_URL="+database.url)
-	seen := new(witness)
-	w := newTraffic(t, s, s.adminKey(), seen.see)
-	w.run()
+	seen, w := underTraffic(t, s)
 	for round := range 4 {
 		seen.await(t, 500*(round+1))
 		outage := seen.during(func() {
@@ -45,9 +43,7 @@ func TestSessionsThatAreEndedFailNoLaterRequest(t *testing.T) {
 	t.Parallel()
 	database := startCluster(t)
 	s := startServer(t, binaries, "FOSITE_MCP_DATABASE_URL="+database.url)
-	seen := new(witness)
-	w := newTraffic(t, s, s.adminKey(), seen.see)
-	w.run()
+	seen, w := underTraffic(t, s)
 	for round := range 20 {
 		seen.await(t, 100*(round+1))
 		seen.during(func() {
@@ -111,9 +107,7 @@ func TestAfterAFailoverRequestsGoOnAtTheNewPrimary(t *testing.T) {
 			address := fmt.Sprintf("postgres://test:%s@127.0.0.1:%s,127.0.0.1:%s/postgres?sslmode=disable&target_session_attrs=read-write",
 				primary.password(), primary.port, standby.port)
 			s := startServer(t, binaries, "FOSITE_MCP_DATABASE_URL="+address)
-			seen := new(witness)
-			w := newTraffic(t, s, s.adminKey(), seen.see)
-			w.run()
+			seen, w := underTraffic(t, s)
 			seen.await(t, 500)
 			outage := seen.during(func() { demote(primary, standby) })
 			seen.await(t, outage+2000)

@@ -94,9 +94,7 @@ func TestWhileTheFileIsLockedWritesWaitOrSay503(t *testing.T) {
 func TestWhileTheDiskIsFullClientsSee503AndNothingIsLost(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, binaries)
-	seen := new(witness)
-	w := newTraffic(t, s, s.adminKey(), seen.see)
-	w.run()
+	seen, w := underTraffic(t, s)
 	w.awaitPromises(t, 100)
 	seen.mark()
 	limitFileSize(t, s, "65536") // less than the files have already: every append fails

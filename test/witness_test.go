@@ -6,6 +6,15 @@ import (
 	"time"
 )
 
+// underTraffic sends traffic to a server, and watches it.
+func underTraffic(t *testing.T, s *server) (*witness, *traffic) {
+	t.Helper()
+	seen := new(witness)
+	w := newTraffic(t, s, s.adminKey(), seen.see)
+	w.run()
+	return seen, w
+}
+
 // during marks the time that fn takes as an outage, and tells how many exchanges there were until its end.
 func (w *witness) during(fn func()) int {
 	w.mark()

@@ -218,7 +218,7 @@ func (m *Migrator) foreignTable(state *state, part model.Part) error {
 // tables are the host's names of the tables of parts.
 func (d dialect) tables(parts ...model.Part) (names []string) {
 	for _, table := range model.Models(parts...) {
-		names = append(names, model.TableName(d.namer, table))
+		names = append(names, d.names[model.OwnName(table)])
 	}
 	return names
 }

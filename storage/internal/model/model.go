@@ -6,6 +6,7 @@ package model
 
 import (
 	"reflect"
+	"sync"
 
 	"gorm.io/gorm/schema"
 )
@@ -50,11 +51,35 @@ func TableName(namer schema.Namer, model any) string {
 	return namer.TableName(reflect.TypeOf(model).Elem().Name())
 }
 
-// TableNames maps the store's own name of each table (access_tokens) to the one that namer gives it.
+// TableNames maps the store's own name of each table (access_tokens) to the one that namer gives it. It must not be changed.
 func TableNames(namer schema.Namer) map[string]string {
-	names := map[string]string{}
+	usual, ok := namer.(schema.NamingStrategy)
+	if ok && usual.NameReplacer == nil {
+		if known, ok := tableNames.Load(usual); ok {
+			return known.(map[string]string)
+		}
+	}
+	names := make(map[string]string)
 	for _, model := range Models() {
-		names[TableName(schema.NamingStrategy{}, model)] = TableName(namer, model)
+		names[OwnName(model)] = TableName(namer, model)
+	}
+	if ok && usual.NameReplacer == nil {
+		tableNames.Store(usual, names)
 	}
 	return names
 }
+
+// tableNames keeps them, by schema.NamingStrategy: GORM takes long to find a plural.
+var tableNames sync.Map
+
+// OwnName is the name of a model's table that the store's SQL has in it, and that it has without a NamingStrategy.
+func OwnName(model any) string { return ownNames()[reflect.TypeOf(model)] }
+
+// ownNames are OwnName's, by type.
+var ownNames = sync.OnceValue(func() map[reflect.Type]string {
+	names := make(map[reflect.Type]string)
+	for _, model := range Models() {
+		names[reflect.TypeOf(model)] = TableName(schema.NamingStrategy{}, model)
+	}
+	return names
+})
