@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+
+	"fosite-mcp/provider/client/spelling"
 )
 
 // KeyError is one mistake in the configuration. Load and Resolve join all of them.
@@ -30,7 +32,7 @@ func didYouMean(name string, candidates iter.Seq[string]) string {
 	name = strings.TrimPrefix(name, variablePrefix)
 	best, distance := "", len(name)/2+1
 	for candidate := range candidates {
-		if d := editDistance(name, strings.TrimPrefix(candidate, variablePrefix)); d < distance {
+		if d := spelling.Distance(name, strings.TrimPrefix(candidate, variablePrefix)); d < distance {
 			best, distance = candidate, d
 		}
 	}
@@ -38,27 +40,6 @@ func didYouMean(name string, candidates iter.Seq[string]) string {
 		return "; docs/configuration.md lists every setting"
 	}
 	return "; did you mean " + best + "?"
-}
-
-// editDistance is Levenshtein's, in bytes: names of settings are ASCII.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			substitution := diagonal
-			if a[i] != b[j] {
-				substitution++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(row[j+1]+1, row[j]+1, substitution)
-		}
-	}
-	return row[len(b)]
 }
 
 // maxNameLength bounds what a suggestion is looked for: longer names are no slip of the finger.

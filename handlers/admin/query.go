@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"fosite-mcp/provider/client"
+	"fosite-mcp/provider/client/spelling"
 	"fosite-mcp/provider/client/strictjson"
 )
 
@@ -37,7 +38,7 @@ func (r *request) readQuery(known []string) error {
 		switch {
 		case !slices.Contains(known, name):
 			detail := "is not a parameter of this path"
-			if near := strictjson.Nearest(name, known); near != "" {
+			if near := spelling.Nearest(name, known); near != "" {
 				detail += "; did you mean " + near + "?"
 			}
 			m.Add("?"+printable(name), "unknown_parameter", "%s", detail)

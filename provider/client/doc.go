@@ -1,10 +1,11 @@
-// Package client is the home of clients: the type [Client] with its [Secret]s, and what a client may be registered
-// with. The store, the admin API, the importer and the authorization endpoint read it here, so that what registers
-// also works.
+// Package client is the home of clients: the type [Client] with its [Secret]s, its JSON form, and the [Rules] for what a
+// client may be registered with. The store, the admin API, the importer and the authorization endpoint read them here, so
+// that what registers also works.
 //
-// Call [FromFosite] to make a Client out of one of fosite's, and [Of] to find the Client behind a [fosite.Client].
-// Call [CheckRedirectURI] before a redirect URI is registered, and [MatchRedirectURI] to find out where an
-// authorization request may be answered.
+// Call [Rules.New] and [Rules.Change] to make a Client out of JSON, [FromFosite] to make one out of a client of fosite's,
+// and [Of] to find the Client behind a [fosite.Client]. Call [NewSecret] and [HashSecret] for a client that needs a secret.
+// Call [MatchRedirectURI] to find out where an authorization request may be answered.
 //
-// The package imports nothing of ours but package slowhash below it, so that every other package may import it.
+// The package imports nothing of ours but the packages below it, so that every other package may import it: slowhash
+// compares secrets with imported hashes, strictjson reads JSON objects, and spelling suggests names.
 package client

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fosite-mcp/provider/client/spelling"
 	"fosite-mcp/provider/client/strictjson"
 )
 
@@ -19,7 +20,7 @@ func TestTheNearestNameIsSuggested(t *testing.T) {
 		"client_nme": "client_name", "scopes": "scope", "redirect_uri": "redirect_uris", "grant_type": "grant_types", "Client_Name": "client_name",
 		"tokenEndpointAuthMethod": "token_endpoint_auth_method", "color": "", "": "", "x": "", strings.Repeat("scope", 100): "",
 	} {
-		if got := strictjson.Nearest(name, MemberNames()); got != want {
+		if got := spelling.Nearest(name, MemberNames()); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"fosite-mcp/provider/client/spelling"
 )
 
 // RFC 7396, appendix A.
@@ -49,6 +51,6 @@ func FuzzPointer(f *testing.F) {
 		if unescape.Replace(escaped) != name {
 			t.Fatalf("%q becomes %q, which does not lead back", name, escaped)
 		}
-		Nearest(name, []string{"client_name", "scope"})
+		spelling.Nearest(name, []string{"client_name", "scope"})
 	})
 }
