@@ -5,7 +5,7 @@ import (
 	"mime"
 	"net/http"
 
-	"fosite-mcp/provider"
+	"fosite-mcp/internal/params"
 
 	"github.com/ory/fosite"
 	"github.com/rs/cors"
@@ -56,15 +56,12 @@ func parseForm(w http.ResponseWriter, r *http.Request) *fosite.RFC6749Error {
 		}
 		return fosite.ErrInvalidRequest.WithHint("The form cannot be decoded.")
 	}
-	r.PostForm, r.Form = provider.WithoutEmpty(r.PostForm), provider.WithoutEmpty(r.Form)
+	r.PostForm, r.Form = params.WithoutEmpty(r.PostForm), params.WithoutEmpty(r.Form)
 	if len(r.PostForm) == 0 {
 		return fosite.ErrInvalidRequest.WithHint("The form is empty.")
 	}
-	// RFC 6749 §3.2: parameters must not be included more than once; RFC 8707 §2 makes an exception for resource.
-	for name, values := range r.PostForm {
-		if len(values) > 1 && name != "resource" && name != "audience" {
-			return fosite.ErrInvalidRequest.WithHintf("The parameter %q is given more than once.", name)
-		}
+	if name := params.Repeated(r.PostForm); name != "" {
+		return fosite.ErrInvalidRequest.WithHintf("The parameter %q is given more than once.", name)
 	}
 	// These are stored with the token, as fosite keeps them.
 	for _, name := range []string{"grant_type", "response_type", "scope", "client_id"} {
@@ -73,7 +70,7 @@ func parseForm(w http.ResponseWriter, r *http.Request) *fosite.RFC6749Error {
 		}
 	}
 	// RFC 6749 §2.3.1: credentials must not be in the URL.
-	query := provider.WithoutEmpty(r.URL.Query())
+	query := params.WithoutEmpty(r.URL.Query())
 	for _, name := range secretParameters {
 		if query.Has(name) {
 			return fosite.ErrInvalidRequest.WithHintf("Send %q in the body, not in the URL.", name)

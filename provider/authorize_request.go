@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"fosite-mcp/internal/params"
 	registration "fosite-mcp/provider/client"
 
 	"github.com/google/uuid"
@@ -47,7 +47,7 @@ func (p *AuthorizePolicy) NewAuthorizeRequest(ctx context.Context, r *http.Reque
 	if err := r.ParseForm(); err != nil {
 		return request, fosite.ErrInvalidRequest.WithHint("The parameters cannot be decoded.")
 	}
-	request.Form = WithoutEmpty(r.Form)
+	request.Form = params.WithoutEmpty(r.Form)
 	if len(request.Form["client_id"]) > 1 || len(request.Form["redirect_uri"]) > 1 {
 		return request, fosite.ErrInvalidRequest.WithHint("The parameters client_id and redirect_uri must not be given more than once.")
 	}
@@ -122,26 +122,9 @@ func (p *AuthorizePolicy) check(request *fosite.AuthorizeRequest) error {
 	return nil
 }
 
-// WithoutEmpty leaves out parameters without a value, which count as left out (RFC 6749 §3.1 and §3.2). A second one that
-// has a value is then the only one. Whoever reads a request has to read it so, or takes it for another one.
-func WithoutEmpty(form url.Values) url.Values {
-	given := url.Values{}
-	for name, values := range form {
-		for _, value := range values {
-			if value != "" {
-				given.Add(name, value)
-			}
-		}
-	}
-	return given
-}
-
-// onceEach is RFC 6749 §3.1: parameters must not be included more than once; RFC 8707 §2 excepts resource.
 func onceEach(form url.Values) error {
-	for _, name := range slices.Sorted(maps.Keys(form)) {
-		if len(form[name]) > 1 && name != "resource" && name != "audience" {
-			return fosite.ErrInvalidRequest.WithHintf("The parameter %q is given more than once.", name)
-		}
+	if name := params.Repeated(form); name != "" {
+		return fosite.ErrInvalidRequest.WithHintf("The parameter %q is given more than once.", name)
 	}
 	return nil
 }

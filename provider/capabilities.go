@@ -73,6 +73,13 @@ type SessionWithGrantEnd interface {
 	SetGrantExpiresAt(time.Time)
 }
 
+// SessionWithGroupsEnd has the groups that a person had at the login, and tells when they count no more if they count for maxAge;
+// zero: never. Without it the groups count as long as the grant.
+type SessionWithGroupsEnd interface {
+	GroupsEnd(maxAge time.Duration) time.Time
+	DropGroups()
+}
+
 // CheckingStrategy is [TokenStrategy], or a type that embeds one. With another strategy every token is checked as often as it
 // is asked for, and no token is looked for that was made with a missing secret.
 type CheckingStrategy interface {
@@ -84,6 +91,7 @@ type CheckingStrategy interface {
 }
 
 var (
-	_ SessionWithGrantEnd = (*Session)(nil)
-	_ CheckingStrategy    = (*TokenStrategy)(nil)
+	_ SessionWithGrantEnd  = (*Session)(nil)
+	_ SessionWithGroupsEnd = (*Session)(nil)
+	_ CheckingStrategy     = (*TokenStrategy)(nil)
 )

@@ -120,7 +120,7 @@ func (r *grantRules) setExpiries(ctx context.Context, request fosite.AccessReque
 	}
 	lifespan = fosite.GetEffectiveLifespan(client, grantType, fosite.AccessToken, lifespan)
 	if groupsEnded(session, r.GroupsMaxAge, now) { // between the login and now
-		session.(agingSession).DropGroups()
+		session.(SessionWithGroupsEnd).DropGroups()
 	}
 	session.SetExpiresAt(fosite.AccessToken, earlier(earlier(now.Add(lifespan), end), groupsEnd(session, r.GroupsMaxAge)))
 	lifespan = fosite.GetEffectiveLifespan(client, grantType, fosite.RefreshToken, r.config.GetRefreshTokenLifespan(ctx))

@@ -7,15 +7,9 @@ import (
 	"github.com/ory/fosite"
 )
 
-// agingSession is a session whose groups were looked up when the person logged in, and may have changed since; [Session] is.
-type agingSession interface {
-	GroupsEnd(maxAge time.Duration) time.Time
-	DropGroups()
-}
-
 // groupsEnd is when the groups of a session count no more; zero: never.
 func groupsEnd(session fosite.Session, maxAge time.Duration) time.Time {
-	if aging, ok := session.(agingSession); ok {
+	if aging, ok := session.(SessionWithGroupsEnd); ok {
 		return aging.GroupsEnd(maxAge)
 	}
 	return time.Time{}
@@ -33,7 +27,7 @@ func groupsEnded(session fosite.Session, maxAge time.Duration, now time.Time) bo
 func GroupsHook(maxAge time.Duration, now func() time.Time) IntrospectionHook {
 	return func(_ context.Context, token fosite.AccessRequester) error {
 		if session := token.GetSession(); groupsEnded(session, maxAge, clock(now)) {
-			session.(agingSession).DropGroups()
+			session.(SessionWithGroupsEnd).DropGroups()
 		}
 		return nil
 	}

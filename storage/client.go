@@ -9,7 +9,6 @@ import (
 
 	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/clients"
-	"fosite-mcp/storage/internal/database"
 )
 
 // Clients registers the store's own clients. With [WithClients] there are none, and every call fails.
@@ -57,28 +56,4 @@ func (s *Store) EachSlowSecret(ctx context.Context, each func(clientID string, h
 		return nil
 	}
 	return s.clients.EachSlowSecret(ctx, each)
-}
-
-// RevokeClient ends every token issued to the client so far, in a small statement or two however many there are. Tokens
-// issued to requests that authenticate from now on are not affected.
-func (s *Tokens) RevokeClient(ctx context.Context, id string) error {
-	if s.external == nil {
-		return s.clients.Revoke(ctx, id)
-	}
-	statement, args := clients.NoteRevoked(id, s.now())
-	return s.revokeExternal(ctx, statement, args)
-}
-
-// RevokeClientBefore ends every token that was issued to the client before the time t.
-func (s *Tokens) RevokeClientBefore(ctx context.Context, id string, t time.Time) error {
-	if s.external == nil {
-		return s.clients.RevokeBefore(ctx, id, t)
-	}
-	statement, args := clients.NoteRevokedBefore(id, t)
-	return s.revokeExternal(ctx, statement, args)
-}
-
-func (s *Tokens) revokeExternal(ctx context.Context, statement string, args []any) error {
-	_, err := s.db.Run(ctx, statement, args...)
-	return database.Wrap(err, "revoke the tokens of a client")
 }

@@ -2,13 +2,9 @@ package storage
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/ory/fosite"
-	"gorm.io/gorm"
 
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
@@ -103,61 +99,4 @@ func (t *listedToken) info(now int64) TokenInfo {
 		info.Status = TokenExpired
 	}
 	return info
-}
-
-// RevokeTokenID ends an access token of a client by its public name ([TokenID]) together with the grant it was issued
-// under: a refresh token of the same grant would only bring it back. It answers [fosite.ErrNotFound] when the client
-// has no such token.
-func (s *Tokens) RevokeTokenID(ctx context.Context, clientID, id string) error {
-	hash, err := tokenHash(id)
-	if err != nil || len(hash) != sha256.Size {
-		return fosite.ErrNotFound
-	}
-	return s.db.InTransaction(ctx, func(ctx context.Context, _ *gorm.DB) error {
-		owner, requestID, err := s.findToken(ctx, "access_tokens", hash)
-		if err != nil {
-			return err
-		}
-		if owner != clientID {
-			return fosite.ErrNotFound
-		}
-		return s.RevokeGrant(ctx, requestID)
-	})
-}
-
-// RevokeSignature ends the token with this signature, access or refresh token, and everything issued under the same
-// grant, whatever state the token or its client is in. It returns the client and the [TokenID] of the token, and
-// [fosite.ErrNotFound] when there is no such token.
-func (s *Tokens) RevokeSignature(ctx context.Context, kind fosite.TokenType, signature string) (clientID, id string, err error) {
-	err = s.db.InTransaction(ctx, func(ctx context.Context, _ *gorm.DB) error {
-		owner, requestID, err := s.TokenGrant(ctx, kind, signature)
-		if err != nil {
-			return err
-		}
-		clientID = owner
-		return s.RevokeGrant(ctx, requestID)
-	})
-	if err != nil {
-		return "", "", err
-	}
-	return clientID, TokenID(signature), nil
-}
-
-// TokenGrant tells to which client a token was issued and under which request, whatever state the token, its grant or
-// its client is in. It answers [fosite.ErrNotFound] when there is no such token. What is found is no permission for
-// anything: it is for revocation, which must reach what came of a token that has ended itself.
-func (s *Tokens) TokenGrant(ctx context.Context, kind fosite.TokenType, signature string) (clientID, requestID string, err error) {
-	if signature == "" {
-		return "", "", fosite.ErrNotFound
-	}
-	table := "access_tokens"
-	if kind == fosite.RefreshToken {
-		table = "refresh_tokens"
-	}
-	return s.findToken(ctx, table, signatureHash(signature))
-}
-
-func (s *Tokens) findToken(ctx context.Context, table string, hash []byte) (clientID, requestID string, err error) {
-	err = s.db.Read(ctx).QueryRow(`SELECT client_id, request_id FROM {`+table+`} WHERE signature = ?`, hash).Scan(&clientID, &requestID)
-	return clientID, requestID, notFound(err, "read a token")
 }

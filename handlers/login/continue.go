@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"strings"
 
-	"fosite-mcp/provider"
+	"fosite-mcp/internal/params"
 )
 
 // maxContinue bounds an authorization request that is carried through the login. The authorize endpoint takes no
@@ -29,7 +29,7 @@ func (s *Server) destination(text string) destination {
 		return destination{path: s.grantsPath()}
 	}
 	values, err := url.ParseQuery(query)
-	if values = provider.WithoutEmpty(values); err != nil || len(values) == 0 {
+	if values = params.WithoutEmpty(values); err != nil || len(values) == 0 {
 		return destination{path: s.grantsPath()}
 	}
 	return destination{s.authorizePath(), values}
@@ -38,7 +38,7 @@ func (s *Server) destination(text string) destination {
 // here is the authorization request of r as a destination.
 func (s *Server) here(r *http.Request) destination {
 	_ = r.ParseForm() // the authorize endpoint has parsed it, and refused what it could not
-	return destination{s.authorizePath(), provider.WithoutEmpty(r.Form)}
+	return destination{s.authorizePath(), params.WithoutEmpty(r.Form)}
 }
 
 // String is a path of ours with a query that we have encoded ourselves: it is safe in a Location header.

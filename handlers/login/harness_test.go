@@ -18,7 +18,7 @@ import (
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/login"
-	"fosite-mcp/provider"
+	"fosite-mcp/internal/params"
 	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/people"
@@ -217,7 +217,7 @@ func (s *site) user(name string, groups ...string) *people.User {
 
 // authorize plays the authorize endpoint: everything in the request is taken as valid.
 func (s *site) authorize(w http.ResponseWriter, r *http.Request) {
-	query := provider.WithoutEmpty(r.URL.Query()) // as the endpoint reads it
+	query := params.WithoutEmpty(r.URL.Query()) // as the endpoint reads it
 	c, err := s.store.GetClient(r.Context(), query.Get("client_id"))
 	if errors.Is(err, fosite.ErrNotFound) {
 		s.login.ErrorPage(w, r, http.StatusBadRequest, fosite.ErrInvalidClient)

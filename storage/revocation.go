@@ -1,0 +1,228 @@
+package storage
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"time"
+
+	"github.com/ory/fosite"
+	"gorm.io/gorm"
+
+	"fosite-mcp/storage/audit"
+	"fosite-mcp/storage/clients"
+	"fosite-mcp/storage/internal/database"
+	"fosite-mcp/storage/internal/model"
+)
+
+// RevokeGrant ends everything that was issued under requestID, refresh tokens that are being issued at this very
+// moment included. It is what a revocation should call: RevokeRefreshToken and RevokeAccessToken in one durable
+// step. Revoking twice is no error.
+func (s *Tokens) RevokeGrant(ctx context.Context, requestID string) error {
+	now := model.Millis(s.now())
+	// A machine's token has no grant, and one statement is a quarter of the round trips of a transaction.
+	n, err := s.db.Run(ctx, `UPDATE {access_tokens} SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL
+		AND NOT EXISTS (SELECT 1 FROM {grants} WHERE id = ?)`, now, requestID, requestID)
+	if err != nil || n > 0 {
+		return database.Wrap(err, "revoke access tokens")
+	}
+	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		n, err := tx.Run(revokeGrantOnce, now, requestID)
+		if err != nil || n > 0 { // its tokens are read together with it
+			return database.Wrap(err, "revoke a grant")
+		}
+		return revokeAccessTokens(ctx, tx, requestID, now)
+	})
+}
+
+// RevokeSubject ends every grant of a person (the subject of tokens from a login), at all clients or at one
+// (clientID not empty), and tells how many there were. A client's own tokens are not a person's: see RevokeClient.
+func (s *Tokens) RevokeSubject(ctx context.Context, subject, clientID string) (int64, error) {
+	if subject == "" {
+		return 0, errors.New("storage: refusing to revoke the grants of an empty subject")
+	}
+	n, err := s.db.Run(ctx, `UPDATE {grants} SET revoked_at = ? WHERE subject = ? AND revoked_at IS NULL AND (client_id = ? OR CAST(? AS TEXT) = '')`,
+		model.Millis(s.now()), subject, clientID, clientID)
+	return n, database.Wrap(err, "revoke the grants of a subject")
+}
+
+// RevokeReused is [Tokens.RevokeGrant] after a code or refresh token was used that had been used before, and puts that on
+// record in the same step. action names the event, such as "refresh_token.reused"; signature is that of what was used.
+// ended tells whether anything was alive until now; if not, there is no event.
+func (s *Tokens) RevokeReused(ctx context.Context, action string, grant fosite.Requester, signature string) (ended bool, err error) {
+	clientID := grant.GetClient().GetID()
+	after := map[string]any{"grant": "revoked"}
+	if session := grant.GetSession(); session != nil && session.GetSubject() != "" {
+		after["subject"] = session.GetSubject()
+	}
+	changes, err := audit.After(after)
+	if err != nil {
+		return false, err
+	}
+	return s.endGrant(ctx, grant.GetID(), audit.Event{
+		Actor: "client:" + clientID, Action: action, ClientID: clientID, TokenID: TokenID(signature), Outcome: audit.OutcomeFailure, Changes: changes,
+	})
+}
+
+// RevokeOwnToken is RFC 7009: a client ends a token, access or refresh token, and everything issued under the same grant,
+// which is put on record in the same step. owner is the client that the token was issued to; when that is another one
+// nothing happens. It answers [fosite.ErrNotFound] when there is no such token.
+func (s *Tokens) RevokeOwnToken(ctx context.Context, kind fosite.TokenType, signature, clientID string) (owner string, err error) {
+	if signature == "" {
+		return "", fosite.ErrNotFound
+	}
+	event := audit.Event{Actor: "client:" + clientID, Action: "token.revoked", ClientID: clientID, TokenID: TokenID(signature)}
+	if kind == fosite.AccessToken { // a machine's has no grant, and this is all
+		ended, err := s.log.Change(ctx, revokeMachineToken, event, signatureHash(signature), clientID)
+		if err != nil {
+			return "", database.Wrap(err, "revoke an access token")
+		}
+		if ended {
+			return clientID, nil
+		}
+	}
+	owner, requestID, err := s.TokenGrant(ctx, kind, signature)
+	if err != nil || owner != clientID {
+		return owner, err
+	}
+	_, err = s.endGrant(ctx, requestID, event)
+	return owner, err
+}
+
+// endGrant ends everything that was issued under requestID and tells whether anything was alive until now.
+func (s *Tokens) endGrant(ctx context.Context, requestID string, event audit.Event) (ended bool, err error) {
+	for _, change := range []*audit.Change{revokeGrant, revokeTokens} {
+		ended, err = s.log.Change(ctx, change, event, requestID)
+		if err != nil || ended { // the tokens of a grant are read together with it
+			break
+		}
+	}
+	return ended, database.Wrap(err, "revoke a grant")
+}
+
+const revokeGrantOnce = `UPDATE {grants} SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`
+
+var (
+	revokeGrant = audit.NewChange(revokeGrantOnce,
+		[]audit.Given{{Name: "grant_id", Type: "TEXT"}},
+		`UPDATE {grants} SET revoked_at = given.time FROM given WHERE {grants}.id = given.grant_id AND {grants}.revoked_at IS NULL`)
+	// Tokens without a grant, of which there is one for each request as a rule.
+	revokeTokens = audit.NewChange(`UPDATE {access_tokens} SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL
+			AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = {access_tokens}.request_id)`,
+		[]audit.Given{{Name: "grant_id", Type: "TEXT"}},
+		`UPDATE {access_tokens} t SET revoked_at = given.time FROM given WHERE t.request_id = given.grant_id AND t.revoked_at IS NULL
+			AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = t.request_id)`)
+	revokeMachineToken = audit.NewChange(`UPDATE {access_tokens} SET revoked_at = ? WHERE revoked_at IS NULL
+			AND request_id = (SELECT request_id FROM {access_tokens} WHERE signature = ? AND client_id = ?)
+			AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = {access_tokens}.request_id)`,
+		[]audit.Given{{Name: "signature", Type: "BYTEA"}, {Name: "owner", Type: "TEXT"}},
+		`UPDATE {access_tokens} t SET revoked_at = given.time FROM given
+			JOIN {access_tokens} o ON o.signature = given.signature AND o.client_id = given.owner
+			WHERE t.request_id = o.request_id AND t.revoked_at IS NULL AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = t.request_id)`)
+)
+
+// RevokeRefreshToken implements [oauth2.TokenRevocationStorage]: it ends the grant, and with it every refresh
+// token and access token of requestID.
+func (s *Tokens) RevokeRefreshToken(ctx context.Context, requestID string) error {
+	_, err := s.db.Run(ctx, revokeGrantOnce, model.Millis(s.now()), requestID)
+	return database.Wrap(err, "revoke a grant")
+}
+
+// RevokeAccessToken implements [oauth2.TokenRevocationStorage]: it ends the access tokens of requestID and leaves
+// refresh tokens alone.
+func (s *Tokens) RevokeAccessToken(ctx context.Context, requestID string) error {
+	now := model.Millis(s.now())
+	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		// Wait for a refresh that is under way: its access token must not slip through.
+		if _, err := tx.Run(`UPDATE {grants} SET created_at = created_at WHERE id = ?`, requestID); err != nil {
+			return database.Wrap(err, "lock a grant")
+		}
+		return revokeAccessTokens(ctx, tx, requestID, now)
+	})
+}
+
+func revokeAccessTokens(ctx context.Context, tx *database.Tx, requestID string, now int64) error {
+	_, err := tx.Run(`UPDATE {access_tokens} SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL`, now, requestID)
+	return database.Wrap(err, "revoke access tokens")
+}
+
+// RevokeTokenID ends an access token of a client by its public name ([TokenID]) together with the grant it was issued
+// under: a refresh token of the same grant would only bring it back. It answers [fosite.ErrNotFound] when the client
+// has no such token.
+func (s *Tokens) RevokeTokenID(ctx context.Context, clientID, id string) error {
+	hash, err := tokenHash(id)
+	if err != nil || len(hash) != sha256.Size {
+		return fosite.ErrNotFound
+	}
+	return s.db.InTransaction(ctx, func(ctx context.Context, _ *gorm.DB) error {
+		owner, requestID, err := s.findToken(ctx, "access_tokens", hash)
+		if err != nil {
+			return err
+		}
+		if owner != clientID {
+			return fosite.ErrNotFound
+		}
+		return s.RevokeGrant(ctx, requestID)
+	})
+}
+
+// RevokeSignature ends the token with this signature, access or refresh token, and everything issued under the same
+// grant, whatever state the token or its client is in. It returns the client and the [TokenID] of the token, and
+// [fosite.ErrNotFound] when there is no such token.
+func (s *Tokens) RevokeSignature(ctx context.Context, kind fosite.TokenType, signature string) (clientID, id string, err error) {
+	err = s.db.InTransaction(ctx, func(ctx context.Context, _ *gorm.DB) error {
+		owner, requestID, err := s.TokenGrant(ctx, kind, signature)
+		if err != nil {
+			return err
+		}
+		clientID = owner
+		return s.RevokeGrant(ctx, requestID)
+	})
+	if err != nil {
+		return "", "", err
+	}
+	return clientID, TokenID(signature), nil
+}
+
+// TokenGrant tells to which client a token was issued and under which request, whatever state the token, its grant or
+// its client is in. It answers [fosite.ErrNotFound] when there is no such token. What is found is no permission for
+// anything: it is for revocation, which must reach what came of a token that has ended itself.
+func (s *Tokens) TokenGrant(ctx context.Context, kind fosite.TokenType, signature string) (clientID, requestID string, err error) {
+	if signature == "" {
+		return "", "", fosite.ErrNotFound
+	}
+	table := "access_tokens"
+	if kind == fosite.RefreshToken {
+		table = "refresh_tokens"
+	}
+	return s.findToken(ctx, table, signatureHash(signature))
+}
+
+func (s *Tokens) findToken(ctx context.Context, table string, hash []byte) (clientID, requestID string, err error) {
+	err = s.db.Read(ctx).QueryRow(`SELECT client_id, request_id FROM {`+table+`} WHERE signature = ?`, hash).Scan(&clientID, &requestID)
+	return clientID, requestID, notFound(err, "read a token")
+}
+
+// RevokeClient ends every token issued to the client so far, in a small statement or two however many there are. Tokens
+// issued to requests that authenticate from now on are not affected.
+func (s *Tokens) RevokeClient(ctx context.Context, id string) error {
+	if s.external == nil {
+		return s.clients.Revoke(ctx, id)
+	}
+	statement, args := clients.NoteRevoked(id, s.now())
+	return s.revokeExternal(ctx, statement, args)
+}
+
+// RevokeClientBefore ends every token that was issued to the client before the time t.
+func (s *Tokens) RevokeClientBefore(ctx context.Context, id string, t time.Time) error {
+	if s.external == nil {
+		return s.clients.RevokeBefore(ctx, id, t)
+	}
+	statement, args := clients.NoteRevokedBefore(id, t)
+	return s.revokeExternal(ctx, statement, args)
+}
+
+func (s *Tokens) revokeExternal(ctx context.Context, statement string, args []any) error {
+	_, err := s.db.Run(ctx, statement, args...)
+	return database.Wrap(err, "revoke the tokens of a client")
+}
