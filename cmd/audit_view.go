@@ -10,7 +10,7 @@ import (
 	"fosite-mcp/cmd/internal/console"
 )
 
-// auditActions is everything that is put on record.
+// auditActions are the actions of all audit events.
 var auditActions = []string{
 	"admin.login_failed", "admin_key.created", "admin_key.replaced", "admin_key.revoked", "audit.pruned", "authorization_code.reused",
 	"client.changed", "client.deleted", "client.disabled", "client.enabled", "client.login_failed", "client.registered",
@@ -26,7 +26,7 @@ func checkAction(action string) error {
 	return console.BadUsage("--action: there is no action %q; there are:\n  %s", action, strings.Join(auditActions, "\n  "))
 }
 
-// auditView is what is shown of an event.
+// auditView is an event as the table shows it.
 type auditView struct {
 	ID       int64                      `json:"id"`
 	Time     *time.Time                 `json:"time"`
@@ -45,8 +45,8 @@ func (v *auditView) cells() []string {
 	return []string{console.Time(v.Time), v.Actor, v.Action, v.target(), v.Outcome, v.IP, v.changed()}
 }
 
-// named is the change that says whom an event is about, where that is neither a client nor a token.
-func (v *auditView) named() string {
+// nameMember is the member of the changes that names an account or an admin key, when the event is about one.
+func (v *auditView) nameMember() string {
 	switch kind, _, _ := strings.Cut(v.Action, "."); kind {
 	case "user":
 		return "username"
@@ -56,10 +56,10 @@ func (v *auditView) named() string {
 	return ""
 }
 
-// target is whom or what the event is about: a client, a token of one, an account, or an admin key.
+// target is the client, token, account or admin key of the event.
 func (v *auditView) target() string {
 	words := []string{v.ClientID, v.TokenID}
-	if change := v.Changes[v.named()]; change != nil {
+	if change := v.Changes[v.nameMember()]; change != nil {
 		var name struct {
 			After string `json:"after"`
 		}
@@ -70,19 +70,19 @@ func (v *auditView) target() string {
 	return strings.Join(given(words), " ")
 }
 
-// changed are the members that changed; of a registration that would be all of them. What was not set and is not set now
-// is left out, so that a rotation after a leak (tokens_revoked) differs from a plain one.
+// changed are the names of the changed members; empty for a registration, which sets all. Members that were unset before and
+// after are left out: so a rotation after a leak (tokens_revoked) differs from another one.
 func (v *auditView) changed() string {
 	if v.Action == "client.registered" {
 		return ""
 	}
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(v.Changes)), func(name string) bool {
-		return name == v.named() || isUnset(v.Changes[name])
+		return name == v.nameMember() || isUnset(v.Changes[name])
 	})
 	return strings.Join(names, " ")
 }
 
-// isUnset tells a change from nothing to nothing: null or false on both sides.
+// isUnset reports whether a member is null or false before and after the change.
 func isUnset(change json.RawMessage) bool {
 	var sides struct{ Before, After any }
 	nothing := func(value any) bool { return value == nil || value == false }

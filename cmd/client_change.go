@@ -40,7 +40,7 @@ value ("") empties it; metadata is merged member by member, null taking one out 
 	return c
 }
 
-// updateClient changes the client as it was read a moment before, so that nobody's change gets lost.
+// updateClient reads the client and changes it. If-Match makes the server refuse when somebody else has changed it meanwhile.
 func updateClient(ctx context.Context, out *console.Console, api *apiclient.Admin, clientID string, fields map[string]any) error {
 	before, err := api.Do(ctx, apiclient.Get("clients", clientID))
 	if err != nil {

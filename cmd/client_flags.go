@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// clientFlags are the particulars of a client that create and update take.
+// clientFlags are the flags of client create and client update that set members of a client.
 type clientFlags struct {
 	texts               map[string]*string   // by member
 	lists               map[string]*[]string // by member
@@ -99,11 +99,11 @@ func (f *clientFlags) fields(c *cobra.Command, now time.Time) (map[string]any, e
 		}
 		fields["token_endpoint_auth_method"] = "none"
 	}
-	return fields, f.parsed(c, fields)
+	return fields, f.parse(c, fields)
 }
 
-// parsed adds the members whose flags hold something to read.
-func (f *clientFlags) parsed(c *cobra.Command, fields map[string]any) error {
+// parse adds the members whose flags need parsing.
+func (f *clientFlags) parse(c *cobra.Command, fields map[string]any) error {
 	if c.Flags().Changed("expires-at") {
 		fields["expires_at"] = nil
 		if f.expiresAt != "never" {

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// rotation says what becomes of a client's other secrets when it gets a new one.
+// rotation holds the flags of client rotate: when the other secrets end, and where the new one goes.
 type rotation struct {
 	previousIn   console.Span
 	onFirstUse   bool

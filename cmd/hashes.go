@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// hashesCommand is the process that the server starts for slow hashes, see [slowhash.Process].
+// hashesCommand is the command of the process that compares slow hashes for the server: see [slowhash.Process].
 func hashesCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:     "compute-hashes",
@@ -24,18 +24,18 @@ func hashesCommand(a *app) *cobra.Command {
 		Args:    cobra.NoArgs,
 		Hidden:  true,
 		RunE: func(*cobra.Command, []string) error {
-			signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // of the terminal, for the server, whose end ends this
+			signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // meant for the server: this process ends with it
 			lowerPriority()
 			return slowhash.Serve(a.Stdin, a.Stdout)
 		},
 	}
 }
 
-// hashProcessVariable is set for that process, which starts no other.
+// hashProcessVariable is set in the environment of that process: it must start no other.
 const hashProcessVariable = "FOSITE_MCP_COMPUTES_HASHES"
 
-// hashProcess is a process of this very program for up to atOnce hashes at a time. The settings of the server, its secrets among
-// them, are not passed on; what the operator has set for Go's runtime is.
+// hashProcess runs this program as a process for up to atOnce hashes at a time. It gets the variables of Go's runtime, and
+// none of the server's settings: they hold secrets.
 func hashProcess(environ []string, atOnce int) *slowhash.Process {
 	env := []string{hashProcessVariable + "=1", fmt.Sprint("GOMAXPROCS=", atOnce)}
 	for _, entry := range environ {
@@ -45,9 +45,9 @@ func hashProcess(environ []string, atOnce int) *slowhash.Process {
 		}
 	}
 	return &slowhash.Process{Command: func() *exec.Cmd {
-		program := "/proc/self/exe" // also when the file has been replaced meanwhile
+		program := "/proc/self/exe" // works when the file was replaced, too
 		if runtime.GOOS != "linux" {
-			program, _ = os.Executable() // when it fails, so does the start
+			program, _ = os.Executable() // empty after an error: the start fails
 		}
 		if os.Getenv(hashProcessVariable) != "" {
 			program = ""

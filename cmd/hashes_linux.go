@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// lowerPriority lets other processes go first. Each thread has a priority of its own, and passes it on to those that it starts.
+// lowerPriority lets other processes go first. Each thread has its own priority, and the threads that it starts inherit it.
 func lowerPriority() {
 	threads, _ := os.ReadDir("/proc/self/task")
 	for _, thread := range threads {

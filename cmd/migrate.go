@@ -105,7 +105,7 @@ func printMigrations(ctx context.Context, out *console.Console, store *storage.S
 	if migrations == nil {
 		return err
 	}
-	// The schema may be newer than this program: what is known of it, then that.
+	// When the schema is newer than this program there are both: the migrations that it knows, and the error.
 	return errors.Join(printMigrationList(out, migrations), err)
 }
 

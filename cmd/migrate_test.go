@@ -17,11 +17,11 @@ import (
 // newDatabase is a SQLite database with the whole schema.
 func newDatabase(t *testing.T) *gorm.DB {
 	t.Helper()
-	db, closeDB, err := database.Open(config.Database{URL: config.DatabaseURL("sqlite:" + filepath.Join(t.TempDir(), "fosite-mcp.db"))})
+	db, pool, err := database.Open(config.Database{URL: config.DatabaseURL("sqlite:" + filepath.Join(t.TempDir(), "fosite-mcp.db"))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = closeDB() })
+	t.Cleanup(func() { _ = pool.Close() })
 	if err := storage.New(db).Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-// Package cmd is the program: the server that wires the packages together, and the shell commands around it.
+// Package cmd is the program: its commands, each a function that reads flags and calls the packages below cmd/internal.
 package cmd
 
 import (
@@ -26,7 +26,7 @@ const (
 type app struct {
 	console.Console
 	configFile string
-	hangup     <-chan os.Signal // SIGHUP; nil: none comes
+	hangup     <-chan os.Signal // receives SIGHUP; may be nil
 }
 
 // config loads the settings; a mistake in them is bad usage.

@@ -117,8 +117,8 @@ func scriptMode(ts *testscript.TestScript, _ bool, args []string) {
 
 // scriptTamper is "tamper SQL": somebody at work in the database itself.
 func scriptTamper(ts *testscript.TestScript, _ bool, args []string) {
-	db, closeDB, err := database.Open(config.Database{URL: config.DatabaseURL("sqlite:" + filepath.Join(ts.Getenv("FOSITE_MCP_DATA_DIR"), "fosite-mcp.db"))})
+	db, pool, err := database.Open(config.Database{URL: config.DatabaseURL("sqlite:" + filepath.Join(ts.Getenv("FOSITE_MCP_DATA_DIR"), "fosite-mcp.db"))})
 	ts.Check(err)
-	defer closeDB()
+	defer pool.Close()
 	ts.Check(db.Exec(args[0]).Error)
 }

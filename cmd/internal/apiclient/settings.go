@@ -14,7 +14,7 @@ import (
 	"fosite-mcp/config"
 )
 
-// adminOrigin is where a command on the same machine reaches the admin listener.
+// adminOrigin is the origin of the admin listener for a command on the same machine.
 func adminOrigin(cfg config.Config) (string, error) {
 	host, port, err := net.SplitHostPort(cfg.Admin.Listen)
 	if err != nil || port == "0" {
@@ -33,7 +33,7 @@ func adminOrigin(cfg config.Config) (string, error) {
 	return scheme + "://" + net.JoinHostPort(host, port), nil
 }
 
-// adminKey finds the admin key: a file that was named, the settings, or the file that the server wrote.
+// adminKey reads the admin key: from the file of the flag, from the settings, or from the file that the server wrote.
 func adminKey(cfg config.Config, file string) (key, source string, err error) {
 	if file == "" && cfg.Admin.Key != "" {
 		return cfg.Admin.Key.Reveal(), "the setting admin.key", nil

@@ -11,7 +11,7 @@ import (
 	"fosite-mcp/provider/client"
 )
 
-// newHTTPClient makes a client that follows no redirects: what it sends is secret, and meant for one server.
+// newHTTPClient makes a client that follows no redirects: its requests hold secrets for one server.
 func newHTTPClient() *http.Client {
 	return &http.Client{
 		Timeout:       apiTimeout,
@@ -19,7 +19,7 @@ func newHTTPClient() *http.Client {
 	}
 }
 
-// secureOrigin accepts an https origin, or one on this machine. Everything else would carry secrets in clear.
+// secureOrigin accepts an https origin, or one on this machine. Others would send secrets in clear.
 func secureOrigin(text string) (string, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {

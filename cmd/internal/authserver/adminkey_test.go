@@ -55,11 +55,11 @@ func TestAStartWithARevokedAdminKeySaysSo(t *testing.T) {
 		environ := []string{"FOSITE_MCP_SYSTEM_SECRET=" + rand.Text() + rand.Text(), "FOSITE_MCP_ADMIN_KEY=" + admin.NewKey()}
 		key := strings.TrimPrefix(environ[1], "FOSITE_MCP_ADMIN_KEY=")
 		startReplica(t, url, environ...).stop()
-		db, closeDB, err := database.Open(config.Database{URL: config.DatabaseURL(url)})
+		db, pool, err := database.Open(config.Database{URL: config.DatabaseURL(url)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer closeDB()
+		defer pool.Close()
 		if err := storage.New(db).AdminKeys().Revoke(t.Context(), "admin"); err != nil {
 			t.Fatal(err)
 		}

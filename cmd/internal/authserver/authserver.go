@@ -68,15 +68,11 @@ func (s *Instance) Run(ctx context.Context) error {
 		return err
 	}
 	s.noticeWritableFolder(cfg.DataDir)
-	db, closeDB, err := database.Open(cfg.Database)
+	db, pool, err := database.Open(cfg.Database)
 	if err != nil {
 		return err
 	}
-	defer closeDB()
-	pool, err := db.DB()
-	if err != nil {
-		return err
-	}
+	defer pool.Close()
 	observer := observe.New(s.Log, pool)
 	store := storage.New(db, storage.WithSessions(&provider.Session{}), storage.WithRefreshGrace(cfg.Tokens.RefreshGrace),
 		storage.WithAuditListener(observer.CountEvent))
@@ -102,19 +98,29 @@ func (s *Instance) Run(ctx context.Context) error {
 	adminRouter := s.adminRouter(cfg, store, oauth, observer, secrets, recorder)
 
 	s.warnOfProxyAddress(ctx, cfg)
-	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
-	var maintenance sync.WaitGroup
-	maintenance.Go(func() { observer.Housekeep(background, store, cfg.Audit.Retention) })
-	defer maintenance.Wait()
-	defer stopBackground()
-	maintenance.Go(func() { certificate.follow(background, s.Reread) })
-	if s.Ready != nil {
-		s.Ready(Addresses{Public: public.Addr().String(), PublicURL: cfg.PublicURL, Issuer: cfg.Issuer, AdminURL: adminScheme(cfg) + adminListener.Addr().String(), AdminKey: keyFile})
-	}
+	defer background(ctx,
+		func(ctx context.Context) { observer.Housekeep(ctx, store, cfg.Audit.Retention) },
+		func(ctx context.Context) { certificate.follow(ctx, s.Reread) },
+	)()
+	s.ready(cfg, public, adminListener, keyFile)
 	return s.serve(ctx, certificate,
 		service{public, publicRouter, cfg.TLS.Enabled()},
 		service{adminListener, adminRouter, cfg.AdminTLS()},
 	)
+}
+
+// background runs work beside the listeners until stop is called, which waits for it. The work goes on when ctx ends: the
+// last requests may need it.
+func background(ctx context.Context, work ...func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	for _, do := range work {
+		running.Go(func() { do(ctx) })
+	}
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // settingsMigration makes the table that says whose database this is.
@@ -191,6 +197,15 @@ func (s *Instance) warnOfProxyAddress(ctx context.Context, cfg config.Config) {
 	// A log line alone: on a console it would stand there twice.
 	s.Log.WarnContext(ctx, "behind_proxy is on and client_ip_header is not set: all callers count as one address, the proxy's, in limits and in the audit log. "+
 		"Set client_ip_header to the header in which the proxy names the client, such as X-Forwarded-For")
+}
+
+func (s *Instance) ready(cfg config.Config, public, adminListener net.Listener, keyFile string) {
+	if s.Ready != nil {
+		s.Ready(Addresses{
+			Public: public.Addr().String(), PublicURL: cfg.PublicURL, Issuer: cfg.Issuer,
+			AdminURL: adminScheme(cfg) + adminListener.Addr().String(), AdminKey: keyFile,
+		})
+	}
 }
 
 func (s *Instance) notify(format string, args ...any) {

@@ -24,7 +24,7 @@ import (
 	"github.com/ory/fosite"
 )
 
-// newProvider is the authorization server as configured.
+// newProvider makes the OAuth provider with the configured settings.
 func newProvider(cfg config.Config, store *storage.Store, secrets systemSecrets, observer *observe.Observer, limits *limits, recorder *failures.Recorder, hasher fosite.Hasher) (*provider.Provider, error) {
 	var tokens fosite.Storage = store
 	if cfg.Audit.IssuedTokens {
@@ -52,7 +52,7 @@ func newProvider(cfg config.Config, store *storage.Store, secrets systemSecrets,
 	})
 }
 
-// newRecorder records, and counts, what changes nothing.
+// newRecorder makes the recorder of failed attempts, and counts what it records.
 func newRecorder(log *slog.Logger, store *storage.Store, observer *observe.Observer) *failures.Recorder {
 	recorder := failures.NewRecorder(store, log, nil)
 	recorder.Counted = observer.CountEvent
@@ -71,7 +71,7 @@ func (s *Instance) publicRouter(cfg config.Config, store *storage.Store, oauth *
 		Provider:   oauth,
 		NewSession: func() fosite.Session { return provider.NewSession() },
 		Issuer:     cfg.Issuer,
-		TokenID: func(ctx context.Context, token string) string { // asked for exactly when a token was found active
+		TokenID: func(ctx context.Context, token string) string { // called for active tokens only
 			id := storage.TokenID(oauth.Strategy.AccessTokenSignature(ctx, token))
 			store.TokenUsed(id)
 			return id
@@ -99,8 +99,8 @@ func (s *Instance) publicRouter(cfg config.Config, store *storage.Store, oauth *
 	return root, nil
 }
 
-// newRouter takes every path as it came: nothing is redirected, and %2F is no slash. Its last route must match
-// everything, since middleware sees only requests that a route matches. from tells the address of a caller.
+// newRouter matches paths as they were sent: it redirects nothing, and %2F is no slash. Its last route must match every
+// path, because middleware sees only requests that a route matches. from returns the address of the caller.
 func newRouter(observer *observe.Observer, from func(*http.Request) netip.Addr) *mux.Router {
 	root := mux.NewRouter().SkipClean(true).UseEncodedPath()
 	root.Use(receive(from), observer.Middleware)

@@ -18,20 +18,20 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// hosts are the names under which a listener answers. A web page can give a name of its own the address of this
-// server (DNS rebinding), and what the server answers under that name belongs to the page.
+// hosts are the host names that a listener answers to. A web page can point its own name to the address of this server (DNS
+// rebinding); browsers would let the page read what the server answers under that name.
 type hosts struct {
 	names  map[string]bool
 	refuse func(detail string) http.Handler // answers 421 in the format of the listener
 	log    *slog.Logger
-	told   rate.Sometimes
+	logged rate.Sometimes
 }
 
 // publicHosts are the names in the configuration that lead to the public listener.
 func publicHosts(cfg config.Config) []string {
 	names := append(listenerHosts(cfg, cfg.Listen), hostOf(cfg.Issuer))
 	for _, identifier := range slices.Sorted(maps.Keys(cfg.Resources)) {
-		names = append(names, hostOf(identifier)) // metadata of a resource is looked for at its host (RFC 9728 §3)
+		names = append(names, hostOf(identifier)) // clients ask the host of a resource for its metadata (RFC 9728 §3)
 	}
 	return names
 }
@@ -50,15 +50,15 @@ func hostOf(address string) string {
 }
 
 func newHosts(names []string, log *slog.Logger, refuse func(detail string) http.Handler) *hosts {
-	h := &hosts{names: map[string]bool{}, refuse: refuse, log: log, told: rate.Sometimes{First: 1, Interval: time.Minute}}
+	h := &hosts{names: map[string]bool{}, refuse: refuse, log: log, logged: rate.Sometimes{First: 1, Interval: time.Minute}}
 	for _, name := range names {
 		h.names[name] = true
 	}
-	delete(h.names, "") // of an address without a host
+	delete(h.names, "") // an address may have no host
 	return h
 }
 
-// middleware answers for these hosts and refuses others. Health probes are answered whatever they call the server.
+// middleware answers for these hosts and refuses others. Health probes are answered under any name.
 func (h *hosts) middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.allow(r.Host) || isProbe(r) {
@@ -66,17 +66,17 @@ func (h *hosts) middleware(next http.Handler) http.Handler {
 			return
 		}
 		host := r.Host[:min(len(r.Host), 100)]
-		h.told.Do(func() {
+		h.logged.Do(func() {
 			h.log.WarnContext(r.Context(), "refused a request for a host name that is not in allowed_hosts", "host", host, "path", r.URL.EscapedPath())
 		})
 		h.refuse(fmt.Sprintf("This server does not answer as '%s'. Use its own address, or add the name to the setting allowed_hosts.", host)).ServeHTTP(w, r)
 	})
 }
 
-// isProbe tells a health probe, which is answered whoever asks and however often.
+// isProbe reports whether a request is a health probe, which no limit refuses.
 func isProbe(r *http.Request) bool { return r.URL.Path == "/livez" || r.URL.Path == "/readyz" }
 
-// allow judges a host with or without port. Addresses are allowed: no page can choose what they lead to.
+// allow decides on a host with or without port. IP addresses are allowed: DNS cannot point them elsewhere.
 func (h *hosts) allow(authority string) bool {
 	host := strings.TrimSuffix(strings.TrimPrefix(authority, "["), "]")
 	if name, port, err := net.SplitHostPort(authority); err == nil {

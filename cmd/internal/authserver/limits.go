@@ -30,8 +30,8 @@ type limits struct {
 	address  *limit.Quota[netip.Prefix]
 	client   *limit.Quota[string]
 	failures *limit.Quota[netip.Prefix]
-	// The two count alike, so that no answer tells whether a client exists, and apart, so that made-up ids push no real
-	// client out. Ids are hashed because made-up ones may be long.
+	// Both have the same limit, so that no answer tells whether a client exists. They are apart, so that invented ids do not
+	// displace clients. Ids are hashed because invented ones may be long.
 	clientFailures, unknownClientFailures *limit.Quota[uint64]
 	seed                                  maphash.Seed
 
@@ -89,7 +89,7 @@ func (l *limits) refuse(w http.ResponseWriter, r *http.Request, state limit.Stat
 	handlers.Refuse(tooManyRequests("This address", state)).ServeHTTP(w, r)
 }
 
-// tooManyRequests is no invalid_client or the like: clients would throw away what is still good.
+// tooManyRequests is temporarily_unavailable: after invalid_client or the like, clients would discard valid tokens.
 func tooManyRequests(who string, state limit.State) *fosite.RFC6749Error {
 	return &fosite.RFC6749Error{
 		ErrorField:       fosite.ErrTemporarilyUnavailable.ErrorField,
@@ -98,8 +98,8 @@ func tooManyRequests(who string, state limit.State) *fosite.RFC6749Error {
 	}
 }
 
-// authenticate wraps a way of client authentication. It limits the requests of each client that has proven who it is,
-// and the failures by address and by client. Public clients prove nothing: anybody could use up their requests.
+// authenticate wraps client authentication. It limits the requests of each authenticated client, and the failures by address
+// and by client. Requests of public clients do not count: anybody can send them.
 func (l *limits) authenticate(next fosite.ClientAuthenticationStrategy) fosite.ClientAuthenticationStrategy {
 	return func(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
 		client, err := next(ctx, r, form)
@@ -120,8 +120,7 @@ func (l *limits) authenticate(next fosite.ClientAuthenticationStrategy) fosite.C
 	}
 }
 
-// failed counts a failure, and turns it into 429 where there were too many. Those of an address that has failed too often
-// do not count for the client.
+// failed counts a failure. Beyond a limit it answers 429. Failures of an address beyond its limit do not count for the client.
 func (l *limits) failed(r *http.Request, answer http.Header, err error) error {
 	state := l.failures.Take(clientaddr.Network(clientaddr.Of(r)))
 	state.Tell(answer)
@@ -142,7 +141,7 @@ func (l *limits) failed(r *http.Request, answer http.Header, err error) error {
 	return refused.WithHintf("%s Too many attempts have failed; wait %d seconds before the next one.", refused.HintField, int(state.Wait.Seconds()))
 }
 
-// hasCredentials tells a failed authentication from none: an id alone is no guess.
+// hasCredentials reports whether a request tried to authenticate: a client id alone is no attempt.
 func hasCredentials(r *http.Request, form url.Values) bool {
 	return r.Header.Get("Authorization") != "" || form.Get("client_secret") != "" || form.Get("client_assertion") != ""
 }

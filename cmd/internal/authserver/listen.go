@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// errListen says why a listener did not come about, and which setting moves it.
+// errListen says why the server cannot listen on an address, and which setting changes the address.
 func errListen(address, setting string, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		variable := "FOSITE_MCP_" + strings.ToUpper(strings.ReplaceAll(setting, ".", "_"))

@@ -39,11 +39,11 @@ func keptServer(t *testing.T, environ ...string) config.Config {
 // openForTest opens the database of a configuration until the test ends.
 func openForTest(t *testing.T, cfg config.Config) *gorm.DB {
 	t.Helper()
-	db, closeDB, err := database.Open(cfg.Database)
+	db, pool, err := database.Open(cfg.Database)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = closeDB() })
+	t.Cleanup(func() { _ = pool.Close() })
 	return db
 }
 

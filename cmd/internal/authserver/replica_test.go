@@ -26,7 +26,7 @@ func eachDatabase(t *testing.T, test func(t *testing.T, url string)) {
 		return
 	}
 	t.Run("postgres", func(t *testing.T) {
-		db, closeDB, err := database.Open(config.Database{URL: config.DatabaseURL(server), MaxConnections: 4})
+		db, pool, err := database.Open(config.Database{URL: config.DatabaseURL(server), MaxConnections: 4})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,7 +38,7 @@ func eachDatabase(t *testing.T, test func(t *testing.T, url string)) {
 			if err := db.Exec("DROP SCHEMA " + schema + " CASCADE").Error; err != nil {
 				t.Error(err)
 			}
-			_ = closeDB()
+			_ = pool.Close()
 		})
 		separator := "?"
 		if strings.Contains(server, "?") {

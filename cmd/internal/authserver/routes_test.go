@@ -42,20 +42,16 @@ func listeners(t *testing.T) map[string]listener {
 	t.Helper()
 	cfg := testConfig(t, `FOSITE_MCP_LOGIN_METHODS=["local"]`, "FOSITE_MCP_PUBLIC_URL=http://127.0.0.1:8080",
 		`FOSITE_MCP_ALLOWED_HOSTS=["example.com"]`) // which httptest asks
-	db, closeDB, err := database.Open(cfg.Database)
+	db, pool, err := database.Open(cfg.Database)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = closeDB() })
+	t.Cleanup(func() { _ = pool.Close() })
 	store := storage.New(db)
 	if err := store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	secret := systemSecrets{current: bytes.Repeat([]byte("s"), 32)}
-	pool, err := db.DB()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var log bytes.Buffer
 	s := &Instance{Config: cfg, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	public, admin := observe.New(s.Log, pool), observe.New(s.Log, pool)

@@ -15,14 +15,14 @@ import (
 	"fosite-mcp/storage"
 )
 
-// systemSecrets are the system secret, which keys are derived from, and the others whose keys count as well: earlier ones, and
-// the next one while replicas learn of it.
+// systemSecrets are the system secret, from which keys are derived, and other secrets whose keys are accepted: earlier ones,
+// and the next one during a roll-out.
 type systemSecrets struct {
 	current  []byte
 	previous [][]byte
 }
 
-// keys are those for one purpose.
+// keys derives the keys for one purpose.
 func (s systemSecrets) keys(purpose string) (current []byte, previous [][]byte) {
 	for _, secret := range s.previous {
 		previous = append(previous, deriveKey(secret, purpose))
@@ -30,8 +30,7 @@ func (s systemSecrets) keys(purpose string) (current []byte, previous [][]byte) 
 	return deriveKey(s.current, purpose), previous
 }
 
-// readSystemSecrets reads them. Without one in the configuration it is generated on the first start and kept in the
-// data directory.
+// readSystemSecrets reads the configured secrets. Without one it generates one in the data directory at the first start.
 func readSystemSecrets(cfg config.Config) (s systemSecrets, err error) {
 	for _, secret := range cfg.SystemSecretsPrevious {
 		s.previous = append(s.previous, []byte(secret.Reveal()))
@@ -65,8 +64,7 @@ func deriveKey(secret []byte, purpose string) []byte {
 	return key
 }
 
-// checkIssuer refuses to start as somebody else than this database belongs to: another issuer would strand every token
-// and client.
+// checkIssuer refuses an issuer other than that of the database: all tokens and client configurations hold the issuer.
 func checkIssuer(ctx context.Context, store *storage.Store, issuer string) error {
 	stored, err := store.Settings().Once(ctx, "issuer", issuer)
 	if err != nil {
@@ -78,8 +76,8 @@ func checkIssuer(ctx context.Context, store *storage.Store, issuer string) error
 	return nil
 }
 
-// checkSecret refuses to start with another system secret than the replicas that started before, unless it knows that
-// one, too: it would not know their tokens. What is on record is the secret of the replica that started last.
+// checkSecret refuses system secrets without the one of the replica that started last: this replica could not check the
+// tokens of the other. The database holds a fingerprint of it.
 func checkSecret(ctx context.Context, store *storage.Store, s systemSecrets) error {
 	current, previous := s.keys("fingerprint")
 	own := hex.EncodeToString(current)

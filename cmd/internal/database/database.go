@@ -26,9 +26,9 @@ import (
 	"gorm.io/gorm/logger"
 )
 
-// Open opens the configured database with durable commits on both engines. A SQLite file is created with access for its
-// owner alone.
-func Open(cfg config.Database) (db *gorm.DB, closeDB func() error, err error) {
+// Open opens the configured database with durable commits on both engines. Close its pool of connections to close it. A
+// SQLite file is created with access for its owner alone.
+func Open(cfg config.Database) (db *gorm.DB, pool *sql.DB, err error) {
 	path, isSQLite := cfg.URL.SQLitePath()
 	var dialector gorm.Dialector
 	if isSQLite {
@@ -50,7 +50,7 @@ func Open(cfg config.Database) (db *gorm.DB, closeDB func() error, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the database %s: %w", cfg.URL, err)
 	}
-	pool, err := db.DB()
+	pool, err = db.DB()
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the database %s: %w", cfg.URL, err)
 	}
@@ -59,15 +59,15 @@ func Open(cfg config.Database) (db *gorm.DB, closeDB func() error, err error) {
 		pool.SetMaxIdleConns(cfg.MaxConnections)
 		pool.SetConnMaxIdleTime(10 * time.Minute)
 	}
-	return db, pool.Close, nil
+	return db, pool, nil
 }
 
 // lockedLimit bounds the wait for a SQLite file that other processes open for the first time.
 const lockedLimit = 5 * time.Second
 
-// openGORM opens the dialector, again while it is locked. The first connection of a SQLite file switches it to WAL, and
-// where several processes do that at once SQLite refuses all but one without the wait that busy_timeout asks for: each
-// of them already reads the file, so it takes them for a deadlock.
+// openGORM opens the dialector, and tries again while the database is locked. The first connection of a SQLite file switches
+// it to WAL. When several processes do that at once, SQLite refuses all but one without waiting for busy_timeout: each of
+// them reads the file already, so SQLite takes them for a deadlock.
 func openGORM(dialector gorm.Dialector) (db *gorm.DB, err error) {
 	for deadline := time.Now().Add(lockedLimit); ; {
 		db, err = gorm.Open(dialector, &gorm.Config{
@@ -81,13 +81,13 @@ func openGORM(dialector gorm.Dialector) (db *gorm.DB, err error) {
 	}
 }
 
-// isLocked recognises SQLITE_BUSY, for which the two drivers have different types and the same words.
+// isLocked recognises SQLITE_BUSY by its words: the two drivers have different types for it.
 func isLocked(err error) bool { return strings.Contains(err.Error(), "database is locked") }
 
 // pingLimit bounds the wait for PostgreSQL at start, over all addresses of its host.
 const pingLimit = 15 * time.Second
 
-// ping tells in one line, and without the password, why a database server does not answer.
+// ping connects once. The error says in one line, without the password, why the database server does not answer.
 func ping(pool *sql.DB, url config.DatabaseURL) error {
 	ctx, cancel := context.WithTimeout(context.Background(), pingLimit)
 	defer cancel()
@@ -115,7 +115,7 @@ func ping(pool *sql.DB, url config.DatabaseURL) error {
 	return fmt.Errorf("cannot reach the database %s: %s. Is it running, and is database.url right?", url, cause)
 }
 
-// Files are the files of a SQLite database in the data directory: its own, and those that SQLite puts beside it.
+// Files are the files of a SQLite database in the data directory, with those that SQLite makes beside it.
 func Files(cfg config.Config) (paths []string) {
 	path, ok := cfg.Database.URL.SQLitePath()
 	if !ok {

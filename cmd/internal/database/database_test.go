@@ -33,9 +33,9 @@ func TestOpeningWaitsForAProcessThatOpensTheSameNewFile(t *testing.T) {
 	}
 	opened := make(chan error)
 	go func() {
-		_, closeDB, err := Open(config.Database{URL: config.DatabaseURL("sqlite:" + path)})
+		_, pool, err := Open(config.Database{URL: config.DatabaseURL("sqlite:" + path)})
 		if err == nil {
-			err = closeDB()
+			err = pool.Close()
 		}
 		opened <- err
 	}()

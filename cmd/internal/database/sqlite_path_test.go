@@ -15,7 +15,7 @@ func TestTheDatabaseIsTheFileThatIsNamed(t *testing.T) {
 		root := t.TempDir()
 		for _, name := range []string{"fosite-mcp.db", folder} {
 			path := filepath.Join(root, folder, name)
-			db, closeDB, err := Open(config.Database{URL: config.DatabaseURL("sqlite:" + path)})
+			db, pool, err := Open(config.Database{URL: config.DatabaseURL("sqlite:" + path)})
 			if err != nil {
 				t.Errorf("%s: %v", path, err)
 				continue
@@ -31,7 +31,7 @@ func TestTheDatabaseIsTheFileThatIsNamed(t *testing.T) {
 			if err := db.Raw("PRAGMA journal_mode").Scan(&journal).Error; err != nil || journal != "wal" {
 				t.Errorf("%s: journal mode %s (%v)", path, journal, err)
 			}
-			if err := closeDB(); err != nil {
+			if err := pool.Close(); err != nil {
 				t.Error(err)
 			}
 			if info, err := os.Stat(path); err != nil || info.Size() == 0 || info.Mode().Perm() != 0o600 {

@@ -11,8 +11,7 @@ import (
 // housekeepingInterval is how often the store looks for what is due.
 const housekeepingInterval = 15 * time.Second
 
-// Housekeep does the housekeeping in the background until ctx ends. Let ctx end after the last request, so that what it
-// used is written down as well.
+// Housekeep does the housekeeping until ctx ends. End ctx after the last request: then its times of last use are written.
 func (o *Observer) Housekeep(ctx context.Context, store *storage.Store, auditRetention time.Duration) {
 	ticker := time.NewTicker(housekeepingInterval)
 	defer ticker.Stop()
@@ -49,11 +48,10 @@ func (o *Observer) housekeepOnce(ctx context.Context, store *storage.Store, audi
 			o.log.ErrorContext(ctx, "the database is not well; /readyz says so while it takes no writes", "cause", err)
 		}
 	}
-	_ = store.KeepHouse(ctx, house) // Done has told of it
+	_ = store.KeepHouse(ctx, house) // Done has logged the error
 }
 
-// cleanedUp says how a clean-up went. One that was interrupted, because the server stops, has not failed: the next one
-// goes on where it was.
+// cleanedUp counts and logs a clean-up. One that ends because the server stops has not failed: the next one continues it.
 func (o *Observer) cleanedUp(ctx context.Context, deleted int64, err error) {
 	switch {
 	case err == nil:

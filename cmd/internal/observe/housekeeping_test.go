@@ -40,17 +40,13 @@ func TestAnInterruptionIsNoError(t *testing.T) {
 // What was used by the last requests is written down before the database closes.
 func TestTheLastUseIsWrittenWhenTheServerStops(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fosite-mcp.db")
-	db, closeDB, err := database.Open(config.Database{URL: config.DatabaseURL("sqlite:" + path)})
+	db, pool, err := database.Open(config.Database{URL: config.DatabaseURL("sqlite:" + path)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeDB()
+	defer pool.Close()
 	store := storage.New(db)
 	if err := store.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	pool, err := db.DB()
-	if err != nil {
 		t.Fatal(err)
 	}
 	key := &audit.AdminKey{Name: "ops", Role: audit.RoleRead}

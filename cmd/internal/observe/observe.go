@@ -91,15 +91,15 @@ var Alarms = []audit.Event{
 	{Action: "consent.withdrawn", Outcome: audit.OutcomeSuccess},
 }
 
-// CountEvent counts an event. Actions are names in this program, so that nobody can make them up.
+// CountEvent counts an event. Callers cannot invent actions: all are names in this program.
 func (o *Observer) CountEvent(event audit.Event) {
 	o.events.WithLabelValues(event.Action, event.Outcome).Inc()
 }
 
-// CountLimited returns what counts the requests that exceed a limit.
+// CountLimited returns a function that counts a request beyond the limit.
 func (o *Observer) CountLimited(limit string) func() { return o.refused.WithLabelValues(limit).Inc }
 
-// CountMissingSecret counts a token that cannot be checked here. The answer, an outage, is logged with its cause.
+// CountMissingSecret counts a token whose system secret this process does not have. The request log holds the answer, 503.
 func (o *Observer) CountMissingSecret(_ context.Context, kind fosite.TokenType) {
 	o.missing.WithLabelValues(string(kind)).Inc()
 }
@@ -140,7 +140,7 @@ func (o *Observer) Middleware(next http.Handler) http.Handler {
 	})
 }
 
-// recoverPanic answers 500 where a handler panics, and says in the log where.
+// recoverPanic answers 500 when a handler panics, and logs the stack.
 func (o *Observer) recoverPanic(w *statusRecorder, r *http.Request, next http.Handler) {
 	defer func() {
 		cause := recover()
@@ -165,7 +165,7 @@ func routeOf(r *http.Request) string {
 	return "unknown"
 }
 
-// methodOf bounds the values of a label: anybody can make up methods.
+// methodOf bounds the values of a label: a caller can invent methods.
 func methodOf(r *http.Request) string {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete, http.MethodOptions:

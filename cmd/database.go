@@ -9,8 +9,6 @@ import (
 	"os/user"
 	"strings"
 
-	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/cmd/internal/database"
 	"fosite-mcp/cmd/internal/privatefile"
 	"fosite-mcp/config"
@@ -71,11 +69,11 @@ func withStore(ctx context.Context, cfg config.Config, fn func(context.Context, 
 	if err := privatefile.Check(database.Files(cfg)...); err != nil {
 		return err
 	}
-	db, closeDB, err := database.Open(cfg.Database)
+	db, pool, err := database.Open(cfg.Database)
 	if err != nil {
 		return err
 	}
-	defer closeDB()
+	defer pool.Close()
 	return fn(ctx, storage.New(db))
 }
 
@@ -90,25 +88,4 @@ func shellActor() string {
 // fromStorage is the storage's error without the name of the package.
 func fromStorage(err error) error {
 	return errors.New(strings.TrimPrefix(err.Error(), "storage: "))
-}
-
-// adminAPI makes a client of the admin API. It does not connect yet.
-func (a *app) adminAPI(f *apiclient.Flags) (*apiclient.Admin, error) {
-	cfg, err := a.config()
-	if err != nil {
-		return nil, err
-	}
-	return apiclient.NewAdmin(cfg, f)
-}
-
-// oauthEndpoint makes a client of an OAuth endpoint, and reads its secret.
-func (a *app) oauthEndpoint(ctx context.Context, f *apiclient.CallerFlags, name string) (*apiclient.Endpoint, error) {
-	if f.ClientID == "" {
-		return nil, console.BadUsage("--client-id is missing")
-	}
-	cfg, err := a.config()
-	if err != nil {
-		return nil, err
-	}
-	return apiclient.NewEndpoint(ctx, &a.Console, cfg, f, name)
 }

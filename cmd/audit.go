@@ -19,7 +19,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// followInterval is how often --follow looks for new events.
+// followInterval is how often --follow asks for new events.
 const followInterval = 2 * time.Second
 
 // auditFlags say which events to show.

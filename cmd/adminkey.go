@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// adminKeyCommand is the group of commands on the keys of the admin API. They work on the database, so that whoever
-// runs the server gets in again after losing every key.
+// adminKeyCommand is the group of commands on the keys of the admin API. They work on the database: an operator who has lost
+// every key can make a new one.
 func adminKeyCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "admin-key",
@@ -43,7 +43,7 @@ changes clients and revokes tokens; admin may do everything.`,
 			if name == "" || role == "" {
 				return console.BadUsage("--name and --role are needed: the name is what audit events call the holder")
 			}
-			if !audit.Role(role).Allows(audit.RoleRead) { // what every role does
+			if !audit.Role(role).Allows(audit.RoleRead) { // every role may read
 				return console.BadUsage("--role is read, clients or admin, not %q", role)
 			}
 			key := audit.AdminKey{Name: name, Role: audit.Role(role)}
@@ -68,7 +68,7 @@ func createAdminKey(ctx context.Context, out *console.Console, store *storage.St
 		return err
 	}
 	secret := admin.NewKey()
-	// The file comes first: a key that nobody has is of no use, and its name could not be used again.
+	// The file comes first. If it came second and failed, the key would be lost and its name used up.
 	if output != nil {
 		if err := output.Write(secret); err != nil {
 			return err

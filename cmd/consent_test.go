@@ -21,11 +21,11 @@ func runOn(data string, args ...string) (code int, stdout, stderr string) {
 
 func TestConsentsAreListedAndRevoked(t *testing.T) {
 	data := t.TempDir()
-	db, closeDB, err := database.Open(config.Database{URL: config.DatabaseURL("sqlite:" + filepath.Join(data, "fosite-mcp.db"))})
+	db, pool, err := database.Open(config.Database{URL: config.DatabaseURL("sqlite:" + filepath.Join(data, "fosite-mcp.db"))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeDB()
+	defer pool.Close()
 	store := storage.New(db)
 	if err := store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,29 @@
+package cmd
+
+import (
+	"context"
+
+	"fosite-mcp/cmd/internal/apiclient"
+	"fosite-mcp/cmd/internal/console"
+)
+
+// adminAPI makes a client of the admin API. It does not connect yet.
+func (a *app) adminAPI(f *apiclient.Flags) (*apiclient.Admin, error) {
+	cfg, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	return apiclient.NewAdmin(cfg, f)
+}
+
+// oauthEndpoint makes a client of an OAuth endpoint, and reads its secret.
+func (a *app) oauthEndpoint(ctx context.Context, f *apiclient.CallerFlags, name string) (*apiclient.Endpoint, error) {
+	if f.ClientID == "" {
+		return nil, console.BadUsage("--client-id is missing")
+	}
+	cfg, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	return apiclient.NewEndpoint(ctx, &a.Console, cfg, f, name)
+}
