@@ -159,7 +159,7 @@ func (h *authorizationCodeGrant) redeemable(ctx context.Context, request fosite.
 	case used && !genuine(ctx, h.AuthorizeCodeStrategy.ValidateAuthorizeCode, fosite.AuthorizeCode, grant, code):
 		return nil, errUnknownCode
 	case used:
-		return nil, h.punishReuse(ctx, h.store, CodeReused, grant, signature, errUsedCode)
+		return nil, h.endReusedGrant(ctx, h.store, CodeReused, grant, signature, errUsedCode)
 	}
 	if err := h.AuthorizeCodeStrategy.ValidateAuthorizeCode(ctx, grant, code); err != nil {
 		return nil, errUnknownCode.WithWrap(err)
@@ -201,7 +201,7 @@ func (h *authorizationCodeGrant) PopulateTokenEndpointResponse(ctx context.Conte
 		h.setExpiresIn(request, response)
 		return nil
 	case errors.Is(err, fosite.ErrInvalidatedAuthorizeCode):
-		return h.punishReuse(ctx, h.store, CodeReused, request, signature, errUsedCode)
+		return h.endReusedGrant(ctx, h.store, CodeReused, request, signature, errUsedCode)
 	case errors.Is(err, fosite.ErrNotFound), errors.Is(err, fosite.ErrInvalidRequest): // fosite's word for a code that has expired by now
 		return errUnknownCode
 	}

@@ -167,9 +167,9 @@ const (
 	RefreshReused = "refresh_token.reused"
 )
 
-// punishReuse ends the grant whose code or refresh token was used twice (RFC 6749 §4.1.2, RFC 9700 §4.14.2): one of
+// endReusedGrant ends the grant whose code or refresh token was used twice (RFC 6749 §4.1.2, RFC 9700 §4.14.2): one of
 // the two users has stolen it. answer is returned once that is done, an outage otherwise.
-func (g Grants) punishReuse(ctx context.Context, store grantStore, action string, grant fosite.Requester, signature string, answer error) error {
+func (g Grants) endReusedGrant(ctx context.Context, store grantStore, action string, grant fosite.Requester, signature string, answer error) error {
 	var ended bool
 	var err error
 	if revoker, ok := store.(ReuseRevokingStore); ok {

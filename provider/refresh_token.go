@@ -130,7 +130,7 @@ func (h *refreshTokenGrant) refreshable(ctx context.Context, request fosite.Acce
 	case used && !genuine(ctx, h.RefreshTokenStrategy.ValidateRefreshToken, fosite.RefreshToken, grant, token):
 		return nil, errUnknownRefresh
 	case used:
-		return nil, h.punishReuse(ctx, h.store, RefreshReused, grant, signature, errUsedRefresh)
+		return nil, h.endReusedGrant(ctx, h.store, RefreshReused, grant, signature, errUsedRefresh)
 	}
 	// The token ends with its grant at the latest, see setExpiries.
 	if err := h.RefreshTokenStrategy.ValidateRefreshToken(ctx, grant, token); err != nil {
@@ -156,7 +156,7 @@ func (h *refreshTokenGrant) PopulateTokenEndpointResponse(ctx context.Context, r
 		return nil
 	case errors.Is(err, fosite.ErrInactiveToken): // lost a race without a grace, or against a revocation
 		signature := h.RefreshTokenStrategy.RefreshTokenSignature(ctx, token)
-		return h.punishReuse(ctx, h.store, RefreshReused, request, signature, errUsedRefresh)
+		return h.endReusedGrant(ctx, h.store, RefreshReused, request, signature, errUsedRefresh)
 	case errors.Is(err, fosite.ErrNotFound):
 		return errUnknownRefresh
 	}
