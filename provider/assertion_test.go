@@ -467,8 +467,10 @@ func TestAssertionOfSixteenAtOnceOnePasses(t *testing.T) {
 	form := assertionForm(signAssertion(t, jose.EdDSA, assertionKeys().ed, "", goodClaims(nil)))
 	outcomes := make(chan error, 16)
 	for range cap(outcomes) {
+		one := *v
+		one.tried = new(RefusedClient) // each request has its own
 		go func() {
-			_, err := v.authenticate(t.Context(), form)
+			_, err := one.authenticate(t.Context(), form)
 			outcomes <- err
 		}()
 	}
