@@ -6,13 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	jose "github.com/go-jose/go-jose/v3" // the version of fosite's interfaces
@@ -220,91 +217,4 @@ func keySetLife(header http.Header) time.Duration {
 		}
 	}
 	return defaultKeySetLife
-}
-
-// errForbiddenTarget is in the chain of every error of a guarded client that refused to connect.
-var errForbiddenTarget = errors.New("provider: only https URLs on public internet addresses are fetched")
-
-// guardedHTTPClient makes a client for URLs that strangers choose. It connects over https to public addresses only,
-// follows no redirect, uses no proxy and gives up after 5 seconds. The address is checked when it is dialled, after
-// the name was looked up, so a name that changes its mind gains nothing. Callers cap the body.
-func guardedHTTPClient(insecureAllowLoopback bool) *http.Client {
-	guard := &guardedTransport{https: transportTo(publicAddress)}
-	if insecureAllowLoopback {
-		guard.https = transportTo(func(a netip.Addr) bool { return a.IsLoopback() || publicAddress(a) })
-		guard.http = transportTo(netip.Addr.IsLoopback)
-	}
-	return &http.Client{
-		Transport:     guard,
-		Timeout:       fetchTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
-type guardedTransport struct{ https, http http.RoundTripper } // http is nil unless loopback is allowed
-
-// RoundTrip implements [http.RoundTripper].
-func (t *guardedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
-	switch {
-	case request.URL.Hostname() == "" || request.URL.User != nil:
-		return nil, errForbiddenTarget
-	case request.URL.Scheme == "https":
-		return t.https.RoundTrip(request)
-	case request.URL.Scheme == "http" && t.http != nil:
-		return t.http.RoundTrip(request)
-	}
-	return nil, errForbiddenTarget
-}
-
-func transportTo(allowed func(netip.Addr) bool) *http.Transport {
-	dialer := &net.Dialer{
-		Timeout: fetchTimeout,
-		Control: func(_, address string, _ syscall.RawConn) error {
-			target, err := netip.ParseAddrPort(address)
-			if err != nil || !allowed(target.Addr()) {
-				return fmt.Errorf("%w: %s is not one", errForbiddenTarget, address)
-			}
-			return nil
-		},
-	}
-	return &http.Transport{
-		DialContext:            dialer.DialContext, // Proxy is nil on purpose: it would do the dialling
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxConnsPerHost:        4,
-		MaxResponseHeaderBytes: 16 << 10,
-	}
-}
-
-// publicAddress tells whether an address is an ordinary one of the public internet. IPv6 addresses that embed an IPv4
-// address (mapped, NAT64, 6to4, Teredo) are not: they would lead around the list.
-func publicAddress(address netip.Addr) bool {
-	if !address.Is4() && !globalUnicast6.Contains(address) { // an address with a zone is in no prefix
-		return false
-	}
-	for _, prefix := range specialUse {
-		if prefix.Contains(address) {
-			return false
-		}
-	}
-	return true
-}
-
-var globalUnicast6 = netip.MustParsePrefix("2000::/3")
-
-// specialUse are the ranges of the IANA special-purpose address registries (RFC 6890), multicast and reserved space.
-var specialUse = prefixes(
-	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-	"192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
-	"198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
-	"168.63.129.16/32", // answers virtual machines on Azure only
-	"2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20",
-)
-
-func prefixes(list ...string) []netip.Prefix {
-	parsed := make([]netip.Prefix, len(list))
-	for i, s := range list {
-		parsed[i] = netip.MustParsePrefix(s)
-	}
-	return parsed
 }

@@ -1,0 +1,50 @@
+package database
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+func (d *DB) beginInside(ctx context.Context, outer *transaction) (context.Context, error) {
+	t := &transaction{quiet: outer.quiet, outer: outer, depth: outer.depth + 1}
+	t.savepoint = fmt.Sprintf("fosite_mcp_%d", t.depth)
+	if _, err := d.tx(ctx, t).Run("SAVEPOINT " + t.savepoint); err != nil {
+		return nil, fmt.Errorf("storage: begin a transaction inside another one: %w", err)
+	}
+	return t.in(ctx), nil
+}
+
+// savepointLimit bounds the end of a savepoint, which must not depend on a caller who has gone: the transaction around it
+// goes on, and would keep half of what was done.
+const savepointLimit = 10 * time.Second
+
+// release makes what was done since the savepoint a part of the transaction around it, with its events.
+func (d *DB) release(ctx context.Context, t *transaction) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), savepointLimit)
+	defer cancel()
+	tx := d.ending(ctx, t)
+	if t.outer.theirs && len(t.deferred) > 0 {
+		if err := d.Flush(ctx, tx, t.deferred); err != nil {
+			return undone(err, d.rollBackTo(ctx, t))
+		}
+		t.deferred = nil
+	}
+	if _, err := tx.Run("RELEASE SAVEPOINT " + t.savepoint); err != nil {
+		return undone(err, d.rollBackTo(ctx, t))
+	}
+	t.outer.deferred = append(t.outer.deferred, t.deferred...)
+	return nil
+}
+
+// rollBackTo undoes what was done since the savepoint, and the savepoint.
+func (d *DB) rollBackTo(ctx context.Context, t *transaction) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), savepointLimit)
+	defer cancel()
+	tx := d.ending(ctx, t)
+	if _, err := tx.Run("ROLLBACK TO SAVEPOINT " + t.savepoint); err != nil {
+		return err
+	}
+	_, err := tx.Run("RELEASE SAVEPOINT " + t.savepoint)
+	return err
+}
