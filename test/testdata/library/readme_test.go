@@ -32,7 +32,6 @@ func TestTheREADMEsPartsFitTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	const docs = "https://docs.example.com/authed/mcp"
-	resources := provider.Resources{Known: []string{docs}, Default: docs}
 	config := &fosite.Config{GlobalSecret: []byte(strings.Repeat("s", 32)), HashCost: 4}
 	config.ClientSecretsHasher = &fosite.BCrypt{Config: config}
 	if err := provider.Harden(config); err != nil {
@@ -40,7 +39,7 @@ func TestTheREADMEsPartsFitTogether(t *testing.T) {
 	}
 	strategy := compose.NewOAuth2HMACStrategy(config)
 
-	oauth, store, err := composition(ctx, db, config, strategy, resources)
+	oauth, store, err := composition(ctx, db, config, strategy, docs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,11 +106,13 @@ func TestTheREADMEsPartsFitTogether(t *testing.T) {
 	}
 }
 
-func composition(ctx context.Context, db *gorm.DB, config *fosite.Config, strategy any, resources provider.Resources) (fosite.OAuth2Provider, *storage.Store, error) {
+func composition(ctx context.Context, db *gorm.DB, config *fosite.Config, strategy any, mcp string) (fosite.OAuth2Provider, *storage.Store, error) {
+	// mcp is the URL of your MCP server
+	resources := provider.Resources{Known: []string{mcp}, Default: mcp}
 	store := storage.New(db, // any *gorm.DB, with its TablePrefix, plugins and logger
 		storage.WithSessions(&fosite.DefaultSession{})) // your session type; storage.WithClients(yours) keeps your clients
 	err := store.Migrate(ctx)
-	config.ClientAuthenticationStrategy = (&provider.ClientAuthenticator{ // RevokeSecret needs it; for keys set Audiences
+	config.ClientAuthenticationStrategy = (&provider.ClientAuthenticator{ // so that a secret taken back ends its tokens; for keys set Audiences
 		Store: store, Hasher: config.ClientSecretsHasher}).Authenticate
 	oauth := compose.Compose(config, store, strategy,
 		provider.ClientCredentialsFactory(provider.Grants{Resources: resources}), // resource becomes audience
