@@ -82,7 +82,7 @@ func createAdminKey(ctx context.Context, out *console.Console, store *storage.St
 		secret = ""
 	}
 	if out.JSON {
-		shown := viewOfAdminKey(key)
+		shown := viewOfAdminKey(*key)
 		shown.Key = secret
 		return out.Encode(shown)
 	}
@@ -112,16 +112,10 @@ type adminKeyView struct {
 	LastUsedAt *time.Time `json:"last_used_at"`
 }
 
-func viewOfAdminKey(k *audit.AdminKey) adminKeyView {
-	moment := func(t time.Time) *time.Time {
-		if t.IsZero() {
-			return nil
-		}
-		return &t
-	}
+func viewOfAdminKey(k audit.AdminKey) adminKeyView {
 	v := adminKeyView{
-		ID: k.ID, Name: k.Name, Role: string(k.Role), Status: "active", Hint: k.Hint, CreatedAt: moment(k.CreatedAt),
-		ExpiresAt: moment(k.ExpiresAt), RevokedAt: moment(k.RevokedAt), LastUsedAt: moment(k.LastUsedAt),
+		ID: k.ID, Name: k.Name, Role: string(k.Role), Status: "active", Hint: k.Hint, CreatedAt: optional(k.CreatedAt),
+		ExpiresAt: optional(k.ExpiresAt), RevokedAt: optional(k.RevokedAt), LastUsedAt: optional(k.LastUsedAt),
 	}
 	switch {
 	case v.RevokedAt != nil:
@@ -130,6 +124,10 @@ func viewOfAdminKey(k *audit.AdminKey) adminKeyView {
 		v.Status = "expired"
 	}
 	return v
+}
+
+func (v adminKeyView) cells() []string {
+	return []string{v.Name, v.Role, v.Status, v.Hint, console.Time(v.CreatedAt), console.Time(v.ExpiresAt), console.Time(v.LastUsedAt)}
 }
 
 func adminKeyListCommand(a *app) *cobra.Command {
@@ -144,25 +142,10 @@ func adminKeyListCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printAdminKeys(&a.Console, keys)
+				return printItems(&a.Console, keys, viewOfAdminKey, "NAME", "ROLE", "STATUS", "HINT", "CREATED", "EXPIRES", "LAST USED")
 			})
 		},
 	}
-}
-
-func printAdminKeys(out *console.Console, keys []audit.AdminKey) error {
-	views := make([]adminKeyView, len(keys))
-	for i := range keys {
-		views[i] = viewOfAdminKey(&keys[i])
-	}
-	if out.JSON {
-		return out.Encode(map[string]any{"items": views})
-	}
-	t := out.NewTable("NAME", "ROLE", "STATUS", "HINT", "CREATED", "EXPIRES", "LAST USED")
-	for _, v := range views {
-		t.Row(v.Name, v.Role, v.Status, v.Hint, console.Time(v.CreatedAt), console.Time(v.ExpiresAt), console.Time(v.LastUsedAt))
-	}
-	return t.Close()
 }
 
 func adminKeyRevokeCommand(a *app) *cobra.Command {

@@ -27,3 +27,11 @@ func (a *app) oauthEndpoint(ctx context.Context, f *apiclient.CallerFlags, name 
 	}
 	return apiclient.NewEndpoint(ctx, &a.Console, cfg, f, name)
 }
+
+// confirmForClient asks before a change to a client that cannot be undone. A client that does not exist is an error.
+func confirmForClient(ctx context.Context, out *console.Console, api *apiclient.Admin, yes bool, clientID, consequence string) error {
+	if _, err := api.Do(ctx, apiclient.Get("clients", clientID)); err != nil {
+		return apiclient.NoClient(err, clientID)
+	}
+	return out.Confirm(ctx, yes, consequence, clientID)
+}

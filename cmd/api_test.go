@@ -107,7 +107,7 @@ func TestAllPagesAreReadAndAServerThatGoesInCirclesIsNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	call := apiclient.Call{Method: http.MethodGet, Path: []string{"clients"}, Query: query}
-	if err := printList(t.Context(), out, api, call, list.All, nil, nil); err != nil {
+	if err := printList[tokenView](t.Context(), out, api, call, list.All); err != nil {
 		t.Fatal(err)
 	}
 	if got := stdout.String(); got != `{"items":[1,2,3]}`+"\n" {
@@ -115,7 +115,7 @@ func TestAllPagesAreReadAndAServerThatGoesInCirclesIsNoticed(t *testing.T) {
 	}
 	pages["b"] = `{"items":[],"next_cursor":"b"}`
 	query.Del("cursor")
-	if err := printList(t.Context(), out, api, call, list.All, nil, nil); err == nil {
+	if err := printList[tokenView](t.Context(), out, api, call, list.All); err == nil {
 		t.Error("an endless list ends without an error")
 	}
 }

@@ -198,11 +198,8 @@ bring it back, disable it instead.`,
 			if err != nil {
 				return err
 			}
-			if _, err := api.Do(c.Context(), apiclient.Get("clients", args[0])); err != nil {
-				return apiclient.NoClient(err, args[0])
-			}
 			consequence := fmt.Sprintf("Client %s and every token of it end at once and for good; its id can never be used again", args[0])
-			if err := a.Confirm(c.Context(), yes, consequence, args[0]); err != nil {
+			if err := confirmForClient(c.Context(), &a.Console, api, yes, args[0], consequence); err != nil {
 				return err
 			}
 			if _, err := api.Do(c.Context(), apiclient.Delete("clients", args[0])); err != nil {

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -39,8 +38,8 @@ func clientListCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 				return err
 			}
 			call := apiclient.Call{Method: http.MethodGet, Path: []string{"clients"}, Query: query}
-			head := []string{"CLIENT ID", "NAME", "STATUS", "SCOPE", "GRANTS", "OWNER", "CREATED", "LAST USED"}
-			return printList(c.Context(), &a.Console, api, call, list.All, head, clientRow)
+			return printList[clientView](c.Context(), &a.Console, api, call, list.All,
+				"CLIENT ID", "NAME", "STATUS", "SCOPE", "GRANTS", "OWNER", "CREATED", "LAST USED")
 		},
 	}
 	list.Register(c)
@@ -49,8 +48,6 @@ func clientListCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	return c
 }
 
-func clientRow(item json.RawMessage) ([]string, error) {
-	var c clientView
-	err := json.Unmarshal(item, &c)
-	return []string{c.ID, c.Name, c.Status, c.Scope, strings.Join(c.GrantTypes, " "), c.Owner, console.Time(c.CreatedAt), console.Time(c.LastUsedAt)}, err
+func (c clientView) cells() []string {
+	return []string{c.ID, c.Name, c.Status, c.Scope, strings.Join(c.GrantTypes, " "), c.Owner, console.Time(c.CreatedAt), console.Time(c.LastUsedAt)}
 }

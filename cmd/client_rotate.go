@@ -92,11 +92,8 @@ func (r *rotation) body(c *cobra.Command, now time.Time) (map[string]any, error)
 
 func rotateSecret(ctx context.Context, out *console.Console, api *apiclient.Admin, clientID string, r *rotation, body map[string]any) error {
 	if r.leaked {
-		if _, err := api.Do(ctx, apiclient.Get("clients", clientID)); err != nil {
-			return apiclient.NoClient(err, clientID)
-		}
 		consequence := "Every secret that client " + clientID + " has now, and every token issued with one, stops working at once and for good"
-		if err := out.Confirm(ctx, r.yes, consequence, clientID); err != nil {
+		if err := confirmForClient(ctx, out, api, r.yes, clientID, consequence); err != nil {
 			return err
 		}
 	}

@@ -61,40 +61,29 @@ remembered; only --subject finds such a one, because tokens know the person by s
 
 // consentView is a consent as --json shows it.
 type consentView struct {
-	Subject    string     `json:"subject"`
-	Username   string     `json:"username,omitempty"`
-	ClientID   string     `json:"client_id"`
-	ClientName string     `json:"client_name,omitempty"`
-	Scope      string     `json:"scope"`
-	Resources  []string   `json:"resources"`
-	CreatedAt  time.Time  `json:"created_at"`
-	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+	Subject    string    `json:"subject"`
+	Username   string    `json:"username,omitempty"`
+	ClientID   string    `json:"client_id"`
+	ClientName string    `json:"client_name,omitempty"`
+	Scope      string    `json:"scope"`
+	Resources  []string  `json:"resources"`
+	CreatedAt  time.Time `json:"created_at"`
+	LastUsedAt time.Time `json:"last_used_at,omitzero"`
 }
 
 func viewOfConsent(c people.Consent) consentView {
-	v := consentView{
-		Subject: c.Subject, Username: c.Username, ClientID: c.ClientID, ClientName: c.ClientName,
-		Scope: strings.Join(c.Scopes, " "), Resources: append([]string{}, c.Resources...), CreatedAt: c.CreatedAt,
+	return consentView{
+		Subject: c.Subject, Username: c.Username, ClientID: c.ClientID, ClientName: c.ClientName, Scope: strings.Join(c.Scopes, " "),
+		Resources: append([]string{}, c.Resources...), CreatedAt: c.CreatedAt, LastUsedAt: c.LastUsedAt,
 	}
-	if !c.LastUsedAt.IsZero() {
-		v.LastUsedAt = &c.LastUsedAt
-	}
-	return v
+}
+
+func (v consentView) cells() []string {
+	return []string{v.Username, v.ClientID, v.ClientName, v.Scope, strings.Join(v.Resources, " "), console.Time(&v.CreatedAt), console.Time(&v.LastUsedAt), v.Subject}
 }
 
 func printConsents(out *console.Console, consents []people.Consent) error {
-	views := make([]consentView, len(consents))
-	for i, consent := range consents {
-		views[i] = viewOfConsent(consent)
-	}
-	if out.JSON {
-		return out.Encode(map[string]any{"items": views})
-	}
-	t := out.NewTable("USERNAME", "CLIENT ID", "CLIENT NAME", "SCOPE", "RESOURCES", "SINCE", "LAST USED", "SUBJECT")
-	for _, v := range views {
-		t.Row(v.Username, v.ClientID, v.ClientName, v.Scope, strings.Join(v.Resources, " "), console.Time(&v.CreatedAt), console.Time(v.LastUsedAt), v.Subject)
-	}
-	return t.Close()
+	return printItems(out, consents, viewOfConsent, "USERNAME", "CLIENT ID", "CLIENT NAME", "SCOPE", "RESOURCES", "SINCE", "LAST USED", "SUBJECT")
 }
 
 func consentRevokeCommand(a *app) *cobra.Command {

@@ -4,24 +4,52 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/console"
 )
 
-// printList prints a list of the admin API: as JSON, or as a table whose rows are made by row.
-func printList(ctx context.Context, out *console.Console, api *apiclient.Admin, call apiclient.Call, all bool, head []string, row func(item json.RawMessage) ([]string, error)) error {
+// row is an item of a list: JSON of its own, and a row of a table.
+type row interface{ cells() []string }
+
+// printItems prints a list from the database: as JSON, or as a table.
+func printItems[T any, V row](out *console.Console, items []T, view func(T) V, head ...string) error {
+	views := make([]V, len(items))
+	for i, item := range items {
+		views[i] = view(item)
+	}
+	if out.JSON {
+		return out.Encode(map[string]any{"items": views})
+	}
+	t := out.NewTable(head...)
+	for _, v := range views {
+		t.Row(v.cells()...)
+	}
+	return t.Close()
+}
+
+// optional is a time for JSON: null when it is zero.
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// printList prints a list of the admin API: as JSON, or as a table.
+func printList[V row](ctx context.Context, out *console.Console, api *apiclient.Admin, call apiclient.Call, all bool, head ...string) error {
 	if out.JSON {
 		return printListJSON(ctx, out, api, call, all)
 	}
 	t := out.NewTable(head...)
 	next, err := api.Pages(ctx, call, all, func(items []json.RawMessage) error {
 		for _, item := range items {
-			cells, err := row(item)
-			if err != nil {
+			var v V
+			if err := json.Unmarshal(item, &v); err != nil {
 				return api.Foreign(err)
 			}
-			t.Row(cells...)
+			t.Row(v.cells()...)
 		}
 		return nil
 	})

@@ -1,11 +1,11 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"regexp"
-	"text/tabwriter"
 	"time"
 
 	"fosite-mcp/cmd/internal/console"
@@ -106,34 +106,20 @@ func printMigrations(ctx context.Context, out *console.Console, store *storage.S
 		return err
 	}
 	// When the schema is newer than this program there are both: the migrations that it knows, and the error.
-	return errors.Join(printMigrationList(out, migrations), err)
+	return errors.Join(printItems(out, migrations, viewOfMigration, "VERSION", "NAME", "APPLIED"), err)
 }
 
-func printMigrationList(out *console.Console, migrations []storage.Migration) error {
-	if out.JSON {
-		type item struct {
-			Version   int64      `json:"version"`
-			Name      string     `json:"name"`
-			AppliedAt *time.Time `json:"applied_at"`
-		}
-		items := make([]item, 0, len(migrations))
-		for _, m := range migrations {
-			i := item{Version: m.Version, Name: m.Name}
-			if !m.AppliedAt.IsZero() {
-				i.AppliedAt = &m.AppliedAt
-			}
-			items = append(items, i)
-		}
-		return out.Encode(map[string]any{"items": items})
-	}
-	table := tabwriter.NewWriter(out.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "VERSION\tNAME\tAPPLIED")
-	for _, m := range migrations {
-		applied := "pending"
-		if !m.AppliedAt.IsZero() {
-			applied = m.AppliedAt.Format(time.RFC3339)
-		}
-		fmt.Fprintf(table, "%d\t%s\t%s\n", m.Version, m.Name, applied)
-	}
-	return table.Flush()
+// migrationView is a migration as --json shows it.
+type migrationView struct {
+	Version   int64      `json:"version"`
+	Name      string     `json:"name"`
+	AppliedAt *time.Time `json:"applied_at"`
+}
+
+func viewOfMigration(m storage.Migration) migrationView {
+	return migrationView{Version: m.Version, Name: m.Name, AppliedAt: optional(m.AppliedAt)}
+}
+
+func (v migrationView) cells() []string {
+	return []string{fmt.Sprint(v.Version), v.Name, cmp.Or(console.Time(v.AppliedAt), "pending")}
 }

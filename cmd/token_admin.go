@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -34,8 +33,9 @@ func tokenListCommand(a *app) *cobra.Command {
 				return err
 			}
 			call := apiclient.Call{Method: http.MethodGet, Path: []string{"clients", args[0], "tokens"}, Query: query}
-			head := []string{"TOKEN ID", "STATUS", "SCOPE", "SUBJECT", "SECRET", "ISSUED", "EXPIRES", "LAST USED"}
-			return apiclient.NoClient(printList(c.Context(), &a.Console, api, call, list.All, head, tokenRow), args[0])
+			err = printList[tokenView](c.Context(), &a.Console, api, call, list.All,
+				"TOKEN ID", "STATUS", "SCOPE", "SUBJECT", "SECRET", "ISSUED", "EXPIRES", "LAST USED")
+			return apiclient.NoClient(err, args[0])
 		},
 	}
 	admin.Register(c)
@@ -44,19 +44,20 @@ func tokenListCommand(a *app) *cobra.Command {
 	return c
 }
 
-func tokenRow(item json.RawMessage) ([]string, error) {
-	var t struct {
-		ID         string     `json:"token_id"`
-		Status     string     `json:"status"`
-		Scope      string     `json:"scope"`
-		Subject    string     `json:"subject"`
-		SecretID   string     `json:"secret_id"`
-		IssuedAt   *time.Time `json:"issued_at"`
-		ExpiresAt  *time.Time `json:"expires_at"`
-		LastUsedAt *time.Time `json:"last_used_at"`
-	}
-	err := json.Unmarshal(item, &t)
-	return []string{t.ID, t.Status, t.Scope, t.Subject, t.SecretID, console.Time(t.IssuedAt), console.Time(t.ExpiresAt), console.Time(t.LastUsedAt)}, err
+// tokenView is what is known about an access token: never the token itself.
+type tokenView struct {
+	ID         string     `json:"token_id"`
+	Status     string     `json:"status"`
+	Scope      string     `json:"scope"`
+	Subject    string     `json:"subject"`
+	SecretID   string     `json:"secret_id"`
+	IssuedAt   *time.Time `json:"issued_at"`
+	ExpiresAt  *time.Time `json:"expires_at"`
+	LastUsedAt *time.Time `json:"last_used_at"`
+}
+
+func (v tokenView) cells() []string {
+	return []string{v.ID, v.Status, v.Scope, v.Subject, v.SecretID, console.Time(v.IssuedAt), console.Time(v.ExpiresAt), console.Time(v.LastUsedAt)}
 }
 
 // revocation says which tokens to revoke.
@@ -148,10 +149,7 @@ func (r *revocation) selection(now time.Time) (body map[string]any, what string,
 // revokeTokens revokes tokens of a client: body selects them, what names them.
 func revokeTokens(ctx context.Context, out *console.Console, api *apiclient.Admin, r *revocation, body map[string]any, what string) error {
 	if r.tokenID == "" { // more than one token
-		if _, err := api.Do(ctx, apiclient.Get("clients", r.clientID)); err != nil {
-			return apiclient.NoClient(err, r.clientID)
-		}
-		if err := out.Confirm(ctx, r.yes, "This ends "+what+", at once and for good", r.clientID); err != nil {
+		if err := confirmForClient(ctx, out, api, r.yes, r.clientID, "This ends "+what+", at once and for good"); err != nil {
 			return err
 		}
 	}

@@ -116,21 +116,25 @@ func newPassword(ctx context.Context, out *console.Console, username, file strin
 
 // userView is an account as --json shows it.
 type userView struct {
-	Username   string     `json:"username"`
-	Subject    string     `json:"subject"`
-	Groups     []string   `json:"groups"`
-	Status     string     `json:"status"`
-	CreatedAt  time.Time  `json:"created_at"`
-	DisabledAt *time.Time `json:"disabled_at,omitempty"`
+	Username   string    `json:"username"`
+	Subject    string    `json:"subject"`
+	Groups     []string  `json:"groups"`
+	Status     string    `json:"status"`
+	CreatedAt  time.Time `json:"created_at"`
+	DisabledAt time.Time `json:"disabled_at,omitzero"`
 }
 
 func viewOfUser(u *people.User) userView {
-	v := userView{Username: u.Username, Subject: u.ID, Groups: append([]string{}, u.Groups...), Status: "active", CreatedAt: u.CreatedAt}
+	v := userView{Username: u.Username, Subject: u.ID, Groups: append([]string{}, u.Groups...), Status: "active", CreatedAt: u.CreatedAt, DisabledAt: u.DisabledAt}
 	slices.Sort(v.Groups)
 	if !u.DisabledAt.IsZero() {
-		v.Status, v.DisabledAt = "disabled", &u.DisabledAt
+		v.Status = "disabled"
 	}
 	return v
+}
+
+func (v userView) cells() []string {
+	return []string{v.Username, v.Status, strings.Join(v.Groups, ", "), v.Subject, console.Time(&v.CreatedAt)}
 }
 
 func userListCommand(a *app) *cobra.Command {
@@ -144,25 +148,10 @@ func userListCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printUsers(&a.Console, users)
+				return printItems(&a.Console, users, viewOfUser, "USERNAME", "STATUS", "GROUPS", "SUBJECT", "CREATED")
 			})
 		},
 	}
-}
-
-func printUsers(out *console.Console, users []*people.User) error {
-	views := make([]userView, len(users))
-	for i, user := range users {
-		views[i] = viewOfUser(user)
-	}
-	if out.JSON {
-		return out.Encode(map[string]any{"items": views})
-	}
-	t := out.NewTable("USERNAME", "STATUS", "GROUPS", "SUBJECT", "CREATED")
-	for _, v := range views {
-		t.Row(v.Username, v.Status, strings.Join(v.Groups, ", "), v.Subject, console.Time(&v.CreatedAt))
-	}
-	return t.Close()
 }
 
 // errNoUser replaces the store's not found.
