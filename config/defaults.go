@@ -53,7 +53,11 @@ func Default() Config {
 // result: a server that listens on port 0 puts the real address into Listen, resolves again, and has its public_url.
 // The error joins every mistake as a [*KeyError].
 func (c Config) Resolve() (Config, error) {
-	var p problems
+	return c.resolved(nil)
+}
+
+// resolved is Resolve, with the mistakes that were found before.
+func (c Config) resolved(p problems) (Config, error) {
 	c = c.derived()
 	c.validate(&p)
 	if err := p.join(); err != nil {

@@ -86,9 +86,9 @@ func parseYAML(content []byte, p *problems) map[string]any {
 
 // flatten collects known settings under their dotted names and reports the others.
 func flatten(prefix string, tree map[string]any, into map[string]any, p *problems) {
-	known := make(map[string]bool)
+	known := make([]string, 0, len(Keys()))
 	for _, k := range Keys() {
-		known[k.Name] = true
+		known = append(known, k.Name)
 	}
 	for _, part := range slices.Sorted(maps.Keys(tree)) {
 		name, value := prefix+part, tree[part]
@@ -96,12 +96,12 @@ func flatten(prefix string, tree map[string]any, into map[string]any, p *problem
 		switch {
 		case twice:
 			p.add(name, "is given twice in the file, once with dots and once in a group; keep one")
-		case known[name]:
+		case slices.Contains(known, name):
 			into[name] = value
 		case isGroup(name):
 			flattenGroup(name, value, into, p)
 		default:
-			p.add(shown(name), "is not a setting%s", suggestKey(name))
+			p.add(shown(name), "is not a setting%s", didYouMean(shown(name), slices.Values(known)))
 		}
 	}
 }
@@ -116,14 +116,4 @@ func flattenGroup(name string, value any, into map[string]any, p *problems) {
 	default:
 		p.add(name, "is a group; write its settings as `name: value` lines below it")
 	}
-}
-
-func suggestKey(name string) string {
-	return didYouMean(shown(name), func(yield func(string) bool) {
-		for _, k := range Keys() {
-			if !yield(k.Name) {
-				return
-			}
-		}
-	})
 }

@@ -22,12 +22,7 @@ func Load(path string, environ []string) (Config, error) {
 			decoder{&p}.decode(k.Name, raw, k.field(&c))
 		}
 	}
-	c = c.derived()
-	c.validate(&p)
-	if err := p.join(); err != nil {
-		return Config{}, err
-	}
-	return c, nil
+	return c.resolved(p)
 }
 
 // layered lets later layers win key by key. A list or a map replaces the earlier one whole: merging scopes would

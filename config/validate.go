@@ -15,6 +15,9 @@ type check struct {
 	message string
 }
 
+// found is the rule for a setting with this problem; "" is none.
+func found(key, problem string) check { return check{problem != "", key, problem} }
+
 // validate reports every rule that the configuration breaks.
 func (c Config) validate(p *problems) {
 	for _, rules := range [][]check{
@@ -45,13 +48,12 @@ func (c Config) addressRules() []check {
 	if c.Issuer != "" && c.Issuer != c.PublicURL {
 		issuer = issuerProblem(c.Issuer)
 	}
-	basePath := basePathProblem(c.BasePath)
 	rules := []check{
-		{publicProblem != "", "public_url", publicProblem},
-		{issuer != "", "issuer", issuer},
-		{basePath != "", "base_path", basePath},
-		{listenProblem != "", "listen", listenProblem},
-		{adminProblem != "", "admin.listen", adminProblem},
+		found("public_url", publicProblem),
+		found("issuer", issuer),
+		found("base_path", basePathProblem(c.BasePath)),
+		found("listen", listenProblem),
+		found("admin.listen", adminProblem),
 		{sameSocket(c.Listen, c.Admin.Listen), "admin.listen", "must differ from listen: the admin API never shares a listener with the public endpoints"},
 		{listenProblem == "" && plain && !isLoopbackListen(c.Listen), "listen", exposed},
 		{adminProblem == "" && !c.TLS.Enabled() && !c.Admin.InsecureAllowHTTP && !isLoopbackListen(c.Admin.Listen), "admin.listen", adminExposed},
@@ -59,8 +61,7 @@ func (c Config) addressRules() []check {
 		{c.TLS.KeyFile != "" && c.TLS.CertFile == "", "tls.cert_file", "is missing; tls.key_file needs it"},
 	}
 	for _, name := range c.AllowedHosts {
-		problem := allowedHostProblem(name)
-		rules = append(rules, check{problem != "", "allowed_hosts", problem})
+		rules = append(rules, found("allowed_hosts", allowedHostProblem(name)))
 	}
 	return rules
 }
@@ -98,7 +99,6 @@ func SystemSecretProblem(secret string) string {
 }
 
 func (c Config) storageRules() []check {
-	databaseProblem := c.Database.URL.problem()
 	adminKey, systemSecret := "", ""
 	if c.Admin.Key != "" {
 		adminKey = AdminKeyProblem(c.Admin.Key.Reveal())
@@ -108,10 +108,10 @@ func (c Config) storageRules() []check {
 	}
 	rules := []check{
 		{c.DataDir == "", "data_dir", "must name a folder"},
-		{databaseProblem != "", "database.url", databaseProblem},
+		found("database.url", c.Database.URL.problem()),
 		{c.Database.MaxConnections < 1 || c.Database.MaxConnections > 1000, "database.max_connections", "must be between 1 and 1000"},
-		{adminKey != "", "admin.key", adminKey},
-		{systemSecret != "", "system_secret", systemSecret},
+		found("admin.key", adminKey),
+		found("system_secret", systemSecret),
 		{len(c.SystemSecretsPrevious) > 0 && c.SystemSecret == "", "system_secret", "is missing; system_secrets_previous only adds to it"},
 	}
 	for _, previous := range c.SystemSecretsPrevious {
@@ -176,7 +176,7 @@ func (c Config) resourceRules() []check {
 			problem = resourceProblem(id)
 		}
 		rules = append(rules,
-			check{problem != "", key, problem},
+			found(key, problem),
 			check{len(resource.Scopes) == 0, key + ".scopes", "must list at least one scope"})
 		for _, scope := range resource.Scopes {
 			_, defined := c.Scopes[scope]

@@ -37,7 +37,7 @@ func (o LoginOIDCProvider) rules(used bool) []check {
 	}
 	return []check{
 		{o.Issuer == "", "login.oidc.issuer", missing},
-		{issuerProblem != "", "login.oidc.issuer", issuerProblem},
+		found("login.oidc.issuer", issuerProblem),
 		{o.ClientID == "", "login.oidc.client_id", missing},
 		{o.ClientSecret == "", "login.oidc.client_secret", missing},
 		{!slices.Contains(o.Scopes, "openid"), "login.oidc.scopes", "must hold openid"},
@@ -52,6 +52,11 @@ var headerToken = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 // ownedHeaders have a meaning of their own, so that anybody may send them.
 var ownedHeaders = []string{"Authorization", "Cookie", "Host", "Content-Type", "Content-Length", "User-Agent", "Origin", "Referer"}
 
+// unfitHeader reports whether name is no field name, or that of a header that anybody may send.
+func unfitHeader(name string) bool {
+	return name != "" && (!headerToken.MatchString(name) || slices.Contains(ownedHeaders, textproto.CanonicalMIMEHeaderKey(name)))
+}
+
 func (h LoginTrustedHeader) rules(used bool) []check {
 	if !used {
 		const unused = "is set, but login.methods does not list header; add it there or remove this setting"
@@ -61,19 +66,15 @@ func (h LoginTrustedHeader) rules(used bool) []check {
 			{len(h.Proxies) > 0, "login.header.proxies", unused},
 		}
 	}
-	unfit := func(name string) bool {
-		return name != "" && (!headerToken.MatchString(name) || slices.Contains(ownedHeaders, textproto.CanonicalMIMEHeaderKey(name)))
-	}
 	rules := []check{
 		{h.Name == "", "login.header.name", "is missing; login.methods lists header, which needs it, such as X-Forwarded-User"},
-		{unfit(h.Name), "login.header.name", "must be the name of a header that only the proxy sets, such as X-Forwarded-User"},
-		{unfit(h.Groups), "login.header.groups", "must be the name of a header that only the proxy sets, such as X-Forwarded-Groups"},
+		{unfitHeader(h.Name), "login.header.name", "must be the name of a header that only the proxy sets, such as X-Forwarded-User"},
+		{unfitHeader(h.Groups), "login.header.groups", "must be the name of a header that only the proxy sets, such as X-Forwarded-Groups"},
 		{h.Name != "" && strings.EqualFold(h.Name, h.Groups), "login.header.groups", "must differ from login.header.name"},
 		{len(h.Proxies) == 0, "login.header.proxies", "is missing; list the addresses of the proxies that may say who a person is"},
 	}
 	for _, proxy := range h.Proxies {
-		problem := proxyProblem(proxy)
-		rules = append(rules, check{problem != "", "login.header.proxies", problem})
+		rules = append(rules, found("login.header.proxies", proxyProblem(proxy)))
 	}
 	return rules
 }

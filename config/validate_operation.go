@@ -1,9 +1,6 @@
 package config
 
-import (
-	"net/textproto"
-	"slices"
-)
+import "slices"
 
 func (c Config) operationRules() []check {
 	levels := []string{"debug", "info", "warn", "error"}
@@ -11,7 +8,7 @@ func (c Config) operationRules() []check {
 		{!slices.Contains(levels, c.Log.Level), "log.level", "must be debug, info, warn or error"},
 		{c.Audit.Retention < 0, "audit.retention", "must not be negative; 0s keeps events forever"},
 		{c.ClientIPHeader != "" && !c.BehindProxy, "client_ip_header", "needs behind_proxy: true; without a proxy anybody can send the header"},
-		{c.ClientIPHeader != "" && (!headerToken.MatchString(c.ClientIPHeader) || slices.Contains(ownedHeaders, textproto.CanonicalMIMEHeaderKey(c.ClientIPHeader))), "client_ip_header", "must be the name of a header that the proxy sets, such as X-Forwarded-For"},
+		{unfitHeader(c.ClientIPHeader), "client_ip_header", "must be the name of a header that the proxy sets, such as X-Forwarded-For"},
 		{c.Log.Format != "text" && c.Log.Format != "json", "log.format", "must be text or json"},
 		{c.RateLimits.ClientPerHour < 0, "rate_limits.client_per_hour", "must not be negative; 0 means no limit"},
 		{c.RateLimits.AddressPerHour < 0, "rate_limits.address_per_hour", "must not be negative; 0 means no limit"},

@@ -85,17 +85,14 @@ func (s *Instance) Run(ctx context.Context) error {
 		return err
 	}
 
-	recorder := newRecorder(s.Log, store, observer)
-	limits := newLimits(cfg, observer)
-	oauth, err := newProvider(cfg, store, secrets, observer, limits, recorder, s.Hasher)
+	p := &parts{cfg: cfg, log: s.Log, store: store, secrets: secrets, observer: observer, limits: newLimits(cfg, observer)}
+	if err := p.makeProvider(s.Hasher); err != nil {
+		return err
+	}
+	publicRouter, err := p.publicRouter()
 	if err != nil {
 		return err
 	}
-	publicRouter, err := s.publicRouter(cfg, store, oauth, observer, limits, secrets, recorder)
-	if err != nil {
-		return err
-	}
-	adminRouter := s.adminRouter(cfg, store, oauth, observer, secrets, recorder)
 
 	s.warnOfProxyAddress(ctx, cfg)
 	defer background(ctx,
@@ -105,7 +102,7 @@ func (s *Instance) Run(ctx context.Context) error {
 	s.ready(cfg, public, adminListener, keyFile)
 	return s.serve(ctx, certificate,
 		service{public, publicRouter, cfg.TLS.Enabled()},
-		service{adminListener, adminRouter, cfg.AdminTLS()},
+		service{adminListener, p.adminRouter(), cfg.AdminTLS()},
 	)
 }
 

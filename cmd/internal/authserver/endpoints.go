@@ -24,17 +24,33 @@ import (
 	"github.com/ory/fosite"
 )
 
-// newProvider makes the OAuth provider with the configured settings.
-func newProvider(cfg config.Config, store *storage.Store, secrets systemSecrets, observer *observe.Observer, limits *limits, recorder *failures.Recorder, hasher fosite.Hasher) (*provider.Provider, error) {
-	var tokens fosite.Storage = store
+// parts are what the endpoints of both listeners are made of.
+type parts struct {
+	cfg      config.Config // resolved
+	log      *slog.Logger
+	store    *storage.Store
+	secrets  systemSecrets
+	observer *observe.Observer
+	limits   *limits
+	recorder *failures.Recorder
+	oauth    *provider.Provider
+}
+
+// makeProvider makes the recorder of failed attempts, which counts what it records, and the OAuth provider with the
+// configured settings.
+func (p *parts) makeProvider(hasher fosite.Hasher) (err error) {
+	p.recorder = failures.NewRecorder(p.store, p.log, nil)
+	p.recorder.Counted = p.observer.CountEvent
+	cfg := p.cfg
+	var tokens fosite.Storage = p.store
 	if cfg.Audit.IssuedTokens {
-		tokens = storage.AuditedTokens{Store: store}
+		tokens = storage.AuditedTokens{Store: p.store}
 	}
-	return provider.New(tokens, provider.Options{
-		SystemSecret:             secrets.current,
-		PreviousSystemSecrets:    secrets.previous,
-		OnMissingSecret:          observer.CountMissingSecret,
-		Reused:                   recorder.Reused,
+	p.oauth, err = provider.New(tokens, provider.Options{
+		SystemSecret:             p.secrets.current,
+		PreviousSystemSecrets:    p.secrets.previous,
+		OnMissingSecret:          p.observer.CountMissingSecret,
+		Reused:                   p.recorder.Reused,
 		Issuer:                   cfg.Issuer,
 		TokenURL:                 cfg.Endpoint("token"),
 		AccessTokenLifespan:      cfg.Tokens.AccessLifespan,
@@ -46,25 +62,20 @@ func newProvider(cfg config.Config, store *storage.Store, secrets systemSecrets,
 		Scopes:                   scopes(cfg),
 		Resources:                resources(cfg),
 		Authentication: func(next fosite.ClientAuthenticationStrategy) fosite.ClientAuthenticationStrategy {
-			return limits.authenticate(recorder.Watch(next))
+			return p.limits.authenticate(p.recorder.Watch(next))
 		},
 		Hasher: hasher,
 	})
-}
-
-// newRecorder makes the recorder of failed attempts, and counts what it records.
-func newRecorder(log *slog.Logger, store *storage.Store, observer *observe.Observer) *failures.Recorder {
-	recorder := failures.NewRecorder(store, log, nil)
-	recorder.Counted = observer.CountEvent
-	return recorder
+	return err
 }
 
 // publicRouter serves the OAuth endpoints, login and consent, metadata and health.
-func (s *Instance) publicRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observe.Observer, limits *limits, secrets systemSecrets, recorder *failures.Recorder) (http.Handler, error) {
-	root := newRouter(observer, clientaddr.FromHeader(cfg.ClientIPHeader))
-	root.Use(newHosts(publicHosts(cfg), s.Log, handlers.Misdirected).middleware, limits.middleware)
+func (p *parts) publicRouter() (http.Handler, error) {
+	cfg, oauth := p.cfg, p.oauth
+	root := newRouter(p.observer, clientaddr.FromHeader(cfg.ClientIPHeader))
+	root.Use(newHosts(publicHosts(cfg), p.log, handlers.Misdirected).middleware, p.limits.middleware)
 	handlers.MountWellKnown(root, metadata(cfg))
-	handlers.MountHealth(root, store.Ping)
+	handlers.MountHealth(root, p.store.Ping)
 
 	below := root.PathPrefix(cfg.BasePath).Subrouter()
 	endpoints := &handlers.Server{
@@ -73,16 +84,16 @@ func (s *Instance) publicRouter(cfg config.Config, store *storage.Store, oauth *
 		Issuer:     cfg.Issuer,
 		TokenID: func(ctx context.Context, token string) string { // called for active tokens only
 			id := storage.TokenID(oauth.Strategy.AccessTokenSignature(ctx, token))
-			store.TokenUsed(id)
+			p.store.TokenUsed(id)
 			return id
 		},
 		ReadAhead: func(ctx context.Context, token string) context.Context {
 			ctx, signature := oauth.Strategy.WithToken(ctx, token)
 			return storage.ReadAhead(ctx, signature)
 		},
-		Log: s.Log,
+		Log: p.log,
 	}
-	people, err := s.newLogin(cfg, store, oauth.Config.ClientSecretsHasher, secrets, limits, recorder)
+	people, err := p.newLogin()
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +103,7 @@ func (s *Instance) publicRouter(cfg config.Config, store *storage.Store, oauth *
 		endpoints.ErrorPage = func(w http.ResponseWriter, r *http.Request, status int, err *fosite.RFC6749Error) {
 			people.ErrorPage(w, r, status, err)
 		}
-		limits.page = endpoints.ErrorPage
+		p.limits.page = endpoints.ErrorPage
 	}
 	endpoints.Mount(below)
 	root.NewRoute().Handler(handlers.NotFound())
@@ -108,13 +119,14 @@ func newRouter(observer *observe.Observer, from func(*http.Request) netip.Addr) 
 }
 
 // adminRouter serves the admin API, metrics and health.
-func (s *Instance) adminRouter(cfg config.Config, store *storage.Store, oauth *provider.Provider, observer *observe.Observer, secrets systemSecrets, recorder *failures.Recorder) http.Handler {
-	root := newRouter(observer, clientaddr.Peer)
-	root.Handle("/metrics", handlers.Reading(observer.Metrics().ServeHTTP))
-	handlers.MountHealth(root, store.Ping)
-	replayKey, previousReplayKeys := secrets.keys("idempotency replay")
+func (p *parts) adminRouter() http.Handler {
+	cfg, oauth := p.cfg, p.oauth
+	root := newRouter(p.observer, clientaddr.Peer)
+	root.Handle("/metrics", handlers.Reading(p.observer.Metrics().ServeHTTP))
+	handlers.MountHealth(root, p.store.Ping)
+	replayKey, previousReplayKeys := p.secrets.keys("idempotency replay")
 	api := &admin.Server{
-		Store:                 store,
+		Store:                 p.store,
 		NewSecret:             client.NewSecret,
 		Hasher:                oauth.Config.ClientSecretsHasher,
 		AccessTokenSignature:  oauth.Strategy.AccessTokenSignature,
@@ -122,15 +134,15 @@ func (s *Instance) adminRouter(cfg config.Config, store *storage.Store, oauth *p
 		Rules:                 ClientRules(cfg),
 		Narrow:                resources(cfg).Narrow,
 		UnverifiedSignature:   oauth.Strategy.UnverifiedSignature,
-		OnMissingSecret:       observer.CountMissingSecret,
+		OnMissingSecret:       p.observer.CountMissingSecret,
 		ReplayKey:             replayKey,
 		PreviousReplayKeys:    previousReplayKeys,
 		Failures:              limit.New[netip.Prefix]("address-failures", cfg.RateLimits.AddressFailuresPerMinute, time.Minute, nil),
-		Recorder:              recorder,
-		Log:                   s.Log,
+		Recorder:              p.recorder,
+		Log:                   p.log,
 	}
-	api.Failures.Refused = observer.CountLimited("admin-failures")
-	root.Use(newHosts(listenerHosts(cfg, cfg.Admin.Listen), s.Log, api.Misdirected).middleware)
+	api.Failures.Refused = p.observer.CountLimited("admin-failures")
+	root.Use(newHosts(listenerHosts(cfg, cfg.Admin.Listen), p.log, api.Misdirected).middleware)
 	api.Mount(root.PathPrefix("/admin/v1").Subrouter())
 	root.NewRoute().Handler(api.NotFound())
 	return root

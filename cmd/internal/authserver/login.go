@@ -6,20 +6,17 @@ import (
 	"slices"
 
 	"fosite-mcp/config"
-	"fosite-mcp/handlers/failures"
 	"fosite-mcp/handlers/login"
-	"fosite-mcp/storage"
-
-	"github.com/ory/fosite"
 )
 
 // newLogin makes the built-in login and consent pages, as configured; nil when only machines get tokens.
-func (s *Instance) newLogin(cfg config.Config, store *storage.Store, hasher fosite.Hasher, secrets systemSecrets, limits *limits, recorder *failures.Recorder) (*login.Server, error) {
+func (p *parts) newLogin() (*login.Server, error) {
+	cfg, store := p.cfg, p.store
 	methods := cfg.Login.Methods
 	if len(methods) == 0 {
 		return nil, nil
 	}
-	key, previous := secrets.keys("login")
+	key, previous := p.secrets.keys("login")
 	options := login.Options{
 		Origin:       cfg.PublicURL,
 		BasePath:     cfg.BasePath,
@@ -30,9 +27,9 @@ func (s *Instance) newLogin(cfg config.Config, store *storage.Store, hasher fosi
 		Consents:     store.Consents(),
 		Scopes:       map[string]string{},
 		Resources:    map[string]string{},
-		Failures:     limits.failures,
-		LoginFailed:  recorder.LoginFailed,
-		Log:          s.Log,
+		Failures:     p.limits.failures,
+		LoginFailed:  p.recorder.LoginFailed,
+		Log:          p.log,
 	}
 	for name, scope := range cfg.Scopes {
 		options.Scopes[name] = scope.Description
@@ -41,7 +38,7 @@ func (s *Instance) newLogin(cfg config.Config, store *storage.Store, hasher fosi
 		options.Resources[identifier] = resource.Name
 	}
 	if slices.Contains(methods, config.LoginLocal) {
-		options.Local = &login.Local{Accounts: store.Users(), Hasher: hasher}
+		options.Local = &login.Local{Accounts: store.Users(), Hasher: p.oauth.Config.ClientSecretsHasher}
 	}
 	if slices.Contains(methods, config.LoginOIDC) {
 		upstream := cfg.Login.OIDC

@@ -55,19 +55,19 @@ func listeners(t *testing.T) map[string]listener {
 	var log bytes.Buffer
 	s := &Instance{Config: cfg, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	public, admin := observe.New(s.Log, pool), observe.New(s.Log, pool)
-	recorder := newRecorder(s.Log, store, public)
-	limits := newLimits(cfg, public)
-	oauth, err := newProvider(cfg, store, secret, public, limits, recorder, nil)
+	p := &parts{cfg: cfg, log: s.Log, store: store, secrets: secret, observer: public, limits: newLimits(cfg, public)}
+	if err := p.makeProvider(nil); err != nil {
+		t.Fatal(err)
+	}
+	publicRouter, err := p.publicRouter()
 	if err != nil {
 		t.Fatal(err)
 	}
-	publicRouter, err := s.publicRouter(cfg, store, oauth, public, limits, secret, recorder)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ofAdmin := *p
+	ofAdmin.observer = admin
 	return map[string]listener{
 		"public": {publicRouter, public, &log},
-		"admin":  {s.adminRouter(cfg, store, oauth, admin, secret, recorder), admin, &log},
+		"admin":  {ofAdmin.adminRouter(), admin, &log},
 	}
 }
 

@@ -54,32 +54,20 @@ func (d *demo) run(ctx context.Context, mcp net.Listener) error {
 	if err != nil {
 		return err
 	}
-	if err := d.use(ctx, "Call the protected MCP server with it", first, http.StatusOK); err != nil {
-		return err
-	}
-	if err := d.introspect(ctx, "Introspect it, as the search server does", docs, first, true); err != nil {
-		return err
-	}
-	if err := d.revoke(ctx, ci, first); err != nil {
-		return err
-	}
-	if err := d.introspect(ctx, "It is dead", docs, first, false); err != nil {
-		return err
-	}
-	if err := d.use(ctx, "The MCP server refuses it", first, http.StatusUnauthorized); err != nil {
-		return err
-	}
-	if err := d.use(ctx, "The machine's other token still works", second, http.StatusOK); err != nil {
-		return err
-	}
-	if err := d.deleteClient(ctx, ci); err != nil {
-		return err
-	}
-	if err := d.introspect(ctx, "Its other token is dead too", docs, second, false); err != nil {
-		return err
-	}
-	if err := d.use(ctx, "And the MCP server refuses it", second, http.StatusUnauthorized); err != nil {
-		return err
+	for _, step := range []func() error{
+		func() error { return d.use(ctx, "Call the protected MCP server with it", first, http.StatusOK) },
+		func() error { return d.introspect(ctx, "Introspect it, as the search server does", docs, first, true) },
+		func() error { return d.revoke(ctx, ci, first) },
+		func() error { return d.introspect(ctx, "It is dead", docs, first, false) },
+		func() error { return d.use(ctx, "The MCP server refuses it", first, http.StatusUnauthorized) },
+		func() error { return d.use(ctx, "The machine's other token still works", second, http.StatusOK) },
+		func() error { return d.deleteClient(ctx, ci) },
+		func() error { return d.introspect(ctx, "Its other token is dead too", docs, second, false) },
+		func() error { return d.use(ctx, "And the MCP server refuses it", second, http.StatusUnauthorized) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
 	d.out.Notice("all %d steps went as they should", d.steps)
 	return nil
