@@ -15,12 +15,12 @@ import (
 	"fosite-mcp/storage/internal/model"
 )
 
-// signatureHash is the key under which a signature is stored: of fixed size whatever the token's format (43
-// characters for HMAC, hundreds for a JWT), and of no use to whoever reads the database.
+// signatureHash is the key under which a signature is stored. It has one size for all formats of tokens (a signature has 43
+// characters for HMAC, hundreds for a JWT), and a reader of the database cannot use it.
 //
-// A signature may begin with a time, as those of provider.TokenStrategy do: twelve hexadecimal digits and "~", which
-// occurs in no other format. The key then begins with these six bytes, which puts a new row at the end of the index:
-// inserts and the deletion of what has expired touch few pages however many rows there are.
+// Signatures of provider.TokenStrategy begin with a time: twelve hexadecimal digits and "~", which occurs in no other
+// format. The key then begins with these six bytes, so that a new row stands at the end of the index. Inserts and the
+// deletion of expired rows then touch few pages of a large table.
 func signatureHash(signature string) []byte {
 	sum := hashOf(signature)
 	if len(signature) > timeDigits && signature[timeDigits] == '~' {
@@ -38,14 +38,13 @@ func hashOf(text string) []byte {
 	return sum[:]
 }
 
-// TokenID is the public name of the token with this signature: what the admin API calls token_id and
-// introspection jti. It opens nothing.
+// TokenID is the public name of the token with this signature. The admin API calls it token_id, introspection jti. It
+// cannot be used as a token.
 func TokenID(signature string) string { return tokenID(signatureHash(signature)) }
 
 func tokenID(hash []byte) string { return base64.RawURLEncoding.EncodeToString(hash) }
 
-// errNoSignature is for callers that lost the token on the way: an empty signature would match every other
-// malformed token.
+// errNoSignature is for an empty signature, which would match every other malformed token.
 var errNoSignature = errors.New("storage: refusing to store a token under an empty signature")
 
 var insertAccessToken = insertRequest(`{access_tokens}`, `signature`, `?`)
@@ -72,8 +71,8 @@ func (s *Tokens) CreateAccessTokenSession(ctx context.Context, signature string,
 	})
 }
 
-// ofMachine tells the access tokens that have no parent grant; the others keep theirs as long as they live. What the request
-// says of its grant type is not enough: at the authorization endpoint anybody can add that parameter.
+// ofMachine tells whether an access token has no parent grant: it was issued for client_credentials. The parameter grant_type
+// does not prove that, because anybody can add it at the authorization endpoint.
 func ofMachine(request fosite.Requester, r *model.Request) bool {
 	form := request.GetRequestForm()
 	return form.Get("grant_type") == "client_credentials" && !form.Has("response_type") && r.Subject == ""
@@ -86,8 +85,8 @@ func (c clientSource) accessTokenColumns() string {
 	t.requested_scope, t.requested_audience, t.form, t.session_type, t.session, COALESCE(t.issued_at, 0), t.expires_at, ` + c.state
 }
 
-// clientSource is where statements find what can end a token t: its client o, the secret and the grant g that it was issued
-// under.
+// clientSource says where statements find the client o of a token t, its secret x and its grant g. Each of them can end the
+// token.
 type clientSource struct {
 	secretEpoch, state string // columns
 	joins              string
@@ -105,23 +104,23 @@ var ownClients = clientSource{"x.epoch", clients.StateColumns("o"), `
 var hostsClients = clientSource{"CAST(NULL AS BIGINT)", "o.id, NULL, o.epoch, o.revoked_before, NULL, NULL, NULL", `
 	LEFT JOIN {client_revocations} o ON o.id = t.client_id` + joinGrant}
 
-// tokenQueries read what is stored, with all that can end it.
+// tokenQueries read a stored request together with its revocationState.
 type tokenQueries struct{ accessToken, refreshToken, authorizeSession, tokens string }
 
 func (c clientSource) tokenQueries() tokenQueries {
-	gates := c.secretEpoch + `, g.revoked_at, ` + database.Qualified("t", requestColumns) + `, ` + c.state
+	stateColumns := c.secretEpoch + `, g.revoked_at, ` + database.Qualified("t", requestColumns) + `, ` + c.state
 	return tokenQueries{
 		accessToken:  `SELECT ` + c.accessTokenColumns() + ` FROM {access_tokens} t` + c.joins + ` WHERE t.signature = CAST(? AS BLOB)`,
-		refreshToken: `SELECT ` + rotationColumns + `, ` + gates + ` FROM {refresh_tokens} t` + c.joins + ` WHERE t.signature = CAST(? AS BLOB)`,
-		authorizeSession: `SELECT t.used_at, t.details, ` + gates + ` FROM {authorize_sessions} t` + c.joins + `
+		refreshToken: `SELECT ` + rotationColumns + `, ` + stateColumns + ` FROM {refresh_tokens} t` + c.joins + ` WHERE t.signature = CAST(? AS BLOB)`,
+		authorizeSession: `SELECT t.used_at, t.details, ` + stateColumns + ` FROM {authorize_sessions} t` + c.joins + `
 			WHERE t.kind = CAST(? AS TEXT) AND t.signature = CAST(? AS BLOB)`,
 		tokens: `SELECT t.signature, t.scope, t.audience, t.subject, t.secret_id, t.issued_at, t.expires_at, t.last_used_at,
-			CASE WHEN ` + c.dead() + ` THEN 1 ELSE 0 END AS dead FROM {access_tokens} t` + c.joins + ` WHERE `,
+			CASE WHEN ` + c.revoked() + ` THEN 1 ELSE 0 END AS revoked FROM {access_tokens} t` + c.joins + ` WHERE `,
 	}
 }
 
-// dead is true for a token that was revoked by whatever means; see gates.
-func (c clientSource) dead() string {
+// revoked is the condition for a token that was revoked by any means; see revocationState.
+func (c clientSource) revoked() string {
 	return `(t.revoked_at IS NOT NULL OR g.revoked_at IS NOT NULL
 		OR t.epoch <> COALESCE(o.epoch, 0) + COALESCE(` + c.secretEpoch + `, 0) OR t.issued_at < COALESCE(o.revoked_before, 0))`
 }
@@ -136,7 +135,7 @@ func (s *core) queries() (*tokenQueries, clientSource) {
 	return &ownQueries, ownClients
 }
 
-// accessToken is a row of access_tokens with all that decides whether it counts.
+// accessToken is a row of access_tokens with its revocationState.
 type accessToken struct {
 	found bool
 	storedRequest
@@ -156,8 +155,8 @@ func (s *Tokens) GetAccessTokenSession(ctx context.Context, signature string, se
 	hash := signatureHash(signature)
 	token := readAheadOf(ctx).take(s.core, hash)
 	if token == nil {
-		row := hotTokens.Get().(*hotToken)
-		defer hotTokens.Put(row)
+		row := tokenRows.Get().(*tokenRow)
+		defer tokenRows.Put(row)
 		queries, _ := s.queries()
 		if err := s.db.Read(ctx).QueryRow(queries.accessToken, hash).Scan(row.targets...); err != nil {
 			return nil, notFound(err, "read an access token")
@@ -167,11 +166,11 @@ func (s *Tokens) GetAccessTokenSession(ctx context.Context, signature string, se
 	if !token.found {
 		return nil, fosite.ErrNotFound
 	}
-	client, open, err := s.gatesOpen(ctx, &token.storedRequest)
+	client, valid, err := s.validity(ctx, &token.storedRequest)
 	if err != nil {
 		return nil, err
 	}
-	if !open {
+	if !valid {
 		return nil, fosite.ErrNotFound
 	}
 	request, err := s.request(ctx, &token.Request, client, session)
@@ -189,24 +188,24 @@ func (s *Tokens) DeleteAccessTokenSession(ctx context.Context, signature string)
 	return database.Wrap(err, "revoke an access token")
 }
 
-// gates are the ways in which a token can be dead although its own row is alive.
-type gates struct {
+// revocationState is what ends a token before it expires, together with the state of its client.
+type revocationState struct {
 	revokedAt      sql.NullInt64 // the token itself
-	grantRevokedAt sql.NullInt64 // what it was issued under
-	secretEpoch    sql.NullInt64 // all tokens of the secret, when it has grown
+	grantRevokedAt sql.NullInt64 // the grant that it was issued under
+	secretEpoch    sql.NullInt64 // raised when all tokens of the secret are revoked
 }
 
-// gatesOpen tells whether the token of t still counts, and returns its client.
-func (s *core) gatesOpen(ctx context.Context, t *storedRequest) (fosite.Client, bool, error) {
+// validity tells whether nothing has ended the token of t, and returns its client.
+func (s *core) validity(ctx context.Context, t *storedRequest) (fosite.Client, bool, error) {
 	state := &t.client
-	open := !t.revokedAt.Valid && !t.grantRevokedAt.Valid &&
+	valid := !t.revokedAt.Valid && !t.grantRevokedAt.Valid &&
 		t.Epoch == state.Epoch.Int64+t.secretEpoch.Int64 && t.IssuedAt.UnixMilli() >= state.RevokedBefore.Int64
-	if t.ClientID == "" { // RFC 7521 §4.1: an assertion may be exchanged by nobody in particular
-		return &fosite.DefaultClient{}, open, nil
+	if t.ClientID == "" { // RFC 7521 §4.1: an assertion may be exchanged without a client
+		return &fosite.DefaultClient{}, valid, nil
 	}
 	if s.external != nil {
 		client, err := s.external.GetClient(ctx, t.ClientID)
-		return client, open, err
+		return client, valid, err
 	}
 	if state.ID == "" {
 		return nil, false, nil
@@ -215,5 +214,5 @@ func (s *core) gatesOpen(ctx context.Context, t *storedRequest) (fosite.Client, 
 	if err != nil {
 		return nil, false, err
 	}
-	return client, open && state.Live(s.now()), nil
+	return client, valid && state.Live(s.now()), nil
 }

@@ -21,8 +21,8 @@ const (
 	kindKept   = "kept"
 )
 
-// loginHours is how long the halves of a login are kept when their session does not say when they end.
-const loginHours = 24 * time.Hour
+// loginLifespan is how long authorization sessions are kept whose fosite session has no expiry.
+const loginLifespan = 24 * time.Hour
 
 var insertAuthorizeSession = insertRequest(`{authorize_sessions}`, `kind, signature, details`, `?, ?, ?`)
 
@@ -30,8 +30,8 @@ var insertAuthorizeSession = insertRequest(`{authorize_sessions}`, `kind, signat
 func (s *AuthorizeSessions) createAuthorizeSession(ctx context.Context, kind, key string, request fosite.Requester) error {
 	until := expiry(request.GetSession(), fosite.AuthorizeCode)
 	if kind == kindPKCE && !until.IsZero() {
-		// The PKCE half must outlive the code: were it gone first, the code could be redeemed without a verifier.
-		until = until.Add(loginHours)
+		// The PKCE session must outlive the code. Without it the code could be redeemed without a verifier.
+		until = until.Add(loginLifespan)
 	}
 	return s.storeAuthorizeSession(ctx, kind, key, request, until, "")
 }
@@ -45,7 +45,7 @@ func (s *AuthorizeSessions) storeAuthorizeSession(ctx context.Context, kind, key
 		return err
 	}
 	if until.IsZero() {
-		until = s.now().Add(loginHours)
+		until = s.now().Add(loginLifespan)
 	}
 	r.ExpiresAt = model.At(until)
 	query, args := insertAuthorizeSession.of(s.core, r, kind, signatureHash(key), details)
@@ -103,7 +103,7 @@ func (s *AuthorizeSessions) GetAuthorizeCodeSession(ctx context.Context, code st
 	if err != nil {
 		return nil, err
 	}
-	if !a.usedAt.IsZero() || !a.open {
+	if !a.usedAt.IsZero() || !a.valid {
 		return a.Request, fosite.ErrInvalidatedAuthorizeCode
 	}
 	return a.Request, nil

@@ -79,7 +79,7 @@ func (s *AuthorizeSessions) GetPARSession(ctx context.Context, requestURI string
 	if err != nil {
 		return nil, err
 	}
-	if end := expiry(a.Session, fosite.PushedAuthorizeRequestContext); !a.open || !end.IsZero() && !s.now().Before(end) {
+	if end := expiry(a.Session, fosite.PushedAuthorizeRequestContext); !a.valid || !end.IsZero() && !s.now().Before(end) {
 		return nil, fosite.ErrNotFound
 	}
 	return a.authorizeRequest()
@@ -108,7 +108,7 @@ func (s *AuthorizeSessions) TakeAuthorizeRequest(ctx context.Context, key string
 	if err != nil {
 		return nil, err
 	}
-	if !kept.open || !s.now().Before(kept.expiresAt.Time) {
+	if !kept.valid || !s.now().Before(kept.expiresAt.Time) {
 		return nil, fosite.ErrNotFound
 	}
 	request, err := kept.authorizeRequest()

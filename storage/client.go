@@ -33,8 +33,8 @@ func (s *Store) GetClient(ctx context.Context, id string) (fosite.Client, error)
 	if ahead == nil {
 		return s.clients.Get(ctx, id)
 	}
-	row, start := hotTokens.Get().(*hotToken), time.Now()
-	defer hotTokens.Put(row)
+	row, start := tokenRows.Get().(*tokenRow), time.Now()
+	defer tokenRows.Put(row)
 	client, err := s.clients.GetBeside(ctx, id, tokenBesideClient, ahead.hash, row.targets)
 	if err == nil {
 		ahead.keep(s.core, row.token, start)

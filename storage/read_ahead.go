@@ -12,9 +12,9 @@ import (
 	"fosite-mcp/storage/internal/database"
 )
 
-// ReadAhead announces that the access token with this signature will be asked for as soon as the caller has been
-// authenticated: [Store.GetClient] then reads both in one round trip, which on PostgreSQL is a third of the cost of an
-// introspection (RFC 7662). Use the context for this one request, and for nothing that revokes.
+// ReadAhead announces that the access token with this signature is read after the caller was authenticated.
+// [Store.GetClient] then reads both in one round trip. On PostgreSQL that saves a third of the cost of an introspection
+// (RFC 7662). Use the context for this one request, and for nothing that revokes.
 //
 // It is what handlers.Server.ReadAhead is for, which is given the token itself:
 //
@@ -33,10 +33,10 @@ func ReadAhead(ctx context.Context, signature string) context.Context {
 	return reqinfo.With(ctx, info)
 }
 
-// readAhead is a token that is asked for next, and what was found of it.
+// readAhead is the hash of a token that will be read, and the token once GetClient has found it.
 type readAhead struct {
-	hash []byte
-	kept atomic.Pointer[tokenAhead]
+	hash  []byte
+	found atomic.Pointer[tokenAhead]
 }
 
 type tokenAhead struct {
@@ -45,24 +45,24 @@ type tokenAhead struct {
 	at    time.Time
 }
 
-// taken stands for a token that has been asked for: nothing is read ahead in that context any more.
-var taken = new(tokenAhead)
+// consumed marks a context whose token has been read: nothing more is read ahead in it.
+var consumed = new(tokenAhead)
 
-// readAheadLife is how long what was read ahead is used. An authentication that takes longer (a slow hash, a key that is
-// fetched) is followed by a look at the token as it is then.
+// readAheadLife is how long a token that was read ahead is used. After an authentication that takes longer (a slow hash, a
+// key that is fetched) the token is read again.
 const readAheadLife = 50 * time.Millisecond
 
-// readAheadOf is what ctx announces, or nil. In a transaction it is nil: what that has written is read from the database.
+// readAheadOf is the token that ctx announces, or nil. In a transaction it is nil: the transaction may have changed the token.
 func readAheadOf(ctx context.Context) *readAhead {
 	ahead, _ := reqinfo.From(ctx).ReadAhead.(*readAhead)
-	if ahead == nil || ahead.kept.Load() == taken || database.InTransaction(ctx) {
+	if ahead == nil || ahead.found.Load() == consumed || database.InTransaction(ctx) {
 		return nil
 	}
 	return ahead
 }
 
 func (a *readAhead) keep(store *core, token accessToken, at time.Time) {
-	a.kept.Store(&tokenAhead{token, store, at})
+	a.found.Store(&tokenAhead{token, store, at})
 }
 
 // take returns what store read ahead, once, or nil.
@@ -70,22 +70,22 @@ func (a *readAhead) take(store *core, hash []byte) *accessToken {
 	if a == nil || !bytes.Equal(a.hash, hash) {
 		return nil
 	}
-	kept := a.kept.Swap(taken)
-	if kept == nil || kept.store != store || time.Since(kept.at) > readAheadLife {
+	found := a.found.Swap(consumed)
+	if found == nil || found.store != store || time.Since(found.at) > readAheadLife {
 		return nil
 	}
-	return &kept.accessToken
+	return &found.accessToken
 }
 
-// hotToken is what an introspection reads. Rows are used again, because every request reads one; scanning overwrites all
-// of it.
-type hotToken struct {
+// tokenRow is an access token and its scan targets. Rows are pooled, because every introspection reads one. A scan overwrites
+// the whole row.
+type tokenRow struct {
 	token   accessToken
 	targets []any
 }
 
-var hotTokens = sync.Pool{New: func() any {
-	row := new(hotToken)
+var tokenRows = sync.Pool{New: func() any {
+	row := new(tokenRow)
 	row.targets = row.token.targets()
 	return row
 }}

@@ -135,7 +135,7 @@ func TestWhatWasReadAheadDoesNotOutliveARevocation(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		for name, after := range map[string]func(ctx context.Context, s *Store) context.Context{
 			"a slow authentication": func(ctx context.Context, s *Store) context.Context {
-				readAheadOf(ctx).kept.Load().at = time.Now().Add(-readAheadLife - time.Nanosecond)
+				readAheadOf(ctx).found.Load().at = time.Now().Add(-readAheadLife - time.Nanosecond)
 				return ctx
 			},
 			"a transaction": func(ctx context.Context, s *Store) context.Context {

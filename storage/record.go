@@ -67,9 +67,9 @@ func (i insertion) of(s *core, r *model.Request, before ...any) (query string, a
 	return i.external, args
 }
 
-// storedRequest is a row that holds a request, read together with what can end it.
+// storedRequest is a row that holds a request, with its revocationState and its client.
 type storedRequest struct {
-	gates
+	revocationState
 	model.Request
 	client clients.State
 }
@@ -83,7 +83,7 @@ func (t *storedRequest) targets() []any {
 // restoredRequest is a request that was read back.
 type restoredRequest struct {
 	*fosite.Request
-	open      bool // it still counts
+	valid     bool // not revoked, and its client may act
 	expiresAt model.Time
 }
 
@@ -95,7 +95,7 @@ func (s *core) restore(ctx context.Context, session fosite.Session, before []any
 	if err != nil {
 		return nil, notFound(err, what)
 	}
-	client, open, err := s.gatesOpen(ctx, &row)
+	client, valid, err := s.validity(ctx, &row)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (s *core) restore(ctx context.Context, session fosite.Session, before []any
 	if err != nil {
 		return nil, err
 	}
-	return &restoredRequest{request, open, row.ExpiresAt}, nil
+	return &restoredRequest{request, valid, row.ExpiresAt}, nil
 }
 
 // notFound is [fosite.ErrNotFound] for a row that is not there, and [database.Wrap] for any other error.

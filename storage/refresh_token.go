@@ -50,7 +50,7 @@ func (s *Tokens) GetRefreshTokenSession(ctx context.Context, signature string, s
 		return nil, err
 	}
 	setExpiry(token.Session, fosite.RefreshToken, token.expiresAt)
-	if !token.open {
+	if !token.valid {
 		return token.Request, fosite.ErrInactiveToken
 	}
 	if err = s.verdict(&use); errors.Is(err, fosite.ErrNotFound) {

@@ -62,7 +62,7 @@ func (s *Tokens) ListTokens(ctx context.Context, clientID string, filter TokenFi
 		where, args = append(where, "(t.issued_at, t.signature) < (?, ?)"), append(args, filter.After.IssuedAt, hash)
 	}
 	if filter.Active != nil {
-		condition := `NOT ` + source.dead() + ` AND (t.expires_at IS NULL OR t.expires_at > ?)`
+		condition := `NOT ` + source.revoked() + ` AND (t.expires_at IS NULL OR t.expires_at > ?)`
 		if !*filter.Active {
 			condition = `NOT (` + condition + `)`
 		}
@@ -84,7 +84,7 @@ func (s *Tokens) ListTokens(ctx context.Context, clientID string, filter TokenFi
 
 type listedToken struct {
 	model.AccessToken
-	Dead model.Flag `gorm:"column:dead"` // revoked by whatever means
+	Revoked model.Flag `gorm:"column:revoked"` // revoked by any means
 }
 
 func (t *listedToken) info(now int64) TokenInfo {
@@ -93,7 +93,7 @@ func (t *listedToken) info(now int64) TokenInfo {
 		IssuedAt: t.IssuedAt.Time, ExpiresAt: t.ExpiresAt.Time, LastUsedAt: t.LastUsedAt.Time, Status: TokenActive,
 	}
 	switch {
-	case bool(t.Dead):
+	case bool(t.Revoked):
 		info.Status = TokenRevoked
 	case !t.ExpiresAt.IsZero() && model.Millis(t.ExpiresAt.Time) <= now:
 		info.Status = TokenExpired

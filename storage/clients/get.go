@@ -71,9 +71,9 @@ func (s *secretRow) targets() []any {
 	return []any{&s.id, &s.hash, &s.epoch, &s.createdAt, &s.expiresAt, &s.endsOthers}
 }
 
-// hotRow is what an authentication reads of a client. Rows are used again, because every request reads one; scanning
-// overwrites all of what it is asked for.
-type hotRow struct {
+// authRow is the part of a client that its authentication reads. Rows are pooled, because every request reads one. A scan
+// overwrites all columns of its query.
+type authRow struct {
 	state        State
 	secret       secretRow
 	registration model.Client
@@ -82,8 +82,8 @@ type hotRow struct {
 	targets                  []any // those of the last query
 }
 
-var hotRows = sync.Pool{New: func() any {
-	row := new(hotRow)
+var authRows = sync.Pool{New: func() any {
+	row := new(authRow)
 	row.stateTargets = append(row.state.Targets(), row.secret.targets()...)
 	row.allTargets = append(slices.Clone(row.stateTargets), registrationTargets(&row.registration)...)
 	return row
@@ -120,8 +120,8 @@ func (r *Registry) get(ctx context.Context, id string, beside *Beside, targets [
 	if !model.Storable(id) {
 		return nil, fosite.ErrNotFound // asked for by anybody; to PostgreSQL it is an error, which must not look like an outage
 	}
-	row := hotRows.Get().(*hotRow)
-	defer hotRows.Put(row)
+	row := authRows.Get().(*authRow)
+	defer authRows.Put(row)
 	// One statement for a client that does not exist and for one that is asked for the first time: they take the same time.
 	query, known := beside.full, r.registrations.known(id)
 	row.targets = append(row.targets[:0], row.allTargets...)
@@ -153,7 +153,7 @@ func (r *Registry) get(ctx context.Context, id string, beside *Beside, targets [
 }
 
 // read runs a query whose rows are one client, each with another secret, and returns the secrets, newest first.
-func (r *Registry) read(ctx context.Context, row *hotRow, query string, args []any) ([]client.Secret, error) {
+func (r *Registry) read(ctx context.Context, row *authRow, query string, args []any) ([]client.Secret, error) {
 	rows, err := r.db.Read(ctx).Query(query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("storage: read a client: %w", err)

@@ -40,7 +40,7 @@ func Failing(err error) *DB { return open(nil, err) }
 
 func open(db *gorm.DB, err error) *DB {
 	if err != nil {
-		db = broken()
+		db = unusable()
 	}
 	d := &DB{host: db.Session(&gorm.Session{NewDB: true}), quiet: Quiet(db), postgres: db.Name() == "postgres", names: model.TableNames(db.NamingStrategy)}
 	d.quiet.Error = err

@@ -71,7 +71,7 @@ func (t *transaction) isOver() bool {
 // back.
 func WithTx(ctx context.Context, tx *gorm.DB) context.Context {
 	if tx == nil {
-		tx = broken()
+		tx = unusable()
 	}
 	t := &transaction{theirs: true, quiet: Quiet(tx)}
 	if !IsTransaction(tx) && t.quiet.Error == nil {
