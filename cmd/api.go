@@ -35,3 +35,11 @@ func confirmForClient(ctx context.Context, out *console.Console, api *apiclient.
 	}
 	return out.Confirm(ctx, yes, consequence, clientID)
 }
+
+// printChange reports a change: in JSON what the admin API answers, or else result, and in words what format says.
+func printChange(out *console.Console, answer *apiclient.Answer, result map[string]any, format string, args ...any) error {
+	if out.JSON && len(answer.Body) > 0 {
+		return out.PrintJSON(answer.Body)
+	}
+	return out.Done(result, format, args...)
+}

@@ -86,7 +86,8 @@ func TestASecretThatCannotBeKeptIsNotPrinted(t *testing.T) {
 		t.Fatal(err)
 	}
 	output.Discard()
-	_, err = storeSecret(out, output, "ci", "mcp_cs_secret", []byte("{}"))
+	secret := "mcp_cs_secret"
+	_, err = storeSecret(out, output, "ci", &secret, []byte("{}"))
 	if err == nil || !strings.Contains(err.Error(), "fosite-mcp client rotate ci") || strings.Contains(err.Error(), "mcp_cs_") {
 		t.Errorf("error %v", err)
 	}

@@ -77,15 +77,12 @@ func createClient(ctx context.Context, out *console.Console, api *apiclient.Admi
 		output.Discard()
 		return err
 	}
-	body, err := storeSecret(out, output, client.ID, client.Secret, answer.Body)
+	body, err := storeSecret(out, output, client.ID, &client.Secret, answer.Body)
 	if err != nil {
 		return err
 	}
 	if out.JSON {
 		return out.PrintJSON(body)
-	}
-	if output != nil {
-		client.Secret = ""
 	}
 	if err := printClient(out, &client); err != nil {
 		return err
@@ -94,19 +91,21 @@ func createClient(ctx context.Context, out *console.Console, api *apiclient.Admi
 	return nil
 }
 
-// storeSecret writes a new secret to the file, if there is one, and takes it out of the answer that is printed.
-func storeSecret(out *console.Console, output *console.SecretFile, clientID, secret string, body []byte) ([]byte, error) {
+// storeSecret writes a new secret to the file, if there is one. Then it empties secret and takes it out of the answer, so that
+// it is not printed.
+func storeSecret(out *console.Console, output *console.SecretFile, clientID string, secret *string, body []byte) ([]byte, error) {
 	switch {
 	case output == nil:
 		return body, nil
-	case secret == "":
+	case *secret == "":
 		output.Discard()
 		out.Notice("no secret file was written: client %s has no secret", console.Printable(clientID))
 		return body, nil
 	}
-	if err := output.Write(secret); err != nil {
+	if err := output.Write(*secret); err != nil {
 		return nil, fmt.Errorf("%w. The secret is lost; make another with: fosite-mcp client rotate %s", err, console.Printable(clientID))
 	}
+	*secret = ""
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(body, &members); err != nil {
 		return nil, err

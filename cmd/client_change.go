@@ -88,10 +88,8 @@ func clientSwitchCommand(a *app, admin *apiclient.Flags, verb, short, long, told
 			if err != nil {
 				return apiclient.NoClient(err, args[0])
 			}
-			if a.JSON && len(answer.Body) > 0 {
-				return a.PrintJSON(answer.Body)
-			}
-			return a.Done(map[string]any{"client_id": args[0], "status": map[string]string{"enable": "active", "disable": "disabled"}[verb]}, told, console.Printable(args[0]))
+			result := map[string]any{"client_id": args[0], "status": map[string]string{"enable": "active", "disable": "disabled"}[verb]}
+			return printChange(&a.Console, answer, result, told, console.Printable(args[0]))
 		},
 	}
 }

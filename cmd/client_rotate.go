@@ -110,15 +110,12 @@ func rotateSecret(ctx context.Context, out *console.Console, api *apiclient.Admi
 		output.Discard()
 		return apiclient.NoClient(err, clientID)
 	}
-	shown, err := storeSecret(out, output, clientID, made.Secret, answer.Body)
+	shown, err := storeSecret(out, output, clientID, &made.Secret, answer.Body)
 	if err != nil {
 		return err
 	}
 	if out.JSON {
 		return out.PrintJSON(shown)
-	}
-	if output != nil {
-		made.Secret = ""
 	}
 	err = out.Fields("client_id", clientID, "secret_id", made.ID, "client_secret", made.Secret,
 		"created_at", console.Time(made.CreatedAt), "expires_at", console.Time(made.ExpiresAt))

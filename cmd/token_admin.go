@@ -124,7 +124,7 @@ func revokeToken(ctx context.Context, out *console.Console, api *apiclient.Admin
 	if err != nil {
 		return err
 	}
-	return printRevoked(out, answer, "the token is revoked")
+	return printChange(out, answer, map[string]any{"revoked": true}, "the token is revoked")
 }
 
 // selection is the body of the request, and what it does in words.
@@ -160,18 +160,11 @@ func revokeTokens(ctx context.Context, out *console.Console, api *apiclient.Admi
 	if err != nil {
 		return err
 	}
-	if err := printRevoked(out, answer, "revoked "+what); err != nil {
+	if err := printChange(out, answer, map[string]any{"revoked": true}, "revoked %s", console.Printable(what)); err != nil {
 		return err
 	}
 	if r.secretID != "" {
 		out.Notice("secret %s itself goes on working; if it has leaked: fosite-mcp client delete-secret %s %[1]s", console.Printable(r.secretID), console.Printable(r.clientID))
 	}
 	return nil
-}
-
-func printRevoked(out *console.Console, answer *apiclient.Answer, told string) error {
-	if out.JSON && len(answer.Body) > 0 {
-		return out.PrintJSON(answer.Body)
-	}
-	return out.Done(map[string]any{"revoked": true}, "%s", console.Printable(told))
 }

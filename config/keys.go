@@ -111,9 +111,6 @@ func (k Key) Default() string {
 		return "`" + *v + "`"
 	case *time.Duration:
 		return "`" + durationText(*v) + "`"
-	case *bool, *int:
-		encoded, _ := json.Marshal(v) // numbers and booleans always encode
-		return "`" + string(encoded) + "`"
 	default:
 		encoded, err := json.Marshal(v)
 		if err != nil {

@@ -4,6 +4,7 @@ package apiclient
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,8 +69,8 @@ type Call struct {
 	Method      string
 	Path        []string // below /admin/v1; each element is escaped
 	Query       url.Values
-	Body        any // encoded as JSON; nil: none
-	ContentType string
+	Body        any    // encoded as JSON; nil: none
+	ContentType string // of the body; default: application/json
 	IfMatch     string
 }
 
@@ -149,10 +150,7 @@ func (api *Admin) request(ctx context.Context, c Call) (*http.Request, error) {
 	request.Header.Set("Accept", "application/json, application/problem+json")
 	request.Header.Set("User-Agent", "fosite-mcp")
 	if c.Body != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	if c.ContentType != "" {
-		request.Header.Set("Content-Type", c.ContentType)
+		request.Header.Set("Content-Type", cmp.Or(c.ContentType, "application/json"))
 	}
 	if c.IfMatch != "" {
 		request.Header.Set("If-Match", c.IfMatch)

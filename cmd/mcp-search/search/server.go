@@ -19,7 +19,7 @@ const Scope = "mcp:search"
 // maxRequest is far above any request that the tools take.
 const maxRequest = 256 << 10 // bytes
 
-// Server is the MCP server. Every field but Logger and Version is required.
+// Server is the MCP server. Every field but Logger is required.
 type Server struct {
 	Pages    *Pages
 	Verifier resource.Verifier
@@ -30,8 +30,6 @@ type Server struct {
 	AuthorizationServer string
 	// Logger is told about outages; nil means slog.Default().
 	Logger *slog.Logger
-	// Version is told to clients; empty means "dev".
-	Version string
 }
 
 // Handler serves the MCP endpoint, its protected resource metadata (RFC 9728)
@@ -89,15 +87,11 @@ func livez(w http.ResponseWriter, _ *http.Request) {
 // mcpHandler is stateless: each request stands for itself and is answered with
 // one JSON document, so that nothing runs on after its token is revoked.
 func (s Server) mcpHandler(host string) http.Handler {
-	version := s.Version
-	if version == "" {
-		version = "dev"
-	}
 	logger := s.Logger
 	if logger == nil {
 		logger = slog.Default()
 	}
-	server := mcp.NewServer(&mcp.Implementation{Name: "mcp-search", Title: "Documentation search", Version: version}, &mcp.ServerOptions{
+	server := mcp.NewServer(&mcp.Implementation{Name: "mcp-search", Title: "Documentation search", Version: "dev"}, &mcp.ServerOptions{
 		Instructions: "Search the documentation with the tool search, then read a page in full with get_page.",
 		// The tools never change: clients need not listen for that.
 		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}},
