@@ -17,10 +17,10 @@ const maxForm = 64 << 10
 // maxStored bounds each parameter that ends up in the database.
 const maxStored = 2 << 10
 
-// browsers lets pages of any origin call an endpoint, with whatever headers they like: a client's transport puts its own
-// on discovery and token requests too. "*" makes the answer name the headers asked for, which Authorization needs (Fetch
-// §3.3.6). Nothing here trusts cookies, and none are let in, so there is nothing to forge.
-var browsers = cors.New(cors.Options{
+// corsForAnyOrigin lets pages of any origin call an endpoint with any headers: a client's transport puts its own on discovery
+// and token requests, too. "*" makes the answer name the headers that were asked for, which Authorization needs (Fetch
+// §3.3.6). The endpoints trust no cookies, and none are let in, so there is no request to forge.
+var corsForAnyOrigin = cors.New(cors.Options{
 	AllowedOrigins: []string{"*"},
 	AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
 	AllowedHeaders: []string{"*"},

@@ -177,7 +177,7 @@ func NotFound() http.Handler {
 
 // Refuse answers every request with err, as the OAuth endpoints answer errors.
 func Refuse(err *fosite.RFC6749Error) http.Handler {
-	return browsers.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeOAuthError(w, err) }))
+	return corsForAnyOrigin.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeOAuthError(w, err) }))
 }
 
 // Misdirected answers requests for a host that is not this server (RFC 9110 §15.5.20).

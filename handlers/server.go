@@ -44,8 +44,8 @@ type Server struct {
 // Mount adds the endpoints to r, which is usually a subrouter at the base path.
 func (s *Server) Mount(r *mux.Router) {
 	s.busy = NewSample()
-	r.Handle("/token", browsers.Handler(form(s.token)))
-	r.Handle("/revoke", browsers.Handler(form(s.revoke)))
+	r.Handle("/token", corsForAnyOrigin.Handler(form(s.token)))
+	r.Handle("/revoke", corsForAnyOrigin.Handler(form(s.revoke)))
 	r.Handle("/introspect", form(s.introspect))
 	r.Handle("/jwks.json", document(keySet{Keys: []any{}}))
 	if s.Login != nil {

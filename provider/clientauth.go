@@ -29,10 +29,10 @@ type ClientAuthenticator struct {
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 
-	refusals pace
-	dearest  dearest
-	once     sync.Once
-	own      *SecretHasher // see hasher
+	refusals    refusalLimit
+	refusalCost refusalCost
+	once        sync.Once
+	own         *SecretHasher // see hasher
 }
 
 // One hint for every failure: the answer must not tell an unknown client from a wrong secret.

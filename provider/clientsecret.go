@@ -73,11 +73,11 @@ func (a *ClientAuthenticator) matchAtOnce(ctx context.Context, hashes [][]byte, 
 	return nil, nil
 }
 
-// matchInTurn is the same for hashes that take long. Whoever was not let in at once waits here in one line by the client
-// id that was sent, also those who are no client (without hashes), and is refused after the work that the dearest client
-// takes: neither the time nor the queue tells who is a client, nor with which hashes.
+// matchInTurn is the same for slow hashes. Requests that matchEarly has not let in wait here, in one queue for each client id
+// that was sent; an id of no client has a queue, too. A refusal takes the work of the client with the slowest hashes. So
+// neither the time nor the queue tells which ids are clients, nor which hashes they have.
 //
-// Where many wait, a client with the right secret need not: see matchEarly. The others are refused in their turn.
+// Where many wait, a client with the right secret does not: see matchEarly. The others are refused in their turn.
 func (a *ClientAuthenticator) matchInTurn(ctx context.Context, sent credentials, hashes [][]byte) ([]byte, error) {
 	if len(sent.secrets) == 0 {
 		return nil, nil
@@ -86,7 +86,7 @@ func (a *ClientAuthenticator) matchInTurn(ctx context.Context, sent credentials,
 	for _, hash := range hashes {
 		mine = mine.Plus(slowhash.Of(hash))
 	}
-	most, err := a.dearest.most(ctx, a.Store, mine)
+	most, err := a.refusalCost.most(ctx, a.Store, mine)
 	if err != nil || len(hashes) == 0 && most.None() {
 		return nil, err
 	}

@@ -10,9 +10,9 @@ import (
 // validator is a Validate method of a token strategy.
 type validator func(ctx context.Context, request fosite.Requester, token string) error
 
-// genuine tells whether the strategy of validate made token, whatever its time. What a store finds by a signature
-// proves nothing: with fosite's strategies the signature is a part of the token, which anybody who has seen it puts
-// behind a first half of their own. So a token ends nothing before this holds.
+// genuine tells whether the strategy of validate made token, expired or not. A row found by the signature does not prove that:
+// in fosite's strategies the signature is the second half of the token, and anybody who has seen it can put another first
+// half before it. So a token may end a grant only if it is genuine.
 //
 // request is what the token was issued for, as far as that is known.
 func genuine(ctx context.Context, validate validator, kind fosite.TokenType, request fosite.Requester, token string) bool {

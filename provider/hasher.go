@@ -33,11 +33,10 @@ type SecretHasher struct {
 	verified                *verified
 	foreign                 fosite.Hasher // compares in its place
 	slow                    slowhash.Computer
-	dearestPassword         dearest
+	passwordCost            refusalCost
 }
 
-// Bounds of how many comparisons wait at a door, and of how long: less than clients and browsers do. Nobody waits long
-// for a refusal.
+// Bounds of how many comparisons wait at a door, and for how long. Clients and browsers give up later than that.
 const (
 	maxWaiting, maxClaims   = 512, 1024
 	patience, claimPatience = 5 * time.Second, time.Second
@@ -90,8 +89,8 @@ func (h *SecretHasher) Hash(ctx context.Context, secret []byte) ([]byte, error) 
 }
 
 // Compare implements [fosite.Hasher]. It answers nil only for the secret that was hashed. [ErrTooBusy] is no mismatch: the
-// secret was not compared. Comparisons with the same hash take turns, so that a flood of them keeps no other client
-// waiting; and a secret that was right is remembered for a while, so that whoever has it waits once.
+// secret was not compared. Comparisons with the same hash take turns, so that a flood of them keeps no other client waiting.
+// A secret that was right is remembered for a while, so that its owner waits once.
 func (h *SecretHasher) Compare(ctx context.Context, hash, secret []byte) error {
 	if slowhash.Is(hash) && !h.verified.knows(hash, secret) {
 		end, err := h.clients.wait(ctx, string(hash))
@@ -103,9 +102,9 @@ func (h *SecretHasher) Compare(ctx context.Context, hash, secret []byte) error {
 	return h.compareOne(ctx, hash, secret)
 }
 
-// ComparePassword is the same for people's passwords, which are not remembered. Those in one lane, such as all from one
-// address, take turns with the other lanes, so that a flood from there keeps nobody else waiting. A wrong password takes as
-// long as the dearest that was ever compared.
+// ComparePassword is the same for people's passwords, which are not remembered. Lanes, such as one for each address, take
+// turns, so that a flood in one lane does not delay the others. A wrong password takes as long as the slowest hash that was
+// ever compared.
 func (h *SecretHasher) ComparePassword(ctx context.Context, lane string, hash, password []byte) error {
 	if !slowhash.Is(hash) {
 		return compareFast(hash, password)
@@ -116,7 +115,7 @@ func (h *SecretHasher) ComparePassword(ctx context.Context, lane string, hash, p
 	}
 	defer end()
 	mine := slowhash.Of(hash)
-	most := h.dearestPassword.raise(mine)
+	most := h.passwordCost.raise(mine)
 	if !h.computer().Compare(hash, password) {
 		h.computer().Do(most.Without(mine), password)
 		return errMismatch

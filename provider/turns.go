@@ -24,12 +24,12 @@ func (tooBusy) Is(target error) bool { return target == fosite.ErrTemporarilyUna
 // Busy tells the handlers that nothing is broken.
 func (tooBusy) Busy() bool { return true }
 
-// turns lets a bounded number of comparisons run at a time, and is fair to those who wait: doors (people, clients, …) get
-// the same time, and within a door the lanes (one client, one address) take turns, one comparison each. So whoever fills
-// one lane, or one door, keeps nobody else waiting for long.
+// turns lets a bounded number of comparisons run at a time, by fair queueing. All doors (people, clients, …) get the same time.
+// The lanes of a door (one client, one address) take turns, one comparison each. So a flood in one lane, or at one door, does
+// not delay the others for long.
 //
-// Where there are many, the last to come is the first to be served, lane or member of a lane. In a flood somebody must wait
-// until it is too late, and that way it is those who have been waiting for long, not everybody.
+// The last lane to come is served first, and so is the last member of a lane. In a flood somebody must wait until it is too
+// late. In this order those are the ones who have waited for long, and not everybody.
 type turns struct {
 	mu      sync.Mutex
 	free    int // how many more may run

@@ -37,7 +37,7 @@ func hashesOfAllKinds() map[string][]string {
 // when it is refused, make the same work for each, and for a client that does not exist.
 func TestEachRefusalIsTheSameWork(t *testing.T) {
 	store := &storeWithImports{MemoryStore: storage.NewMemoryStore(), hashes: hashesOfAllKinds()}
-	var d dearest
+	var d refusalCost
 	unknown, err := d.most(t.Context(), store, slowhash.Work{})
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,8 @@
 // Package admin is the JSON API for those who run the server: clients, their secrets and tokens, and the audit log.
 //
-// Fill in a [Server] and call [Server.Mount] with a subrouter at /admin/v1, on a listener of its own:
+// Fill in an [API] and call [API.Mount] with a subrouter at /admin/v1, on a listener of its own:
 //
-//	api := &admin.Server{Store: store, NewSecret: client.NewSecret, Hasher: hasher, …}
+//	api := &admin.API{Store: store, NewSecret: client.NewSecret, Hasher: hasher, …}
 //	api.Mount(router.PathPrefix("/admin/v1").Subrouter())
 //
 // Every request but GET openapi.json carries an admin key: Authorization: Bearer mcp_ak_…. [EnsureKey] stores the

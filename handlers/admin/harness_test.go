@@ -43,7 +43,7 @@ type world struct {
 	clock    *clock
 	log      *buffer
 	provider *provider.Provider
-	server   *admin.Server
+	server   *admin.API
 	handler  http.Handler
 	key      string   // of role admin
 	seen     sync.Map // answers, as document.documented lists them
@@ -155,7 +155,7 @@ func newWorldOn(t testing.TB, dialector gorm.Dialector, file string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.server = &admin.Server{
+	w.server = &admin.API{
 		Store: w.store, NewSecret: client.NewSecret, Hasher: w.provider.Config.ClientSecretsHasher,
 		AccessTokenSignature:  w.provider.Strategy.AccessTokenSignature,
 		RefreshTokenSignature: w.provider.Strategy.RefreshTokenSignature,

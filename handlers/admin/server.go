@@ -18,8 +18,8 @@ import (
 	"github.com/ory/fosite"
 )
 
-// Server is the admin API. Store, NewSecret, Hasher and the two signature functions are required.
-type Server struct {
+// API is the admin API. Store, NewSecret, Hasher and the two signature functions are required.
+type API struct {
 	Store *storage.Store
 	// NewSecret makes a client secret; Hasher hashes it.
 	NewSecret func() string
@@ -55,12 +55,12 @@ type Server struct {
 	Now func() time.Time
 }
 
-// api is a mounted Server: its settings, filled in, and what it remembers between requests.
-type api struct{ Server }
+// api is a mounted API: its settings, filled in, and what it remembers between requests.
+type api struct{ API }
 
 // Mount adds the API to r, which is usually a subrouter at /admin/v1. r answers every path below it. The root router
 // should have SkipClean(true): it otherwise redirects ids that look like a path.
-func (s *Server) Mount(r *mux.Router) {
+func (s *API) Mount(r *mux.Router) {
 	a := s.withDefaults()
 	r.UseEncodedPath() // %2F is a character of an id, not the end of it
 	for path, operations := range routes {
@@ -70,14 +70,14 @@ func (s *Server) Mount(r *mux.Router) {
 }
 
 // NotFound answers requests to the admin listener that are for nothing on it, as the API answers those for nothing in it.
-func (s *Server) NotFound() http.Handler { return s.refusal(nothingHere()) }
+func (s *API) NotFound() http.Handler { return s.refusal(nothingHere()) }
 
 // Misdirected answers requests for a host that is not this server (RFC 9110 §15.5.20).
-func (s *Server) Misdirected(detail string) http.Handler {
+func (s *API) Misdirected(detail string) http.Handler {
 	return s.refusal(newProblem(http.StatusMisdirectedRequest, "misdirected", "Not this host", detail))
 }
 
-func (s *Server) refusal(p *problem) http.Handler {
+func (s *API) refusal(p *problem) http.Handler {
 	a := s.withDefaults()
 	return http.HandlerFunc(func(w http.ResponseWriter, raw *http.Request) {
 		r := &request{Request: raw, id: requestID(raw)}
@@ -87,7 +87,7 @@ func (s *Server) refusal(p *problem) http.Handler {
 }
 
 // withDefaults is the server with what was left out filled in.
-func (s *Server) withDefaults() *api {
+func (s *API) withDefaults() *api {
 	a := &api{*s}
 	if a.Log == nil {
 		a.Log = slog.Default()

@@ -1,5 +1,5 @@
 // Package failures puts failed logins, and uses of stolen tokens that change nothing, into the audit log. Make a [Recorder] with
-// [NewRecorder], and give its methods to provider.Options, login.Options and admin.Server.
+// [NewRecorder], and give its methods to provider.Options, login.Options and admin.API.
 package failures
 
 import (

@@ -16,7 +16,7 @@ import (
 const offlineScope = "offline_access"
 
 // Authorize implements [handlers.Login].
-func (s *Server) Authorize(w http.ResponseWriter, r *http.Request, request handlers.AuthorizationRequest) (*handlers.Decision, error) {
+func (s *Pages) Authorize(w http.ResponseWriter, r *http.Request, request handlers.AuthorizationRequest) (*handlers.Decision, error) {
 	here := s.here(r)
 	p, err := s.currentOrByHeader(w, r)
 	if err != nil {
@@ -86,14 +86,15 @@ type answers struct {
 	LoggedIn bool `json:"login,omitempty"`
 	Allowed  bool `json:"allow,omitempty"`
 	Denied   bool `json:"deny,omitempty"`
-	// FormEnded: the form that the login came from has ended, see [Server.endForm].
+	// FormEnded: the form that the login came from has ended, see [Pages.endForm].
 	FormEnded bool `json:"ended,omitempty"`
 }
 
-type step int
+// action is what the authorize endpoint does next.
+type action int
 
 const (
-	grant step = iota
+	grant action = iota
 	endForm
 	askLogin
 	askConsent
@@ -103,7 +104,7 @@ const (
 )
 
 // next is what has to happen with the request now.
-func (q question) next() step {
+func (q question) next() action {
 	mustAsk := q.wantsConsent || q.unproven
 	switch {
 	case !q.loggedIn && q.silent:
@@ -181,7 +182,7 @@ type stepState struct {
 }
 
 // answers reads what p has answered for the request d; the zero value when nothing.
-func (s *Server) answers(r *http.Request, p *person, d destination) stepState {
+func (s *Pages) answers(r *http.Request, p *person, d destination) stepState {
 	var state stepState
 	if !s.sign.open("step", s.cookies.get(r, stepCookie), &state) ||
 		state.Session != p.id() || state.Request != d.digest() || s.Now().Unix() >= state.Expires {
@@ -190,7 +191,7 @@ func (s *Server) answers(r *http.Request, p *person, d destination) stepState {
 	return state
 }
 
-func (s *Server) setAnswers(w http.ResponseWriter, p *person, d destination, given answers) {
+func (s *Pages) setAnswers(w http.ResponseWriter, p *person, d destination, given answers) {
 	s.cookies.set(w, stepCookie, s.sign.seal("step", stepState{
 		Session: p.id(), Request: d.digest(), Expires: s.Now().Add(stepLife).Unix(), answers: given,
 	}), stepLife)

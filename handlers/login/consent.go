@@ -23,7 +23,7 @@ type offer struct {
 }
 
 // consentPage asks p for what the client requests. It stands at the authorize URL itself.
-func (s *Server) consentPage(w http.ResponseWriter, r *http.Request, p *person, request handlers.AuthorizationRequest, here destination) {
+func (s *Pages) consentPage(w http.ResponseWriter, r *http.Request, p *person, request handlers.AuthorizationRequest, here destination) {
 	client := describe(request.Client)
 	page := &ConsentPage{
 		Page:     s.page(w, r, p.token),
@@ -44,7 +44,7 @@ func (s *Server) consentPage(w http.ResponseWriter, r *http.Request, p *person, 
 }
 
 // consent takes the answer to a consent page.
-func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
+func (s *Pages) consent(w http.ResponseWriter, r *http.Request) {
 	var shown offer
 	if !s.sign.open("offer", r.PostForm.Get("request"), &shown) {
 		s.outdated(w, r)
@@ -116,7 +116,7 @@ func describeRedirect(request handlers.AuthorizationRequest) RedirectView {
 }
 
 // describeScopes puts scopes into words. Lasting access is told apart, because it is about time rather than extent.
-func (s *Server) describeScopes(scopes []string) (views []ScopeView, offline bool) {
+func (s *Pages) describeScopes(scopes []string) (views []ScopeView, offline bool) {
 	for _, scope := range scopes {
 		if scope == offlineScope {
 			offline = true
@@ -127,6 +127,6 @@ func (s *Server) describeScopes(scopes []string) (views []ScopeView, offline boo
 	return slices.Clip(views), offline
 }
 
-func (s *Server) describeResource(identifier string) ResourceView {
+func (s *Pages) describeResource(identifier string) ResourceView {
 	return ResourceView{Identifier: clean(identifier, identifierLimit), Name: clean(s.Resources[identifier], nameLimit)}
 }

@@ -19,11 +19,11 @@ type destination struct {
 	query url.Values // as the authorize endpoint reads it; nil: not an authorization request
 }
 
-func (s *Server) authorizePath() string { return s.BasePath + "/authorize" }
-func (s *Server) grantsPath() string    { return s.BasePath + "/grants" }
+func (s *Pages) authorizePath() string { return s.BasePath + "/authorize" }
+func (s *Pages) grantsPath() string    { return s.BasePath + "/grants" }
 
 // destination reads a continue parameter. Anything but our own two paths is the page of connected applications.
-func (s *Server) destination(text string) destination {
+func (s *Pages) destination(text string) destination {
 	query, isAuthorize := strings.CutPrefix(text, s.authorizePath()+"?")
 	if !isAuthorize || len(text) > maxContinue {
 		return destination{path: s.grantsPath()}
@@ -36,7 +36,7 @@ func (s *Server) destination(text string) destination {
 }
 
 // here is the authorization request of r as a destination.
-func (s *Server) here(r *http.Request) destination {
+func (s *Pages) here(r *http.Request) destination {
 	_ = r.ParseForm() // the authorize endpoint has parsed it, and refused what it could not
 	return destination{s.authorizePath(), params.WithoutEmpty(r.Form)}
 }
@@ -50,7 +50,7 @@ func (d destination) String() string {
 }
 
 // loginURL leads to the login page and from there to d.
-func (s *Server) loginURL(d destination) string {
+func (s *Pages) loginURL(d destination) string {
 	return s.BasePath + "/login?" + url.Values{"continue": {d.String()}}.Encode()
 }
 
@@ -58,7 +58,7 @@ func (s *Server) loginURL(d destination) string {
 // follows a form against the form-action of its page (CSP Level 3 §6.4.2): the redirect to the client, and those of its
 // hosted callback, which nobody knows beforehand. Here the form of the login page ends, which may lead to this server
 // alone, or that of the provider.
-func (s *Server) endForm(w http.ResponseWriter, r *http.Request, p *person, here destination, given answers) {
+func (s *Pages) endForm(w http.ResponseWriter, r *http.Request, p *person, here destination, given answers) {
 	given.FormEnded = true
 	s.setAnswers(w, p, here, given)
 	w.Header().Set("Refresh", "0; url="+here.String())

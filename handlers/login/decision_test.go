@@ -11,7 +11,7 @@ func TestNext(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(q *question)
-		want   step
+		want   action
 	}{
 		{"nobody is logged in", func(q *question) { *q = question{} }, askLogin},
 		{"nobody is logged in, silently", func(q *question) { *q = question{silent: true} }, refuseLogin},

@@ -35,7 +35,7 @@ var errorTitles = map[int]string{
 
 // ErrorPage tells a person what went wrong, in the style of the other pages. Code and description of err are for the
 // application's developers; nil: the status speaks for itself. It fits [handlers.Server.ErrorPage].
-func (s *Server) ErrorPage(w http.ResponseWriter, r *http.Request, status int, err *fosite.RFC6749Error) {
+func (s *Pages) ErrorPage(w http.ResponseWriter, r *http.Request, status int, err *fosite.RFC6749Error) {
 	page := &ErrorPage{Message: "Start again from the application that brought you here."}
 	if err != nil {
 		page.Code = clean(err.ErrorField, nameLimit)
@@ -50,17 +50,17 @@ func (s *Server) ErrorPage(w http.ResponseWriter, r *http.Request, status int, e
 }
 
 // tell is an error page with a text of our own.
-func (s *Server) tell(w http.ResponseWriter, r *http.Request, status int, message notice) {
+func (s *Pages) tell(w http.ResponseWriter, r *http.Request, status int, message notice) {
 	s.errorPage(w, r, status, &ErrorPage{Message: string(message)})
 }
 
 // fail answers an outage.
-func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+func (s *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	s.Log.ErrorContext(r.Context(), "the store does not answer", "path", r.URL.EscapedPath(), "cause", err)
 	s.errorPage(w, r, http.StatusServiceUnavailable, &ErrorPage{})
 }
 
-func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, status int, page *ErrorPage) {
+func (s *Pages) errorPage(w http.ResponseWriter, r *http.Request, status int, page *ErrorPage) {
 	page.Page, page.Status = s.page(w, r, s.cookies.get(r, sessionCookie)), status
 	kind := http.StatusBadRequest
 	if status >= 500 {

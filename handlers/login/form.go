@@ -10,7 +10,7 @@ const maxForm = 64 << 10
 
 // form is an endpoint that takes a POST from one of our own pages: it must come from this origin, and carry the token
 // that was given to this browser with the page. One without is passed to outdated.
-func (s *Server) form(handle, outdated http.HandlerFunc) http.HandlerFunc {
+func (s *Pages) form(handle, outdated http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := s.origins.Check(r); err != nil {
 			s.Log.WarnContext(r.Context(), "refused a form from another site", "path", r.URL.EscapedPath(), "origin", r.Header.Get("Origin"))
@@ -43,7 +43,7 @@ func (s *Server) form(handle, outdated http.HandlerFunc) http.HandlerFunc {
 }
 
 // formToken is what form wants to see again. token is the browser's session cookie as it will be after this response.
-func (s *Server) formToken(w http.ResponseWriter, r *http.Request, token string) string {
+func (s *Pages) formToken(w http.ResponseWriter, r *http.Request, token string) string {
 	browser := s.cookies.get(r, browserCookie)
 	if browser == "" {
 		browser = newToken()
@@ -52,6 +52,6 @@ func (s *Server) formToken(w http.ResponseWriter, r *http.Request, token string)
 	return s.sign.mac("form", browser, token)
 }
 
-func (s *Server) outdated(w http.ResponseWriter, r *http.Request) {
+func (s *Pages) outdated(w http.ResponseWriter, r *http.Request) {
 	s.tell(w, r, http.StatusForbidden, sayOutdated)
 }

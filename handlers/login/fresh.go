@@ -47,7 +47,7 @@ const headerProvesNoLogin = "The application asks you to log in again. The proxy
 	"Connect the application without asking for a fresh login, or ask whoever runs this server for another way to log in."
 
 // unproven refuses a login that is not as fresh as the client wants it.
-func (s *Server) unproven(w http.ResponseWriter, r *http.Request, p *person, d destination) {
+func (s *Pages) unproven(w http.ResponseWriter, r *http.Request, p *person, d destination) {
 	s.Log.WarnContext(r.Context(), "refused a login that is not proven to be fresh, as prompt=login or max_age wants it",
 		"method", p.Method, "proven_at", p.AuthenticatedAt, "remedy", remedies[p.Method])
 	problem := headerProvesNoLogin

@@ -6,7 +6,7 @@ import (
 )
 
 // grantsPage shows a person which applications have access in their name.
-func (s *Server) grantsPage(w http.ResponseWriter, r *http.Request) {
+func (s *Pages) grantsPage(w http.ResponseWriter, r *http.Request) {
 	p := s.loggedIn(w, r)
 	if p == nil {
 		return
@@ -27,7 +27,7 @@ func (s *Server) grantsPage(w http.ResponseWriter, r *http.Request) {
 }
 
 // withdrawPage asks before a client loses its access.
-func (s *Server) withdrawPage(w http.ResponseWriter, r *http.Request) {
+func (s *Pages) withdrawPage(w http.ResponseWriter, r *http.Request) {
 	p := s.loggedIn(w, r)
 	if p == nil {
 		return
@@ -48,7 +48,7 @@ func (s *Server) withdrawPage(w http.ResponseWriter, r *http.Request) {
 
 // withdraw takes a client's access away. A second click finds nothing left to do, and says the same, by the name that the
 // form had for the client.
-func (s *Server) withdraw(w http.ResponseWriter, r *http.Request) {
+func (s *Pages) withdraw(w http.ResponseWriter, r *http.Request) {
 	p := s.loggedIn(w, r)
 	if p == nil {
 		return
@@ -75,7 +75,7 @@ func (s *Server) withdraw(w http.ResponseWriter, r *http.Request) {
 }
 
 // loggedIn returns who is there; when it is nobody, it has sent the browser to the login page and returns nil.
-func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request) *person {
+func (s *Pages) loggedIn(w http.ResponseWriter, r *http.Request) *person {
 	p, err := s.currentOrByHeader(w, r)
 	if err != nil {
 		s.fail(w, r, err)
@@ -87,7 +87,7 @@ func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request) *person {
 	return p
 }
 
-func (s *Server) grants(r *http.Request, p *person) ([]GrantView, error) {
+func (s *Pages) grants(r *http.Request, p *person) ([]GrantView, error) {
 	var views []GrantView
 	err := s.Consents.Each(r.Context(), p.Subject, func(clientID, clientName string, scopes, resources []string, since, lastUsed time.Time) {
 		view := GrantView{
@@ -104,7 +104,7 @@ func (s *Server) grants(r *http.Request, p *person) ([]GrantView, error) {
 }
 
 // findGrant is p's grant to a client, or nil.
-func (s *Server) findGrant(r *http.Request, p *person, clientID string) (*GrantView, error) {
+func (s *Pages) findGrant(r *http.Request, p *person, clientID string) (*GrantView, error) {
 	views, err := s.grants(r, p)
 	for i := range views {
 		if views[i].ClientID == clientID {

@@ -24,7 +24,7 @@ type guess struct {
 // So one address has 4 tries a minute for an account in the long run, after the first 6. Each further address has as many
 // at most, and together they have no more than the hashing queue compares on half of the processors. That is the only bound
 // for somebody with more addresses than the throttle remembers: any other one would lock the person out.
-func (s *Server) guess(r *http.Request, username string) (g guess, wait time.Duration) {
+func (s *Pages) guess(r *http.Request, username string) (g guess, wait time.Duration) {
 	account := "account " + digest("account", username) // of a fixed size, however long the name
 	address := s.addressKey(r)
 	own, p := address+" "+account, accountPace
@@ -51,7 +51,7 @@ func (s *Server) guess(r *http.Request, username string) (g guess, wait time.Dur
 
 func (g *guess) own() counted { return g.counted[len(g.counted)-1] }
 
-func (s *Server) count(g *guess, key string, p pace) (wait time.Duration) {
+func (s *Pages) count(g *guess, key string, p pace) (wait time.Duration) {
 	counted, wait := s.limits.try(key, p)
 	if wait == 0 {
 		g.counted = append(g.counted, counted)
@@ -60,20 +60,20 @@ func (s *Server) count(g *guess, key string, p pace) (wait time.Duration) {
 }
 
 // takeBack is for an attempt of which nobody has learned anything: no password was compared.
-func (s *Server) takeBack(g guess) {
+func (s *Pages) takeBack(g guess) {
 	for _, counted := range g.counted {
 		s.limits.takeBack(counted)
 	}
 }
 
 // succeeded forgets the failures in the person's name here, and takes this attempt off what others share.
-func (s *Server) succeeded(g guess) {
+func (s *Pages) succeeded(g guess) {
 	s.takeBack(g)
 	s.limits.forget(g.own().key)
 }
 
 // addressKey counts the failures of one address together.
-func (s *Server) addressKey(r *http.Request) string {
+func (s *Pages) addressKey(r *http.Request) string {
 	address := s.ClientAddr(r)
 	if !address.IsValid() {
 		return ""
@@ -91,12 +91,12 @@ type knownBrowser struct {
 // knownLife is how long a browser is remembered after a login.
 const knownLife = 90 * 24 * time.Hour
 
-func (s *Server) knownBrowser(r *http.Request, username string) (browser knownBrowser, ok bool) {
+func (s *Pages) knownBrowser(r *http.Request, username string) (browser knownBrowser, ok bool) {
 	ok = s.sign.open("known", s.cookies.get(r, knownCookie), &browser) && browser.Username == username
 	return browser, ok
 }
 
-func (s *Server) remember(w http.ResponseWriter, r *http.Request, username string) {
+func (s *Pages) remember(w http.ResponseWriter, r *http.Request, username string) {
 	if _, known := s.knownBrowser(r, username); !known {
 		s.cookies.set(w, knownCookie, s.sign.seal("known", knownBrowser{ID: newToken(), Username: username}), knownLife)
 	}

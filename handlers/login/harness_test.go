@@ -43,7 +43,7 @@ const (
 type site struct {
 	t       *testing.T
 	store   *storage.Store
-	login   *login.Server
+	login   *login.Pages
 	router  *mux.Router
 	clock   time.Time
 	log     bytes.Buffer

@@ -22,7 +22,7 @@ type Header struct {
 }
 
 // headerPerson is who the proxy says is there, or nil. A header from anybody else is ignored.
-func (s *Server) headerPerson(r *http.Request) *person {
+func (s *Pages) headerPerson(r *http.Request) *person {
 	h := s.Header
 	if h == nil || len(r.Header.Values(h.Name)) == 0 {
 		return nil
@@ -53,7 +53,7 @@ func (s *Server) headerPerson(r *http.Request) *person {
 	return &person{Subject: "header|" + name, Username: name, Groups: s.headerGroups(r), Method: byHeader}
 }
 
-func (s *Server) headerGroups(r *http.Request) []string {
+func (s *Pages) headerGroups(r *http.Request) []string {
 	if s.Header.Groups == "" {
 		return nil
 	}
@@ -79,14 +79,14 @@ func cleanGroups(names []string) []string {
 }
 
 // ignoreHeader says so in the log, without letting a stranger fill it.
-func (s *Server) ignoreHeader(r *http.Request, why string) {
+func (s *Pages) ignoreHeader(r *http.Request, why string) {
 	s.Header.strangers.Do(func() {
 		s.Log.WarnContext(r.Context(), "ignored the header with the user name", "header", s.Header.Name, "peer", r.RemoteAddr, "why", why)
 	})
 }
 
 // currentOrByHeader is who the browser is logged in as. Whom the proxy names needs no login page.
-func (s *Server) currentOrByHeader(w http.ResponseWriter, r *http.Request) (*person, error) {
+func (s *Pages) currentOrByHeader(w http.ResponseWriter, r *http.Request) (*person, error) {
 	p, err := s.current(r)
 	if p != nil || err != nil {
 		return p, err

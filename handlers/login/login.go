@@ -21,7 +21,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-var _ handlers.Login = (*Server)(nil)
+var _ handlers.Login = (*Pages)(nil)
 
 // Sessions keeps which browsers are logged in, under a token that must be stored as a hash only. A session that is
 // not there, or has expired, is fosite.ErrNotFound.
@@ -88,21 +88,21 @@ type Options struct {
 	Now         func() time.Time // nil: time.Now
 }
 
-// Server is the pages. Make one with [New]; it is safe for concurrent use.
-type Server struct {
+// Pages are the pages for login and consent. Make one with [New]; it is safe for concurrent use.
+type Pages struct {
 	Options
-	sign    signer
-	cookies cookies
-	pages   *pages
-	origins *http.CrossOriginProtection
-	limits  *throttle
-	busy    *rate.Limiter // of which refusals the log tells
-	oidc    *upstream     // nil: not offered
-	decoy   []byte        // password hash that belongs to nobody
+	sign      signer
+	cookies   cookies
+	pages     *pages
+	origins   *http.CrossOriginProtection
+	limits    *throttle
+	busy      *rate.Limiter // of which refusals the log tells
+	oidc      *upstream     // nil: not offered
+	dummyHash []byte        // compared where there is no such account, so that both refusals take the same time
 }
 
 // New checks the options and prepares the pages. It does not talk to the OpenID Connect provider, which may be down.
-func New(options Options) (*Server, error) {
+func New(options Options) (*Pages, error) {
 	if err := options.check(); err != nil {
 		return nil, fmt.Errorf("login: %w", err)
 	}
@@ -115,7 +115,7 @@ func New(options Options) (*Server, error) {
 	if options.ClientAddr == nil {
 		options.ClientAddr = clientaddr.Of
 	}
-	s := &Server{
+	s := &Pages{
 		Options: options,
 		sign:    signer{append([][]byte{options.Key}, options.PreviousKeys...)},
 		cookies: cookies{secure: strings.HasPrefix(options.Origin, "https://"), path: options.BasePath},
@@ -131,7 +131,7 @@ func New(options Options) (*Server, error) {
 		return nil, fmt.Errorf("login: %w", err)
 	}
 	if options.Local != nil {
-		if s.decoy, err = HashPassword(context.Background(), options.Local.Hasher, newToken()); err != nil {
+		if s.dummyHash, err = HashPassword(context.Background(), options.Local.Hasher, newToken()); err != nil {
 			return nil, fmt.Errorf("login: %w", err)
 		}
 	}
@@ -166,7 +166,7 @@ func (o Options) check() (err error) {
 }
 
 // Mount adds the pages to r, which must be a subrouter at BasePath.
-func (s *Server) Mount(r *mux.Router) {
+func (s *Pages) Mount(r *mux.Router) {
 	r.HandleFunc("/login", s.methods(s.loginPage, s.form(s.login, s.loginOutdated)))
 	r.HandleFunc("/login/oidc", s.methods(s.startOIDC, nil))
 	r.HandleFunc("/login/callback", s.methods(s.finishOIDC, nil))
@@ -177,7 +177,7 @@ func (s *Server) Mount(r *mux.Router) {
 }
 
 // methods is a page that can be looked at, sent a form, or both.
-func (s *Server) methods(get, post http.HandlerFunc) http.HandlerFunc {
+func (s *Pages) methods(get, post http.HandlerFunc) http.HandlerFunc {
 	byMethod := map[string]http.HandlerFunc{}
 	if get != nil {
 		byMethod[http.MethodGet], byMethod[http.MethodHead] = get, get

@@ -19,7 +19,7 @@ import (
 )
 
 // loginPage offers the ways to log in.
-func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) {
+func (s *Pages) loginPage(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	if query.Get("continue") == "" {
 		if p, err := s.current(r); err != nil || p != nil {
@@ -37,7 +37,7 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) {
 // loginOutdated takes a login form that has lost its browser. The second click of a double click comes here, when the
 // first has logged the person in: it goes the same way. Everybody else gets a new form, and so does who wants to log in
 // as somebody else.
-func (s *Server) loginOutdated(w http.ResponseWriter, r *http.Request) {
+func (s *Pages) loginOutdated(w http.ResponseWriter, r *http.Request) {
 	p, err := s.current(r)
 	if err != nil {
 		s.fail(w, r, err)
@@ -63,7 +63,7 @@ func enteredUsername(r *http.Request) string {
 }
 
 // showLogin shows the login page with what went wrong, if anything. values holds continue and username.
-func (s *Server) showLogin(w http.ResponseWriter, r *http.Request, status int, values url.Values, problem string) {
+func (s *Pages) showLogin(w http.ResponseWriter, r *http.Request, status int, values url.Values, problem string) {
 	d := s.destination(values.Get("continue"))
 	page := &LoginPage{
 		Page:     s.page(w, r, s.cookies.get(r, sessionCookie)),
@@ -92,7 +92,7 @@ func (s *Server) showLogin(w http.ResponseWriter, r *http.Request, status int, v
 }
 
 // login takes the login page's form: a password, or the proxy's word.
-func (s *Server) login(w http.ResponseWriter, r *http.Request) {
+func (s *Pages) login(w http.ResponseWriter, r *http.Request) {
 	d := s.destination(r.PostForm.Get("continue"))
 	since := provenSince(d.query, s.Now())
 	if r.PostForm.Get("method") == byHeader {
@@ -131,7 +131,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 }
 
 // refuseGuess answers a guess that was wrong, or that was not compared, which counts as none.
-func (s *Server) refuseGuess(w http.ResponseWriter, r *http.Request, g guess, err error) {
+func (s *Pages) refuseGuess(w http.ResponseWriter, r *http.Request, g guess, err error) {
 	from := slog.Group("", "ip", clientaddr.String(s.ClientAddr(r)), "peer", r.RemoteAddr)
 	var wrong *wrongLogin
 	switch {
@@ -158,7 +158,7 @@ func (s *Server) refuseGuess(w http.ResponseWriter, r *http.Request, g guess, er
 }
 
 // failed counts a wrong password, or one that came too early, for the address. It tells how long to wait where there were too many.
-func (s *Server) failed(w http.ResponseWriter, r *http.Request) (wait time.Duration) {
+func (s *Pages) failed(w http.ResponseWriter, r *http.Request) (wait time.Duration) {
 	if s.Failures == nil {
 		return 0
 	}
@@ -168,7 +168,7 @@ func (s *Server) failed(w http.ResponseWriter, r *http.Request) (wait time.Durat
 }
 
 // tellFailed reports a login that failed; username is empty unless there is such an account.
-func (s *Server) tellFailed(r *http.Request, method, username string) {
+func (s *Pages) tellFailed(r *http.Request, method, username string) {
 	if s.LoginFailed != nil {
 		s.LoginFailed(r, method, username)
 	}
@@ -177,14 +177,14 @@ func (s *Server) tellFailed(r *http.Request, method, username string) {
 const wrongPassword = "User name or password is wrong."
 
 // showWait shows the login page to somebody who has to wait before the next attempt.
-func (s *Server) showWait(w http.ResponseWriter, r *http.Request, why string, wait time.Duration) {
+func (s *Pages) showWait(w http.ResponseWriter, r *http.Request, why string, wait time.Duration) {
 	seconds := int(math.Ceil(wait.Seconds()))
 	w.Header().Set("Retry-After", strconv.Itoa(seconds))
 	s.showLogin(w, r, http.StatusTooManyRequests, r.PostForm, fmt.Sprintf("%s Wait %d seconds, then try again.", why, seconds))
 }
 
 // enter logs the browser in and sends it on to d, which wants a proof from since or later; zero: any.
-func (s *Server) enter(w http.ResponseWriter, r *http.Request, p *person, d destination, since time.Time) {
+func (s *Pages) enter(w http.ResponseWriter, r *http.Request, p *person, d destination, since time.Time) {
 	if !p.provenSince(since) {
 		s.unproven(w, r, p, d)
 		return
@@ -206,7 +206,7 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, p *person, d dest
 }
 
 // logout ends the browser's session and goes on to another login, or to the page that says so.
-func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
+func (s *Pages) logout(w http.ResponseWriter, r *http.Request) {
 	if token := s.cookies.get(r, sessionCookie); token != "" {
 		if err := s.Sessions.Delete(r.Context(), token); err != nil {
 			s.fail(w, r, err)
@@ -220,7 +220,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 
 // logoutOutdated takes a logout form that has lost its session. The second click of a double click comes here, when
 // the first has done what it asks for.
-func (s *Server) logoutOutdated(w http.ResponseWriter, r *http.Request) {
+func (s *Pages) logoutOutdated(w http.ResponseWriter, r *http.Request) {
 	p, err := s.current(r)
 	switch {
 	case err != nil:
@@ -232,7 +232,7 @@ func (s *Server) logoutOutdated(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) afterLogout(w http.ResponseWriter, r *http.Request) {
+func (s *Pages) afterLogout(w http.ResponseWriter, r *http.Request) {
 	if d := s.destination(r.PostForm.Get("continue")); d.query != nil {
 		seeOther(w, r, s.loginURL(d))
 		return
@@ -241,7 +241,7 @@ func (s *Server) afterLogout(w http.ResponseWriter, r *http.Request) {
 }
 
 // signedOutPage says that nobody is logged in, or offers to log out.
-func (s *Server) signedOutPage(w http.ResponseWriter, r *http.Request) {
+func (s *Pages) signedOutPage(w http.ResponseWriter, r *http.Request) {
 	p, err := s.current(r)
 	if err != nil {
 		s.fail(w, r, err)

@@ -18,7 +18,7 @@ const maxAttemptCookie = 3800
 
 // startOIDC sends the browser to the provider. It is a link and not a form, because form-action would have to name
 // every host that the provider may pass the browser on to.
-func (s *Server) startOIDC(w http.ResponseWriter, r *http.Request) {
+func (s *Pages) startOIDC(w http.ResponseWriter, r *http.Request) {
 	if s.oidc == nil {
 		s.tell(w, r, http.StatusNotFound, sayNoPage)
 		return
@@ -47,7 +47,7 @@ func attemptCookie(state string) string { return oidcCookie + state[:8] }
 const maxAttempts = 4
 
 // forgetAttempts makes room: too many cookies, and servers refuse the browser's every request.
-func (s *Server) forgetAttempts(w http.ResponseWriter, r *http.Request) {
+func (s *Pages) forgetAttempts(w http.ResponseWriter, r *http.Request) {
 	var names []string
 	for _, cookie := range r.Cookies() {
 		if name := strings.TrimPrefix(cookie.Name, s.cookies.name("")); strings.HasPrefix(name, oidcCookie) {
@@ -62,7 +62,7 @@ func (s *Server) forgetAttempts(w http.ResponseWriter, r *http.Request) {
 }
 
 // finishOIDC is where the provider sends the browser back to.
-func (s *Server) finishOIDC(w http.ResponseWriter, r *http.Request) {
+func (s *Pages) finishOIDC(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	a, ok := s.attempt(r, query.Get("state"))
 	if !ok {
@@ -103,7 +103,7 @@ func (s *Server) finishOIDC(w http.ResponseWriter, r *http.Request) {
 
 // attempt is the login that this browser began with this state. A state of another browser is worth nothing: that is
 // what keeps strangers from logging people in as somebody else (RFC 6749 §10.12).
-func (s *Server) attempt(r *http.Request, state string) (a attempt, ok bool) {
+func (s *Pages) attempt(r *http.Request, state string) (a attempt, ok bool) {
 	if s.oidc == nil || len(state) < 26 || len(state) > 64 || strings.ContainsFunc(state, notBase32) {
 		return a, false
 	}
@@ -116,13 +116,13 @@ func (s *Server) attempt(r *http.Request, state string) (a attempt, ok bool) {
 
 func notBase32(r rune) bool { return (r < 'A' || r > 'Z') && (r < '2' || r > '7') }
 
-func (s *Server) upstreamDown(w http.ResponseWriter, r *http.Request, d destination, err error) {
+func (s *Pages) upstreamDown(w http.ResponseWriter, r *http.Request, d destination, err error) {
 	s.Log.ErrorContext(r.Context(), "the OpenID Connect provider does not answer", "issuer", s.oidc.Issuer, "cause", err)
 	w.Header().Set("Retry-After", handlers.RetryAfter)
 	s.showLogin(w, r, http.StatusServiceUnavailable, url.Values{"continue": {d.String()}}, s.oidc.name()+" does not answer at the moment. Try again in a few seconds.")
 }
 
-func (s *Server) providerRefused(w http.ResponseWriter, r *http.Request, d destination, err error) {
+func (s *Pages) providerRefused(w http.ResponseWriter, r *http.Request, d destination, err error) {
 	s.Log.WarnContext(r.Context(), "refused a login through the OpenID Connect provider", "issuer", s.oidc.Issuer, "cause", err)
 	s.tellFailed(r, byProvider, "")
 	s.showLogin(w, r, http.StatusForbidden, url.Values{"continue": {d.String()}}, "The answer of "+s.oidc.name()+" could not be verified. Try again.")

@@ -80,11 +80,11 @@ var errBusy = errors.New("login: too many passwords are waiting to be compared")
 
 // checkPassword tells whose account it is. It works as long for an account that does not exist. Where many wait, those
 // in one lane wait for each other.
-func (s *Server) checkPassword(ctx context.Context, lane, username, password string) (*person, error) {
+func (s *Pages) checkPassword(ctx context.Context, lane, username, password string) (*person, error) {
 	subject, hash, groups, err := s.Local.Accounts.LoginAccount(ctx, username)
 	exists, wrong := err == nil, &wrongLogin{username}
 	if errors.Is(err, fosite.ErrNotFound) {
-		hash, err, wrong.username = s.decoy, nil, ""
+		hash, err, wrong.username = s.dummyHash, nil, ""
 	}
 	if err != nil {
 		return nil, err

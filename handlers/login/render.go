@@ -74,12 +74,12 @@ func pageFile(custom fs.FS, name string) (string, error) {
 }
 
 // page begins the data of a page whose forms belong to the session token, which is empty when nobody is logged in.
-func (s *Server) page(w http.ResponseWriter, r *http.Request, token string) Page {
+func (s *Pages) page(w http.ResponseWriter, r *http.Request, token string) Page {
 	return Page{Style: s.pages.style, Base: s.BasePath, CSRF: s.formToken(w, r, token)}
 }
 
 // render writes a page that nobody may keep or frame, and that loads and runs nothing.
-func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
+func (s *Pages) render(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
 	var body bytes.Buffer
 	if err := s.pages.templates[name].Execute(&body, data); err != nil {
 		s.Log.ErrorContext(r.Context(), "render a page", "page", name, "cause", err)

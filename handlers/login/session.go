@@ -46,7 +46,7 @@ type person struct {
 func (p *person) id() string { return digest("session", p.token) }
 
 // current is who the browser is logged in as, or nil. An error is an outage.
-func (s *Server) current(r *http.Request) (*person, error) {
+func (s *Pages) current(r *http.Request) (*person, error) {
 	token := s.cookies.get(r, sessionCookie)
 	if token == "" {
 		return nil, nil
@@ -76,7 +76,7 @@ func (s *Server) current(r *http.Request) (*person, error) {
 
 // stillStands asks again what may have changed since the login: whether the account is there and enabled, and with
 // which groups; whether the proxy still names the same person; whether this way to log in is still offered.
-func (s *Server) stillStands(r *http.Request, p *person) (bool, error) {
+func (s *Pages) stillStands(r *http.Request, p *person) (bool, error) {
 	switch p.Method {
 	case byPassword:
 		if s.Local == nil {
@@ -102,13 +102,13 @@ func (s *Server) stillStands(r *http.Request, p *person) (bool, error) {
 }
 
 // groupsEnded tells that a provider has named the person's groups too long ago.
-func (s *Server) groupsEnded(p *person) bool {
+func (s *Pages) groupsEnded(p *person) bool {
 	return p.Method == byProvider && s.GroupsMaxAge > 0 && len(p.Groups) > 0 && !s.Now().Before(p.GroupsAt.Add(s.GroupsMaxAge))
 }
 
 // begin logs the browser in as p. It always gets a new token: one that somebody had planted before the login is worth
 // nothing afterwards.
-func (s *Server) begin(w http.ResponseWriter, r *http.Request, p *person) error {
+func (s *Pages) begin(w http.ResponseWriter, r *http.Request, p *person) error {
 	if previous := s.cookies.get(r, sessionCookie); previous != "" {
 		if err := s.Sessions.Delete(r.Context(), previous); err != nil {
 			return err

@@ -125,7 +125,7 @@ func (p *parts) adminRouter() http.Handler {
 	root.Handle("/metrics", handlers.Reading(p.observer.Metrics().ServeHTTP))
 	handlers.MountHealth(root, p.store.Ping)
 	replayKey, previousReplayKeys := p.secrets.keys("idempotency replay")
-	api := &admin.Server{
+	api := &admin.API{
 		Store:                 p.store,
 		NewSecret:             client.NewSecret,
 		Hasher:                oauth.Config.ClientSecretsHasher,

@@ -10,7 +10,7 @@ import (
 )
 
 // newLogin makes the built-in login and consent pages, as configured; nil when only machines get tokens.
-func (p *parts) newLogin() (*login.Server, error) {
+func (p *parts) newLogin() (*login.Pages, error) {
 	cfg, store := p.cfg, p.store
 	methods := cfg.Login.Methods
 	if len(methods) == 0 {

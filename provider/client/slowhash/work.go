@@ -11,8 +11,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Work is what comparing with hashes costs, in the units of each kind: so a refusal can be made to cost what the dearest
-// client's does, exactly and without a clock, whose answer would depend on the load.
+// Work is the cost of comparing a secret with hashes, in the units of each kind of hash. With it every refusal can cost as much
+// as the costliest one. A clock could not do that, because times depend on the load.
 type Work struct {
 	Bcrypt         uint64 // rounds: 2 to the cost
 	SHA256, SHA512 uint64 // iterations of PBKDF2, times blocks
@@ -90,13 +90,13 @@ func (w Work) do(secret []byte) {
 		}
 	}
 	if w.SHA256 > 0 {
-		_, _ = pbkdf2.Key(sha256.New, string(secret), decoySalt, int(w.SHA256), sha256.Size)
+		_, _ = pbkdf2.Key(sha256.New, string(secret), dummySalt, int(w.SHA256), sha256.Size)
 	}
 	if w.SHA512 > 0 {
-		_, _ = pbkdf2.Key(sha512.New, string(secret), decoySalt, int(w.SHA512), sha512.Size)
+		_, _ = pbkdf2.Key(sha512.New, string(secret), dummySalt, int(w.SHA512), sha512.Size)
 	}
 	for _, memory := range w.pieces() {
-		argon2.IDKey(secret, decoySalt, w.Passes, memory, w.Threads, 32)
+		argon2.IDKey(secret, dummySalt, w.Passes, memory, w.Threads, 32)
 	}
 }
 
@@ -111,4 +111,4 @@ func (w Work) pieces() (memory []uint32) {
 	return memory
 }
 
-var decoySalt = []byte("sixteen bytes   ")
+var dummySalt = []byte("sixteen bytes   ")

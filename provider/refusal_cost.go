@@ -8,16 +8,16 @@ import (
 	"fosite-mcp/provider/client/slowhash"
 )
 
-// dearest knows what refusing the client costs whose hashes take longest to compare. It looks every second, less
-// often where there are so many that looking takes time.
-type dearest struct {
+// refusalCost is the work of refusing the client whose hashes take longest to compare. It is looked up every second, and less
+// often where the look-up itself takes long.
+type refusalCost struct {
 	mu   sync.Mutex
 	work slowhash.Work
 	next time.Time
 }
 
-// most is that work, or what this client's costs if that is more.
-func (d *dearest) most(ctx context.Context, store any, mine slowhash.Work) (slowhash.Work, error) {
+// most is that work, or the work of this client if that is more.
+func (d *refusalCost) most(ctx context.Context, store any, mine slowhash.Work) (slowhash.Work, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	source, ok := store.(SlowSecretStore)
@@ -40,8 +40,8 @@ func (d *dearest) most(ctx context.Context, store any, mine slowhash.Work) (slow
 	return d.work, nil
 }
 
-// raise is for where there is no store to ask: the most of all that has been seen.
-func (d *dearest) raise(mine slowhash.Work) slowhash.Work {
+// raise is the most work seen so far, for callers without a store to ask.
+func (d *refusalCost) raise(mine slowhash.Work) slowhash.Work {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.work = d.work.Most(mine)

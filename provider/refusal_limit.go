@@ -9,9 +9,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// pace spreads refusals over time when there are very many of them. Whoever tries secrets as fast as the server answers
-// would otherwise get most of its processors, whatever a comparison costs. The zero value is ready.
-type pace struct {
+// refusalLimit limits the rate of refusals. Without it a client that tries secrets as fast as the server answers would take
+// most of the processors, even where one comparison is cheap. The zero value is ready.
+type refusalLimit struct {
 	once    sync.Once
 	limiter *rate.Limiter
 	held    atomic.Int64
@@ -25,7 +25,7 @@ const (
 )
 
 // hold returns when it is time to refuse.
-func (p *pace) hold(ctx context.Context) {
+func (p *refusalLimit) hold(ctx context.Context) {
 	p.once.Do(func() { p.limiter = rate.NewLimiter(refusalsPerSecond, refusalsAtOnce) })
 	reserved := p.limiter.Reserve()
 	wait := reserved.Delay()

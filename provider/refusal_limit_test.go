@@ -50,7 +50,7 @@ func TestAFloodOfWrongSecretsIsAnsweredAtAPace(t *testing.T) {
 
 func TestNoRefusalIsHeldForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var p pace
+		var p refusalLimit
 		var held sync.WaitGroup
 		for range 2 * maxHeld {
 			held.Go(func() {
