@@ -11,6 +11,7 @@ import (
 
 // AuditedTokens is a store that adds an audit event for every access token it stores, in the same transaction. Events
 // take turns, so this costs throughput; use the Store itself unless every issued token must be on record.
+// With [WithClients] there is no record, and no event.
 type AuditedTokens struct{ *Store }
 
 // CreateAccessTokenSession implements [oauth2.AccessTokenStorage].

@@ -50,6 +50,12 @@ func (s *AuthorizeSessions) storeAuthorizeSession(ctx context.Context, kind, key
 	r.ExpiresAt = model.At(until)
 	query, args := insertAuthorizeSession.of(s.core, r, kind, signatureHash(key), details)
 	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		if kind == kindKept { // a browser may use its key again
+			if _, err := tx.Run(`DELETE FROM {authorize_sessions} WHERE kind = ? AND signature = ? AND expires_at <= ?`,
+				kind, signatureHash(key), model.Millis(s.now())); err != nil {
+				return database.Wrap(err, "replace an authorization request")
+			}
+		}
 		if kind == kindCode {
 			if err := s.accountAllows(tx, string(r.Subject)); err != nil {
 				return err
@@ -79,6 +85,9 @@ func (s *AuthorizeSessions) authorizeSession(ctx context.Context, kind, key stri
 	var err error
 	a.restoredRequest, err = s.restore(ctx, session, []any{&a.usedAt, &a.details}, "read a "+kind+" session",
 		queries.authorizeSession, kind, signatureHash(key))
+	if kind != kindPKCE { // there, "not found" would mean that there is no challenge
+		err = orNotFound(err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -79,7 +79,7 @@ func (s *AuthorizeSessions) GetPARSession(ctx context.Context, requestURI string
 	if err != nil {
 		return nil, err
 	}
-	if end := expiry(a.Session, fosite.PushedAuthorizeRequestContext); !a.valid || !end.IsZero() && !s.now().Before(end) {
+	if end := expiry(a.Session, fosite.PushedAuthorizeRequestContext); !a.valid || !end.IsZero() && !s.now().Before(end) || !s.now().Before(a.expiresAt.Time) {
 		return nil, fosite.ErrNotFound
 	}
 	return a.authorizeRequest()

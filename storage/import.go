@@ -32,7 +32,7 @@ const importBatch = 100
 
 // ImportTokens takes over live tokens of another store, which introspect, refresh and revoke from then on as if they had
 // been issued here, and tells how many are new. Those that are here already, revoked ones included, are left alone, so that
-// an import that was interrupted can be repeated. Import the clients first, and neither used nor revoked tokens.
+// an import that was interrupted can be repeated. Those that have expired are left out. Import the clients first, and neither used nor revoked tokens.
 func (s *Tokens) ImportTokens(ctx context.Context, tokens []ImportedToken) (imported int, err error) {
 	for start := 0; start < len(tokens); start += importBatch {
 		batch := tokenBatch{grants: make(map[string]*model.Grant)}
@@ -77,6 +77,9 @@ func (s *Tokens) addImported(batch *tokenBatch, token ImportedToken) error {
 	r.SecretID = "" // it was issued elsewhere
 	if !token.ExpiresAt.IsZero() {
 		r.ExpiresAt = model.At(token.ExpiresAt)
+	}
+	if !r.ExpiresAt.IsZero() && !s.now().Before(r.ExpiresAt.Time) {
+		return nil // of one that was revoked here there may be no trace left
 	}
 	if token.Kind == fosite.AccessToken {
 		batch.access = append(batch.access, model.AccessToken{Signature: signatureHash(token.Signature), Request: *r})

@@ -87,8 +87,19 @@ type restoredRequest struct {
 	expiresAt model.Time
 }
 
+// errClientGone is restore's answer to a request that is there, and whose client is not.
+var errClientGone = errors.New("storage: the client of a stored request is gone")
+
+// orNotFound is [fosite.ErrNotFound] for a request that is of no use without its client.
+func orNotFound(err error) error {
+	if errors.Is(err, errClientGone) {
+		return fosite.ErrNotFound
+	}
+	return err
+}
+
 // restore reads a request by query, which selects before its columns what goes into before. It answers [fosite.ErrNotFound]
-// if there is none, or its client is gone. what says what is done, see [database.Wrap].
+// if there is none, and errClientGone if its client is gone. what says what is done, see [database.Wrap].
 func (s *core) restore(ctx context.Context, session fosite.Session, before []any, what, query string, args ...any) (*restoredRequest, error) {
 	var row storedRequest
 	err := s.db.Read(ctx).QueryRow(query, args...).Scan(append(before, row.targets()...)...)
@@ -96,11 +107,11 @@ func (s *core) restore(ctx context.Context, session fosite.Session, before []any
 		return nil, notFound(err, what)
 	}
 	client, valid, err := s.validity(ctx, &row)
+	if errors.Is(err, fosite.ErrNotFound) || err == nil && client == nil {
+		return nil, errClientGone
+	}
 	if err != nil {
 		return nil, err
-	}
-	if client == nil {
-		return nil, fosite.ErrNotFound
 	}
 	request, err := s.request(ctx, &row.Request, client, session)
 	if err != nil {

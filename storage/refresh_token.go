@@ -47,7 +47,7 @@ func (s *Tokens) GetRefreshTokenSession(ctx context.Context, signature string, s
 	queries, _ := s.queries()
 	token, err := s.restore(ctx, session, use.targets(), "read a refresh token", queries.refreshToken, signatureHash(signature))
 	if err != nil {
-		return nil, err
+		return nil, orNotFound(err)
 	}
 	setExpiry(token.Session, fosite.RefreshToken, token.expiresAt)
 	if !token.valid {

@@ -52,8 +52,8 @@ func (s *Tokens) RevokeSubject(ctx context.Context, subject, clientID string) (i
 func (s *Tokens) RevokeReused(ctx context.Context, action string, grant fosite.Requester, signature string) (ended bool, err error) {
 	clientID := grant.GetClient().GetID()
 	after := map[string]any{"grant": "revoked"}
-	if session := grant.GetSession(); session != nil && session.GetSubject() != "" {
-		after["subject"] = session.GetSubject()
+	if who := subject(grant.GetSession()); who != "" {
+		after["subject"] = who
 	}
 	changes, err := audit.After(after)
 	if err != nil {

@@ -154,13 +154,19 @@ func expiry(session fosite.Session, kind fosite.TokenType) (at time.Time) {
 
 // subject is whose session it is, or empty.
 func subject(session fosite.Session) string {
+	if session == nil || reflect.ValueOf(session).IsNil() {
+		return ""
+	}
 	defer forgiveNil(session)
 	return session.GetSubject()
 }
 
-// setExpiry fills in what a session has not stored.
+// setExpiry fills in what a session has not stored. A token that was imported may end before its session says so.
 func setExpiry(session fosite.Session, kind fosite.TokenType, at model.Time) {
-	if session == nil || at.IsZero() || !expiry(session, kind).IsZero() {
+	if session == nil || at.IsZero() {
+		return
+	}
+	if end := expiry(session, kind); !end.IsZero() && !at.Before(end.Truncate(time.Millisecond)) {
 		return
 	}
 	defer forgiveNil(session)

@@ -158,7 +158,9 @@ func (s *Store) IdempotencyKeys() *audit.IdempotencyKeys { return s.idempotencyK
 func (s *Store) Settings() *audit.Settings { return s.settings }
 
 // WithTx returns a context with which every call takes part in tx, a transaction of the host's, who commits it or rolls it
-// back. What fosite does in a transaction of its own is then a savepoint. The store must be on the same database.
+// back. What fosite does in a transaction of its own is then a savepoint. The store must be on the same database. On
+// PostgreSQL tx must be at the level READ COMMITTED, which is the default: at any other a revocation would miss what was
+// issued meanwhile, so the first call looks, and refuses.
 func WithTx(ctx context.Context, tx *gorm.DB) context.Context { return database.WithTx(ctx, tx) }
 
 // BeginTX opens a transaction and returns a context that carries it: every call of the store with that context

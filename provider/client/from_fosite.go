@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/provider/client/strictjson"
 )
 
 // FromFosite is a client to register, out of a *[fosite.DefaultClient],
@@ -29,7 +31,7 @@ func fromFosite(client fosite.Client) (*Client, error) {
 			break
 		}
 		c, err := fromDefault(f.DefaultClient, f.TokenEndpointAuthMethod, true)
-		if err = errors.Join(err, whatOpenIDLoses(f)); err != nil {
+		if err = errors.Join(err, whatOpenIDLoses(f), keysOf(f)); err != nil {
 			return nil, err
 		}
 		c.JWKS, c.JWKSURI, c.TokenEndpointAuthSigningAlg = f.JSONWebKeys, f.JSONWebKeysURI, f.TokenEndpointAuthSigningAlgorithm
@@ -52,6 +54,17 @@ func fromFosite(client fosite.Client) (*Client, error) {
 		return c, nil
 	}
 	return nil, fmt.Errorf("it is a %T; make a client.Client with what it says, or keep it where it is with storage.WithClients", client)
+}
+
+// keysOf tells what is wrong with the keys, such as a private one, which everybody who reads the client would see.
+func keysOf(f *fosite.DefaultOpenIDConnectClient) error {
+	var mistakes strictjson.Mistakes
+	checkKeys(&Client{JWKS: f.JSONWebKeys}, &mistakes)
+	var errs []error
+	for _, mistake := range mistakes {
+		errs = append(errs, fmt.Errorf("JSONWebKeys (%s) %s", mistake.Pointer, mistake.Detail))
+	}
+	return errors.Join(errs...)
 }
 
 func whatOpenIDLoses(f *fosite.DefaultOpenIDConnectClient) error {

@@ -2,6 +2,8 @@ package clients_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -107,6 +109,21 @@ func TestAHostsClientGoesOnWithItsOwnSecrets(t *testing.T) {
 	})
 }
 
+// Whoever reads the client would see its private key.
+func TestAHostsClientWithAPrivateKeyIsRefused(t *testing.T) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = storage.FromFosite(&fosite.DefaultOpenIDConnectClient{
+		DefaultClient: &fosite.DefaultClient{ID: "theirs"}, TokenEndpointAuthMethod: "private_key_jwt",
+		JSONWebKeys: &jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: private, KeyID: "theirs"}}},
+	})
+	if err == nil || !strings.Contains(err.Error(), "JSONWebKeys") || !strings.Contains(err.Error(), "must be a public key") {
+		t.Errorf("error %v, want the private key named", err)
+	}
+}
+
 func TestAHostsPublicClientHasNoSecret(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e engine) {
 		public := &fosite.DefaultClient{ID: "public", Public: true, RedirectURIs: []string{"http://127.0.0.1/callback"}}
@@ -127,7 +144,11 @@ func TestAHostsPublicClientHasNoSecret(t *testing.T) {
 
 func TestAHostsClientKeepsItsKeys(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e engine) {
-		keys := &jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: []byte("a key"), KeyID: "k", Algorithm: "ES256", Use: "sig"}}}
+		public, _, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys := &jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: public, KeyID: "k", Algorithm: "ES256", Use: "sig"}}}
 		f := e.open(t)
 		for id, signed := range map[string]string{"ES256": "ES256", "": "RS256"} { // RS256 is fosite's default
 			got := f.registered(t, &fosite.DefaultOpenIDConnectClient{

@@ -13,6 +13,7 @@ import (
 
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/internal/enginetest"
+	"fosite-mcp/storage/internal/model"
 	"fosite-mcp/storage/people"
 )
 
@@ -161,8 +162,8 @@ func TestLoginSessionsEnd(t *testing.T) {
 		if err := s.LoginSessions().Create(t.Context(), "next", "subject", "alice", "oidc", nil, s.now.Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		var rows int
-		if err := s.db.Raw(`SELECT COUNT(*) FROM login_sessions`).Scan(&rows).Error; err != nil || rows != 2 {
+		var rows int64
+		if err := s.db.Model(&model.LoginSession{}).Count(&rows).Error; err != nil || rows != 2 {
 			t.Errorf("%d rows, error %v; want the expired one gone", rows, err)
 		}
 		for range 2 {

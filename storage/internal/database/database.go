@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"fosite-mcp/storage/internal/model"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 )
@@ -80,7 +82,7 @@ func Quiet(db *gorm.DB) *gorm.DB {
 }
 
 // quietLogger is the host's logger for statements whose values are hashes of tokens and secrets: it gets the statements
-// without them.
+// and their errors without them.
 type quietLogger struct{ logger.Interface }
 
 // LogMode implements [logger.Interface].
@@ -91,6 +93,15 @@ func (l quietLogger) LogMode(level logger.LogLevel) logger.Interface {
 // ParamsFilter implements [gorm.ParamsFilter].
 func (quietLogger) ParamsFilter(_ context.Context, sql string, _ ...any) (string, []any) {
 	return sql, nil
+}
+
+// Trace implements [logger.Interface]. An error of PostgreSQL's has the values of the row in its fields, and in its text none.
+func (l quietLogger) Trace(ctx context.Context, begin time.Time, fc func() (sql string, rows int64), err error) {
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) {
+		err = errors.New(err.Error())
+	}
+	l.Interface.Trace(ctx, begin, fc, err)
 }
 
 // Postgres tells PostgreSQL from SQLite.
@@ -127,6 +138,8 @@ func (d *DB) tx(ctx context.Context, t *transaction) *Tx {
 		tx.Error = d.Err()
 	case t.isOver():
 		tx.Error = sql.ErrTxDone
+	case d.postgres && !tx.DryRun:
+		tx.Error = t.checkIsolation(tx)
 	}
 	return tx
 }

@@ -25,6 +25,8 @@ type transaction struct {
 	depth     int    // of savepoints
 	deferred  []any
 
+	readsCommitted atomic.Bool // of one of theirs: known to be at that level
+
 	// Of one that Begin has opened:
 	mu      sync.Mutex
 	ended   atomic.Bool
@@ -78,6 +80,26 @@ func WithTx(ctx context.Context, tx *gorm.DB) context.Context {
 		t.quiet.Error = errors.New("storage: WithTx was given a *gorm.DB that is in no transaction; give it the one that db.Transaction or db.Begin has made")
 	}
 	return t.in(ctx)
+}
+
+// checkIsolation refuses a host's transaction on PostgreSQL that sees the database as it was at its beginning: a revocation
+// in it would miss what was issued since.
+func (t *transaction) checkIsolation(tx *Tx) error {
+	for t.outer != nil {
+		t = t.outer
+	}
+	if !t.theirs || t.readsCommitted.Load() || tx.Error != nil {
+		return tx.Error
+	}
+	var level string
+	if err := tx.QueryRow("SELECT current_setting('transaction_isolation')").Scan(&level); err != nil {
+		return err
+	}
+	if level != "read committed" {
+		return fmt.Errorf("storage: WithTx was given a transaction with the isolation level %s; begin it with sql.TxOptions{Isolation: sql.LevelReadCommitted}", level)
+	}
+	t.readsCommitted.Store(true)
+	return nil
 }
 
 // begin opens a transaction. On SQLite it takes the write lock at once: a transaction that reads first and
