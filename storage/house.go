@@ -61,10 +61,9 @@ func (t *timetable) due(task HouseTask, now time.Time) bool {
 	return true
 }
 
-// KeepHouse does what has to be done regularly and is due. Call it every quarter of a minute, or at least every minute,
-// and [Housekeeping.FlushUsage] once more before the program ends. Where another process cleans up at the moment, this one does
-// not, and that is no error. An error names what did not work; the other tasks were done, and the next call tries again
-// what is due by then.
+// KeepHouse does the regular tasks that are due. Call it every quarter of a minute, or at least every minute, and
+// [Housekeeping.FlushUsage] once more before the program ends. While another process cleans up this one does not, and that is
+// no error. An error names the task that failed. The other tasks were done, and the next call does those that are due then.
 func (s *Housekeeping) KeepHouse(ctx context.Context, o KeepHouse) error {
 	var errs []error
 	for task, t := range houseTasks {

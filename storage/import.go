@@ -30,9 +30,10 @@ type ImportedToken struct {
 // importBatch keeps each transaction short: on SQLite all other writes wait for it.
 const importBatch = 100
 
-// ImportTokens takes over live tokens of another store, which introspect, refresh and revoke from then on as if they had
-// been issued here, and tells how many are new. Those that are here already, revoked ones included, are left alone, so that
-// an import that was interrupted can be repeated. Those that have expired are left out. Import the clients first, and neither used nor revoked tokens.
+// ImportTokens takes over live tokens of another store and tells how many are new. From then on they introspect, refresh and
+// revoke as if they had been issued here. Tokens that are here already, revoked ones included, are left alone, so that an
+// interrupted import can be repeated. Tokens that have expired are left out. Import the clients first, and neither used nor
+// revoked tokens.
 func (s *Tokens) ImportTokens(ctx context.Context, tokens []ImportedToken) (imported int, err error) {
 	for start := 0; start < len(tokens); start += importBatch {
 		batch := tokenBatch{grants: make(map[string]*model.Grant)}

@@ -34,9 +34,9 @@ type Migration struct {
 	AppliedAt time.Time // zero: pending
 }
 
-// Migrate brings the schema to this version of the package, with all that is missing or with nothing. Any number of
-// processes may call it at once: one migrates, the others wait. A schema from a newer version is an error, and so is a table
-// that has the name of one of the store's and is somebody else's.
+// Migrate brings the schema to this version of the package, wholly or not at all. Any number of processes may call it at once:
+// one migrates, the others wait. A schema from a newer version is an error. So is a table of somebody else's that has the name
+// of one of the store's.
 func (s *Store) Migrate(ctx context.Context) error {
 	return s.migrator(ctx).Up(ctx)
 }

@@ -25,9 +25,9 @@ type GroupsSession interface {
 	SetCurrentGroups(groups []string)
 }
 
-// currentGroups puts the groups that a local account has now into a session, in place of those that it was stored with:
-// what is taken from a person is gone at the next introspection, and at the next refresh. A subject that is no local
-// account keeps its groups. Tokens of machines have no subject, and cost nothing here.
+// currentGroups replaces the groups in a stored session by those that the local account has now. So a group that a person
+// loses is gone at the next introspection and at the next refresh. A subject that is no local account keeps its groups.
+// Tokens of machines have no subject, and cost nothing here.
 func (s *core) currentGroups(ctx context.Context, subject string, session fosite.Session) error {
 	member, ok := session.(GroupsSession)
 	if !ok || s.external != nil {

@@ -43,8 +43,8 @@ func (r *rotation) targets() []any {
 	return []any{&r.rotatedAt, &r.revokedAt, &r.graceAnswers, &r.successorRotated}
 }
 
-// verdict is nil when the token may be used, [fosite.ErrInactiveToken] when its use is reuse, and [fosite.ErrNotFound]
-// when its grace has no answers left: that many refreshes at once are no theft yet, and get no tokens either.
+// verdict is nil when the token may be used, and [fosite.ErrInactiveToken] when its use is reuse. It is [fosite.ErrNotFound]
+// when its grace has no answers left: so many refreshes at once prove no theft, and they get no tokens.
 func (s *Tokens) verdict(r *rotation) error {
 	switch {
 	case r.revokedAt.Valid:
@@ -59,8 +59,8 @@ func (s *Tokens) verdict(r *rotation) error {
 	return nil
 }
 
-// graceStart is the time of the last rotation that is out of its grace. Without a grace every rotation is, whatever the
-// clock of the replica that did it said.
+// graceStart is the time of the last rotation whose grace is over. Without a grace that is every rotation, even one that a
+// replica with a clock ahead of ours has made.
 func (s *Tokens) graceStart() int64 {
 	if s.grace <= 0 {
 		return math.MaxInt64
@@ -68,8 +68,8 @@ func (s *Tokens) graceStart() int64 {
 	return model.Millis(s.now().Add(-s.grace))
 }
 
-// rotateAgain counts a use of a rotated refresh token, if its grace allows one more. The caller has locked the grant, so
-// that the successors of concurrent uses are there to be seen.
+// rotateAgain counts a use of a rotated refresh token, if its grace allows one more. The caller has locked the grant, so that
+// this statement sees the successors of concurrent uses.
 func (s *Tokens) rotateAgain(ctx context.Context, tx *database.Tx, hash []byte) error {
 	n, err := tx.Run(`UPDATE {refresh_tokens} AS t SET grace_answers = grace_answers + 1
 		WHERE signature = ? AND revoked_at IS NULL AND rotated_at > ? AND grace_answers < ? AND NOT `+successorRotated,

@@ -15,9 +15,8 @@ import (
 	"fosite-mcp/storage/internal/model"
 )
 
-// RevokeGrant ends everything that was issued under requestID, refresh tokens that are being issued at this very
-// moment included. It is what a revocation should call: RevokeRefreshToken and RevokeAccessToken in one durable
-// step. Revoking twice is no error.
+// RevokeGrant ends everything that was issued under requestID, including refresh tokens that are being issued at this moment.
+// A revocation should call it: it is RevokeRefreshToken and RevokeAccessToken in one durable step. Revoking twice is no error.
 func (s *Tokens) RevokeGrant(ctx context.Context, requestID string) error {
 	now := model.Millis(s.now())
 	// A machine's token has no grant, and one statement is a quarter of the round trips of a transaction.
@@ -46,9 +45,9 @@ func (s *Tokens) RevokeSubject(ctx context.Context, subject, clientID string) (i
 	return n, database.Wrap(err, "revoke the grants of a subject")
 }
 
-// RevokeReused is [Tokens.RevokeGrant] after a code or refresh token was used that had been used before, and puts that on
-// record in the same step. action names the event, such as "refresh_token.reused"; signature is that of what was used.
-// ended tells whether anything was alive until now; if not, there is no event.
+// RevokeReused is [Tokens.RevokeGrant] after a code or refresh token was used again. It stores an audit event in the same
+// step. action names the event, such as "refresh_token.reused". signature is that of the code or refresh token. ended tells
+// whether anything was alive until now; if not, there is no event.
 func (s *Tokens) RevokeReused(ctx context.Context, action string, grant fosite.Requester, signature string) (ended bool, err error) {
 	clientID := grant.GetClient().GetID()
 	after := map[string]any{"grant": "revoked"}
@@ -64,9 +63,9 @@ func (s *Tokens) RevokeReused(ctx context.Context, action string, grant fosite.R
 	})
 }
 
-// RevokeOwnToken is RFC 7009: a client ends a token, access or refresh token, and everything issued under the same grant,
-// which is put on record in the same step. owner is the client that the token was issued to; when that is another one
-// nothing happens. It answers [fosite.ErrNotFound] when there is no such token.
+// RevokeOwnToken is RFC 7009: a client ends an access or refresh token and everything issued under the same grant. An audit
+// event is stored in the same step. owner is the client that the token was issued to; when that is another one, nothing
+// happens. It answers [fosite.ErrNotFound] when there is no such token.
 func (s *Tokens) RevokeOwnToken(ctx context.Context, kind fosite.TokenType, signature, clientID string) (owner string, err error) {
 	if signature == "" {
 		return "", fosite.ErrNotFound
@@ -184,9 +183,9 @@ func (s *Tokens) RevokeSignature(ctx context.Context, kind fosite.TokenType, sig
 	return clientID, TokenID(signature), nil
 }
 
-// TokenGrant tells to which client a token was issued and under which request, whatever state the token, its grant or
-// its client is in. It answers [fosite.ErrNotFound] when there is no such token. What is found is no permission for
-// anything: it is for revocation, which must reach what came of a token that has ended itself.
+// TokenGrant tells to which client a token was issued and under which request, whatever state the token, its grant or its
+// client is in. It answers [fosite.ErrNotFound] when there is no such token. The result permits nothing. It is for revocation,
+// which must also reach the other tokens of a grant when the token itself has ended.
 func (s *Tokens) TokenGrant(ctx context.Context, kind fosite.TokenType, signature string) (clientID, requestID string, err error) {
 	if signature == "" {
 		return "", "", fosite.ErrNotFound

@@ -8,8 +8,8 @@ import (
 	"fosite-mcp/storage/internal/database"
 )
 
-// walLimit is how large SQLite's log may be. It is reused from 4 MB on, unless somebody reads for so long that it cannot
-// be; what it has grown to by then it keeps.
+// walLimit is how large SQLite's log may be. SQLite reuses it from 4 MB on. During a long read it cannot, and the log keeps the
+// size to which it has grown.
 const walLimit = 8 << 20
 
 // ShrinkLog gives back the disk space of a SQLite log that has grown while somebody read for long, once nobody does.
@@ -41,7 +41,8 @@ func (s *Housekeeping) ShrinkLog(ctx context.Context) error {
 		err = conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &frames, &copied)
 		return busy == 0 && frames == copied, err
 	}
-	// First the work that holds nobody up. Who still reads an older state would make the rest wait, and writers with it.
+	// First the work that blocks nobody. The rest would wait for those who still read an older state, and writers would wait
+	// with it.
 	whole, err := checkpoint("PASSIVE")
 	if err == nil && whole {
 		_, err = conn.ExecContext(ctx, "PRAGMA busy_timeout = 50")

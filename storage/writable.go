@@ -20,8 +20,8 @@ type writeCheck struct {
 // retryWrites is how often Ping tries whether the database takes writes again.
 const retryWrites = time.Second
 
-// CheckWrites writes a few bytes that nobody reads, or more after a write has failed: there may be room for the end of a
-// page and for nothing else. Call it every quarter of a minute, so that Ping knows even while nobody writes.
+// CheckWrites writes a few bytes that nobody reads. After a failed write it writes more, because there may be room for the end
+// of a page and for nothing else. Call it every quarter of a minute, so that Ping knows even while nobody writes.
 func (s *Housekeeping) CheckWrites(ctx context.Context) error {
 	size := 1
 	if s.db.WriteFailure() != nil {

@@ -1,6 +1,6 @@
-// Package audit keeps what an operator of the server needs to know and to have: a log of who did what, in which an
-// alteration shows, the keys of the admin API and what its answers are kept for, and facts that must not change. A store has
-// them all: see storage.Store.Audit, AdminKeys, IdempotencyKeys and Settings.
+// Package audit keeps the records of an operator: a log of who did what, in which an alteration shows; the keys of the admin
+// API; the answers to requests with an Idempotency-Key; and settings that must not change. A store has them all: see
+// storage.Store.Audit, AdminKeys, IdempotencyKeys and Settings.
 package audit
 
 import (

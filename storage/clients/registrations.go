@@ -14,10 +14,9 @@ import (
 	"fosite-mcp/storage/internal/model"
 )
 
-// registrations remembers what clients are registered with (names, scopes, keys, …), which every request needs and which
-// hardly ever changes, so that it is not read again and again. What decides whether a client may act, which of its
-// secrets work and which of its tokens count is in State and client_secrets, and is never remembered. That is read
-// first, each time, and says which version of the registration belongs to it.
+// registrations caches the registered members of clients (names, scopes, keys, …), which every request needs and which hardly
+// ever change. State and client_secrets are never cached: they decide whether a client may act, which of its secrets work and
+// which of its tokens count. They are read first, each time, and tell which version of the registration belongs to them.
 //
 // The zero value is ready.
 type registrations struct {

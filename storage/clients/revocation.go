@@ -8,9 +8,8 @@ import (
 	"fosite-mcp/storage/internal/model"
 )
 
-// What is revoked of a client is also noted apart from the clients, wherever they are kept: a store made with
-// storage.WithClients has nothing else to go by, and [Registry.Create] goes on from there. The statements are for package
-// storage, too.
+// Revocations of a client are also noted in the table client_revocations. A store made with storage.WithClients knows nothing
+// else of its clients, and [Registry.Create] begins with what is noted there. Package storage uses these statements, too.
 
 const laterRevokedBefore = `revoked_before = CASE WHEN {client_revocations}.revoked_before > excluded.revoked_before
 	THEN {client_revocations}.revoked_before ELSE excluded.revoked_before END`

@@ -1,4 +1,4 @@
-// Package database is a host's *gorm.DB as all parts of the store use it. Their statements go through its callbacks, in the
+// Package database runs the statements of all parts of the store on a host's *gorm.DB, through its callbacks. They run in the
 // transaction of the context, or in one that is durable when the call returns.
 package database
 

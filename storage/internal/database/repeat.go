@@ -19,8 +19,8 @@ import (
 // conflictRetries bounds how often a transaction that lost against another one is run again.
 const conflictRetries = 8
 
-// How often work is repeated because its connection was of no use. A session that had ended is out of the pool then, and
-// the next one may have ended, too; our server's own pool looks at them before. Else another attempt hardly helps.
+// How often work is repeated after its connection was lost. A session that had ended is then out of the pool, and the next one
+// may have ended, too; our server's own pool checks them before. After other failures more attempts hardly help.
 const (
 	endedSessions = 40
 	reconnects    = 3

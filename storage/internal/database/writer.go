@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// A writer makes writes durable that are in no transaction yet. There are two: SQLite wants writes to take turns and to share
-// commits, PostgreSQL wants them all at once and some of them again.
+// A writer makes writes durable that are in no transaction yet. There are two. On SQLite writes take turns and share commits.
+// On PostgreSQL they run concurrently, and some are repeated.
 type writer interface {
 	// one runs one statement and returns after its commit.
 	one(ctx context.Context, statement func(tx *Tx) (rows int64, err error)) (rows int64, err error)
