@@ -77,6 +77,9 @@ func createClient(ctx context.Context, out *console.Console, api *apiclient.Admi
 		output.Discard()
 		return err
 	}
+	if client.Secret == "" {
+		secretFile = "" // nothing gets into it
+	}
 	body, err := storeSecret(out, output, client.ID, &client.Secret, answer.Body)
 	if err != nil {
 		return err
