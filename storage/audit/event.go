@@ -47,12 +47,14 @@ const (
 // Origin is what all events of one request have in common.
 type Origin struct{ Actor, RequestID, IP string }
 
-// WithOrigin returns a context whose audit events get the origin's values where they have none of their own. An IP that is
-// no address is left out.
+// WithOrigin returns a context whose audit events get the origin's values where they have none of their own. What the origin
+// leaves empty, and an IP that is no address, stays what it was.
 func WithOrigin(ctx context.Context, origin Origin) context.Context {
 	info := reqinfo.From(ctx)
-	info.Actor, info.ID = origin.Actor, origin.RequestID
-	info.Address, _ = netip.ParseAddr(origin.IP)
+	info.Actor, info.ID = cmp.Or(origin.Actor, info.Actor), cmp.Or(origin.RequestID, info.ID)
+	if address, err := netip.ParseAddr(origin.IP); err == nil {
+		info.Address = address
+	}
 	return reqinfo.With(ctx, info)
 }
 
