@@ -176,3 +176,20 @@ func TestPagesOfAnyOriginMayCallWhatBrowserClientsNeed(t *testing.T) {
 		}
 	}
 }
+
+// There is no registration by clients themselves, and a client that reads otherwise would try it.
+func TestMetadataPromisesNoRegistration(t *testing.T) {
+	f := discovery(t, issuer)
+	a := f.get(http.MethodGet, "/.well-known/oauth-authorization-server")
+	if a.status != http.StatusOK || a.json["issuer"] != issuer {
+		t.Fatalf("no document: %d %s", a.status, a.text)
+	}
+	for _, member := range []string{"registration_endpoint", "client_id_metadata_document_supported"} {
+		if value, ok := a.json[member]; ok {
+			t.Errorf("%s is %v", member, value)
+		}
+	}
+	if a := f.do(&request{http.MethodPost, basePath + "/register", contentJSON, `{"redirect_uris":["https://app.example.com/callback"]}`, http.Header{}}); a.status != http.StatusNotFound {
+		t.Errorf("register: %d %s", a.status, a.text)
+	}
+}

@@ -132,3 +132,34 @@ func TestTheMapNamesWhatThereIs(t *testing.T) {
 		}
 	}
 }
+
+// Tests that a document names as proof are there.
+func TestDocumentsNameTestsThatThereAre(t *testing.T) {
+	var tests strings.Builder
+	err := filepath.WalkDir("..", func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		tests.Write(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"../docs/divergences.md", "../docs/decisions/0007-fosite-part-by-part.md"} {
+		document, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(string(document), -1)
+		if len(names) < 20 {
+			t.Errorf("%s names %d tests, want one for each row", path, len(names))
+		}
+		for _, name := range names {
+			if !regexp.MustCompile(`(?m)^func ` + name[1] + `\(`).MatchString(tests.String()) {
+				t.Errorf("%s: there is no test %s", path, name[1])
+			}
+		}
+	}
+}
