@@ -10,6 +10,7 @@ import (
 
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
+	"fosite-mcp/storage/internal/enginetest"
 )
 
 func TestOneClaimOfAnIdempotencyKeyWins(t *testing.T) {
@@ -74,7 +75,7 @@ func TestAnAnswerIsKeptForADayAndItsSecretForMinutes(t *testing.T) {
 			t.Fatal(err)
 		}
 		var sealed []byte
-		if err := s.db.Raw(`SELECT sealed FROM idempotency_keys`).Row().Scan(&sealed); err != nil || sealed != nil {
+		if err := s.db.Raw(enginetest.SQL(`SELECT sealed FROM {idempotency_keys}`)).Row().Scan(&sealed); err != nil || sealed != nil {
 			t.Errorf("sealed %v (%v): an old secret was not erased", sealed, err)
 		}
 		want("10 minutes later and pruned", withoutSecret)

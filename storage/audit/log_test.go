@@ -35,21 +35,21 @@ func TestAnAlteredAuditLogShows(t *testing.T) {
 		statement string
 		bad       int64
 	}{
-		"nothing":                      {`UPDATE settings SET value = ''`, 0},
-		"one byte of the actor":        {`UPDATE audit_events SET actor = 'alicf' WHERE id = 3`, 3},
-		"a byte moved between fields":  {`UPDATE audit_events SET actor = 'alic', action = 'eclient.changed' WHERE id = 3`, 3},
-		"the time":                     {`UPDATE audit_events SET time = time + 1 WHERE id = 3`, 3},
-		"a space in the changes":       {`UPDATE audit_events SET changes = '{"a": {"after":1}}' WHERE id = 3`, 3},
-		"the IP":                       {`UPDATE audit_events SET ip = '192.0.2.7' WHERE id = 5`, 5},
-		"the outcome":                  {`UPDATE audit_events SET outcome = 'failure' WHERE id = 1`, 1},
-		"an event removed":             {`DELETE FROM audit_events WHERE id = 3`, 3},
-		"the first removed":            {`DELETE FROM audit_events WHERE id = 1`, 1},
-		"the last removed":             {`DELETE FROM audit_events WHERE id = 5`, 5},
-		"all removed":                  {`DELETE FROM audit_events`, 1},
-		"two swapped":                  {`UPDATE audit_events SET id = CASE id WHEN 2 THEN 103 ELSE 102 END WHERE id IN (2, 3)`, 102},
-		"an event put in front":        {`INSERT INTO audit_events SELECT 0, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash FROM audit_events WHERE id = 1`, 1},
-		"an event put at the end":      {`INSERT INTO audit_events SELECT 9, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash FROM audit_events WHERE id = 1`, 9},
-		"the end of the chain altered": {`UPDATE audit_chain SET last_hash = prev.hash FROM audit_events prev WHERE prev.id = 2`, 5},
+		"nothing":                      {`UPDATE {settings} SET value = ''`, 0},
+		"one byte of the actor":        {`UPDATE {audit_events} SET actor = 'alicf' WHERE id = 3`, 3},
+		"a byte moved between fields":  {`UPDATE {audit_events} SET actor = 'alic', action = 'eclient.changed' WHERE id = 3`, 3},
+		"the time":                     {`UPDATE {audit_events} SET time = time + 1 WHERE id = 3`, 3},
+		"a space in the changes":       {`UPDATE {audit_events} SET changes = '{"a": {"after":1}}' WHERE id = 3`, 3},
+		"the IP":                       {`UPDATE {audit_events} SET ip = '192.0.2.7' WHERE id = 5`, 5},
+		"the outcome":                  {`UPDATE {audit_events} SET outcome = 'failure' WHERE id = 1`, 1},
+		"an event removed":             {`DELETE FROM {audit_events} WHERE id = 3`, 3},
+		"the first removed":            {`DELETE FROM {audit_events} WHERE id = 1`, 1},
+		"the last removed":             {`DELETE FROM {audit_events} WHERE id = 5`, 5},
+		"all removed":                  {`DELETE FROM {audit_events}`, 1},
+		"two swapped":                  {`UPDATE {audit_events} SET id = CASE id WHEN 2 THEN 103 ELSE 102 END WHERE id IN (2, 3)`, 102},
+		"an event put in front":        {`INSERT INTO {audit_events} SELECT 0, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash FROM {audit_events} WHERE id = 1`, 1},
+		"an event put at the end":      {`INSERT INTO {audit_events} SELECT 9, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash FROM {audit_events} WHERE id = 1`, 9},
+		"the end of the chain altered": {`UPDATE {audit_chain} SET last_hash = prev.hash FROM {audit_events} prev WHERE prev.id = 2`, 5},
 	}
 	errUndo := errors.New("undo the alteration")
 	onEachEngine(t, func(t *testing.T, e engine) {
@@ -57,7 +57,7 @@ func TestAnAlteredAuditLogShows(t *testing.T) {
 		appendAudit(t, s, 5)
 		for name, alteration := range alterations {
 			err := s.InTransaction(t.Context(), func(ctx context.Context, tx *gorm.DB) error {
-				if err := tx.Exec(alteration.statement).Error; err != nil {
+				if err := tx.Exec(enginetest.SQL(alteration.statement)).Error; err != nil {
 					return err
 				}
 				if _, bad, err := s.Audit().Verify(ctx, nil); err != nil || bad != alteration.bad {
@@ -145,7 +145,7 @@ func TestAPrunedAuditLogStaysVerifiable(t *testing.T) {
 		if err != nil || events[0].ID != 4 || events[2].Action != "audit.pruned" || events[2].Actor != "system" {
 			t.Errorf("%v %v", events, err)
 		}
-		if err := s.db.Exec(`DELETE FROM audit_events WHERE id = 4`).Error; err != nil {
+		if err := s.db.Exec(enginetest.SQL(`DELETE FROM {audit_events} WHERE id = 4`)).Error; err != nil {
 			t.Fatal(err)
 		}
 		if _, bad, err := s.Audit().Verify(t.Context(), nil); bad != 4 || err != nil {
@@ -220,7 +220,7 @@ func TestAnEventWithoutAChainIsAnError(t *testing.T) {
 		if err := s.Audit().Append(t.Context(), audit.Event{Action: "test"}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.db.Exec("DELETE FROM audit_chain").Error; err != nil {
+		if err := s.db.Exec(enginetest.SQL("DELETE FROM {audit_chain}")).Error; err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Audit().Append(t.Context(), audit.Event{Action: "test"}); err == nil {

@@ -20,6 +20,7 @@ import (
 	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/clients"
+	"fosite-mcp/storage/internal/enginetest"
 )
 
 // remembered checks that GetClient answers what the database holds.
@@ -156,7 +157,7 @@ func TestAClientKeepsTheStateThatItsSecretsWereReadWith(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e engine) {
 		s := e.withClients(t)
 		var before clients.State
-		rows, err := s.db.Raw(`SELECT ` + clients.StateColumns("c") + ` FROM clients c WHERE id = 'machine'`).Rows()
+		rows, err := s.db.Raw(enginetest.SQL(`SELECT ` + clients.StateColumns("c") + ` FROM {clients} c WHERE id = 'machine'`)).Rows()
 		if err != nil || !rows.Next() {
 			t.Fatal("the client is gone", err)
 		}
@@ -185,7 +186,7 @@ func TestWhatCannotBeDecodedIsNotRemembered(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e engine) {
 		s := e.withClients(t)
 		for _, jwks := range []string{"{", ""} {
-			if err := s.db.Exec(`UPDATE clients SET jwks = ? WHERE id = 'machine'`, jwks).Error; err != nil {
+			if err := s.db.Exec(enginetest.SQL(`UPDATE {clients} SET jwks = ? WHERE id = 'machine'`), jwks).Error; err != nil {
 				t.Fatal(err)
 			}
 			_, err := s.Get(soon(t), "machine")

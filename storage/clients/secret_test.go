@@ -14,6 +14,7 @@ import (
 	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/clients"
+	"fosite-mcp/storage/internal/enginetest"
 )
 
 // working are the ids of the client's secrets that work now, newest first.
@@ -121,7 +122,7 @@ func TestADeletedSecretIsErased(t *testing.T) {
 			t.Fatal(err)
 		}
 		var hash string
-		if err := s.db.Raw(`SELECT hash FROM client_secrets WHERE id = 'secret-of-machine'`).Scan(&hash).Error; err != nil || hash != "" {
+		if err := s.db.Raw(enginetest.SQL(`SELECT hash FROM {client_secrets} WHERE id = 'secret-of-machine'`)).Scan(&hash).Error; err != nil || hash != "" {
 			t.Errorf("hash %q (%v), want none", hash, err)
 		}
 		if diff := cmp.Diff([]string{}, working(t, s, "machine")); diff != "" {

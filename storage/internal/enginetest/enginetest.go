@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -80,6 +81,13 @@ func Open(t *testing.T, dialector gorm.Dialector) *gorm.DB {
 	t.Helper()
 	return open(t, dialector, os.Getenv("FOSITE_MCP_TEST_TABLE_PREFIX"))
 }
+
+// SQL is text with the names that tables have in a database of [Open]: {audit_events} stands for the table audit_events.
+func SQL(text string) string {
+	return tableInBraces.ReplaceAllString(text, os.Getenv("FOSITE_MCP_TEST_TABLE_PREFIX")+"$1")
+}
+
+var tableInBraces = regexp.MustCompile(`\{(\w+)\}`)
 
 // OpenPlain is Open for tests about tables that have no prefix.
 func OpenPlain(t *testing.T, dialector gorm.Dialector) *gorm.DB {
