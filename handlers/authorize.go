@@ -139,6 +139,11 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, request fosite.A
 		s.refuse(w, r, request, fosite.ErrServerError.WithDebug(err.Error()))
 		return
 	}
+	request.SetSession(session)
+	if err := s.fillSession(r.Context(), request); err != nil {
+		s.refuse(w, r, request, err)
+		return
+	}
 	response, err := s.Provider.NewAuthorizeResponse(r.Context(), request, session)
 	if err != nil {
 		s.refuse(w, r, request, err)
@@ -177,6 +182,13 @@ func grant(request fosite.AuthorizeRequester, session fosite.Session, decision *
 			at = now
 		}
 		aging.SetGroupsAt(at)
+	}
+	if len(decision.Extra) > 0 {
+		extra, ok := session.(ExtraClaimsSetter)
+		if !ok {
+			return fmt.Errorf("handlers: a session of type %T cannot keep Decision.Extra: give it the method SetExtraClaims", session)
+		}
+		extra.SetExtraClaims(decision.Extra)
 	}
 	return nil
 }

@@ -15,12 +15,20 @@ import (
 //
 //	var _ handlers.PersonSession = (*MySession)(nil)
 
-// ClientAuthenticator authenticates clients; fosite.Fosite and provider.Provider do. Without it set [Server.Authenticate].
+// ClientAuthenticator authenticates clients; fosite.Fosite and provider.Provider do. Without it set
+// [Server.AuthenticateIntrospection].
 type ClientAuthenticator interface {
 	AuthenticateClient(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error)
 }
 
 var _ ClientAuthenticator = (*fosite.Fosite)(nil)
+
+// AuthorizationChecker says that NewAuthorizeRequest returns only requests that are valid in every respect, resources and
+// PKCE included, with the resolved resources for the requested audience. provider.AuthorizePolicy does, and what embeds it.
+// There is no Login without it.
+type AuthorizationChecker interface {
+	ChecksAuthorizationRequests()
+}
 
 // ResourceServerClient names the resources (RFC 8707) whose resource server the client is. Without it there are none, and the
 // client may introspect its own tokens only.
@@ -36,6 +44,11 @@ type NamedClient interface {
 // PersonSession can say whose it is. No login is possible without it.
 type PersonSession interface {
 	SetPerson(subject, username string, groups []string, authenticatedAt time.Time)
+}
+
+// ExtraClaimsSetter keeps members of a host's own, see [Decision]. Without it a decision with Extra is an error.
+type ExtraClaimsSetter interface {
+	SetExtraClaims(claims map[string]any)
 }
 
 // GroupsSession tells which groups the person is in: the member groups of an introspection answer. Without it there is none.

@@ -169,11 +169,14 @@ func TestASessionWithoutAPersonIsRefused(t *testing.T) {
 	f := newFixture(t)
 	f.app("app")
 	router := mux.NewRouter()
-	(&handlers.Server{Provider: f.oauth, NewSession: func() fosite.Session { return &fosite.DefaultSession{} }, Login: f}).
+	err := (&handlers.Server{Provider: f.oauth, NewSession: func() fosite.Session { return &fosite.DefaultSession{} }, Login: f}).
 		Mount(router.PathPrefix(basePath).Subrouter())
+	if err == nil || !strings.Contains(err.Error(), "SetPerson") {
+		t.Errorf("Mount: %v, want an error that names SetPerson", err)
+	}
 	f.router = router
-	if values := f.authorize().sentBack(t, callback); values.Get("error") != "server_error" {
-		t.Errorf("got %v, want server_error", values)
+	if a := f.authorize(); a.status != http.StatusNotFound {
+		t.Errorf("got %d, want nothing there", a.status)
 	}
 }
 

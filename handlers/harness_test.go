@@ -119,7 +119,7 @@ func (f *fixture) serve(store fosite.Storage) {
 		f.t.Fatal(err)
 	}
 	router := mux.NewRouter()
-	(&handlers.Server{
+	err = (&handlers.Server{
 		Provider:   oauth,
 		NewSession: func() fosite.Session { return provider.NewSession() },
 		Issuer:     issuer,
@@ -134,6 +134,9 @@ func (f *fixture) serve(store fosite.Storage) {
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Now: func() time.Time { return f.clock },
 	}).Mount(router.PathPrefix(basePath).Subrouter())
+	if err != nil {
+		f.t.Fatal(err)
+	}
 	handlers.MountHealth(router, f.store.Ping)
 	f.oauth, f.router = oauth, router
 }

@@ -207,7 +207,7 @@ func TestATokenOfNoKnownUseIsInactive(t *testing.T) {
 	for _, use := range []fosite.TokenUse{"", fosite.RefreshToken, fosite.AuthorizeCode, fosite.IDToken} {
 		router := mux.NewRouter()
 		(&handlers.Server{
-			Provider: &providerOfUse{f.oauth, use}, Authenticate: f.oauth.Authenticator.Authenticate,
+			Provider: &providerOfUse{f.oauth, use}, AuthenticateIntrospection: f.oauth.Authenticator.Authenticate,
 			NewSession: func() fosite.Session { return provider.NewSession() },
 		}).Mount(router.PathPrefix(basePath).Subrouter())
 		f.router = router

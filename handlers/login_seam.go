@@ -57,6 +57,9 @@ type Decision struct {
 	Groups   []string
 	GroupsAt time.Time // when Groups were looked up; zero: now
 	Scopes   []string  // allowed: a subset of the requested ones; nil: all of them
+	// Extra goes into the session's extra claims: it is stored with the tokens, and introspection answers its members. It
+	// needs an [ExtraClaimsSetter].
+	Extra map[string]any
 	// AuthenticatedAt is when the person has proven who they are; zero: not known. [AuthorizationRequest.AcceptsLogin] tells
 	// what a request allows.
 	AuthenticatedAt time.Time

@@ -1,18 +1,21 @@
 package handlers_test
 
 import (
+	"errors"
 	"net/http"
 	"testing"
 
 	"fosite-mcp/handlers"
+	"fosite-mcp/provider"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/mux"
+	"github.com/ory/fosite"
 )
 
 func metadataOf(issuer string) handlers.Metadata {
 	return handlers.Metadata{
-		Issuer: issuer, Endpoints: "https://auth.example.com/authed/mcp/oauth", Scopes: []string{"mcp:search"},
+		Issuer: issuer, Endpoints: "https://auth.example.com/authed/mcp/oauth", Scopes: []string{"mcp:search"}, OpenID: true,
 		GrantTypes: []string{"client_credentials", "authorization_code", "refresh_token"},
 		Resources: []handlers.ProtectedResource{
 			{Resource: "https://auth.example.com/authed/mcp", Name: "Docs", Scopes: []string{"mcp:search"}},
@@ -26,8 +29,12 @@ func metadataOf(issuer string) handlers.Metadata {
 func discovery(t *testing.T, issuer string) *fixture {
 	f := newFixture(t)
 	root := mux.NewRouter()
-	handlers.MountWellKnown(root, metadataOf(issuer))
-	(&handlers.Server{Provider: f.oauth, Login: f}).Mount(root.PathPrefix(basePath).Subrouter())
+	server := &handlers.Server{Provider: f.oauth, Login: f, Issuer: issuer, NewSession: func() fosite.Session { return provider.NewSession() }}
+	metadata := metadataOf(issuer)
+	metadata.Server = server
+	if err := errors.Join(server.Mount(root.PathPrefix(basePath).Subrouter()), handlers.MountWellKnown(root, metadata)); err != nil {
+		t.Fatal(err)
+	}
 	f.router = root
 	return f
 }

@@ -6,27 +6,36 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/gorilla/mux"
+	"fosite-mcp/internal/logonce"
+
 	"github.com/ory/fosite"
 	"golang.org/x/time/rate"
 )
 
-// Server is the OAuth endpoints. Provider and NewSession are required.
+// Server is the OAuth endpoints. Provider and NewSession are required; [Server.Mount] says what else they need.
 type Server struct {
-	Provider   fosite.OAuth2Provider
+	// Provider is a provider.Provider, or a composition of a host's own with a provider.ClientAuthenticator and a
+	// provider.ClientCredentialsFactory.
+	Provider fosite.OAuth2Provider
+	// NewSession makes an empty session, which a stored one is read into. It is called before anybody is authenticated.
 	NewSession func() fosite.Session
+	// FillSession adds what tokens of this client or this person shall carry, before a new grant's tokens are stored: for a
+	// machine at the token endpoint, for a person behind the decision of Login. The request has the client, what is granted,
+	// and the session (GetSession) to write to. An error ends the request: a *fosite.RFC6749Error is the answer, any other
+	// one is an outage. nil: nothing to add.
+	FillSession func(ctx context.Context, request fosite.Requester) error
 
 	// Issuer is the iss of introspection answers (RFC 8414) and of authorization answers (RFC 9207); empty: left out.
 	Issuer string
 	// Login finds out who sits at the browser and what they allow; nil: there is no authorization endpoint. Provider
-	// must check authorization requests as provider.Provider does, all of them before Login is asked, and NewSession's
-	// sessions need a method SetPerson as provider.Session has it.
+	// must be an [AuthorizationChecker], and NewSession's sessions a [PersonSession].
 	Login Login
 	// ErrorPage shows an error of an authorization request to the person, when it cannot be told to the client; the
 	// headers that protect the page are set. nil: a plain page.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, err *fosite.RFC6749Error)
-	// Authenticate authenticates the callers of the introspection endpoint; nil: as Provider does.
-	Authenticate fosite.ClientAuthenticationStrategy
+	// AuthenticateIntrospection authenticates the callers of the introspection endpoint; nil: as Provider does, which
+	// authenticates those of the other endpoints.
+	AuthenticateIntrospection fosite.ClientAuthenticationStrategy
 	// TokenID names an access token in introspection answers (jti) without revealing it; nil: no jti.
 	TokenID func(ctx context.Context, token string) string
 	// ReadAhead prepares the context of an introspection, before the caller is authenticated, for a look at token, so that
@@ -38,20 +47,9 @@ type Server struct {
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 
-	busy *rate.Limiter // of which refusals the log tells
-}
-
-// Mount adds the endpoints to r, which is usually a subrouter at the base path.
-func (s *Server) Mount(r *mux.Router) {
-	s.busy = NewSample()
-	r.Handle("/token", corsForAnyOrigin.Handler(form(s.token)))
-	r.Handle("/revoke", corsForAnyOrigin.Handler(form(s.revoke)))
-	r.Handle("/introspect", form(s.introspect))
-	r.Handle("/jwks.json", document(keySet{Keys: []any{}}))
-	if s.Login != nil {
-		// No CORS: browsers are sent here, scripts have no business (OAuth 2.1 §3.1).
-		r.Handle("/authorize", s.authorizeEndpoint())
-	}
+	authenticator ClientAuthenticator // of Provider; nil with AuthenticateIntrospection
+	busy          *rate.Limiter       // of which refusals the log tells
+	unnamed       logonce.Set         // resource servers that the log has told about
 }
 
 // keySet is RFC 7517 §5. Tokens are opaque, so there are no keys to publish; the document exists because metadata
@@ -74,14 +72,18 @@ func (s *Server) log() *slog.Logger {
 	return s.Log
 }
 
-// authenticate tells who calls (RFC 6749 §2.3).
+// authenticate tells who introspects (RFC 6749 §2.3).
 func (s *Server) authenticate(ctx context.Context, r *http.Request) (fosite.Client, error) {
-	if s.Authenticate != nil {
-		return s.Authenticate(ctx, r, r.PostForm)
+	if s.AuthenticateIntrospection != nil {
+		return s.AuthenticateIntrospection(ctx, r, r.PostForm)
 	}
-	provider, ok := s.Provider.(ClientAuthenticator)
-	if !ok {
-		return nil, fosite.ErrMisconfiguration.WithDebug("handlers.Server: set Authenticate, the Provider cannot authenticate clients")
+	return s.authenticator.AuthenticateClient(ctx, r, r.PostForm)
+}
+
+// fillSession lets the host add to the session of a new grant.
+func (s *Server) fillSession(ctx context.Context, request fosite.Requester) error {
+	if s.FillSession == nil {
+		return nil
 	}
-	return provider.AuthenticateClient(ctx, r, r.PostForm)
+	return s.FillSession(ctx, request)
 }

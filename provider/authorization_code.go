@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"reflect"
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
@@ -20,12 +21,12 @@ func AuthorizationCodeFactory(g Grants) compose.Factory {
 	return func(config fosite.Configurator, store, strategy any) any {
 		rules, core := grantRules{g, config}, store.(grantStore)
 		inner, strict := &fositeStore{core, rules}, fositeConfig{config}
-		return &authorizationCodeGrant{
+		return composed(config, "AuthorizationCodeFactory", &authorizationCodeGrant{
 			AuthorizeExplicitGrantHandler: compose.OAuth2AuthorizeExplicitFactory(strict, inner, strategy).(*oauth2.AuthorizeExplicitGrantHandler),
 			pkce:                          compose.OAuth2PKCEFactory(strict, inner, strategy).(*pkce.Handler),
 			grantRules:                    rules,
 			store:                         core,
-		}
+		}, reflect.TypeFor[*oauth2.AuthorizeExplicitGrantHandler]())
 	}
 }
 
@@ -52,7 +53,7 @@ func (h *authorizationCodeGrant) HandleAuthorizeEndpointRequest(ctx context.Cont
 		return err
 	}
 	// fosite checks what is requested. What is granted may be more.
-	if err := h.checkGranted(request); err != nil {
+	if err := h.checkGranted(ctx, request); err != nil {
 		return err
 	}
 	var issued *fosite.AuthorizeResponse
@@ -83,7 +84,7 @@ func (h *authorizationCodeGrant) HandleAuthorizeEndpointRequest(ctx context.Cont
 }
 
 // checkGranted refuses a code for what the client may not have, or for a scope that no granted resource understands.
-func (h *authorizationCodeGrant) checkGranted(request fosite.AuthorizeRequester) error {
+func (h *authorizationCodeGrant) checkGranted(ctx context.Context, request fosite.AuthorizeRequester) error {
 	client := request.GetClient()
 	if !containsAll(client.GetScopes(), request.GetGrantedScopes()) {
 		return fosite.ErrInvalidScope.WithHint("The client is not registered for the scope.")
@@ -91,7 +92,11 @@ func (h *authorizationCodeGrant) checkGranted(request fosite.AuthorizeRequester)
 	if err := exactAudience(client.GetAudience(), request.GetGrantedAudience()); err != nil {
 		return err
 	}
-	return h.Resources.checkScopes(request.GetGrantedAudience(), request.GetGrantedScopes())
+	resources, err := h.Resources.current(ctx)
+	if err != nil {
+		return err
+	}
+	return resources.checkScopes(request.GetGrantedAudience(), request.GetGrantedScopes())
 }
 
 var (
@@ -119,7 +124,7 @@ func (h *authorizationCodeGrant) HandleTokenEndpointRequest(ctx context.Context,
 		return err
 	}
 	// Scope and resource.
-	granted, err := h.narrow(request, code, "")
+	granted, err := h.narrow(ctx, request, code, "")
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,9 @@ type authorizeRequest struct{ *fosite.AuthorizeRequest }
 // IsRedirectURIValid implements [fosite.AuthorizeRequester].
 func (r *authorizeRequest) IsRedirectURIValid() bool { return r.RedirectURI != nil }
 
+// ChecksAuthorizationRequests implements handlers.AuthorizationChecker.
+func (p *AuthorizePolicy) ChecksAuthorizationRequests() {}
+
 // NewAuthorizeRequest returns a request that is valid in every respect; or an error together with as much of the
 // request as is known. Errors may be sent to the client when IsRedirectURIValid says so, and must be shown to the
 // person otherwise (RFC 6749 §4.1.2.1). The requested scopes and audience are what a person is to be asked for.
@@ -63,7 +66,7 @@ func (p *AuthorizePolicy) NewAuthorizeRequest(ctx context.Context, r *http.Reque
 	// From here on the client hears of its mistakes.
 	request.RedirectURI = target
 	request.Form.Set("redirect_uri", exact)
-	return request, p.check(request.AuthorizeRequest)
+	return request, p.check(ctx, request.AuthorizeRequest)
 }
 
 func (p *AuthorizePolicy) client(ctx context.Context, id string) (fosite.Client, error) {
@@ -84,7 +87,7 @@ func (p *AuthorizePolicy) client(ctx context.Context, id string) (fosite.Client,
 var errUnknownClient = fosite.ErrInvalidClient.WithHint("The application is not registered here, or has been disabled. Remove this server from the application and add it again, so that it registers anew.")
 
 // check fills in what follows from the parameters, and finds the first thing wrong with them.
-func (p *AuthorizePolicy) check(request *fosite.AuthorizeRequest) error {
+func (p *AuthorizePolicy) check(ctx context.Context, request *fosite.AuthorizeRequest) error {
 	form := request.Form
 	if len(form["state"]) == 1 && len(form.Get("state")) <= maxState {
 		request.State = form.Get("state")
@@ -101,11 +104,15 @@ func (p *AuthorizePolicy) check(request *fosite.AuthorizeRequest) error {
 	if !client.GetGrantTypes().Has("authorization_code") || len(types) > 0 && !types.Has("code") {
 		return fosite.ErrUnauthorizedClient.WithHint("The client is not registered for the authorization_code grant.")
 	}
-	audience, err := p.Resources.resolve(client, requestedResources(form))
+	resources, err := p.Resources.current(ctx)
 	if err != nil {
 		return err
 	}
-	scopes, err := p.Resources.scopes(client, audience, registered(client, form.Get("scope")))
+	audience, err := resources.resolve(client, requestedResources(form))
+	if err != nil {
+		return err
+	}
+	scopes, err := resources.scopes(client, audience, registered(client, form.Get("scope")))
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"reflect"
 
 	"github.com/google/uuid"
 	"github.com/ory/fosite"
@@ -30,7 +31,7 @@ func ClientCredentialsFactory(g Grants) compose.Factory {
 		if g.MachineRefresh {
 			h.refreshStore, h.refreshStrategy = store.(oauth2.RefreshTokenStorage), strategy.(oauth2.RefreshTokenStrategy)
 		}
-		return h
+		return composed(config, "ClientCredentialsFactory", h, reflect.TypeFor[*oauth2.ClientCredentialsGrantHandler]())
 	}
 }
 
@@ -43,6 +44,8 @@ type clientCredentialsGrant struct {
 	refreshStore    oauth2.RefreshTokenStorage // nil without refresh tokens
 	refreshStrategy oauth2.RefreshTokenStrategy
 }
+
+var errNothingRegistered = fosite.ErrInvalidScope.WithHint("The client is registered for no scope and no audience, so there is nothing that a token could be for.")
 
 var errNoMachineClient = fosite.ErrUnauthorizedClient.WithHint("The client is not registered for the client_credentials grant.")
 
@@ -57,13 +60,20 @@ func (h *clientCredentialsGrant) HandleTokenEndpointRequest(ctx context.Context,
 		return errNoMachineClient
 	}
 	// Scope and resource.
-	audience, err := h.Resources.resolve(client, requestedResources(request.GetRequestForm()))
+	resources, err := h.Resources.current(ctx)
 	if err != nil {
 		return err
 	}
-	scopes, err := h.Resources.scopes(client, audience, request.GetRequestedScopes())
+	audience, err := resources.resolve(client, requestedResources(request.GetRequestForm()))
 	if err != nil {
 		return err
+	}
+	scopes, err := resources.scopes(client, audience, request.GetRequestedScopes())
+	if err != nil {
+		return err
+	}
+	if len(scopes) == 0 && len(audience) == 0 {
+		return errNothingRegistered
 	}
 	request.SetRequestedAudience(audience)
 	request.SetRequestedScopes(scopes)

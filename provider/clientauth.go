@@ -22,7 +22,8 @@ import (
 type ClientAuthenticator struct {
 	Store  fosite.ClientManager
 	Hasher fosite.Hasher // nil: NewSecretHasher
-	// Audiences are the values one of which an assertion's aud must be: issuer, issuer with a slash, token URL.
+	// Audiences are the values one of which an assertion's aud must be: issuer, issuer with a slash, token URL. Empty: clients
+	// cannot authenticate with a key.
 	Audiences []string
 	// Keys fetches a client's jwks_uri; nil: such clients cannot authenticate.
 	Keys fosite.JWKSFetcherStrategy
@@ -52,6 +53,15 @@ func (a *ClientAuthenticator) Authenticate(ctx context.Context, r *http.Request,
 	a.refusals.hold(ctx)
 	tried.err = err
 	return nil, &tried
+}
+
+// AuthMethods are the ways in which clients can authenticate, by their names in RFC 7591.
+func (a *ClientAuthenticator) AuthMethods() []string {
+	methods := []string{"client_secret_basic", "client_secret_post"}
+	if len(a.Audiences) > 0 {
+		methods = append(methods, "private_key_jwt")
+	}
+	return methods
 }
 
 // RefusedClient is the error of an authentication that failed: invalid_client, and what the answer must not tell. Those who

@@ -48,20 +48,23 @@ type grantRules struct {
 
 // narrow is grant, as far as request may use it: what the client may still have today, less what the request leaves out.
 // It asks for all that the grant holds, which goes on into the refresh token (RFC 6749 §6).
-func (g Grants) narrow(request fosite.AccessRequester, grant fosite.Requester, scope string) (*fosite.Request, error) {
+func (g Grants) narrow(ctx context.Context, request fosite.AccessRequester, grant fosite.Requester, scope string) (*fosite.Request, error) {
+	resources, err := g.Resources.current(ctx)
+	if err != nil {
+		return nil, err
+	}
 	client, grantedScopes, grantedAudience := request.GetClient(), grant.GetGrantedScopes(), grant.GetGrantedAudience()
 	// The whole grant first: of one that is lost no part can be asked for, and invalid_grant ends it, whatever is named.
-	scopes, audience := g.Resources.Narrow(client, grantedScopes, grantedAudience)
+	scopes, audience := resources.Narrow(client, grantedScopes, grantedAudience)
 	if lost(scopes, grantedScopes) || lost(audience, grantedAudience) {
 		return nil, errNothingLeft
 	}
 	if named := requestedResources(request.GetRequestForm()); len(named) > 0 {
-		var err error
-		if audience, err = g.narrowAudience(client, grantedAudience, named); err != nil {
+		if audience, err = narrowAudience(resources, client, grantedAudience, named); err != nil {
 			return nil, err
 		}
 		// Not invalid_grant here: a client would throw away tokens that are good for another resource.
-		if scopes, audience = g.Resources.Narrow(client, scopes, audience); lost(scopes, grantedScopes) {
+		if scopes, audience = resources.Narrow(client, scopes, audience); lost(scopes, grantedScopes) {
 			return nil, fosite.ErrInvalidScope.WithHintf("None of the granted scopes means anything to the resource %s; name another resource, or none.",
 				strings.Join(named, " "))
 		}
@@ -82,14 +85,14 @@ func (g Grants) narrow(request fosite.AccessRequester, grant fosite.Requester, s
 var errNothingLeft = fosite.ErrInvalidGrant.WithHint("Nothing is left of what was granted: the client or the resource has lost it since. Start again at the authorization endpoint.")
 
 // narrowAudience is what a request names of the granted audience.
-func (g Grants) narrowAudience(client fosite.Client, granted, named []string) ([]string, error) {
+func narrowAudience(resources Resources, client fosite.Client, granted, named []string) ([]string, error) {
 	var audience []string
 	for _, identifier := range named {
 		known, ok := find(granted, identifier)
 		switch {
 		case !ok: // RFC 8707 §2.2
 			return nil, ErrInvalidTarget.WithHintf("The resource %q goes beyond what was granted.", identifier)
-		case g.Resources.unknown(known), !slices.Contains(client.GetAudience(), known):
+		case resources.unknown(known), !slices.Contains(client.GetAudience(), known):
 			// Not invalid_target: the client has nothing else to name, and only a new grant helps.
 			return nil, errNothingLeft
 		case !slices.Contains(audience, known):
@@ -138,7 +141,7 @@ func (r *grantRules) setExpiresIn(request fosite.AccessRequester, response fosit
 }
 
 // grantAll grants scopes and audience to request.
-func grantAll(request fosite.AccessRequester, scopes, audience []string) {
+func grantAll(request fosite.Requester, scopes, audience []string) {
 	for _, scope := range scopes {
 		request.GrantScope(scope)
 	}

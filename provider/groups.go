@@ -26,7 +26,7 @@ func groupsEnded(session fosite.Session, maxAge time.Duration, now time.Time) bo
 // that were issued when groups counted longer.
 func GroupsHook(maxAge time.Duration, now func() time.Time) IntrospectionHook {
 	return func(_ context.Context, token fosite.AccessRequester) error {
-		if session := token.GetSession(); groupsEnded(session, maxAge, clock(now)) {
+		if session := SessionOf(token); groupsEnded(session, maxAge, clock(now)) {
 			session.(SessionWithGroupsEnd).DropGroups()
 		}
 		return nil

@@ -10,7 +10,7 @@ import (
 
 func TestHardenMakesTheDefaultsSafe(t *testing.T) {
 	config := &fosite.Config{EnablePKCEPlainChallengeMethod: true, SendDebugMessagesToClients: true, SanitationWhiteList: []string{"code"}}
-	if err := Harden(config); err != nil {
+	if _, err := Harden(config); err != nil {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
@@ -36,7 +36,7 @@ func TestHardenMakesTheDefaultsSafe(t *testing.T) {
 // fosite fills these fields at the first request, without a lock.
 func TestHardenLeavesNoFieldToBeFilledLazily(t *testing.T) {
 	config := &fosite.Config{}
-	if err := Harden(config); err != nil {
+	if _, err := Harden(config); err != nil {
 		t.Fatal(err)
 	}
 	for _, field := range []string{"ScopeStrategy", "AudienceMatchingStrategy", "ClientSecretsHasher", "JWKSFetcherStrategy"} {
@@ -48,7 +48,7 @@ func TestHardenLeavesNoFieldToBeFilledLazily(t *testing.T) {
 
 func TestHardenRefusesASecretThatFositeWouldCut(t *testing.T) {
 	for length, ok := range map[int]bool{0: true, 31: false, 32: true, 33: false, 64: false} {
-		if err := Harden(&fosite.Config{GlobalSecret: make([]byte, length)}); (err == nil) != ok {
+		if _, err := Harden(&fosite.Config{GlobalSecret: make([]byte, length)}); (err == nil) != ok {
 			t.Errorf("%d bytes: %v", length, err)
 		}
 	}

@@ -2,20 +2,19 @@ package provider
 
 import (
 	"context"
-	"reflect"
+	"log/slog"
 	"slices"
+
+	"fosite-mcp/internal/logonce"
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
-	"github.com/ory/fosite/handler/oauth2"
-	"github.com/ory/fosite/token/jwt"
 )
 
 // An IntrospectionHook looks at an access token that the core validator has found valid, before anybody is told. Its scopes
 // and its audience are what is left of them today, see [Resources.Narrow]; the scopes are those of the resources that the
 // answer is for, see [ForResources].
-// It may add what introspection answers, by writing to the session's GetExtraClaims ([AddClaim]), or refuse the token by
-// returning [fosite.ErrInactiveToken]. Any other error is an outage (503), never "inactive".
+// It may add what introspection answers ([AddClaim]), or refuse the token by returning [fosite.ErrInactiveToken]. Any other error is an outage (503), never "inactive".
 type IntrospectionHook func(ctx context.Context, token fosite.AccessRequester) error
 
 // HookFactory adds hooks to a composition, in their order. Put it after compose.OAuth2TokenIntrospectionFactory, and
@@ -25,7 +24,9 @@ func HookFactory(hooks ...IntrospectionHook) compose.Factory {
 }
 
 func hookFactory(resources Resources, hooks ...IntrospectionHook) compose.Factory {
-	return func(config fosite.Configurator, _, _ any) any { return &hookHandler{config, resources, hooks} }
+	return func(config fosite.Configurator, _, _ any) any {
+		return composed(config, "HookFactory", &hookHandler{config, resources, hooks}, nil)
+	}
 }
 
 type hookHandler struct {
@@ -36,24 +37,28 @@ type hookHandler struct {
 
 // IntrospectToken implements [fosite.TokenIntrospector].
 func (h *hookHandler) IntrospectToken(ctx context.Context, _ string, _ fosite.TokenUse, token fosite.AccessRequester, needed []string) (fosite.TokenUse, error) {
+	return "", h.look(ctx, h, token, needed)
+}
+
+// look asks the hooks. It never returns nil: that would erase what the core validator has said about the token's use.
+func (h *hookHandler) look(ctx context.Context, self fosite.TokenIntrospector, token fosite.AccessRequester, needed []string) error {
 	if token.GetClient() == nil || token.GetClient().GetID() == "" && len(token.GetGrantedScopes()) == 0 {
-		return "", fosite.ErrUnknownRequest // placed before the core validator: nothing is known yet
+		return notValidated(ctx, h.config, self)
 	}
 	if err := h.narrow(ctx, token); err != nil {
-		return "", err
+		return err
 	}
 	for _, scope := range needed { // the core validator has found them among what was granted once
 		if scope != "" && !h.config.GetScopeStrategy(ctx)(token.GetGrantedScopes(), scope) {
-			return "", fosite.ErrInvalidScope.WithHintf("The token does not allow the scope %q any more, or not here.", scope)
+			return fosite.ErrInvalidScope.WithHintf("The token does not allow the scope %q any more, or not here.", scope)
 		}
 	}
 	for _, hook := range h.hooks {
 		if err := hook(ctx, token); err != nil {
-			return "", err
+			return err
 		}
 	}
-	// Not an answer of ours: ("", nil) would erase what the core validator has said about the token's use.
-	return "", fosite.ErrUnknownRequest
+	return fosite.ErrUnknownRequest
 }
 
 // Scope is what an MCP scope means.
@@ -90,14 +95,19 @@ type MCPClaim struct {
 }
 
 // MCPSearchHook is the introspection hook of the MCP scopes. A token that allows no tool is left alone. One that
-// does must be for a resource, and its client must not be disabled; then its answer gets the member mcp.
+// does must be for a resource, and its client must not be disabled; then its answer gets the member mcp. The log
+// (slog.Default) names, once, each client whose tokens are inactive because they are for no resource.
 func MCPSearchHook(scopes Scopes) IntrospectionHook {
+	var told logonce.Set
 	return func(ctx context.Context, token fosite.AccessRequester) error {
 		tools := scopes.tools(token.GetGrantedScopes())
 		if len(tools) == 0 {
 			return nil
 		}
 		if len(token.GetGrantedAudience()) == 0 {
+			if id := token.GetClient().GetID(); told.First(id) {
+				slog.WarnContext(ctx, "a token for MCP tools is inactive because it has no audience; register the client with an audience, and compose the grants of package provider, which turn the parameter resource into one", "client_id", id)
+			}
 			return fosite.ErrInactiveToken.WithDebug("a token for MCP tools has no audience")
 		}
 		if d, ok := token.GetClient().(ClientWithStatus); ok && d.IsDisabled() {
@@ -107,34 +117,13 @@ func MCPSearchHook(scopes Scopes) IntrospectionHook {
 		if !ok {
 			return errNotTheirs
 		}
+		claim := MCPClaim{Resource: resources, Tools: tools}
 		if len(resources) == 1 {
-			return AddClaim(token, "mcp", MCPClaim{Resource: resources[0], Tools: tools})
+			claim.Resource = resources[0]
 		}
-		return AddClaim(token, "mcp", MCPClaim{Resource: resources, Tools: tools})
-	}
-}
-
-// AddClaim adds a member to what introspection answers about token. Its session must be a [fosite.ExtraClaimsSession]
-// whose GetExtraClaims returns the map that it keeps, as those of [fosite.DefaultSession] and [Session] do, or an
-// [oauth2.JWTSessionContainer]; one that keeps nothing is an error. Where the session's type has no such method, there is
-// nowhere to add the member, and nothing happens.
-func AddClaim(token fosite.AccessRequester, name string, value any) error {
-	session, ok := token.GetSession().(fosite.ExtraClaimsSession)
-	if !ok {
+		AddClaim(token, "mcp", claim)
 		return nil
 	}
-	if container, ok := session.(oauth2.JWTSessionContainer); ok { // its GetExtraClaims returns a copy of these
-		if claims, ok := container.GetJWTClaims().(*jwt.JWTClaims); ok {
-			claims.Add(name, value)
-			return nil
-		}
-	}
-	claims := session.GetExtraClaims()
-	if claims == nil || reflect.ValueOf(claims).Pointer() != reflect.ValueOf(session.GetExtraClaims()).Pointer() {
-		return fosite.ErrMisconfiguration.WithDebugf("GetExtraClaims of %T must return the map that it keeps, not nil and not a copy", session)
-	}
-	claims[name] = value
-	return nil
 }
 
 // MCPSearchFactory adds [MCPSearchHook] to a composition, after compose.OAuth2TokenIntrospectionFactory. It may stand
@@ -145,9 +134,15 @@ func MCPSearchFactory(scopes Scopes, resources ...Resources) compose.Factory {
 		known = resources[0]
 	}
 	return func(config fosite.Configurator, _, _ any) any {
-		return &mcpSearchHandler{hookHandler{config, known, []IntrospectionHook{MCPSearchHook(scopes)}}}
+		h := &mcpSearchHandler{hookHandler{config, known, []IntrospectionHook{MCPSearchHook(scopes)}}}
+		return composed(config, "MCPSearchFactory", h, nil)
 	}
 }
 
 // mcpSearchHandler is a type of its own so that fosite tells it from a hookHandler.
 type mcpSearchHandler struct{ hookHandler }
+
+// IntrospectToken implements [fosite.TokenIntrospector].
+func (h *mcpSearchHandler) IntrospectToken(ctx context.Context, _ string, _ fosite.TokenUse, token fosite.AccessRequester, needed []string) (fosite.TokenUse, error) {
+	return "", h.look(ctx, h, token, needed)
+}

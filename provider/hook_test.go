@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -52,43 +53,49 @@ func TestMCPSearchHook(t *testing.T) {
 	}
 }
 
-// sessionOf lends a session other claims.
-type sessionOf struct {
+// lendingSession lends a session other claims.
+type lendingSession struct {
 	fosite.DefaultSession
 	claims func() map[string]any
 }
 
-func (s *sessionOf) GetExtraClaims() map[string]any { return s.claims() }
+func (s *lendingSession) GetExtraClaims() map[string]any { return s.claims() }
 
-// Resource servers look for the member: a session that cannot hold it must not go unnoticed.
-func TestASessionThatKeepsNoClaimsIsAnError(t *testing.T) {
-	for name, claims := range map[string]func() map[string]any{
-		"nil":                  func() map[string]any { return nil },
-		"a copy each time":     func() map[string]any { return map[string]any{} },
-		"a copy with the name": func() map[string]any { return map[string]any{"mcp": "of old"} },
+// Resource servers look for the member, whatever the session makes of it.
+func TestAClaimIsAddedToEverySession(t *testing.T) {
+	kept := map[string]any{"tenant": "acme"}
+	for name, session := range map[string]fosite.Session{
+		"keeps its claims":       NewSession(),
+		"fosite's":               &fosite.DefaultSession{},
+		"for JWTs":               &oauth2.JWTSession{},
+		"has no claims":          &lendingSession{claims: func() map[string]any { return nil }},
+		"makes claims each time": &lendingSession{claims: func() map[string]any { return maps.Clone(kept) }},
+		"has the name already":   &lendingSession{claims: func() map[string]any { return map[string]any{"mcp": "of old", "tenant": "acme"} }},
+		"knows no claims":        struct{ fosite.Session }{&fosite.DefaultSession{Subject: "ann"}},
 	} {
-		r := fosite.NewAccessRequest(&sessionOf{claims: claims})
-		if err := AddClaim(r, "mcp", 1); !errors.Is(err, fosite.ErrMisconfiguration) {
-			t.Errorf("%s: %v; want a misconfiguration", name, err)
+		token := fosite.NewAccessRequest(session)
+		AddClaim(token, "mcp", 1)
+		AddClaim(token, "more", 2)
+		claims := token.GetSession().(fosite.ExtraClaimsSession).GetExtraClaims()
+		if claims["mcp"] != 1 || claims["more"] != 2 {
+			t.Errorf("a session that %s has %v", name, claims)
 		}
-	}
-	signed := fosite.NewAccessRequest(&oauth2.JWTSession{})
-	if err := AddClaim(signed, "mcp", 1); err != nil {
-		t.Errorf("fosite's session for JWTs: %v", err)
-	}
-	if got := signed.Session.(fosite.ExtraClaimsSession).GetExtraClaims()["mcp"]; got != 1 {
-		t.Errorf("fosite's session for JWTs has %v; want 1", got)
-	}
-	plain := fosite.NewAccessRequest(struct{ fosite.Session }{NewSession()})
-	if err := AddClaim(plain, "mcp", 1); err != nil {
-		t.Errorf("a session without claims: %v", err)
+		if lending, ok := session.(*lendingSession); ok && lending.claims() != nil && claims["tenant"] != "acme" {
+			t.Errorf("a session that %s has lost its own claim: %v", name, claims)
+		}
+		if SessionOf(token) != session || token.GetSession().GetSubject() != session.GetSubject() {
+			t.Errorf("a session that %s: %T", name, SessionOf(token))
+		}
+		if clone := token.GetSession().Clone().(fosite.ExtraClaimsSession).GetExtraClaims(); clone["mcp"] != 1 {
+			t.Errorf("the clone of a session that %s has %v", name, clone)
+		}
 	}
 }
 
 // Returning nil would replace what the core validator has said about the token's use by nothing.
 func TestHooksAbstainAfterwards(t *testing.T) {
 	called := 0
-	handler := HookFactory(func(context.Context, fosite.AccessRequester) error { called++; return nil })(nil, nil, nil).(fosite.TokenIntrospector)
+	handler := HookFactory(func(context.Context, fosite.AccessRequester) error { called++; return nil })(&fosite.Config{}, nil, nil).(fosite.TokenIntrospector)
 	_, err := handler.IntrospectToken(t.Context(), "", fosite.AccessToken, tokenFor(&fosite.DefaultClient{ID: "ci"}, nil, nil), nil)
 	if !errors.Is(err, fosite.ErrUnknownRequest) || called != 1 {
 		t.Errorf("error %v after %d calls", err, called)
@@ -102,8 +109,8 @@ func TestHooksAbstainAfterwards(t *testing.T) {
 // fosite drops a second handler of one type.
 func TestBothHookFactoriesFitIntoOneComposition(t *testing.T) {
 	var handlers fosite.TokenIntrospectionHandlers
-	handlers.Append(MCPSearchFactory(DefaultScopes())(nil, nil, nil).(fosite.TokenIntrospector))
-	handlers.Append(HookFactory()(nil, nil, nil).(fosite.TokenIntrospector))
+	handlers.Append(MCPSearchFactory(DefaultScopes())(&fosite.Config{}, nil, nil).(fosite.TokenIntrospector))
+	handlers.Append(HookFactory()(&fosite.Config{}, nil, nil).(fosite.TokenIntrospector))
 	if len(handlers) != 2 {
 		t.Errorf("%d handlers, want 2", len(handlers))
 	}

@@ -39,9 +39,13 @@ var (
 // active for another resource, and will be again when its client gets back what it has lost.
 func (h *hookHandler) narrow(ctx context.Context, token fosite.AccessRequester) error {
 	scopes, audience := []string(token.GetGrantedScopes()), []string(token.GetGrantedAudience())
+	resources, err := h.resources.current(ctx)
+	if err != nil {
+		return err
+	}
 	leftScopes, leftAudience := scopes, audience
 	if client := token.GetClient(); !onlyNamed(client) {
-		leftScopes, leftAudience = h.resources.narrow(client, scopes, audience,
+		leftScopes, leftAudience = resources.narrow(client, scopes, audience,
 			strategies{h.config.GetScopeStrategy(ctx), h.config.GetAudienceStrategy(ctx)})
 	}
 	if lost(leftAudience, audience) {
@@ -51,7 +55,7 @@ func (h *hookHandler) narrow(ctx context.Context, token fosite.AccessRequester) 
 	if !ok {
 		return errNotTheirs
 	}
-	leftScopes = keep(leftScopes, func(scope string) bool { return h.resources.understood(theirs, scope) })
+	leftScopes = keep(leftScopes, func(scope string) bool { return resources.understood(theirs, scope) })
 	if lost(leftScopes, scopes) {
 		return errAllGone
 	}

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"reflect"
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/oauth2"
@@ -69,8 +70,8 @@ func missingSecret(ctx context.Context, strategy any, kind fosite.TokenType, tok
 // MissingSecretFactory answers the introspection of a token with an outage when the database knows the token and a
 // secret to check it is missing here. Put it before compose.OAuth2TokenIntrospectionFactory, which would call the token
 // inactive. It takes a [TokenStrategy]; with another strategy it does nothing.
-func MissingSecretFactory(_ fosite.Configurator, store, strategy any) any {
-	return &missingSecretHandler{store.(oauth2.AccessTokenStorage), strategy}
+func MissingSecretFactory(config fosite.Configurator, store, strategy any) any {
+	return composed(config, "MissingSecretFactory", &missingSecretHandler{store.(oauth2.AccessTokenStorage), strategy}, reflect.TypeFor[*oauth2.CoreValidator]())
 }
 
 type missingSecretHandler struct {

@@ -86,7 +86,7 @@ func New(store fosite.Storage, o Options) (*Provider, error) {
 		ClientSecretsHasher:   o.Hasher,
 		JWKSFetcherStrategy:   o.Keys,
 	}
-	if err := Harden(config); err != nil {
+	if _, err := Harden(config); err != nil {
 		return nil, err
 	}
 	strategy, err := NewTokenStrategy(config, o.SystemSecret, o.PreviousSystemSecrets...)
@@ -146,6 +146,12 @@ func factories(o Options) []compose.Factory {
 func (p *Provider) NewAuthorizeRequest(ctx context.Context, r *http.Request) (fosite.AuthorizeRequester, error) {
 	return p.Authorization.NewAuthorizeRequest(ctx, r)
 }
+
+// AuthMethods implements handlers.AuthMethodsProvider.
+func (p *Provider) AuthMethods() []string { return p.Authenticator.AuthMethods() }
+
+// ChecksAuthorizationRequests implements handlers.AuthorizationChecker.
+func (p *Provider) ChecksAuthorizationRequests() {}
 
 // AuthenticateClient tells which client sent r, whose form is form.
 func (p *Provider) AuthenticateClient(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {

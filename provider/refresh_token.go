@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 
 	"github.com/ory/fosite"
@@ -19,11 +20,11 @@ const refreshToken = "refresh_token"
 func RefreshTokenFactory(g Grants) compose.Factory {
 	return func(config fosite.Configurator, store, strategy any) any {
 		rules, core := grantRules{g, config}, store.(grantStore)
-		return &refreshTokenGrant{
+		return composed(config, "RefreshTokenFactory", &refreshTokenGrant{
 			RefreshTokenGrantHandler: compose.OAuth2RefreshTokenGrantFactory(fositeConfig{config}, &fositeStore{core, rules}, strategy).(*oauth2.RefreshTokenGrantHandler),
 			grantRules:               rules,
 			store:                    core,
-		}
+		}, reflect.TypeFor[*oauth2.RefreshTokenGrantHandler]())
 	}
 }
 
@@ -61,7 +62,7 @@ func (h *refreshTokenGrant) HandleTokenEndpointRequest(ctx context.Context, requ
 		return err
 	}
 	// Scope and resource.
-	granted, err := h.narrow(request, token, request.GetRequestForm().Get("scope"))
+	granted, err := h.narrow(ctx, request, token, request.GetRequestForm().Get("scope"))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"net/url"
 	"slices"
 	"strings"
@@ -16,7 +17,8 @@ var ErrInvalidTarget = &fosite.RFC6749Error{
 }
 
 // Resources are the identifiers of the resource servers that tokens may be for (RFC 8707), and which scopes each of them
-// understands. The zero value knows none, leaves audiences as they are, and lets every scope through.
+// understands. The zero value leaves that to the clients: a token may be for whatever audience its client is registered for,
+// with every scope that the client has. Give the same Resources to [Grants], [AuthorizePolicy] and [MCPSearchFactory].
 type Resources struct {
 	// Known holds the registered identifiers. They are compared byte by byte: a prefix or a normalised form is
 	// another resource.
@@ -25,7 +27,27 @@ type Resources struct {
 	Default string
 	// Scopes holds, by identifier, the scopes that a resource understands. One without a list understands every scope.
 	Scopes map[string][]string
+	// Source, when set, is asked at each request for the Resources of that moment, in place of Known, Default and Scopes:
+	// a host's own table, for instance. None in it means that there are none. Its error is an outage (503). It runs on the
+	// way of each token and each introspection, so keep what it answers for some seconds.
+	Source func(ctx context.Context) (Resources, error)
 }
+
+// current is r, or what its Source says now.
+func (r Resources) current(ctx context.Context) (Resources, error) {
+	if r.Source == nil {
+		return r, nil
+	}
+	now, err := r.Source(ctx)
+	if err != nil {
+		return Resources{}, unavailable(err)
+	}
+	now.Source = r.Source // so that none is none
+	return now, nil
+}
+
+// listed tells whether these resources are all that there are. Otherwise clients say by their audience what there is.
+func (r Resources) listed() bool { return len(r.Known) > 0 || r.Source != nil }
 
 // find returns the form in known of a requested resource. The one liberty: a bare origin may carry a slash, because URL
 // libraries add one.
@@ -43,7 +65,7 @@ func find(known []string, requested string) (string, bool) {
 
 // unknown tells whether an identifier that was granted once is no longer one of ours.
 func (r Resources) unknown(identifier string) bool {
-	return len(r.Known) > 0 && !slices.Contains(r.Known, identifier)
+	return r.listed() && !slices.Contains(r.Known, identifier)
 }
 
 // requestedResources are the resources that a request names (RFC 8707 §2), and its audiences, which is how clients
@@ -63,14 +85,18 @@ func isBareOrigin(identifier string) bool {
 func (r Resources) resolve(client fosite.Client, requested []string) ([]string, error) {
 	if len(requested) == 0 {
 		audience := r.defaultFor(client)
-		if len(audience) == 0 && len(r.Known) > 0 { // a token for nothing would be dead from the start
+		if len(audience) == 0 && r.listed() { // a token for nothing would be dead from the start
 			return nil, ErrInvalidTarget.WithHint("None of the resources that the client is registered for exists here; change its audience.")
 		}
 		return audience, nil
 	}
+	exist := r.Known
+	if !r.listed() {
+		exist = client.GetAudience()
+	}
 	var audience []string
 	for _, identifier := range requested {
-		known, ok := find(r.Known, identifier)
+		known, ok := find(exist, identifier)
 		if !ok {
 			return nil, ErrInvalidTarget.WithHintf("The resource %q is not known here; use one of the registered identifiers, byte by byte.", identifier)
 		}
@@ -84,13 +110,30 @@ func (r Resources) resolve(client fosite.Client, requested []string) ([]string, 
 	return audience, nil
 }
 
+// Grant grants to request the audience that its parameter resource asks for (RFC 8707), or the default: for an authorization
+// endpoint of a host's own, which calls it once the person has consented. It returns [ErrInvalidTarget] for a resource
+// that the client may not have, and an outage of Source as it is.
+func (r Resources) Grant(ctx context.Context, request fosite.Requester) error {
+	resources, err := r.current(ctx)
+	if err != nil {
+		return err
+	}
+	audience, err := resources.resolve(request.GetClient(), requestedResources(request.GetRequestForm()))
+	if err != nil {
+		return err
+	}
+	request.SetRequestedAudience(audience)
+	grantAll(request, nil, audience)
+	return nil
+}
+
 func (r Resources) defaultFor(client fosite.Client) []string {
 	allowed := client.GetAudience()
-	if r.Default != "" && slices.Contains(allowed, r.Default) {
+	if r.Default != "" && slices.Contains(allowed, r.Default) && !r.unknown(r.Default) {
 		return []string{r.Default}
 	}
 	for _, identifier := range allowed {
-		if len(r.Known) == 0 || slices.Contains(r.Known, identifier) {
+		if !r.unknown(identifier) {
 			return []string{identifier}
 		}
 	}

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"reflect"
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
@@ -15,8 +16,9 @@ var _ fosite.RevocationHandler = (*revocationHandler)(nil)
 // not to be relied on. This one answers nil only when the token and everything issued with it is dead, or when
 // there is no such token, a forged one included; unauthorized_client for another client's token; and any failure of the
 // store as it is.
-func RevocationFactory(_ fosite.Configurator, store, strategy any) any {
-	return &revocationHandler{store: store.(oauth2.TokenRevocationStorage), strategy: strategy.(oauth2.CoreStrategy)}
+func RevocationFactory(config fosite.Configurator, store, strategy any) any {
+	h := &revocationHandler{store: store.(oauth2.TokenRevocationStorage), strategy: strategy.(oauth2.CoreStrategy)}
+	return composed(config, "RevocationFactory", h, reflect.TypeFor[*oauth2.TokenRevocationHandler]())
 }
 
 var _ compose.Factory = RevocationFactory

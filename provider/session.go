@@ -33,9 +33,11 @@ type Session struct {
 	// CameAt is when the person came, in what earlier versions have stored. It proves nothing, and is good for the age of
 	// groups alone.
 	CameAt time.Time `json:"auth_time,omitzero"`
+	// Extra holds members of a host's own, such as a tenant; introspection answers them. Use SetExtraClaims.
+	Extra map[string]any `json:"extra,omitempty"`
 
 	groupsCurrent bool           // Groups were looked up just now; never stored
-	claims        map[string]any // added by introspection hooks; never stored
+	claims        map[string]any // Extra, and what introspection hooks have added; never stored
 }
 
 // NewSession makes an empty session.
@@ -139,6 +141,7 @@ func (s *Session) Clone() fosite.Session {
 	c := *s
 	c.Groups = slices.Clone(s.Groups)
 	c.OtherExpiries = maps.Clone(s.OtherExpiries)
+	c.Extra = maps.Clone(s.Extra)
 	c.claims = maps.Clone(s.claims)
 	return &c
 }
@@ -147,7 +150,17 @@ func (s *Session) Clone() fosite.Session {
 // An [IntrospectionHook] may write to the map.
 func (s *Session) GetExtraClaims() map[string]any {
 	if s.claims == nil {
-		s.claims = make(map[string]any)
+		s.claims = make(map[string]any, len(s.Extra)+1)
+		maps.Copy(s.claims, s.Extra)
 	}
 	return s.claims
+}
+
+// SetExtraClaims adds members of a host's own, which are stored with the token and which introspection answers. Their values
+// must be such as JSON can hold. They cannot replace a standard member.
+func (s *Session) SetExtraClaims(claims map[string]any) {
+	if s.Extra == nil {
+		s.Extra = make(map[string]any, len(claims))
+	}
+	maps.Copy(s.Extra, claims)
 }

@@ -20,7 +20,7 @@ func newStrategy(t *testing.T, secrets ...string) *TokenStrategy {
 		previous = append(previous, []byte(secret))
 	}
 	config := &fosite.Config{}
-	if err := Harden(config); err != nil {
+	if _, err := Harden(config); err != nil {
 		t.Fatal(err)
 	}
 	s, err := NewTokenStrategy(config, []byte(secrets[0]), previous...)

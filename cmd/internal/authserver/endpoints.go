@@ -2,6 +2,7 @@ package authserver
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -74,7 +75,6 @@ func (p *parts) publicRouter() (http.Handler, error) {
 	cfg, oauth := p.cfg, p.oauth
 	root := newRouter(p.observer, clientaddr.FromHeader(cfg.ClientIPHeader))
 	root.Use(newHosts(publicHosts(cfg), p.log, handlers.Misdirected).middleware, p.limits.middleware)
-	handlers.MountWellKnown(root, metadata(cfg))
 	handlers.MountHealth(root, p.store.Ping)
 
 	below := root.PathPrefix(cfg.BasePath).Subrouter()
@@ -105,7 +105,9 @@ func (p *parts) publicRouter() (http.Handler, error) {
 		}
 		p.limits.page = endpoints.ErrorPage
 	}
-	endpoints.Mount(below)
+	if err := errors.Join(endpoints.Mount(below), handlers.MountWellKnown(root, metadata(cfg, endpoints))); err != nil {
+		return nil, err
+	}
 	root.NewRoute().Handler(handlers.NotFound())
 	return root, nil
 }
@@ -173,9 +175,10 @@ func ClientRules(cfg config.Config) client.Rules {
 	return client.Rules{Scopes: slices.Sorted(maps.Keys(cfg.Scopes)), Resources: resourceIdentifiers(cfg), DefaultResource: cfg.DefaultResource}
 }
 
-func metadata(cfg config.Config) handlers.Metadata {
+func metadata(cfg config.Config, endpoints *handlers.Server) handlers.Metadata {
 	m := handlers.Metadata{
-		Issuer:     cfg.Issuer,
+		Server:     endpoints,
+		OpenID:     true,
 		Endpoints:  cfg.PublicURL + cfg.BasePath,
 		Scopes:     slices.Sorted(maps.Keys(cfg.Scopes)),
 		GrantTypes: []string{"client_credentials"},

@@ -34,7 +34,7 @@ func TestTheREADMEsPartsFitTogether(t *testing.T) {
 	const docs = "https://docs.example.com/authed/mcp"
 	config := &fosite.Config{GlobalSecret: []byte(strings.Repeat("s", 32)), HashCost: 4}
 	config.ClientSecretsHasher = &fosite.BCrypt{Config: config}
-	if err := provider.Harden(config); err != nil {
+	if _, err := provider.Harden(config); err != nil {
 		t.Fatal(err)
 	}
 	strategy := compose.NewOAuth2HMACStrategy(config)
@@ -55,9 +55,10 @@ func TestTheREADMEsPartsFitTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	router := mux.NewRouter()
-	metadata := handlers.Metadata{Issuer: "https://auth.example.com", Endpoints: "https://auth.example.com/oauth2"}
 	newSession := func() fosite.Session { return &fosite.DefaultSession{} }
-	endpoints(router, oauth, newSession, metadata)
+	if err := endpoints(router, oauth, newSession, "https://auth.example.com"); err != nil {
+		t.Fatal(err)
+	}
 	server := httptest.NewServer(router)
 	defer server.Close()
 
@@ -122,9 +123,12 @@ func composition(ctx context.Context, db *gorm.DB, config *fosite.Config, strate
 	return oauth, store, err
 }
 
-func endpoints(router *mux.Router, oauth fosite.OAuth2Provider, newSession func() fosite.Session, metadata handlers.Metadata) {
-	(&handlers.Server{Provider: oauth, NewSession: newSession}).Mount(router.PathPrefix("/oauth2").Subrouter())
-	handlers.MountWellKnown(router, metadata) // well-known paths belong to the root router
+func endpoints(router *mux.Router, oauth fosite.OAuth2Provider, newSession func() fosite.Session, issuer string) error {
+	server := &handlers.Server{Provider: oauth, NewSession: newSession, Issuer: issuer}
+	if err := server.Mount(router.PathPrefix("/oauth2").Subrouter()); err != nil {
+		return err
+	}
+	return handlers.MountWellKnown(router, handlers.Metadata{Server: server, Endpoints: issuer + "/oauth2"}) // on the root router
 }
 
 func protect(mux *http.ServeMux, endpoint, id, secret string) error {

@@ -1,0 +1,141 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/gorilla/mux"
+	"github.com/ory/fosite"
+	"github.com/ory/fosite/handler/oauth2"
+)
+
+// Mount adds the endpoints to r, which is usually a subrouter at the base path. /revoke and /introspect exist as far as
+// Provider is composed for them, /authorize exists with a Login. When the fields do not fit together, Mount logs what to do
+// about it, returns it as an error, and mounts nothing.
+func (s *Server) Mount(r *mux.Router) error {
+	if err := s.check(); err != nil {
+		s.log().Error("no OAuth endpoint is mounted", "cause", err)
+		return err
+	}
+	s.busy = NewSample()
+	r.Handle("/token", corsForAnyOrigin.Handler(form(s.token)))
+	if s.revokes() {
+		r.Handle("/revoke", corsForAnyOrigin.Handler(form(s.revoke)))
+	}
+	if s.answersIntrospection() {
+		r.Handle("/introspect", form(s.introspect))
+	}
+	r.Handle("/jwks.json", document(keySet{Keys: []any{}}))
+	if s.Login != nil {
+		// No CORS: browsers are sent here, scripts have no business (OAuth 2.1 §3.1).
+		r.Handle("/authorize", s.authorizeEndpoint())
+	}
+	return nil
+}
+
+// check finds what would fail, or be unsafe, at the first request.
+func (s *Server) check() error {
+	if s.Provider == nil || s.NewSession == nil {
+		return errors.New("handlers: set Server.Provider and Server.NewSession")
+	}
+	config := configOf(s.Provider)
+	if config != nil {
+		ctx := context.Background()
+		if config.GetClientAuthenticationStrategy(ctx) == nil {
+			return errors.New("handlers: fosite's own client authentication answers 401 in an outage, and clients throw their credentials away; " +
+				"set fosite.Config.ClientAuthenticationStrategy to Authenticate of a provider.ClientAuthenticator")
+		}
+		for _, handler := range config.GetTokenEndpointHandlers(ctx) {
+			if _, bare := handler.(*oauth2.ClientCredentialsGrantHandler); bare {
+				return errors.New("handlers: compose.OAuth2ClientCredentialsGrantFactory grants neither scope nor audience, it leaves that to its caller; " +
+					"compose provider.ClientCredentialsFactory in its place")
+			}
+		}
+	}
+	var ok bool
+	if s.authenticator, ok = capability[ClientAuthenticator](s.Provider); !ok && s.AuthenticateIntrospection == nil {
+		return fmt.Errorf("handlers: a %T cannot authenticate who introspects; set Server.AuthenticateIntrospection, or give it the method AuthenticateClient", s.Provider)
+	}
+	if s.Login == nil {
+		return nil
+	}
+	if session := s.NewSession(); !implements[PersonSession](session) {
+		return fmt.Errorf("handlers: with a Login a session must say whose it is: give the %T of Server.NewSession the method SetPerson of handlers.PersonSession", session)
+	}
+	if _, ok := capability[AuthorizationChecker](s.Provider); !ok {
+		return fmt.Errorf("handlers: with a Login the Provider must check an authorization request before a person is asked, and a %T does not say that it does; "+
+			"take a provider.Provider, or embed a provider.AuthorizePolicy beside your fosite.OAuth2Provider", s.Provider)
+	}
+	return nil
+}
+
+func implements[T any](value any) bool { _, ok := value.(T); return ok }
+
+// capability is p as a T, or what p embeds: a struct that embeds the interface fosite.OAuth2Provider has the methods of that
+// interface alone, whatever is in it.
+func capability[T any](p fosite.OAuth2Provider) (found T, ok bool) {
+	for p != nil {
+		if found, ok = p.(T); ok {
+			return found, true
+		}
+		p = embedded(p)
+	}
+	return found, false
+}
+
+func embedded(p fosite.OAuth2Provider) fosite.OAuth2Provider {
+	v := reflect.Indirect(reflect.ValueOf(p))
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range v.NumField() {
+		if field := v.Field(i); v.Type().Field(i).Anonymous && field.CanInterface() {
+			if inner, ok := field.Interface().(fosite.OAuth2Provider); ok {
+				return inner
+			}
+		}
+	}
+	return nil
+}
+
+// configOf is the configuration of a composition; nil when the provider is no fosite.Fosite at its core.
+func configOf(p fosite.OAuth2Provider) fosite.Configurator {
+	core, ok := capability[*fosite.Fosite](p)
+	if !ok {
+		return nil
+	}
+	return core.Config
+}
+
+// revokes tells whether a revocation reaches anything. Where that is not known it does.
+func (s *Server) revokes() bool {
+	config := configOf(s.Provider)
+	return config == nil || len(config.GetRevocationHandlers(context.Background())) > 0
+}
+
+// answersIntrospection tells whether a token can be found valid. Where that is not known it can.
+func (s *Server) answersIntrospection() bool {
+	config := configOf(s.Provider)
+	return config == nil || len(config.GetTokenIntrospectionHandlers(context.Background())) > 0
+}
+
+// grantTypes are those that the token endpoint has a handler for.
+func (s *Server) grantTypes() (types []string) {
+	config := configOf(s.Provider)
+	for _, name := range []string{"client_credentials", "authorization_code", "refresh_token"} {
+		if config == nil {
+			return nil
+		}
+		request := fosite.NewAccessRequest(nil)
+		request.GrantTypes = fosite.Arguments{name}
+		for _, handler := range config.GetTokenEndpointHandlers(context.Background()) {
+			if handler.CanHandleTokenEndpointRequest(context.Background(), request) {
+				types = append(types, name)
+				break
+			}
+		}
+	}
+	return types
+}
