@@ -59,9 +59,13 @@ func TestTheGoOfTheREADMEIsCompiled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := os.ReadFile("testdata/library/readme_test.go")
-	if err != nil {
-		t.Fatal(err)
+	var program []byte
+	for _, file := range []string{"readme_test.go", "authorize_test.go"} {
+		content, err := os.ReadFile(filepath.Join("testdata/library", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		program = append(program, content...)
 	}
 	gomod, err := os.ReadFile("../go.mod")
 	if err != nil {
@@ -74,7 +78,7 @@ func TestTheGoOfTheREADMEIsCompiled(t *testing.T) {
 		for line := range strings.Lines(block[1]) {
 			line = imports.Replace(strings.TrimSpace(line))
 			if !examples.MatchString(line) && !strings.Contains(string(program), line) {
-				t.Errorf("not in testdata/library/readme_test.go: %s", line)
+				t.Errorf("not in testdata/library: %s", line)
 			}
 		}
 	}
