@@ -41,7 +41,7 @@ func TestTimesOfLastUseAreWrittenCoarselyAndNeverBackwards(t *testing.T) {
 			for table, id := range map[string]any{"clients": "machine", "client_secrets": "secret-of-machine", "admin_keys": key.ID} {
 				var at int64
 				if err := s.db.Read(t.Context()).QueryRow(`SELECT last_used_at FROM {`+table+`} WHERE id = ?`, id).Scan(&at); err != nil || at != model.Millis(want) {
-					t.Errorf("%s: %s was last used at %v (%v), want %v", name, table, model.FromMillis(at), err, want)
+					t.Errorf("%s: %s was last used at %v (%v), want %v", name, table, time.UnixMilli(at).UTC(), err, want)
 				}
 			}
 			tokens, _, err := s.ListTokens(t.Context(), "machine", TokenFilter{})

@@ -54,17 +54,16 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 // heldGroup is a database whose writes queue up until release is called.
-func heldGroup(t *testing.T) (db *DB, w *groupWriter, release func()) {
+func heldGroup(t *testing.T) (db *DB, release func()) {
 	db = newSQLite(t)
-	w = db.writer.(*groupWriter)
-	w.turn <- struct{}{}
-	return db, w, func() { <-w.turn }
+	db.group.turn <- struct{}{}
+	return db, func() { <-db.group.turn }
 }
 
-func (w *groupWriter) queued() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.waiting)
+func (d *DB) queued() int {
+	d.group.mu.Lock()
+	defer d.group.mu.Unlock()
+	return len(d.group.waiting)
 }
 
 // setSetting is a write like any other.
@@ -88,13 +87,13 @@ func wantSetting(t *testing.T, db *DB, name string, want bool) {
 
 func TestWritesThatWaitTogetherShareACommit(t *testing.T) {
 	const writes = groupLimit + 44
-	db, w, release := heldGroup(t)
+	db, release := heldGroup(t)
 	var mu sync.Mutex
 	transactions := make(map[gorm.ConnPool]int)
 	var done sync.WaitGroup
 	for i := range writes {
 		done.Go(func() {
-			err := w.write(soon(t), func(ctx context.Context, tx *Tx) error {
+			err := db.Write(soon(t), func(ctx context.Context, tx *Tx) error {
 				mu.Lock()
 				transactions[tx.Statement.ConnPool.(*gorm.PreparedStmtTX).Tx]++
 				mu.Unlock()
@@ -105,7 +104,7 @@ func TestWritesThatWaitTogetherShareACommit(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "all writes wait", func() bool { return w.queued() == writes })
+	eventually(t, "all writes wait", func() bool { return db.queued() == writes })
 	release()
 	done.Wait()
 	if len(transactions) != 2 {
@@ -129,15 +128,15 @@ func TestWriteThatFailsDoesNotHurtItsNeighbours(t *testing.T) {
 		"its own timeout": func(context.Context, *Tx) error { return context.DeadlineExceeded },
 	} {
 		t.Run(name, func(t *testing.T) {
-			db, w, release := heldGroup(t)
+			db, release := heldGroup(t)
 			if err := db.Host().Exec("INSERT INTO settings (name, value) VALUES (?, ?)", "taken", "").Error; err != nil {
 				t.Fatal(err)
 			}
 			errs := make([]error, 3)
 			var done sync.WaitGroup
 			for i, fn := range []func(ctx context.Context, tx *Tx) error{setSetting("before"), bad, setSetting("after")} {
-				done.Go(func() { errs[i] = w.write(soon(t), fn) })
-				eventually(t, "the write waits", func() bool { return w.queued() == i+1 })
+				done.Go(func() { errs[i] = db.Write(soon(t), fn) })
+				eventually(t, "the write waits", func() bool { return db.queued() == i+1 })
 			}
 			release()
 			done.Wait()
@@ -147,7 +146,7 @@ func TestWriteThatFailsDoesNotHurtItsNeighbours(t *testing.T) {
 			wantSetting(t, db, "before", true)
 			wantSetting(t, db, "after", true)
 			wantSetting(t, db, "half", false)
-			if err := w.write(soon(t), setSetting("next")); err != nil {
+			if err := db.Write(soon(t), setSetting("next")); err != nil {
 				t.Errorf("the next write: %v", err)
 			}
 		})
@@ -155,17 +154,17 @@ func TestWriteThatFailsDoesNotHurtItsNeighbours(t *testing.T) {
 }
 
 func TestWriteWithdrawsWhenItsCallerIsGone(t *testing.T) {
-	db, w, release := heldGroup(t)
+	db, release := heldGroup(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	errs := make(chan error)
-	go func() { errs <- w.write(ctx, setSetting("withdrawn")) }()
-	eventually(t, "the write waits", func() bool { return w.queued() == 1 })
+	go func() { errs <- db.Write(ctx, setSetting("withdrawn")) }()
+	eventually(t, "the write waits", func() bool { return db.queued() == 1 })
 	cancel()
 	if err := <-errs; !errors.Is(err, context.Canceled) {
 		t.Errorf("error = %v, want that the context was cancelled", err)
 	}
 	release()
-	if err := w.write(soon(t), setSetting("next")); err != nil {
+	if err := db.Write(soon(t), setSetting("next")); err != nil {
 		t.Fatal(err)
 	}
 	wantSetting(t, db, "withdrawn", false)
@@ -175,7 +174,7 @@ func TestWriteWithdrawsWhenItsCallerIsGone(t *testing.T) {
 func TestWriteUnderWayIsNotUndoneByItsCaller(t *testing.T) {
 	db := newSQLite(t)
 	ctx, cancel := context.WithCancel(context.Background())
-	err := db.writer.write(ctx, func(ctx context.Context, tx *Tx) error {
+	err := db.Write(ctx, func(ctx context.Context, tx *Tx) error {
 		cancel() // a neighbour in the same commit must not suffer, so the truth is told
 		return setSetting("done")(ctx, tx)
 	})
@@ -187,7 +186,7 @@ func TestWriteUnderWayIsNotUndoneByItsCaller(t *testing.T) {
 
 func TestPanicInAWriteSaysNothingOfItsValue(t *testing.T) {
 	db := newSQLite(t)
-	err := db.writer.write(soon(t), func(context.Context, *Tx) error { panic("a secret") })
+	err := db.Write(soon(t), func(context.Context, *Tx) error { panic("a secret") })
 	if err == nil || strings.Contains(err.Error(), "a secret") {
 		t.Errorf("error = %v, want one that does not repeat the panic's value", err)
 	}

@@ -12,7 +12,7 @@ func (d *DB) beginInside(ctx context.Context, outer *transaction) (context.Conte
 	if _, err := d.tx(ctx, t).Run("SAVEPOINT " + t.savepoint); err != nil {
 		return nil, fmt.Errorf("storage: begin a transaction inside another one: %w", err)
 	}
-	return t.in(ctx), nil
+	return context.WithValue(ctx, transactionKey{}, t), nil
 }
 
 // savepointLimit bounds the end of a savepoint, which must not depend on a caller who has gone: the transaction around it
@@ -23,7 +23,7 @@ const savepointLimit = 10 * time.Second
 func (d *DB) release(ctx context.Context, t *transaction) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), savepointLimit)
 	defer cancel()
-	tx := d.ending(ctx, t)
+	tx := d.session(ctx, t.quiet)
 	if t.outer.theirs && len(t.deferred) > 0 {
 		if err := d.Flush(ctx, tx, t.deferred); err != nil {
 			return undone(err, d.rollBackTo(ctx, t))
@@ -41,7 +41,7 @@ func (d *DB) release(ctx context.Context, t *transaction) error {
 func (d *DB) rollBackTo(ctx context.Context, t *transaction) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), savepointLimit)
 	defer cancel()
-	tx := d.ending(ctx, t)
+	tx := d.session(ctx, t.quiet)
 	if _, err := tx.Run("ROLLBACK TO SAVEPOINT " + t.savepoint); err != nil {
 		return err
 	}

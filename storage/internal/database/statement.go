@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -18,12 +19,39 @@ type Tx struct {
 	db *DB
 }
 
-// session is db.WithContext(ctx) on pool, of which every statement is a new one. GORM's own session copies the whole
-// configuration, several times for each request. db is one that GORM has made with NewDB.
-func session(ctx context.Context, db *gorm.DB, pool gorm.ConnPool) *gorm.DB {
+// Read is where to read: in the transaction of ctx, or on the pool, where reads never wait for writers. There, a read
+// whose connection was lost is repeated.
+func (d *DB) Read(ctx context.Context) *Tx {
+	if t := transactionFrom(ctx); t != nil {
+		return d.tx(ctx, t)
+	}
+	tx := d.session(ctx, d.reads)
+	if _, ok := d.host.Plugins["gorm:db_resolver"]; ok { // a replica may not know of a revocation yet
+		tx.DB = tx.Set("gorm:db_resolver:write", struct{}{}).Session(&gorm.Session{})
+	}
+	return tx
+}
+
+// tx runs statements in t, which may have ended or be the host's.
+func (d *DB) tx(ctx context.Context, t *transaction) *Tx {
+	tx := d.session(ctx, t.quiet)
+	switch {
+	case d.quiet.Error != nil:
+		tx.Error = d.quiet.Error
+	case t.isOver():
+		tx.Error = sql.ErrTxDone
+	case d.postgres && !tx.DryRun:
+		tx.Error = t.checkIsolation(tx)
+	}
+	return tx
+}
+
+// session is db.WithContext(ctx), of which every statement is a new one. GORM's own session copies the whole configuration,
+// several times for each request. db is one that GORM has made with NewDB.
+func (d *DB) session(ctx context.Context, db *gorm.DB) *Tx {
 	s := *db
-	s.Statement = &gorm.Statement{DB: &s, ConnPool: pool, Context: ctx}
-	return &s
+	s.Statement = &gorm.Statement{DB: &s, ConnPool: db.Statement.ConnPool, Context: ctx}
+	return &Tx{&s, d}
 }
 
 // Postgres tells PostgreSQL from SQLite.
@@ -31,9 +59,13 @@ func (tx *Tx) Postgres() bool { return tx.db.postgres }
 
 // Run runs a statement in SQL of ours, see [DB.SQL], and tells how many rows it changed.
 func (tx *Tx) Run(statement string, args ...any) (rows int64, err error) {
-	s := tx.statement(statement, args)
-	result := s.Callback().Raw().Execute(s)
+	result := tx.exec(statement, args)
 	return result.RowsAffected, result.Error
+}
+
+func (tx *Tx) exec(text string, args []any) *gorm.DB {
+	s := tx.statement(text, args)
+	return s.Callback().Raw().Execute(s)
 }
 
 // statement is what GORM's Raw and Exec make of SQL, without reading it once more for each of its values.
@@ -43,7 +75,14 @@ func (tx *Tx) statement(text string, args []any) *gorm.DB {
 	s.Statement.SQL.Grow(len(text))
 	s.Statement.SQL.WriteString(text)
 	s.Statement.Vars = args
-	tx.db.wantPrepared(s.Statement.ConnPool, text)
+	if pool, ok := s.Statement.ConnPool.(*gorm.PreparedStmtTX); ok && !tx.db.postgres {
+		if known, ok := pool.PreparedStmtDB.Stmts.Get(text); !ok || known.Transaction {
+			select {
+			case tx.db.wanted <- text:
+			default: // the next transaction that runs it tries again
+			}
+		}
+	}
 	return s
 }
 
@@ -125,4 +164,30 @@ func Qualified(alias, columns string) string {
 		names[i] = alias + "." + strings.TrimSpace(name)
 	}
 	return strings.Join(names, ", ")
+}
+
+// FindOne is the first row that query finds, or nil. what says what is done, see [Wrap].
+func FindOne[T any](query *gorm.DB, what string) (*T, error) {
+	var row T
+	found := query.Limit(1).Find(&row)
+	if found.Error != nil || found.RowsAffected == 0 {
+		return nil, Wrap(found.Error, what)
+	}
+	return &row, nil
+}
+
+// MustChange is the error of a statement that has to change a row, none if it changed nothing.
+func MustChange(rows int64, err error, what string, none error) error {
+	if err == nil && rows == 0 {
+		return none
+	}
+	return Wrap(err, what)
+}
+
+// Wrap says what failed with err. It is nil if err is.
+func Wrap(err error, what string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("storage: %s: %w", what, err)
 }

@@ -41,11 +41,6 @@ func transactionFrom(ctx context.Context) *transaction {
 	return t
 }
 
-// in is ctx with the transaction.
-func (t *transaction) in(ctx context.Context) context.Context {
-	return context.WithValue(ctx, transactionKey{}, t)
-}
-
 // InTransaction tells whether ctx carries a transaction.
 func InTransaction(ctx context.Context) bool { return transactionFrom(ctx) != nil }
 
@@ -79,7 +74,7 @@ func WithTx(ctx context.Context, tx *gorm.DB) context.Context {
 	if !IsTransaction(tx) && t.quiet.Error == nil {
 		t.quiet.Error = errors.New("storage: WithTx was given a *gorm.DB that is in no transaction; give it the one that db.Transaction or db.Begin has made")
 	}
-	return t.in(ctx)
+	return context.WithValue(ctx, transactionKey{}, t)
 }
 
 // checkIsolation refuses a host's transaction on PostgreSQL that sees the database as it was at its beginning: a revocation
@@ -105,23 +100,24 @@ func (t *transaction) checkIsolation(tx *Tx) error {
 // begin opens a transaction. On SQLite it takes the write lock at once: a transaction that reads first and
 // writes later could otherwise find its snapshot outdated and fail (SQLITE_BUSY_SNAPSHOT).
 func (d *DB) begin(ctx context.Context) (*transaction, error) {
-	if err := d.Err(); err != nil {
-		return nil, err
+	if d.quiet.Error != nil {
+		return nil, d.quiet.Error
 	}
-	d.prepareWanted(ctx)
+	if len(d.wanted) > 0 {
+		d.prepareWanted(ctx)
+	}
 	options := &sql.TxOptions{}
 	if d.postgres {
 		options.Isolation = sql.LevelReadCommitted // whatever the server's default: the statements are made for it
 	}
-	tx := session(ctx, d.quiet, d.quiet.Statement.ConnPool).Begin(options)
-	if tx.Error != nil {
-		return nil, tx.Error
+	tx := d.session(ctx, d.quiet)
+	tx.DB = tx.Begin(options)
+	t := &transaction{quiet: tx.DB}
+	if tx.Error != nil || d.postgres {
+		return t, tx.Error
 	}
-	t := &transaction{quiet: tx}
-	if !d.postgres {
-		if _, err := (&Tx{tx, d}).Run("DELETE FROM {grants} WHERE 0"); err != nil {
-			return nil, undone(err, t.rollback())
-		}
+	if _, err := tx.Run("DELETE FROM {grants} WHERE 0"); err != nil {
+		return nil, undone(err, t.rollback())
 	}
 	return t, nil
 }
@@ -134,7 +130,7 @@ func (t *transaction) rollback() error {
 // commit ends the transaction, with what was deferred to its end.
 func (d *DB) commit(ctx context.Context, t *transaction) error {
 	if len(t.deferred) > 0 {
-		if err := d.Flush(ctx, d.ending(ctx, t), t.deferred); err != nil {
+		if err := d.Flush(ctx, d.session(ctx, t.quiet), t.deferred); err != nil {
 			return notCommitted(undone(err, t.rollback()))
 		}
 	}
@@ -142,14 +138,10 @@ func (d *DB) commit(ctx context.Context, t *transaction) error {
 	if err := tx.Commit().Error; err != nil {
 		return err
 	}
-	d.flushed(t.deferred)
-	return nil
-}
-
-func (d *DB) flushed(deferred []any) {
-	if len(deferred) > 0 && d.Flushed != nil {
-		d.Flushed(deferred)
+	if len(t.deferred) > 0 && d.Flushed != nil {
+		d.Flushed(t.deferred)
 	}
+	return nil
 }
 
 // Defer keeps item for the end of the transaction of ctx, which Flush ends with what was kept. The end of a host's
@@ -169,13 +161,13 @@ func (d *DB) Defer(ctx context.Context, item any) error {
 // Begin opens a transaction and returns a context that carries it. End it with [DB.Commit] or [DB.Rollback]; when ctx ends
 // first it is rolled back. Inside another transaction it is a savepoint.
 func (d *DB) Begin(ctx context.Context) (context.Context, error) {
-	if err := d.Err(); err != nil {
-		return nil, err
+	if d.quiet.Error != nil {
+		return nil, d.quiet.Error
 	}
 	if outer := transactionFrom(ctx); outer != nil {
 		return d.beginInside(ctx, outer)
 	}
-	t, release, err := d.writer.begin(ctx)
+	t, release, err := d.beginInTurn(ctx)
 	if err != nil {
 		d.Note(err)
 		return nil, fmt.Errorf("storage: begin a transaction: %w", err)
@@ -190,7 +182,28 @@ func (d *DB) Begin(ctx context.Context) (context.Context, error) {
 		t.timer.Stop()
 		release()
 	}
-	return t.in(ctx), nil
+	return context.WithValue(ctx, transactionKey{}, t), nil
+}
+
+// beginInTurn is begin when it is this caller's turn to write; release ends the turn. On PostgreSQL nobody has to wait.
+func (d *DB) beginInTurn(ctx context.Context) (t *transaction, release func(), err error) {
+	if d.postgres {
+		err = Repeat(ctx, func() (err error) {
+			t, err = d.begin(ctx)
+			return notCommitted(err)
+		})
+		return t, func() {}, err
+	}
+	select {
+	case d.group.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	release = func() { <-d.group.turn }
+	if t, err = d.begin(ctx); err != nil {
+		release()
+	}
+	return t, release, err
 }
 
 // end finishes a transaction once; later calls answer sql.ErrTxDone.
@@ -242,39 +255,4 @@ func (d *DB) Rollback(ctx context.Context) error {
 		return fmt.Errorf("storage: roll back: %w", err)
 	}
 	return nil
-}
-
-// InTransaction runs fn in a transaction, which is committed when fn returns nil. One that lost against a concurrent one is
-// run again, so fn must start from scratch each time. tx is for rows of the host's. In a transaction of ours fn simply
-// takes part; in one of the host's it runs in a savepoint.
-func (d *DB) InTransaction(ctx context.Context, fn func(ctx context.Context, tx *gorm.DB) error) error {
-	forHost := func(ctx context.Context, t *transaction) error {
-		return fn(ctx, session(ctx, d.host, t.quiet.Statement.ConnPool)) // with the host's own logger and settings
-	}
-	if t := transactionFrom(ctx); t != nil {
-		return d.within(ctx, t, forHost)
-	}
-	return Repeat(ctx, func() error { return d.enclosed(ctx, forHost) })
-}
-
-// within runs fn in t: all of it or, in a transaction that the host may commit all the same, nothing. The host alone could
-// begin again.
-func (d *DB) within(ctx context.Context, t *transaction, fn func(ctx context.Context, t *transaction) error) error {
-	if t.theirs {
-		return d.enclosed(ctx, fn)
-	}
-	return fn(ctx, t)
-}
-
-// enclosed runs fn between Begin and Commit.
-func (d *DB) enclosed(ctx context.Context, fn func(ctx context.Context, t *transaction) error) error {
-	inner, err := d.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = d.Rollback(inner) }() // after a commit it does nothing
-	if err := fn(inner, transactionFrom(inner)); err != nil {
-		return notCommitted(err)
-	}
-	return d.Commit(inner)
 }

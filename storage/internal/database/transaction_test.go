@@ -163,7 +163,7 @@ func TestWithNoTransactionNothingWorks(t *testing.T) {
 
 // A panic beside a write, of a host's callback for instance, reaches its caller, and keeps nobody else waiting.
 func TestAPanicKeepsNobodyWaiting(t *testing.T) {
-	db, w, release := heldGroup(t)
+	db, release := heldGroup(t)
 	db.Flush = func(context.Context, *Tx, []any) error { panic("in the middle") }
 	var done sync.WaitGroup
 	for i := range 3 {
@@ -171,13 +171,13 @@ func TestAPanicKeepsNobodyWaiting(t *testing.T) {
 			defer func() { _ = recover() }()
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 			defer cancel()
-			_ = w.write(ctx, func(ctx context.Context, _ *Tx) error { return db.Defer(ctx, i) })
+			_ = db.Write(ctx, func(ctx context.Context, _ *Tx) error { return db.Defer(ctx, i) })
 			if ctx.Err() != nil {
 				t.Error("a write hangs")
 			}
 		})
 	}
-	eventually(t, "all writes wait", func() bool { return w.queued() == 3 })
+	eventually(t, "all writes wait", func() bool { return db.queued() == 3 })
 	release()
 	done.Wait()
 	db.Flush = nil

@@ -108,7 +108,7 @@ func (row *Client) Client() (*client.Client, error) {
 // RevokedBefore is the time of a column revoked_before; zero if nothing is revoked.
 func RevokedBefore(ms int64) time.Time {
 	if ms > 0 {
-		return FromMillis(ms)
+		return time.UnixMilli(ms).UTC()
 	}
 	return time.Time{}
 }

@@ -73,13 +73,4 @@ func TableNames(namer schema.Namer) map[string]string {
 var tableNames sync.Map
 
 // OwnName is the name of a model's table that the store's SQL has in it, and that it has without a NamingStrategy.
-func OwnName(model any) string { return ownNames()[reflect.TypeOf(model)] }
-
-// ownNames are OwnName's, by type.
-var ownNames = sync.OnceValue(func() map[reflect.Type]string {
-	names := make(map[reflect.Type]string)
-	for _, model := range Models() {
-		names[reflect.TypeOf(model)] = TableName(schema.NamingStrategy{}, model)
-	}
-	return names
-})
+func OwnName(model any) string { return TableName(schema.NamingStrategy{}, model) }

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // A Time is stored as Unix milliseconds, which order, index and compare alike on both engines. The zero time is NULL:
@@ -29,9 +32,6 @@ func Millis(t time.Time) int64 {
 
 var firstTime, lastTime = time.UnixMilli(math.MinInt64), time.UnixMilli(math.MaxInt64)
 
-// FromMillis is the time that is stored as ms.
-func FromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
-
 // Value implements [driver.Valuer].
 func (t Time) Value() (driver.Value, error) {
 	if t.IsZero() {
@@ -46,7 +46,7 @@ func (t *Time) Scan(value any) error {
 	case nil:
 		*t = Time{}
 	case int64:
-		*t = Time{FromMillis(v)}
+		*t = Time{time.UnixMilli(v).UTC()}
 	default:
 		return wrongType(t, value)
 	}
@@ -133,9 +133,17 @@ func (t Text) Value() (driver.Value, error) {
 
 // Scan implements [sql.Scanner].
 func (t *Text) Scan(value any) error {
-	s, err := text(t, value)
-	*t = Text(s)
-	return err
+	switch v := value.(type) {
+	case nil:
+		*t = ""
+	case string:
+		*t = Text(v)
+	case []byte:
+		*t = Text(v)
+	default:
+		return wrongType(t, value)
+	}
+	return nil
 }
 
 // JSON is kept byte by byte; nil is the empty text.
@@ -146,25 +154,52 @@ func (j JSON) Value() (driver.Value, error) { return string(j), nil }
 
 // Scan implements [sql.Scanner].
 func (j *JSON) Scan(value any) error {
-	s, err := text(j, value)
-	*j = nil
-	if s != "" {
-		*j = JSON(s)
+	var text Text
+	if text.Scan(value) != nil {
+		return wrongType(j, value)
 	}
-	return err
+	*j = nil
+	if text != "" {
+		*j = JSON(text)
+	}
+	return nil
 }
 
-func text(column, value any) (string, error) {
-	switch v := value.(type) {
-	case nil:
-		return "", nil
-	case string:
-		return v, nil
-	case []byte:
-		return string(v), nil
+// A List (of scopes and the like) is stored with spaces between its items, which none of them may hold; a list that
+// breaks the rule (audiences of external clients may) is stored as JSON, and so is what PostgreSQL refuses as text.
+type List []string
+
+// Value implements [driver.Valuer].
+func (l List) Value() (driver.Value, error) { return l.String(), nil }
+
+// String is the list as it is stored.
+func (l List) String() string {
+	if slices.ContainsFunc(l, func(s string) bool { return s == "" || strings.ContainsAny(s, " [") || !Storable(s) }) {
+		encoded, _ := json.Marshal([]string(l)) // strings always encode
+		return string(encoded)
 	}
-	return "", wrongType(column, value)
+	return strings.Join(l, " ")
 }
+
+// Scan implements [sql.Scanner]. It splits at spaces and nothing else: were a tab to split as well, one granted scope could
+// become two. A list is never nil.
+func (l *List) Scan(value any) error {
+	var text Text
+	if text.Scan(value) != nil {
+		return wrongType(l, value)
+	}
+	packed, list := string(text), []string{}
+	switch {
+	case packed == "", strings.HasPrefix(packed, "[") && json.Unmarshal([]byte(packed), &list) == nil:
+		*l = list
+	default:
+		*l = strings.Split(packed, " ")
+	}
+	return nil
+}
+
+// Storable tells whether PostgreSQL takes s as text. SQLite takes anything.
+func Storable(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
 // wrongType says no more of the value than its type: it may be a secret's hash.
 func wrongType(column, value any) error {
