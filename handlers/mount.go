@@ -85,16 +85,23 @@ func capability[T any](p fosite.OAuth2Provider) (found T, ok bool) {
 	return found, false
 }
 
-func embedded(p fosite.OAuth2Provider) fosite.OAuth2Provider {
-	v := reflect.Indirect(reflect.ValueOf(p))
-	if v.Kind() != reflect.Struct {
+func embedded(p fosite.OAuth2Provider) fosite.OAuth2Provider { return embeddedIn(reflect.ValueOf(p)) }
+
+func embeddedIn(v reflect.Value) fosite.OAuth2Provider {
+	if v = reflect.Indirect(v); v.Kind() != reflect.Struct {
 		return nil
 	}
 	for i := range v.NumField() {
-		if field := v.Field(i); v.Type().Field(i).Anonymous && field.CanInterface() {
-			if inner, ok := field.Interface().(fosite.OAuth2Provider); ok {
+		field := v.Field(i)
+		if !v.Type().Field(i).Anonymous {
+			continue
+		}
+		if !field.CanInterface() { // of a type that is not exported: what it embeds may be
+			if inner := embeddedIn(field); inner != nil {
 				return inner
 			}
+		} else if inner, ok := field.Interface().(fosite.OAuth2Provider); ok {
+			return inner
 		}
 	}
 	return nil
