@@ -52,6 +52,7 @@ type fixture struct {
 	asked          handlers.AuthorizationRequest
 	resourceServer string                       // secret of the client that inspect asks as
 	hooks          []provider.IntrospectionHook // set before serve
+	fill           func(context.Context, fosite.Requester) error
 	missing        []fosite.TokenType           // kinds of tokens that were made with a missing secret
 }
 
@@ -124,6 +125,12 @@ func (f *fixture) serve(store fosite.Storage) {
 		NewSession: func() fosite.Session { return provider.NewSession() },
 		Issuer:     issuer,
 		Login:      f,
+		FillSession: func(ctx context.Context, request fosite.Requester) error {
+			if f.fill == nil {
+				return nil
+			}
+			return f.fill(ctx, request)
+		},
 		TokenID: func(ctx context.Context, token string) string {
 			return storage.TokenID(oauth.Strategy.AccessTokenSignature(ctx, token))
 		},
