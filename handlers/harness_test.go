@@ -53,7 +53,7 @@ type fixture struct {
 	resourceServer string                       // secret of the client that inspect asks as
 	hooks          []provider.IntrospectionHook // set before serve
 	fill           func(context.Context, fosite.Requester) error
-	missing        []fosite.TokenType           // kinds of tokens that were made with a missing secret
+	missing        []fosite.TokenType // kinds of tokens that were made with a missing secret
 }
 
 // newFixture makes a fixture on SQLite. Edits change it before it is built.
