@@ -14,6 +14,10 @@ import (
 // Clients registers the store's own clients. With [WithClients] there are none, and every call fails.
 func (s *Store) Clients() *clients.Registry { return s.clients }
 
+// KeepsClients tells whether the store has clients of its own, and with them an audit log, admin keys and what else is not
+// tokens. With [WithClients] it has not.
+func (s *Store) KeepsClients() bool { return s.external == nil }
+
 var errTokensAlone = errors.New("storage: the store was made with WithClients, which keeps tokens and nothing else")
 
 var errClientsElsewhere = errors.New("storage: the store has no clients of its own: it was made with WithClients; register them there")

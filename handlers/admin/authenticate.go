@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,47 +19,84 @@ import (
 // maxKey is longer than any key; what is longer cannot be one.
 const maxKey = 512
 
+// Actor is who calls the API.
+type Actor struct {
+	Name string     // the actor of audit events
+	Role audit.Role // what they may do; empty: nothing
+}
+
+// Refusal is the error of an [API.Authenticate] that knows that the caller may not come in: 401. Any other error says that
+// this cannot be found out now: 503.
+type Refusal struct {
+	// Challenge is the WWW-Authenticate of the answer (RFC 9110 §11.6.1), such as `Bearer realm="admin"`, which it is when empty.
+	Challenge string
+	// Detail tells the caller what to send; it quotes no credentials.
+	Detail string
+}
+
+// Error implements [error].
+func (r *Refusal) Error() string { return "admin: the caller is refused: " + r.Detail }
+
 // authenticate finds out who calls and whether they may do what needs role. From here on the request's audit events
-// carry the name of the key.
+// carry the name of the actor.
 func (a *api) authenticate(r *request, role audit.Role) error {
 	from := clientaddr.Of(r.Request)
-	key, err := a.adminKey(r.Request)
-	if err != nil {
-		var p *problem
-		if errors.As(err, &p) && p.Status == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
+	actor, err := a.Authenticate(r.Request)
+	var refusal *Refusal
+	switch {
+	case errors.As(err, &refusal):
+		p := newProblem(http.StatusUnauthorized, "unauthorized", a.says.refused, cmp.Or(refusal.Detail, "The credentials are missing, or are not accepted.")).
+			with("WWW-Authenticate", cmp.Or(refusal.Challenge, `Bearer realm="admin"`))
+		if r.Header.Get("Authorization") != "" {
 			return a.failedLogin(r, from, p)
 		}
+		return p
+	case err != nil:
 		return err
+	case actor.Name == "":
+		return errors.New("admin: Authenticate has returned an Actor without a Name; audit events need one")
+	case role != "" && !actor.Role.Allows(role):
+		return newProblem(http.StatusForbidden, "forbidden", "Not allowed", fmt.Sprintf(a.says.forbidden, actor.Name, actor.Role, role))
 	}
-	if role != "" && !key.Role.Allows(role) {
-		return newProblem(http.StatusForbidden, "forbidden", "Not allowed",
-			fmt.Sprintf("The admin key %q has the role %s; this needs %s. Use another key.", key.Name, key.Role, role))
-	}
-	r.actor = key.Name
-	r.Request = r.WithContext(audit.WithOrigin(r.Context(), audit.Origin{Actor: key.Name, RequestID: r.id, IP: clientaddr.String(from)}))
+	r.actor = actor.Name
+	r.Request = r.WithContext(audit.WithOrigin(r.Context(), audit.Origin{Actor: actor.Name, RequestID: r.id, IP: clientaddr.String(from)}))
 	return nil
 }
 
-func unauthorized(detail, challenge string) *problem {
-	return newProblem(http.StatusUnauthorized, "unauthorized", "An admin key is needed", detail).
-		with("WWW-Authenticate", `Bearer realm="fosite-mcp admin"`+challenge) // RFC 6750 §3
-}
+// wording is how a refusal calls what the caller has sent.
+type wording struct{ refused, forbidden, tooMany string }
 
-func (a *api) adminKey(r *http.Request) (*audit.AdminKey, error) {
-	values := r.Header.Values("Authorization")
-	if len(values) == 0 {
-		return nil, unauthorized("Send an admin key: Authorization: Bearer mcp_ak_….", "")
+var (
+	ofKeys = wording{
+		"An admin key is needed", "The admin key %q has the role %s; this needs %s. Use another key.",
+		"The admin key is wrong, and so were too many others from this address. Try again in %d seconds.",
 	}
-	wrong := unauthorized("The admin key is unknown, has expired or was revoked.", `, error="invalid_token"`)
+	ofOthers = wording{
+		"Authentication is needed", "%q has the role %q; this needs %s.",
+		"Too many attempts from this address were refused. Try again in %d seconds.",
+	}
+)
+
+const keyRealm = `Bearer realm="fosite-mcp admin"` // RFC 6750 §3
+
+// adminKey is the Authenticate of those who have a key of the store.
+func (a *api) adminKey(r *http.Request) (Actor, error) {
+	if len(r.Header.Values("Authorization")) == 0 {
+		return Actor{}, &Refusal{Challenge: keyRealm, Detail: "Send an admin key: Authorization: Bearer mcp_ak_…."}
+	}
+	wrong := &Refusal{Challenge: keyRealm + `, error="invalid_token"`, Detail: "The admin key is unknown, has expired or was revoked."}
 	key, bearer := handlers.Credentials(r, "Bearer")
 	if !bearer || key == "" || len(key) > maxKey {
-		return nil, wrong
+		return Actor{}, wrong
 	}
 	found, err := a.Store.AdminKeys().Find(r.Context(), key)
 	if errors.Is(err, fosite.ErrNotFound) {
-		return nil, wrong
+		return Actor{}, wrong
 	}
-	return found, err
+	if err != nil {
+		return Actor{}, err
+	}
+	return Actor{found.Name, found.Role}, nil
 }
 
 // failedLogin slows down whoever tries keys, and puts a sample on record: an attacker must not fill the disk. A good
@@ -67,7 +105,7 @@ func (a *api) failedLogin(r *request, from netip.Addr, p *problem) error {
 	ip, state := clientaddr.String(from), a.Failures.Take(clientaddr.Network(from))
 	if state.Exceeded {
 		p = newProblem(http.StatusTooManyRequests, "too-many-failures", "Too many failed attempts",
-			fmt.Sprintf("The admin key is wrong, and so were too many others from this address. Try again in %d seconds.", int(state.Wait.Seconds())))
+			fmt.Sprintf(a.says.tooMany, int(state.Wait.Seconds())))
 		p.header = http.Header{}
 		state.Tell(p.header)
 		return p

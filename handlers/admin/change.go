@@ -10,7 +10,9 @@ import (
 // once, so it starts from scratch each time. An event without an action means that there was nothing to change.
 func (a *api) change(r *request, fn func(ctx context.Context) (*answer, audit.Event, error)) (*answer, error) {
 	var result *answer
+	var changed string // the id of a client
 	err := a.Store.Atomically(r.Context(), func(ctx context.Context) error {
+		changed = ""
 		answer, event, err := fn(ctx)
 		if err != nil {
 			return err
@@ -24,10 +26,22 @@ func (a *api) change(r *request, fn func(ctx context.Context) (*answer, audit.Ev
 		if event.Action == "" {
 			return nil
 		}
-		return a.Store.Audit().Append(ctx, event) // last: events take turns
+		changed = event.ClientID
+		return a.record(ctx, event) // last: events of the log take turns
 	})
+	if err == nil && a.hosted != nil && changed != "" {
+		err = a.hosted.checkAgreement(r.Context(), changed)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return result, nil
+}
+
+// record stores an event, in the transaction of ctx.
+func (a *api) record(ctx context.Context, event audit.Event) error {
+	if a.Record == nil {
+		return a.Store.Audit().Append(ctx, event)
+	}
+	return a.Record(ctx, event.Filled(ctx, a.Now()))
 }

@@ -26,7 +26,7 @@ func (a *api) listClients(r *request) (*answer, error) {
 	if err := m.Err(); err != nil {
 		return nil, err
 	}
-	found, more, err := a.Store.Clients().List(r.Context(), filter)
+	found, more, err := a.clients.List(r.Context(), filter)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (a *api) createClient(r *request) (*answer, error) {
 			}
 			c.Secrets = []client.Secret{*fresh}
 		}
-		if err := a.Store.Clients().Create(ctx, c); err != nil {
+		if err := a.clients.Create(ctx, c); err != nil {
 			return nil, event, err
 		}
 		event.ClientID = c.ID
@@ -95,7 +95,7 @@ func shownClient(c *client.Client) *answer {
 
 // getClient is GET /clients/{client_id}.
 func (a *api) getClient(r *request) (*answer, error) {
-	client, err := a.Store.Clients().Find(r.Context(), r.vars["client_id"])
+	client, err := a.clients.Find(r.Context(), r.vars["client_id"])
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (a *api) patchClient(r *request) (*answer, error) {
 	}
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: "client.changed", ClientID: r.vars["client_id"]}
-		c, err := a.Store.Clients().Find(ctx, event.ClientID)
+		c, err := a.clients.Find(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
 		}
@@ -132,7 +132,7 @@ func (a *api) patchClient(r *request) (*answer, error) {
 		if event.Changes == nil {
 			return shownClient(c), audit.Event{}, nil
 		}
-		if err := a.Store.Clients().Update(ctx, changed); err != nil {
+		if err := a.clients.Update(ctx, changed); err != nil {
 			return nil, event, err
 		}
 		return shownClient(changed), event, nil
@@ -143,7 +143,7 @@ func (a *api) patchClient(r *request) (*answer, error) {
 func (a *api) deleteClient(r *request) (*answer, error) {
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: "client.deleted", ClientID: r.vars["client_id"]}
-		c, err := a.Store.Clients().Find(ctx, event.ClientID)
+		c, err := a.clients.Find(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
 		}
@@ -153,7 +153,7 @@ func (a *api) deleteClient(r *request) (*answer, error) {
 		if event.Changes, err = client.Differences(c, nil); err != nil {
 			return nil, event, err
 		}
-		return noContent(), event, a.Store.Clients().Delete(ctx, c.ID)
+		return noContent(), event, a.clients.Delete(ctx, c.ID)
 	})
 }
 
@@ -170,7 +170,7 @@ func (a *api) enableClient(r *request) (*answer, error) {
 func (a *api) setStatus(r *request, status client.Status, action string) (*answer, error) {
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: action, ClientID: r.vars["client_id"]}
-		before, err := a.Store.Clients().Find(ctx, event.ClientID)
+		before, err := a.clients.Find(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
 		}
@@ -181,11 +181,11 @@ func (a *api) setStatus(r *request, status client.Status, action string) (*answe
 		if r.Header.Get("If-Match") != "" {
 			seen = before.Version
 		}
-		changed, err := a.Store.Clients().SetStatus(ctx, before.ID, status, seen)
+		changed, err := a.clients.SetStatus(ctx, before.ID, status, seen)
 		if err != nil || !changed {
 			return shownClient(before), audit.Event{}, err
 		}
-		after, err := a.Store.Clients().Find(ctx, before.ID)
+		after, err := a.clients.Find(ctx, before.ID)
 		if err != nil {
 			return nil, event, err
 		}

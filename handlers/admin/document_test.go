@@ -6,6 +6,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -78,6 +79,27 @@ func theDocument(t testing.TB) *document {
 	return d
 }
 
+// itsDocument is the document that the API of this world serves.
+func (w *world) itsDocument() *document {
+	w.t.Helper()
+	if w.document != nil {
+		return w.document
+	}
+	return theDocument(w.t)
+}
+
+// remount mounts the API as it is set now. Its answers are checked against the document that it serves from here on.
+func (w *world) remount() {
+	w.t.Helper()
+	w.mount()
+	answer := httptest.NewRecorder()
+	w.handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/admin/v1/openapi.json", nil))
+	w.document = &document{}
+	if err := json.Unmarshal(answer.Body.Bytes(), w.document); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // operation finds what the document says about a request; template is "" for a path that it does not know.
 func (d *document) operation(t testing.TB, method, path string) (template string, op *documentedOperation) {
 	t.Helper()
@@ -108,12 +130,13 @@ func matchesTemplate(template, path string) bool {
 
 func last(ref string) string { return ref[strings.LastIndexByte(ref, '/')+1:] }
 
-var schemas sync.Map // schema text → *jsonschema.Resolved
+var schemas sync.Map // document and schema text → *jsonschema.Resolved
 
 // validate checks a JSON value against a schema of the document.
 func (d *document) validate(t testing.TB, schema json.RawMessage, instance any) error {
 	t.Helper()
-	resolved, known := schemas.Load(string(schema))
+	key := fmt.Sprintf("%p %s", d, schema)
+	resolved, known := schemas.Load(key)
 	if !known {
 		definitions, err := json.Marshal(d.Components.Schemas)
 		if err != nil {
@@ -129,7 +152,7 @@ func (d *document) validate(t testing.TB, schema json.RawMessage, instance any) 
 		if err != nil {
 			t.Fatal(err)
 		}
-		resolved, _ = schemas.LoadOrStore(string(schema), r)
+		resolved, _ = schemas.LoadOrStore(key, r)
 	}
 	return resolved.(*jsonschema.Resolved).Validate(instance)
 }
@@ -138,7 +161,7 @@ func (d *document) validate(t testing.TB, schema json.RawMessage, instance any) 
 func (w *world) checkAgainstDocument(c call, answer *reply) {
 	t := w.t
 	t.Helper()
-	d := theDocument(t)
+	d := w.itsDocument()
 	method := c.method
 	if method == http.MethodHead {
 		method = http.MethodGet
@@ -193,7 +216,7 @@ func (w *world) checkHeaders(at string, answer *reply) {
 }
 
 func (w *world) checkBody(at string, response documentedResponse, c call, answer *reply) {
-	t, d := w.t, theDocument(w.t)
+	t, d := w.t, w.itsDocument()
 	t.Helper()
 	if response.Ref != "" {
 		response = d.Components.Responses[last(response.Ref)]

@@ -45,8 +45,9 @@ type world struct {
 	provider *provider.Provider
 	server   *admin.API
 	handler  http.Handler
-	key      string   // of role admin
-	seen     sync.Map // answers, as document.documented lists them
+	key      string    // of role admin
+	document *document // nil: openapi.json
+	seen     sync.Map  // answers, as document.documented lists them
 	counter  int
 }
 
@@ -132,7 +133,8 @@ func closeDB(t testing.TB, db *gorm.DB) {
 	}
 }
 
-func newWorldOn(t testing.TB, dialector gorm.Dialector, file string) *world {
+// newWorldOn makes a world; one whose clients are a host's is mounted by whoever asked for it.
+func newWorldOn(t testing.TB, dialector gorm.Dialector, file string, options ...storage.Option) *world {
 	t.Helper()
 	db, err := gorm.Open(dialector, &gorm.Config{Logger: logger.Discard})
 	if err != nil {
@@ -140,11 +142,9 @@ func newWorldOn(t testing.TB, dialector gorm.Dialector, file string) *world {
 	}
 	t.Cleanup(func() { closeDB(t, db) })
 	w := &world{t: t, db: db, file: file, clock: &clock{now: time.Now().UTC().Truncate(time.Millisecond)}, log: &buffer{}, key: admin.NewKey()}
-	w.store = storage.New(db, storage.WithClock(w.clock.Now), storage.WithSessions(&provider.Session{}))
+	options = append(options, storage.WithClock(w.clock.Now), storage.WithSessions(&provider.Session{}))
+	w.store = storage.New(db, options...)
 	if err := w.store.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := admin.EnsureKey(t.Context(), w.store, w.key); err != nil {
 		t.Fatal(err)
 	}
 	resources := provider.Resources{Known: []string{resource, otherResource}, Default: resource}
@@ -163,13 +163,20 @@ func newWorldOn(t testing.TB, dialector gorm.Dialector, file string) *world {
 		Narrow:                resources.Narrow,
 		ReplayKey:             bytes.Repeat([]byte("r"), 32), Log: slog.New(slog.NewTextHandler(w.log, nil)), Now: w.clock.Now,
 	}
-	w.mount()
+	if w.store.KeepsClients() {
+		if _, _, err := admin.EnsureKey(t.Context(), w.store, w.key); err != nil {
+			t.Fatal(err)
+		}
+		w.mount()
+	}
 	return w
 }
 
 func (w *world) mount() {
 	router := mux.NewRouter().SkipClean(true)
-	w.server.Mount(router.PathPrefix("/admin/v1").Subrouter())
+	if err := w.server.Mount(router.PathPrefix("/admin/v1").Subrouter()); err != nil {
+		w.t.Fatal(err)
+	}
 	w.handler = router
 }
 

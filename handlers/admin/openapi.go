@@ -2,7 +2,10 @@ package admin
 
 import (
 	_ "embed"
+	"encoding/json"
+	"fmt"
 	"net/http"
+	"strings"
 )
 
 //go:embed openapi.json
@@ -12,6 +15,113 @@ var openAPIDocument []byte
 func (a *api) openAPI(*request) (*answer, error) {
 	answer := newAnswer(http.StatusOK, nil)
 	answer.header.Set("Content-Type", "application/json")
-	answer.raw = openAPIDocument
+	answer.raw = a.document
 	return answer, nil
+}
+
+// An edit of the document says what becomes of the member at the end of path: its new value, or one of the types below; nil: it goes.
+type edit struct {
+	path  string // members with | between them
+	value any
+}
+
+type (
+	swap     struct{ old, new string } // of words in a text
+	addition map[string]any            // a member that is not there yet
+)
+
+var (
+	// withTheirRecord is what a host that receives the audit events does not have.
+	withTheirRecord = []edit{
+		{"info|summary", "Clients, their secrets and tokens, of an OAuth 2.1 authorization server for MCP."},
+		{"paths|/audit", nil},
+		{"components|schemas|AuditList", nil}, {"components|schemas|AuditEvent", nil},
+		{"components|responses|NotAcceptable", nil}, {"components|headers|Link", nil},
+	}
+	// withTheirClients is what a store that keeps tokens alone cannot do.
+	withTheirClients = []edit{
+		{"paths|/clients|post|parameters", nil},
+		{"paths|/clients|post|responses|201|headers|Idempotency-Replayed", nil},
+		{"paths|/clients|post|responses|422", nil},
+		{"paths|/clients/{client_id}/secrets|post|parameters", nil},
+		{"paths|/clients/{client_id}/secrets|post|responses|201|headers|Idempotency-Replayed", nil},
+		{"paths|/clients/{client_id}/secrets|post|responses|422", nil},
+		{"paths|/clients/{client_id}/secrets/{secret_id}|delete|parameters", nil},
+		{"components|parameters|IdempotencyKey", nil},
+		{"components|headers|IdempotencyReplayed", nil},
+		{"components|responses|KeyReused", nil},
+		{"components|responses|Conflict|description", "The id is or was taken, or the client cannot have another secret."},
+		{"components|schemas|Rotation|properties|end_previous_on_first_use", nil},
+		{"components|schemas|Revocation|properties|secret_id", nil},
+	}
+	forbidden = addition{"$ref": "#/components/responses/Forbidden"}
+	// withTheirAuthentication is what only the host knows. Its actors may lack the role to read.
+	withTheirAuthentication = []edit{
+		{"info|description", swap{"needs an admin key. Its role", "is authenticated in this server's own way. The role of the caller"}},
+		{"security", nil}, {"components|securitySchemes", nil},
+		{"paths|/openapi.json|get|security", nil},
+		{"components|headers|WWWAuthenticate|schema|pattern", nil},
+		{"components|responses|Unauthorized|description", "The caller is not authenticated."},
+		{"components|responses|Forbidden|description", "The role of the caller does not suffice."},
+		{"paths|/clients|get|responses|403", forbidden},
+		{"paths|/clients/{client_id}|get|responses|403", forbidden},
+		{"paths|/clients/{client_id}/secrets|get|responses|403", forbidden},
+		{"paths|/clients/{client_id}/tokens|get|responses|403", forbidden},
+		{"components|responses|TooManyFailures|description", "Too many requests from this address were refused."},
+	}
+)
+
+// describe makes the document of what this API can do.
+func (a *api) describe() error {
+	var edits []edit
+	if a.Record != nil {
+		edits = append(edits, withTheirRecord...)
+	}
+	if a.hosted != nil {
+		edits = append(edits, withTheirClients...)
+	}
+	if a.says != ofKeys {
+		edits = append(edits, withTheirAuthentication...)
+	}
+	if a.document = openAPIDocument; edits == nil {
+		return nil
+	}
+	var document map[string]any
+	if err := json.Unmarshal(openAPIDocument, &document); err != nil {
+		return fmt.Errorf("admin: read openapi.json: %w", err)
+	}
+	for _, e := range edits {
+		if !e.apply(document) {
+			return fmt.Errorf("admin: openapi.json has nothing at %s", e.path)
+		}
+	}
+	var err error
+	a.document, err = encodeJSON(document)
+	return err
+}
+
+func (e edit) apply(document map[string]any) bool {
+	members := strings.Split(e.path, "|")
+	last := len(members) - 1
+	for _, name := range members[:last] {
+		inner, ok := document[name].(map[string]any)
+		if !ok {
+			return false
+		}
+		document = inner
+	}
+	name := members[last]
+	old, found := document[name]
+	switch value := e.value.(type) {
+	case nil:
+		delete(document, name)
+	case addition:
+		document[name], found = value, !found
+	case swap:
+		text, _ := old.(string)
+		document[name], found = strings.Replace(text, value.old, value.new, 1), strings.Contains(text, value.old)
+	default:
+		document[name] = value
+	}
+	return found
 }

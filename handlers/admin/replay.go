@@ -23,6 +23,10 @@ func (a *api) once(r *request, handle func(*api, *request) (*answer, error)) (*a
 	if len(keys) == 0 {
 		return handle(a, r)
 	}
+	if a.hosted != nil {
+		return nil, newProblem(http.StatusBadRequest, "idempotency-unsupported", "Idempotency-Key is not offered",
+			"This server keeps no answers, so that a repetition would be carried out again. Send the request without Idempotency-Key.")
+	}
 	if len(keys) > 1 || !saneIdempotencyKey.MatchString(keys[0]) {
 		return nil, badRequest("Idempotency-Key must be one value of 1 to 255 printable ASCII characters without spaces.")
 	}

@@ -39,7 +39,7 @@ func secretViewOf(s *client.Secret) secretView {
 
 // listSecrets is GET /clients/{client_id}/secrets.
 func (a *api) listSecrets(r *request) (*answer, error) {
-	client, err := a.Store.Clients().Find(r.Context(), r.vars["client_id"])
+	client, err := a.clients.Find(r.Context(), r.vars["client_id"])
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (a *api) createSecret(r *request) (*answer, error) {
 	}
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: "secret.created", ClientID: r.vars["client_id"]}
-		client, err := a.Store.Clients().Find(ctx, event.ClientID)
+		client, err := a.clients.Find(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
 		}
@@ -73,9 +73,9 @@ func (a *api) createSecret(r *request) (*answer, error) {
 		}
 		fresh.ExpiresAt, fresh.EndsOthers = wanted.expiresAt, wanted.onFirstUse
 		if wanted.leaked {
-			err = a.Store.Clients().ReplaceSecrets(ctx, client.ID, fresh)
+			err = a.clients.ReplaceSecrets(ctx, client.ID, fresh)
 		} else {
-			err = a.Store.Clients().AddSecret(ctx, client.ID, fresh, wanted.endPrevious)
+			err = a.clients.AddSecret(ctx, client.ID, fresh, wanted.endPrevious)
 		}
 		if err != nil {
 			return nil, event, err
@@ -112,7 +112,7 @@ func (a *api) deleteSecret(r *request) (*answer, error) {
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: "secret.deleted", ClientID: r.vars["client_id"]}
 		revoke := revokeTokens != nil && *revokeTokens
-		if err := a.Store.Clients().DeleteSecret(ctx, event.ClientID, r.vars["secret_id"], revoke); err != nil {
+		if err := a.clients.DeleteSecret(ctx, event.ClientID, r.vars["secret_id"], revoke); err != nil {
 			return nil, event, err
 		}
 		changes, err := json.Marshal(map[string]map[string]any{

@@ -14,13 +14,24 @@ import (
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
 
-	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
 )
 
-// API is the admin API. Store, NewSecret, Hasher and the two signature functions are required.
+// API is the admin API. Store, NewSecret, Hasher and the two signature functions are required. With a Store that was made with
+// storage.WithClients so are Clients, Authenticate and Record: that store keeps tokens alone.
 type API struct {
 	Store *storage.Store
+	// Clients is the table that the fosite.ClientManager of storage.WithClients reads; nil: Store has clients of its own.
+	Clients Clients
+	// Authenticate finds out who calls. A [Refusal] is answered with 401 and its challenge, any other error with 503 and
+	// Retry-After. Refused requests with an Authorization header are limited, see Failures. Whoever accepts a cookie must keep
+	// other sites' requests out, for instance with http.CrossOriginProtection. nil: an admin key of Store.
+	Authenticate func(r *http.Request) (Actor, error)
+	// Record receives the audit event of a change, in the transaction of the change: what is written in storage.Store.InTransaction
+	// with ctx is committed together with it, or not at all. An error undoes the change and is answered with 503. It may be called
+	// more than once for one change, of which one call's writes stay. nil: the audit log of Store, which GET /audit shows; with
+	// a Record there is no GET /audit.
+	Record func(ctx context.Context, event audit.Event) error
 	// NewSecret makes a client secret; Hasher hashes it.
 	NewSecret func() string
 	Hasher    fosite.Hasher
@@ -47,67 +58,12 @@ type API struct {
 	PreviousReplayKeys [][]byte
 	// Failures limits the requests of each address that have a wrong key; nil: 10 a minute.
 	Failures *limit.Quota[netip.Prefix]
-	// Recorder puts failed logins on record; nil: one for these alone.
+	// Recorder puts failed logins on record; nil: one for these alone, which records them where changes are recorded.
 	Recorder *failures.Recorder
 	// Log receives failures of the server and of logins, never keys or secrets; nil: slog.Default.
 	Log *slog.Logger
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
-}
-
-// api is a mounted API: its settings, filled in, and what it remembers between requests.
-type api struct{ API }
-
-// Mount adds the API to r, which is usually a subrouter at /admin/v1. r answers every path below it. The root router
-// should have SkipClean(true): it otherwise redirects ids that look like a path.
-func (s *API) Mount(r *mux.Router) {
-	a := s.withDefaults()
-	r.UseEncodedPath() // %2F is a character of an id, not the end of it
-	for path, operations := range routes {
-		r.Path(path).Handler(a.resource(operations))
-	}
-	r.PathPrefix("/").Handler(a.resource(nil))
-}
-
-// NotFound answers requests to the admin listener that are for nothing on it, as the API answers those for nothing in it.
-func (s *API) NotFound() http.Handler { return s.refusal(nothingHere()) }
-
-// Misdirected answers requests for a host that is not this server (RFC 9110 §15.5.20).
-func (s *API) Misdirected(detail string) http.Handler {
-	return s.refusal(newProblem(http.StatusMisdirectedRequest, "misdirected", "Not this host", detail))
-}
-
-func (s *API) refusal(p *problem) http.Handler {
-	a := s.withDefaults()
-	return http.HandlerFunc(func(w http.ResponseWriter, raw *http.Request) {
-		r := &request{Request: raw, id: requestID(raw)}
-		w.Header().Set("X-Request-Id", r.id)
-		a.write(w, r, a.refuse(r, p))
-	})
-}
-
-// withDefaults is the server with what was left out filled in.
-func (s *API) withDefaults() *api {
-	a := &api{*s}
-	if a.Log == nil {
-		a.Log = slog.Default()
-	}
-	if a.Now == nil {
-		a.Now = time.Now
-	}
-	if a.Recorder == nil {
-		a.Recorder = failures.NewRecorder(a.Store, a.Log, a.Now)
-	}
-	if a.Failures == nil {
-		a.Failures = limit.New[netip.Prefix]("address-failures", 10, time.Minute, a.Now)
-	}
-	if a.Narrow == nil {
-		a.Narrow = func(_ fosite.Client, scope, audience []string) ([]string, []string) { return scope, audience }
-	}
-	if a.Rules.Now == nil {
-		a.Rules.Now = a.Now
-	}
-	return a
 }
 
 // operation is one method of one path.

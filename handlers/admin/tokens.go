@@ -42,7 +42,7 @@ func (a *api) listTokens(r *request) (*answer, error) {
 	if err := m.Err(); err != nil {
 		return nil, err
 	}
-	client, err := a.Store.Clients().Find(r.Context(), r.vars["client_id"])
+	client, err := a.clients.Find(r.Context(), r.vars["client_id"])
 	if err != nil {
 		return nil, err
 	}
@@ -121,22 +121,22 @@ func (a *api) revokeTokens(r *request) (*answer, error) {
 	}
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: "tokens.revoked", ClientID: r.vars["client_id"], TokenID: rev.tokenID}
-		client, err := a.Store.Clients().Find(ctx, event.ClientID)
+		client, err := a.clients.Find(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
 		}
 		switch {
 		case rev.all:
-			err = a.Store.Clients().Revoke(ctx, client.ID)
+			err = a.clients.Revoke(ctx, client.ID)
 			event.Changes, _ = added("all", true)
 		case rev.tokenID != "":
 			err = a.Store.RevokeTokenID(ctx, client.ID, rev.tokenID)
 			event.Action = "token.revoked"
 		case rev.secretID != "":
-			err = a.Store.Clients().RevokeSecret(ctx, client.ID, rev.secretID)
+			err = a.clients.RevokeSecret(ctx, client.ID, rev.secretID)
 			event.Changes, _ = added("secret_id", rev.secretID)
 		default:
-			err = a.Store.Clients().RevokeBefore(ctx, client.ID, rev.issuedBefore)
+			err = a.clients.RevokeBefore(ctx, client.ID, rev.issuedBefore)
 			event.Changes, _ = added("issued_before", strictjson.TimeOf(rev.issuedBefore))
 		}
 		return noContent(), event, err

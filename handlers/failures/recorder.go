@@ -32,6 +32,8 @@ type Recorder struct {
 	// Counted is told of the events that were not stored; the store tells of the others (storage.WithAuditListener). nil:
 	// nobody.
 	Counted func(audit.Event)
+	// Record stores an event; nil: the audit log of the store does.
+	Record func(ctx context.Context, event audit.Event) error
 
 	store   *storage.Store
 	log     *slog.Logger
@@ -57,7 +59,7 @@ func (rec *Recorder) Note(ctx context.Context, event audit.Event) {
 	if rec.sampled(event.Action) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 		defer cancel()
-		err := rec.store.Audit().Append(ctx, event)
+		err := rec.record(ctx, event)
 		if err == nil {
 			return
 		}
@@ -66,6 +68,13 @@ func (rec *Recorder) Note(ctx context.Context, event audit.Event) {
 	if rec.Counted != nil {
 		rec.Counted(event)
 	}
+}
+
+func (rec *Recorder) record(ctx context.Context, event audit.Event) error {
+	if rec.Record == nil {
+		return rec.store.Audit().Append(ctx, event)
+	}
+	return rec.Record(ctx, event.Filled(ctx, rec.now()))
 }
 
 func (rec *Recorder) sampled(action string) bool {

@@ -68,6 +68,12 @@ func OriginFrom(ctx context.Context) Origin {
 	return origin
 }
 
+// Filled is the event as the log would store it now, with the origin of ctx: for those who keep events elsewhere.
+func (e Event) Filled(ctx context.Context, now time.Time) Event {
+	e.fill(OriginFrom(ctx), now)
+	return e
+}
+
 func (e *Event) fill(origin Origin, now time.Time) {
 	e.Time = now.UTC().Truncate(time.Millisecond)
 	e.Actor = cmp.Or(e.Actor, origin.Actor, "system")

@@ -93,6 +93,10 @@ func (s *Instance) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	adminRouter, err := p.adminRouter()
+	if err != nil {
+		return err
+	}
 
 	s.warnOfProxyAddress(ctx, cfg)
 	defer background(ctx,
@@ -102,7 +106,7 @@ func (s *Instance) Run(ctx context.Context) error {
 	s.ready(cfg, public, adminListener, keyFile)
 	return s.serve(ctx, certificate,
 		service{public, publicRouter, cfg.TLS.Enabled()},
-		service{adminListener, p.adminRouter(), cfg.AdminTLS()},
+		service{adminListener, adminRouter, cfg.AdminTLS()},
 	)
 }
 

@@ -121,7 +121,7 @@ func newRouter(observer *observe.Observer, from func(*http.Request) netip.Addr) 
 }
 
 // adminRouter serves the admin API, metrics and health.
-func (p *parts) adminRouter() http.Handler {
+func (p *parts) adminRouter() (http.Handler, error) {
 	cfg, oauth := p.cfg, p.oauth
 	root := newRouter(p.observer, clientaddr.Peer)
 	root.Handle("/metrics", handlers.Reading(p.observer.Metrics().ServeHTTP))
@@ -145,9 +145,11 @@ func (p *parts) adminRouter() http.Handler {
 	}
 	api.Failures.Refused = p.observer.CountLimited("admin-failures")
 	root.Use(newHosts(listenerHosts(cfg, cfg.Admin.Listen), p.log, api.Misdirected).middleware)
-	api.Mount(root.PathPrefix("/admin/v1").Subrouter())
+	if err := api.Mount(root.PathPrefix("/admin/v1").Subrouter()); err != nil {
+		return nil, err
+	}
 	root.NewRoute().Handler(api.NotFound())
-	return root
+	return root, nil
 }
 
 func scopes(cfg config.Config) provider.Scopes {

@@ -65,9 +65,13 @@ func listeners(t *testing.T) map[string]listener {
 	}
 	ofAdmin := *p
 	ofAdmin.observer = admin
+	adminRouter, err := ofAdmin.adminRouter()
+	if err != nil {
+		t.Fatal(err)
+	}
 	return map[string]listener{
 		"public": {publicRouter, public, &log},
-		"admin":  {ofAdmin.adminRouter(), admin, &log},
+		"admin":  {adminRouter, admin, &log},
 	}
 }
 
