@@ -59,14 +59,7 @@ func TestTheGoOfTheREADMEIsCompiled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var program []byte
-	for _, file := range []string{"readme_test.go", "authorize_test.go"} {
-		content, err := os.ReadFile(filepath.Join("testdata/library", file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		program = append(program, content...)
-	}
+	program := programs(t, "testdata/library/*_test.go")
 	gomod, err := os.ReadFile("../go.mod")
 	if err != nil {
 		t.Fatal(err)
@@ -77,11 +70,29 @@ func TestTheGoOfTheREADMEIsCompiled(t *testing.T) {
 	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1) {
 		for line := range strings.Lines(block[1]) {
 			line = imports.Replace(strings.TrimSpace(line))
-			if !examples.MatchString(line) && !strings.Contains(string(program), line) {
+			if !examples.MatchString(line) && !strings.Contains(program, line) {
 				t.Errorf("not in testdata/library: %s", line)
 			}
 		}
 	}
+}
+
+// programs is the text of the files that match pattern.
+func programs(t *testing.T, pattern string) string {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatal(err, files)
+	}
+	var text strings.Builder
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text.Write(content)
+	}
+	return text.String()
 }
 
 func write(t *testing.T, path string, content []byte) {
@@ -97,18 +108,15 @@ func TestTheGoOfTheEmbeddingDocumentIsCompiled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := os.ReadFile("testdata/team/embedding_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := programs(t, "testdata/team/*_test.go")
 	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(document), -1)
 	if len(blocks) < 5 {
 		t.Fatalf("%d blocks of Go, want more", len(blocks))
 	}
 	for _, block := range blocks {
 		for line := range strings.Lines(block[1]) {
-			if line = strings.TrimSpace(line); !strings.Contains(string(program), line) {
-				t.Errorf("not in testdata/team/embedding_test.go: %s", line)
+			if line = strings.TrimSpace(line); !strings.Contains(program, line) {
+				t.Errorf("not in testdata/team: %s", line)
 			}
 		}
 	}

@@ -92,10 +92,13 @@ func keepARequest(ctx context.Context, store *storage.Store, key string, request
 	return err
 }
 
-func carryOver(ctx context.Context, store *storage.Store, old map[string]fosite.Requester) (int, error) {
+func carryOver(ctx context.Context, store *storage.Store, access, refresh map[string]fosite.Requester) (int, error) {
 	var tokens []storage.ImportedToken
-	for signature, request := range old { // what your store has; its clients are here already
+	for signature, request := range access { // what your store has; its clients are here already
 		tokens = append(tokens, storage.ImportedToken{Kind: fosite.AccessToken, Signature: signature, Request: request})
+	}
+	for signature, request := range refresh {
+		tokens = append(tokens, storage.ImportedToken{Kind: fosite.RefreshToken, Signature: signature, Request: request})
 	}
 	imported, err := store.ImportTokens(ctx, tokens)
 	return imported, err
@@ -156,7 +159,7 @@ func TestTheEmbeddingDocument(t *testing.T) {
 			}
 			carried := fosite.NewRequest()
 			carried.Client, carried.Session, carried.GrantedScope = yours, request.Session, []string{"read"}
-			if n, err := carryOver(ctx, store, map[string]fosite.Requester{"of an old token": carried}); err != nil || n != 1 {
+			if n, err := carryOver(ctx, store, map[string]fosite.Requester{"of an old token": carried}, nil); err != nil || n != 1 {
 				t.Errorf("%d tokens were carried over, error %v", n, err)
 			}
 			found, err := store.GetAccessTokenSession(ctx, "of an old token", &Session{})

@@ -370,6 +370,9 @@ func TestHardenTellsWhatItChanges(t *testing.T) {
 	if !lax.ScopeStrategy([]string{"mcp"}, "mcp.search") || lax.EnforcePKCE || lax.AudienceMatchingStrategy([]string{"https://a"}, []string{"https://a/b"}) != nil {
 		t.Error("what was to be left has changed")
 	}
+	if kept, err := hardenedButForScopes(&fosite.Config{ScopeStrategy: fosite.HierarchicScopeStrategy}); err != nil || !kept([]string{"mcp"}, "mcp.search") {
+		t.Errorf("the scopes were to be left: %v", err)
+	}
 	if _, err := provider.Harden(&fosite.Config{}, "everything"); err == nil {
 		t.Error("an unknown name was taken")
 	}
@@ -378,6 +381,11 @@ func TestHardenTellsWhatItChanges(t *testing.T) {
 		t.Fatal("a secret of 64 bytes was taken")
 	}
 	wantSaid(t, err.Error(), "secret[:32]", "every token stays valid")
+}
+
+func hardenedButForScopes(config *fosite.Config) (fosite.ScopeStrategy, error) {
+	_, err := provider.Harden(config, provider.InsecureScopeStrategy)
+	return config.ScopeStrategy, err
 }
 
 // A secret of 64 bytes that is cut keeps the tokens that were made with it.
@@ -391,5 +399,52 @@ func TestTheFirstHalfOfASecretKeepsItsTokens(t *testing.T) {
 	request := fosite.NewAccessRequest(&fosite.DefaultSession{})
 	if err := compose.NewOAuth2HMACStrategy(short).ValidateAccessToken(t.Context(), request, token); err != nil {
 		t.Error(err)
+	}
+}
+
+// slow counts how often a secret is compared.
+type slow struct {
+	fosite.BCrypt
+	compared int
+}
+
+func (s *slow) Compare(ctx context.Context, hash, secret []byte) error {
+	s.compared++
+	return s.BCrypt.Compare(ctx, hash, secret)
+}
+
+// A downstream service with a bcrypt secret of the team's waits for it once, and again after each change of its client.
+func TestASlowSecretIsComparedOnce(t *testing.T) {
+	team := newTheirs(t)
+	hasher := &slow{BCrypt: fosite.BCrypt{Config: team.Config}}
+	team.ClientAuthenticationStrategy = (&provider.ClientAuthenticator{Store: team.store, Hasher: hasher}).Authenticate
+	oauth := team.compose(compose.OAuth2TokenIntrospectionFactory, provider.MCPSearchFactory(provider.DefaultScopes()))
+	router := mux.NewRouter()
+	if err := (&handlers.Server{Provider: oauth, NewSession: emptySession}).Mount(router); err != nil {
+		t.Fatal(err)
+	}
+	token := team.token(t, docs)
+	introspect := func(secret string) int {
+		w, r := httptest.NewRecorder(), request(url.Values{"token": {token}})
+		r.URL.Path = "/introspect"
+		r.SetBasicAuth("docs", secret)
+		router.ServeHTTP(w, r)
+		return w.Code
+	}
+	for range 3 {
+		if status := introspect("sesame"); status != http.StatusOK || hasher.compared != 1 {
+			t.Fatalf("status %d after %d comparisons", status, hasher.compared)
+		}
+	}
+	hash, err := hasher.Hash(t.Context(), []byte("open"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	team.store.Clients["docs"].(*fosite.DefaultClient).Secret = hash
+	if status := introspect("sesame"); status != http.StatusUnauthorized {
+		t.Errorf("the secret that the client had before: %d", status)
+	}
+	if status := introspect("open"); status != http.StatusOK {
+		t.Errorf("its new secret: %d", status)
 	}
 }

@@ -136,9 +136,9 @@ func (s *server) compose(factories ...compose.Factory) fosite.OAuth2Provider {
 }
 
 // fositesEndpoints serves what the team had written before.
-func (s *server) fositesEndpoints() {
-	oauth := s.compose(compose.OAuth2ClientCredentialsGrantFactory, compose.OAuth2TokenIntrospectionFactory,
-		provider.MCPSearchFactory(provider.DefaultScopes()), compose.OAuth2TokenRevocationFactory)
+func (s *server) fositesEndpoints(hooks ...compose.Factory) {
+	oauth := s.compose(append([]compose.Factory{compose.OAuth2ClientCredentialsGrantFactory, compose.OAuth2TokenIntrospectionFactory,
+		compose.OAuth2TokenRevocationFactory}, hooks...)...)
 	endpoints := http.NewServeMux()
 	endpoints.HandleFunc("/token", func(w http.ResponseWriter, r *http.Request) {
 		request, err := oauth.NewAccessRequest(r.Context(), r, newTenancy())
@@ -241,19 +241,23 @@ func (s *server) works(t *testing.T) {
 func TestATeamTakesThePartsOneByOne(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, db *team) {
 		s := begin(t, db)
+		s.fositesEndpoints()
 		var store *storage.Store
 		for _, step := range []struct {
 			name string
 			take func(t *testing.T)
 		}{
-			{"the hook", func(*testing.T) { s.fositesEndpoints() }},
+			{"the hook", func(*testing.T) { s.fositesEndpoints(provider.MCPSearchFactory(provider.DefaultScopes())) }},
 			{"the storage", func(t *testing.T) {
 				store = storage.New(db.DB, storage.WithClients(accounts{db.DB}), storage.WithSessions(&Tenancy{}))
 				if err := store.Migrate(t.Context()); err != nil {
 					t.Fatal(err)
 				}
+				if n, err := carryOver(t.Context(), store, s.store.(*memory.MemoryStore).AccessTokens, nil); err != nil || n == 0 {
+					t.Fatalf("%d tokens were carried over: %v", n, err)
+				}
 				s.store = store
-				s.fositesEndpoints()
+				s.fositesEndpoints(provider.MCPSearchFactory(provider.DefaultScopes()))
 			}},
 			{"the endpoints", func(t *testing.T) { s.ourEndpoints(t) }},
 			{"resources of a table", func(t *testing.T) {
@@ -274,7 +278,11 @@ func TestATeamTakesThePartsOneByOne(t *testing.T) {
 			}},
 		} {
 			t.Run(step.name, func(t *testing.T) {
+				live := s.issue(t)
 				step.take(t)
+				if _, answer := s.ask(t, "docs", "/introspect", url.Values{"token": {live}}); answer["active"] != true {
+					t.Errorf("a token from before the step: %v", answer)
+				}
 				s.works(t)
 			})
 		}
