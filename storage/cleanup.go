@@ -48,7 +48,7 @@ const cleanUpLease = time.Minute
 func (s *Housekeeping) CleanUp(ctx context.Context, o CleanUp) (total int64, err error) {
 	if o.Batch <= 0 {
 		o.Batch = 50
-		if s.db.Postgres() {
+		if s.db.Postgres {
 			o.Batch = 500
 		}
 	}

@@ -18,7 +18,7 @@ import (
 func TestAHostsTransactionMustSeeWhatOthersCommit(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		store := e.storeWithClients(t)
-		if !store.db.Postgres() {
+		if !store.db.Postgres {
 			return
 		}
 		for level, want := range map[sql.IsolationLevel]bool{

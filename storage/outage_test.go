@@ -133,7 +133,7 @@ func TestOutageIsNeverAnAnswer(t *testing.T) {
 		})
 		t.Run("a caller who has gone", func(t *testing.T) {
 			s := e.storeWithClients(t)
-			if !s.db.Postgres() { // somebody else writes: otherwise a write may still go through
+			if !s.db.Postgres { // somebody else writes: otherwise a write may still go through
 				busy, err := s.BeginTX(context.Background())
 				if err != nil {
 					t.Fatal(err)

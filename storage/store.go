@@ -192,7 +192,7 @@ func (s *Store) Atomically(ctx context.Context, fn func(ctx context.Context) err
 // [Housekeeping.CheckWrites].
 func (s *Housekeeping) Ping(ctx context.Context) error {
 	query := "SELECT 'off'"
-	if s.db.Postgres() {
+	if s.db.Postgres {
 		query = "SELECT current_setting('transaction_read_only')" // on: a standby
 	}
 	var readOnly string

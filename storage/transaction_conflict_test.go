@@ -13,7 +13,7 @@ import (
 func TestDeadlocksAndSerializationFailuresAreRetried(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		store := e.store(t)
-		if !store.db.Postgres() {
+		if !store.db.Postgres {
 			return
 		}
 		for name, c := range map[string]struct{ isolation, first, second string }{

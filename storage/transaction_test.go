@@ -171,7 +171,7 @@ func TestOneConnectionIsEnough(t *testing.T) {
 func TestStatementsRunAtReadCommittedWhateverTheServersDefault(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		store := e.storeWithClients(t)
-		if !store.db.Postgres() {
+		if !store.db.Postgres {
 			return
 		}
 		poolOf(t, store).SetMaxOpenConns(1)

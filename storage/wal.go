@@ -15,7 +15,7 @@ const walLimit = 8 << 20
 // ShrinkLog gives back the disk space of a SQLite log that has grown while somebody read for long, once nobody does.
 // Call it every quarter of a minute; it costs a look at the file. PostgreSQL sees to its own log.
 func (s *Housekeeping) ShrinkLog(ctx context.Context) error {
-	if s.db.Postgres() {
+	if s.db.Postgres {
 		return nil
 	}
 	pool, err := s.db.Host().DB()

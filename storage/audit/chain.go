@@ -37,7 +37,7 @@ func (l *Log) flush(ctx context.Context, tx *database.Tx, deferred []any) error 
 		return err
 	}
 	chain := chainHere
-	if tx.Postgres() {
+	if l.db.Postgres {
 		chain = chainThere
 	}
 	events := make([]*Event, len(deferred))

@@ -41,7 +41,7 @@ func (l *Log) Change(ctx context.Context, change *Change, event Event, keys ...a
 	case !l.enabled:
 		n, err := l.db.Run(ctx, change.statement, w.values()...)
 		return err == nil && n > 0, err
-	case l.db.Postgres() && !database.InTransaction(ctx):
+	case l.db.Postgres && !database.InTransaction(ctx):
 		err = l.changes.Do(ctx, w)
 		l.db.Note(err)
 	default:

@@ -18,10 +18,10 @@ import (
 
 // DB is the host's database. Make one with [New]; it is safe for concurrent use.
 type DB struct {
-	host     *gorm.DB // transactions that are handed out are begun here
-	quiet    *gorm.DB // for statements of ours; its Error is why the database cannot be used
-	reads    *gorm.DB // for reads of ours outside of a transaction
-	postgres bool
+	host     *gorm.DB              // transactions that are handed out are begun here
+	quiet    *gorm.DB              // for statements of ours; its Error is why the database cannot be used
+	reads    *gorm.DB              // for reads of ours outside of a transaction
+	Postgres bool                  // not SQLite
 	group    *Turns[write]         // SQLite's; PostgreSQL runs writes concurrently
 	failure  atomic.Pointer[error] // of the last write that every other one would share; nil: none is known
 	names    map[string]string     // by the names that they have by default
@@ -44,12 +44,12 @@ func open(db *gorm.DB, err error) *DB {
 		db = unusable()
 	}
 	d := &DB{
-		host: db.Session(&gorm.Session{NewDB: true}), quiet: Quiet(db), postgres: db.Name() == "postgres",
+		host: db.Session(&gorm.Session{NewDB: true}), quiet: Quiet(db), Postgres: db.Name() == "postgres",
 		names: model.TableNames(db.NamingStrategy), wanted: make(chan string, 64),
 	}
 	d.quiet.Error = err
 	d.reads = d.session(context.Background(), d.quiet).DB
-	if d.postgres {
+	if d.Postgres {
 		d.reads.Statement.ConnPool = repeatingPool{d.quiet.Statement.ConnPool}
 	}
 	d.group = NewTurns(groupTimeout, d.commitTogether)
@@ -90,9 +90,6 @@ type noDialector struct{ gorm.Dialector }
 func (noDialector) Name() string                         { return "none" }
 func (noDialector) Initialize(*gorm.DB) error            { return nil }
 func (noDialector) QuoteTo(w clause.Writer, name string) { _, _ = w.WriteString(name) }
-
-// Postgres tells PostgreSQL from SQLite.
-func (d *DB) Postgres() bool { return d.postgres }
 
 // Host is the database that New was given.
 func (d *DB) Host() *gorm.DB { return d.host }

@@ -129,17 +129,12 @@ func sqlState(err error) string {
 type repeatingPool struct{ gorm.ConnPool }
 
 func (p repeatingPool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	rows, err := p.ConnPool.QueryContext(ctx, query, args...)
-	for attempt := 0; err != nil && readAgain(ctx, err, attempt); attempt++ {
-		rows, err = p.ConnPool.QueryContext(ctx, query, args...)
+	for attempt := 0; ; attempt++ {
+		rows, err := p.ConnPool.QueryContext(ctx, query, args...)
+		// Once more where the server may have died of the statement, and a few times where it has not seen it.
+		again := isConnectionLost(err) && (attempt == 0 || attempt < attempts(err) && isTurnedAway(err))
+		if err == nil || !again || ctx.Err() != nil {
+			return rows, err
+		}
 	}
-	return rows, err
-}
-
-// readAgain allows one more attempt where the server may have died of the statement, and a few where it has not seen it.
-func readAgain(ctx context.Context, err error, attempt int) bool {
-	if ctx.Err() != nil || !isConnectionLost(err) {
-		return false
-	}
-	return attempt == 0 || attempt < attempts(err) && isTurnedAway(err)
 }

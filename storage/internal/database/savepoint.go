@@ -9,7 +9,7 @@ import (
 func (d *DB) beginInside(ctx context.Context, outer *transaction) (context.Context, error) {
 	t := &transaction{quiet: outer.quiet, outer: outer, depth: outer.depth + 1}
 	t.savepoint = fmt.Sprintf("fosite_mcp_%d", t.depth)
-	if _, err := d.tx(ctx, t).Run("SAVEPOINT " + t.savepoint); err != nil {
+	if err := d.tx(ctx, t).exec("SAVEPOINT " + t.savepoint).Error; err != nil {
 		return nil, fmt.Errorf("storage: begin a transaction inside another one: %w", err)
 	}
 	return context.WithValue(ctx, transactionKey{}, t), nil
@@ -26,12 +26,12 @@ func (d *DB) release(ctx context.Context, t *transaction) error {
 	tx := d.session(ctx, t.quiet)
 	if t.outer.theirs && len(t.deferred) > 0 {
 		if err := d.Flush(ctx, tx, t.deferred); err != nil {
-			return undone(err, d.rollBackTo(ctx, t))
+			return d.undo(ctx, t, err)
 		}
 		t.deferred = nil
 	}
-	if _, err := tx.Run("RELEASE SAVEPOINT " + t.savepoint); err != nil {
-		return undone(err, d.rollBackTo(ctx, t))
+	if err := tx.exec("RELEASE SAVEPOINT " + t.savepoint).Error; err != nil {
+		return d.undo(ctx, t, err)
 	}
 	t.outer.deferred = append(t.outer.deferred, t.deferred...)
 	return nil
@@ -42,9 +42,8 @@ func (d *DB) rollBackTo(ctx context.Context, t *transaction) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), savepointLimit)
 	defer cancel()
 	tx := d.session(ctx, t.quiet)
-	if _, err := tx.Run("ROLLBACK TO SAVEPOINT " + t.savepoint); err != nil {
+	if err := tx.exec("ROLLBACK TO SAVEPOINT " + t.savepoint).Error; err != nil {
 		return err
 	}
-	_, err := tx.Run("RELEASE SAVEPOINT " + t.savepoint)
-	return err
+	return tx.exec("RELEASE SAVEPOINT " + t.savepoint).Error
 }

@@ -4,12 +4,16 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
 )
 
 // Tx runs statements on the pool or in a transaction, by the methods of GORM and by those below. It may be used again and
@@ -40,7 +44,7 @@ func (d *DB) tx(ctx context.Context, t *transaction) *Tx {
 		tx.Error = d.quiet.Error
 	case t.isOver():
 		tx.Error = sql.ErrTxDone
-	case d.postgres && !tx.DryRun:
+	case d.Postgres && !tx.DryRun:
 		tx.Error = t.checkIsolation(tx)
 	}
 	return tx
@@ -54,16 +58,13 @@ func (d *DB) session(ctx context.Context, db *gorm.DB) *Tx {
 	return &Tx{&s, d}
 }
 
-// Postgres tells PostgreSQL from SQLite.
-func (tx *Tx) Postgres() bool { return tx.db.postgres }
-
 // Run runs a statement in SQL of ours, see [DB.SQL], and tells how many rows it changed.
 func (tx *Tx) Run(statement string, args ...any) (rows int64, err error) {
-	result := tx.exec(statement, args)
+	result := tx.exec(statement, args...)
 	return result.RowsAffected, result.Error
 }
 
-func (tx *Tx) exec(text string, args []any) *gorm.DB {
+func (tx *Tx) exec(text string, args ...any) *gorm.DB {
 	s := tx.statement(text, args)
 	return s.Callback().Raw().Execute(s)
 }
@@ -75,7 +76,7 @@ func (tx *Tx) statement(text string, args []any) *gorm.DB {
 	s.Statement.SQL.Grow(len(text))
 	s.Statement.SQL.WriteString(text)
 	s.Statement.Vars = args
-	if pool, ok := s.Statement.ConnPool.(*gorm.PreparedStmtTX); ok && !tx.db.postgres {
+	if pool, ok := s.Statement.ConnPool.(*gorm.PreparedStmtTX); ok && !tx.db.Postgres {
 		if known, ok := pool.PreparedStmtDB.Stmts.Get(text); !ok || known.Transaction {
 			select {
 			case tx.db.wanted <- text:
@@ -131,7 +132,7 @@ func (d *DB) SQL(text string) string {
 		return known.(string)
 	}
 	named := tableInBraces.ReplaceAllStringFunc(text, func(name string) string { return d.Table(strings.Trim(name, "{}")) })
-	if d.postgres {
+	if d.Postgres {
 		named = numbered(strings.ReplaceAll(named, " AS BLOB)", " AS BYTEA)"))
 	}
 	d.texts.Store(text, named)
@@ -190,4 +191,34 @@ func Wrap(err error, what string) error {
 		return nil
 	}
 	return fmt.Errorf("storage: %s: %w", what, err)
+}
+
+// Quiet is db for statements of ours.
+func Quiet(db *gorm.DB) *gorm.DB {
+	q := db.Session(&gorm.Session{NewDB: true, SkipDefaultTransaction: true, Logger: quietLogger{db.Logger}})
+	q.Config.TranslateError = false // what became of a statement is read from the driver's own errors
+	return q
+}
+
+// quietLogger is the host's logger for statements whose values are hashes of tokens and secrets: it gets the statements
+// and their errors without them.
+type quietLogger struct{ logger.Interface }
+
+// LogMode implements [logger.Interface].
+func (l quietLogger) LogMode(level logger.LogLevel) logger.Interface {
+	return quietLogger{l.Interface.LogMode(level)}
+}
+
+// ParamsFilter implements [gorm.ParamsFilter].
+func (quietLogger) ParamsFilter(_ context.Context, sql string, _ ...any) (string, []any) {
+	return sql, nil
+}
+
+// Trace implements [logger.Interface]. An error of PostgreSQL's has the values of the row in its fields, and in its text none.
+func (l quietLogger) Trace(ctx context.Context, begin time.Time, fc func() (sql string, rows int64), err error) {
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) {
+		err = errors.New(err.Error())
+	}
+	l.Interface.Trace(ctx, begin, fc, err)
 }

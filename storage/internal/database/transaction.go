@@ -47,10 +47,14 @@ func InTransaction(ctx context.Context) bool { return transactionFrom(ctx) != ni
 // InHostsTransaction tells whether ctx carries one that the host ends.
 func InHostsTransaction(ctx context.Context) bool {
 	t := transactionFrom(ctx)
-	for t != nil && t.outer != nil {
+	return t != nil && t.outermost().theirs
+}
+
+func (t *transaction) outermost() *transaction {
+	for t.outer != nil {
 		t = t.outer
 	}
-	return t != nil && t.theirs
+	return t
 }
 
 // isOver tells whether the transaction, or one around it, has ended: what is done then would be kept, or undone, with
@@ -80,9 +84,7 @@ func WithTx(ctx context.Context, tx *gorm.DB) context.Context {
 // checkIsolation refuses a host's transaction on PostgreSQL that sees the database as it was at its beginning: a revocation
 // in it would miss what was issued since.
 func (t *transaction) checkIsolation(tx *Tx) error {
-	for t.outer != nil {
-		t = t.outer
-	}
+	t = t.outermost()
 	if !t.theirs || t.readsCommitted.Load() || tx.Error != nil {
 		return tx.Error
 	}
@@ -107,31 +109,45 @@ func (d *DB) begin(ctx context.Context) (*transaction, error) {
 		d.prepareWanted(ctx)
 	}
 	options := &sql.TxOptions{}
-	if d.postgres {
+	if d.Postgres {
 		options.Isolation = sql.LevelReadCommitted // whatever the server's default: the statements are made for it
 	}
 	tx := d.session(ctx, d.quiet)
 	tx.DB = tx.Begin(options)
 	t := &transaction{quiet: tx.DB}
-	if tx.Error != nil || d.postgres {
+	if tx.Error != nil || d.Postgres {
 		return t, tx.Error
 	}
-	if _, err := tx.Run("DELETE FROM {grants} WHERE 0"); err != nil {
-		return nil, undone(err, t.rollback())
+	if err := tx.exec("DELETE FROM {grants} WHERE 0").Error; err != nil {
+		return nil, d.undo(ctx, t, err)
 	}
 	return t, nil
 }
 
-func (t *transaction) rollback() error {
+func (d *DB) rollback(ctx context.Context, t *transaction) error {
+	if t.outer != nil {
+		return d.rollBackTo(ctx, t)
+	}
 	tx := *t.quiet // which is not to remember an error
 	return tx.Rollback().Error
 }
 
+// undo is err, because of which t is rolled back.
+func (d *DB) undo(ctx context.Context, t *transaction, err error) error {
+	if failed := d.rollback(ctx, t); failed != nil {
+		return errors.Join(err, failed)
+	}
+	return err
+}
+
 // commit ends the transaction, with what was deferred to its end.
 func (d *DB) commit(ctx context.Context, t *transaction) error {
+	if t.outer != nil {
+		return d.release(ctx, t)
+	}
 	if len(t.deferred) > 0 {
 		if err := d.Flush(ctx, d.session(ctx, t.quiet), t.deferred); err != nil {
-			return notCommitted(undone(err, t.rollback()))
+			return notCommitted(d.undo(ctx, t, err))
 		}
 	}
 	tx := *t.quiet
@@ -160,7 +176,15 @@ func (d *DB) Defer(ctx context.Context, item any) error {
 
 // Begin opens a transaction and returns a context that carries it. End it with [DB.Commit] or [DB.Rollback]; when ctx ends
 // first it is rolled back. Inside another transaction it is a savepoint.
-func (d *DB) Begin(ctx context.Context) (context.Context, error) {
+func (d *DB) Begin(ctx context.Context) (inner context.Context, err error) {
+	err = Repeat(ctx, func() (err error) {
+		inner, err = d.beginOnce(ctx)
+		return err
+	})
+	return inner, err
+}
+
+func (d *DB) beginOnce(ctx context.Context) (context.Context, error) {
 	if d.quiet.Error != nil {
 		return nil, d.quiet.Error
 	}
@@ -170,9 +194,9 @@ func (d *DB) Begin(ctx context.Context) (context.Context, error) {
 	t, release, err := d.beginInTurn(ctx)
 	if err != nil {
 		d.Note(err)
-		return nil, fmt.Errorf("storage: begin a transaction: %w", err)
+		return nil, notCommitted(fmt.Errorf("storage: begin a transaction: %w", err))
 	}
-	abandon := func() { _ = t.end(t.rollback) }
+	abandon := func() { _ = t.end(ctx, d.rollback) }
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	stop := context.AfterFunc(ctx, abandon)
@@ -187,11 +211,8 @@ func (d *DB) Begin(ctx context.Context) (context.Context, error) {
 
 // beginInTurn is begin when it is this caller's turn to write; release ends the turn. On PostgreSQL nobody has to wait.
 func (d *DB) beginInTurn(ctx context.Context) (t *transaction, release func(), err error) {
-	if d.postgres {
-		err = Repeat(ctx, func() (err error) {
-			t, err = d.begin(ctx)
-			return notCommitted(err)
-		})
+	if d.Postgres {
+		t, err = d.begin(ctx)
 		return t, func() {}, err
 	}
 	select {
@@ -207,7 +228,7 @@ func (d *DB) beginInTurn(ctx context.Context) (t *transaction, release func(), e
 }
 
 // end finishes a transaction once; later calls answer sql.ErrTxDone.
-func (t *transaction) end(how func() error) error {
+func (t *transaction) end(ctx context.Context, how func(ctx context.Context, t *transaction) error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ended.Swap(true) {
@@ -216,7 +237,7 @@ func (t *transaction) end(how func() error) error {
 	if t.release != nil {
 		defer t.release()
 	}
-	return how()
+	return how(ctx, t)
 }
 
 // Commit makes the transaction that [DB.Begin] has put into ctx durable, or what it did a part of the transaction around it.
@@ -225,13 +246,7 @@ func (d *DB) Commit(ctx context.Context) error {
 	if t == nil || t.theirs {
 		return errors.New("storage: commit without a transaction")
 	}
-	err := t.end(func() error {
-		if t.outer == nil {
-			return d.commit(ctx, t)
-		}
-		return d.release(ctx, t)
-	})
-	if err != nil {
+	if err := t.end(ctx, d.commit); err != nil {
 		d.Note(err)
 		return fmt.Errorf("storage: commit: %w", err)
 	}
@@ -245,13 +260,7 @@ func (d *DB) Rollback(ctx context.Context) error {
 	if t == nil || t.theirs {
 		return errors.New("storage: rollback without a transaction")
 	}
-	err := t.end(func() error {
-		if t.outer == nil {
-			return t.rollback()
-		}
-		return d.rollBackTo(ctx, t)
-	})
-	if err != nil && !errors.Is(err, sql.ErrTxDone) {
+	if err := t.end(ctx, d.rollback); err != nil && !errors.Is(err, sql.ErrTxDone) {
 		return fmt.Errorf("storage: roll back: %w", err)
 	}
 	return nil

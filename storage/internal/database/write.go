@@ -30,8 +30,8 @@ func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 	case err != nil:
 	case t != nil:
 		err = d.within(ctx, t, run)
-	case d.postgres:
-		err = Repeat(ctx, func() error { return d.alone(ctx, run) })
+	case d.Postgres:
+		err = Repeat(ctx, func() error { return d.enclosed(ctx, run) })
 	default:
 		err = d.group.Do(ctx, write{ctx, fn})
 	}
@@ -52,7 +52,7 @@ func (d *DB) Exec(ctx context.Context, statement func(tx *Tx) *gorm.DB) (rows in
 	switch {
 	case t != nil:
 		err = run(ctx, d.tx(ctx, t))
-	case d.postgres:
+	case d.Postgres:
 		err = Repeat(ctx, func() error { return run(ctx, d.session(ctx, d.quiet)) })
 	default:
 		err = d.group.Do(ctx, write{ctx, run})
@@ -65,36 +65,48 @@ func (d *DB) Exec(ctx context.Context, statement func(tx *Tx) *gorm.DB) (rows in
 
 // Run is Exec for SQL of ours.
 func (d *DB) Run(ctx context.Context, statement string, args ...any) (rows int64, err error) {
-	return d.Exec(ctx, func(tx *Tx) *gorm.DB { return tx.exec(statement, args) })
+	return d.Exec(ctx, func(tx *Tx) *gorm.DB { return tx.exec(statement, args...) })
 }
 
 // commitTogether makes the writes of several callers in one transaction.
 func (d *DB) commitTogether(ctx context.Context, group []*Job[write]) {
-	failed := false
-	err := d.alone(ctx, func(ctx context.Context, t *transaction) (err error) {
-		defer func() { // a panic happens on the goroutine of whoever commits, not of whoever wrote
-			if r := recover(); r != nil {
-				err = errors.New("storage: a write panicked")
+	t, err := d.begin(ctx)
+	if err == nil {
+		ctx := context.WithValue(ctx, transactionKey{}, t)
+		err = d.runAll(ctx, t, group)
+		switch {
+		case err == nil:
+			err = d.commit(ctx, t)
+		case len(group) == 1:
+			err = d.undo(ctx, t, err)
+		default: // one has taken the others with it: each by itself, so that each gets its own answer
+			_ = d.rollback(ctx, t)
+			for i := range group {
+				d.commitTogether(ctx, group[i:i+1])
 			}
-			failed = err != nil
-		}()
-		for _, w := range group {
-			ctx := memberContext{ctx, w.What.ctx}
-			if err := w.What.fn(ctx, d.session(ctx, t.quiet)); err != nil {
-				return err
-			}
+			return
 		}
-		return nil
-	})
-	if failed && len(group) > 1 { // one has taken the others with it: each by itself, so that each gets its own answer
-		for i := range group {
-			d.commitTogether(ctx, group[i:i+1])
-		}
-		return
 	}
 	for _, w := range group {
 		w.Done <- err
 	}
+}
+
+// runAll runs the writes of group in t. A panic becomes an error: it happens on the goroutine of whoever commits, not of
+// whoever wrote.
+func (d *DB) runAll(ctx context.Context, t *transaction, group []*Job[write]) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = errors.New("storage: a write panicked")
+		}
+	}()
+	for _, w := range group {
+		ctx := memberContext{ctx, w.What.ctx}
+		if err := w.What.fn(ctx, d.session(ctx, t.quiet)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // memberContext ends with the group, which the end of one caller must not undo, and has the values of the caller.
@@ -109,27 +121,6 @@ func (c memberContext) Value(key any) any {
 		return c.Context.Value(key)
 	}
 	return c.caller.Value(key)
-}
-
-// alone runs fn between BEGIN and COMMIT, once.
-func (d *DB) alone(ctx context.Context, fn func(ctx context.Context, t *transaction) error) error {
-	t, err := d.begin(ctx)
-	if err != nil {
-		return notCommitted(err)
-	}
-	returned := false
-	defer func() {
-		if !returned { // fn has panicked
-			_ = t.rollback()
-		}
-	}()
-	ctx = context.WithValue(ctx, transactionKey{}, t)
-	err = fn(ctx, t)
-	returned = true
-	if err != nil {
-		return notCommitted(undone(err, t.rollback()))
-	}
-	return d.commit(ctx, t)
 }
 
 // InTransaction runs fn in a transaction, which is committed when fn returns nil. One that lost against a concurrent one is
@@ -156,9 +147,9 @@ func (d *DB) within(ctx context.Context, t *transaction, fn func(ctx context.Con
 	return fn(ctx, t)
 }
 
-// enclosed runs fn between Begin and Commit.
+// enclosed runs fn between Begin and Commit, once.
 func (d *DB) enclosed(ctx context.Context, fn func(ctx context.Context, t *transaction) error) error {
-	inner, err := d.Begin(ctx)
+	inner, err := d.beginOnce(ctx)
 	if err != nil {
 		return err
 	}
@@ -167,12 +158,4 @@ func (d *DB) enclosed(ctx context.Context, fn func(ctx context.Context, t *trans
 		return notCommitted(err)
 	}
 	return d.Commit(inner)
-}
-
-// undone is err, after which something was undone; by itself where that went well.
-func undone(err, undo error) error {
-	if undo == nil {
-		return err
-	}
-	return errors.Join(err, undo)
 }

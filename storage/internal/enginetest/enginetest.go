@@ -38,7 +38,10 @@ func SQLite(t *testing.T) func() gorm.Dialector {
 
 // newPostgresSchema keeps tests that run at the same time apart.
 func newPostgresSchema(t *testing.T) func() gorm.Dialector {
-	server, outer := os.Getenv("FOSITE_MCP_TEST_POSTGRES"), postgresServer(t)
+	outer, err := postgresServer()
+	if err != nil {
+		t.Fatal(err)
+	}
 	name := "storage_test_" + strings.ToLower(rand.Text())
 	if err := outer.Exec("CREATE SCHEMA " + name).Error; err != nil {
 		t.Fatal(err)
@@ -48,7 +51,7 @@ func newPostgresSchema(t *testing.T) func() gorm.Dialector {
 			t.Error(err)
 		}
 	})
-	inner, err := url.Parse(server)
+	inner, err := url.Parse(os.Getenv("FOSITE_MCP_TEST_POSTGRES"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,23 +61,10 @@ func newPostgresSchema(t *testing.T) func() gorm.Dialector {
 	return func() gorm.Dialector { return postgres.Open(inner.String()) }
 }
 
-var (
-	postgresOnce sync.Once
-	postgresPool *gorm.DB
-	postgresErr  error
-)
-
 // postgresServer is one pool for all tests to make and drop their schemas with; it lives as long as the test program.
-func postgresServer(t *testing.T) *gorm.DB {
-	t.Helper()
-	postgresOnce.Do(func() {
-		postgresPool, postgresErr = gorm.Open(postgres.Open(os.Getenv("FOSITE_MCP_TEST_POSTGRES")), &gorm.Config{Logger: logger.Discard})
-	})
-	if postgresErr != nil {
-		t.Fatal(postgresErr)
-	}
-	return postgresPool
-}
+var postgresServer = sync.OnceValues(func() (*gorm.DB, error) {
+	return gorm.Open(postgres.Open(os.Getenv("FOSITE_MCP_TEST_POSTGRES")), &gorm.Config{Logger: logger.Discard})
+})
 
 // Open opens a database and closes it with the test. FOSITE_MCP_TEST_TABLE_PREFIX is the prefix of its tables.
 func Open(t *testing.T, dialector gorm.Dialector) *gorm.DB {

@@ -85,7 +85,7 @@ const batch = 500
 func (t *Times) Write(ctx context.Context) error {
 	seen := t.take()
 	write := t.writeEach
-	if t.db.Postgres() {
+	if t.db.Postgres {
 		write = t.writeTogether
 	}
 	// In order, so that two replicas that write the same rows do not lock each other out.
