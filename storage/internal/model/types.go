@@ -48,7 +48,7 @@ func (t *Time) Scan(value any) error {
 	case int64:
 		*t = Time{time.UnixMilli(v).UTC()}
 	default:
-		return wrongType(t, value)
+		return wrongType[Time](value)
 	}
 	return nil
 }
@@ -66,7 +66,7 @@ func (s Seconds) Value() (driver.Value, error) { return int64(time.Duration(s) /
 func (s *Seconds) Scan(value any) error {
 	n, ok := value.(int64)
 	if !ok {
-		return wrongType(s, value)
+		return wrongType[Seconds](value)
 	}
 	*s = Seconds(time.Duration(n) * time.Second)
 	return nil
@@ -87,7 +87,7 @@ func (f Flag) Value() (driver.Value, error) {
 func (f *Flag) Scan(value any) error {
 	n, ok := value.(int64)
 	if !ok {
-		return wrongType(f, value)
+		return wrongType[Flag](value)
 	}
 	*f = n != 0
 	return nil
@@ -115,7 +115,7 @@ func (h *Hash) Scan(value any) error {
 	case string:
 		*h = Hash(v)
 	default:
-		return wrongType(h, value)
+		return wrongType[Hash](value)
 	}
 	return nil
 }
@@ -141,7 +141,7 @@ func (t *Text) Scan(value any) error {
 	case []byte:
 		*t = Text(v)
 	default:
-		return wrongType(t, value)
+		return wrongType[Text](value)
 	}
 	return nil
 }
@@ -156,7 +156,7 @@ func (j JSON) Value() (driver.Value, error) { return string(j), nil }
 func (j *JSON) Scan(value any) error {
 	var text Text
 	if text.Scan(value) != nil {
-		return wrongType(j, value)
+		return wrongType[JSON](value)
 	}
 	*j = nil
 	if text != "" {
@@ -186,14 +186,18 @@ func (l List) String() string {
 func (l *List) Scan(value any) error {
 	var text Text
 	if text.Scan(value) != nil {
-		return wrongType(l, value)
+		return wrongType[List](value)
 	}
-	packed, list := string(text), []string{}
-	switch {
-	case packed == "", strings.HasPrefix(packed, "[") && json.Unmarshal([]byte(packed), &list) == nil:
-		*l = list
-	default:
-		*l = strings.Split(packed, " ")
+	if strings.HasPrefix(string(text), "[") {
+		var list []string
+		if json.Unmarshal([]byte(text), &list) == nil {
+			*l = list
+			return nil
+		}
+	}
+	*l = List{}
+	if text != "" {
+		*l = strings.Split(string(text), " ")
 	}
 	return nil
 }
@@ -202,6 +206,6 @@ func (l *List) Scan(value any) error {
 func Storable(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
 // wrongType says no more of the value than its type: it may be a secret's hash.
-func wrongType(column, value any) error {
-	return fmt.Errorf("storage: a column of type %T holds a %T", column, value)
+func wrongType[Column any](value any) error {
+	return fmt.Errorf("storage: a column of type %T holds a %T", (*Column)(nil), value)
 }
