@@ -19,15 +19,6 @@ import (
 // answered to these resources.
 const IntrospectedFor = fosite.ContextKey("introspected_for")
 
-// introspects are the resources (RFC 8707) whose resource server the client is.
-func introspects(client fosite.Client) []string {
-	server, ok := client.(ResourceServerClient)
-	if !ok {
-		return nil
-	}
-	return server.GetIntrospects()
-}
-
 // introspect is the introspection endpoint (RFC 7662). The caller authenticates in any way a client may; a public
 // client cannot.
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
@@ -35,7 +26,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 	if s.ReadAhead != nil && len(token) <= maxToken {
 		ctx = s.ReadAhead(ctx, token)
 	}
-	caller, err := s.authenticate(ctx, r)
+	caller, err := s.authenticate(ctx, r, r.PostForm)
 	if err == nil && caller.IsPublic() {
 		err = fosite.ErrInvalidClient.WithHint("Only clients that authenticate may introspect.")
 	}
@@ -63,7 +54,11 @@ func (s *Server) inspect(ctx context.Context, token string, caller fosite.Client
 	if len(token) > maxToken {
 		return inactive, nil
 	}
-	if resources := introspects(caller); len(resources) > 0 {
+	var resources []string
+	if server, ok := caller.(ResourceServerClient); ok {
+		resources = server.GetIntrospects()
+	}
+	if len(resources) > 0 {
 		ctx = context.WithValue(ctx, IntrospectedFor, resources)
 	}
 	use, request, err := s.Provider.IntrospectToken(ctx, token, fosite.AccessToken, s.NewSession())
@@ -74,8 +69,8 @@ func (s *Server) inspect(ctx context.Context, token string, caller fosite.Client
 		return nil, err
 	case err != nil, use != fosite.AccessToken:
 		return inactive, nil
-	case !mayKnow(caller, request):
-		if len(introspects(caller)) == 0 && s.unnamed.First(caller.GetID()) {
+	case !mayKnow(caller, resources, request):
+		if len(resources) == 0 && s.unnamed.First(caller.GetID()) {
 			s.log().WarnContext(ctx, "a client hears that another client's token is inactive, because it is no resource server; register it with introspects, and let its type have the method GetIntrospects", "client_id", caller.GetID())
 		}
 		return inactive, nil
@@ -87,11 +82,10 @@ func (s *Server) inspect(ctx context.Context, token string, caller fosite.Client
 	return answer, nil
 }
 
-// mayKnow tells whether the token concerns the caller. A resource server hears of tokens for its resources alone, those of
+// mayKnow tells whether the token concerns the caller, who is the resource server of resources (RFC 8707). A resource server hears of tokens for its resources alone, those of
 // its own client included: a token that it has sent to another resource could be replayed to it from there. Any other client
 // hears of its own tokens.
-func mayKnow(caller fosite.Client, token fosite.AccessRequester) bool {
-	resources := introspects(caller)
+func mayKnow(caller fosite.Client, resources []string, token fosite.AccessRequester) bool {
 	if len(resources) == 0 {
 		return caller.GetID() == token.GetClient().GetID()
 	}

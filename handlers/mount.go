@@ -54,8 +54,11 @@ func (s *Server) check() error {
 			}
 		}
 	}
-	var ok bool
-	if s.authenticator, ok = capability[ClientAuthenticator](s.Provider); !ok && s.AuthenticateIntrospection == nil {
+	s.authenticate = s.AuthenticateIntrospection
+	if authenticator, ok := capability[ClientAuthenticator](s.Provider); ok && s.authenticate == nil {
+		s.authenticate = authenticator.AuthenticateClient
+	}
+	if s.authenticate == nil {
 		return fmt.Errorf("handlers: a %T cannot authenticate who introspects; set Server.AuthenticateIntrospection, or give it the method AuthenticateClient", s.Provider)
 	}
 	if s.Login == nil {

@@ -47,9 +47,9 @@ type Server struct {
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 
-	authenticator ClientAuthenticator // of Provider; nil with AuthenticateIntrospection
-	busy          *rate.Limiter       // of which refusals the log tells
-	unnamed       logonce.Set         // resource servers that the log has told about
+	authenticate fosite.ClientAuthenticationStrategy // of those who introspect (RFC 6749 §2.3)
+	busy         *rate.Limiter                       // of which refusals the log tells
+	unnamed      logonce.Set                         // resource servers that the log has told about
 }
 
 // keySet is RFC 7517 §5. Tokens are opaque, so there are no keys to publish; the document exists because metadata
@@ -70,14 +70,6 @@ func (s *Server) log() *slog.Logger {
 		return slog.Default()
 	}
 	return s.Log
-}
-
-// authenticate tells who introspects (RFC 6749 §2.3).
-func (s *Server) authenticate(ctx context.Context, r *http.Request) (fosite.Client, error) {
-	if s.AuthenticateIntrospection != nil {
-		return s.AuthenticateIntrospection(ctx, r, r.PostForm)
-	}
-	return s.authenticator.AuthenticateClient(ctx, r, r.PostForm)
 }
 
 // fillSession lets the host add to the session of a new grant.

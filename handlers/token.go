@@ -11,27 +11,22 @@ import (
 // token is the token endpoint (RFC 6749 §3.2).
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
-	if grantType := r.PostForm.Get("grant_type"); grantType == "" {
+	if r.PostForm.Get("grant_type") == "" {
 		writeOAuthError(w, fosite.ErrInvalidRequest.WithHint(`The parameter "grant_type" is missing.`))
 		return
 	}
 	request, err := s.Provider.NewAccessRequest(ctx, r, s.NewSession())
-	if err != nil {
-		if request == nil {
-			// fosite returns no request exactly when no handler knows the grant type, and calls it invalid_request.
-			err = fosite.ErrUnsupportedGrantType
-		}
-		s.fail(w, r, err)
-		return
+	if request == nil && err != nil {
+		// fosite returns no request exactly when no handler knows the grant type, and calls it invalid_request.
+		err = fosite.ErrUnsupportedGrantType
 	}
-	if request.GetGrantTypes().ExactOne("client_credentials") {
+	if err == nil && request.GetGrantTypes().ExactOne("client_credentials") {
 		err = s.machineSession(ctx, request)
 	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
+	var response fosite.AccessResponder
+	if err == nil {
+		response, err = s.Provider.NewAccessResponse(ctx, request)
 	}
-	response, err := s.Provider.NewAccessResponse(ctx, request)
 	if err != nil {
 		s.fail(w, r, err)
 		return

@@ -50,7 +50,7 @@ type assertionVerifier struct {
 	tried     *RefusedClient             // in whose name the assertion is
 	audiences []string                   // issuer, issuer with a slash, token endpoint URL
 	keys      fosite.JWKSFetcherStrategy // for jwks_uri; nil: clients with a jwks_uri are refused
-	now       func() time.Time
+	now       func() time.Time           // nil: time.Now
 }
 
 // authenticate returns the client that signed the assertion in form. It answers invalid_request for a form without
@@ -64,7 +64,8 @@ func (v *assertionVerifier) authenticate(ctx context.Context, form url.Values) (
 	if reason := v.checkClaims(claims, form.Get("client_id")); reason != "" {
 		return nil, refuseAssertion(reason)
 	}
-	client, err := v.tried.lookUp(ctx, v.store, claims.Subject)
+	client, err := v.store.GetClient(ctx, claims.Subject)
+	v.tried.ClientID, v.tried.Exists = claims.Subject, err == nil
 	if errors.Is(err, fosite.ErrNotFound) {
 		return nil, refuseAssertion("unknown client")
 	}
@@ -116,7 +117,7 @@ func parseAssertion(form url.Values) (*jwt.JSONWebToken, jwt.Claims, error) {
 
 // checkClaims applies RFC 7523 §3 and answers what is wrong, or "".
 func (v *assertionVerifier) checkClaims(claims jwt.Claims, clientID string) (reason string) {
-	now := v.now()
+	now := clock(v.now)
 	switch {
 	case claims.Subject == "":
 		return "no sub"

@@ -202,10 +202,3 @@ func registered(client fosite.Client, requested string) (scopes []string) {
 	}
 	return scopes
 }
-
-func clock(now func() time.Time) time.Time {
-	if now == nil {
-		return time.Now()
-	}
-	return now()
-}

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"fosite-mcp/internal/reqinfo"
@@ -49,46 +48,30 @@ func (s *TokenStrategy) signature(ctx context.Context, kind fosite.TokenType, to
 	return ""
 }
 
-// check parses token and computes its HMAC.
-func (s *TokenStrategy) check(token string) checkedToken {
-	checked := checkedToken{strategy: s, text: token}
-	var t tokenParts
-	kind, keys := s.parse(token, &t)
-	if keys == nil {
-		return checked
-	}
-	checked.ours = keys.made(&t)
-	if checked.ours || s.namesMissingSecret(keys, &t) {
-		checked.kind, checked.signature = kind, t.signature()
-	}
-	return checked
-}
-
-// parse takes token apart. The prefixes differ, so that it has the form of one kind at most; keys is nil when it has none.
-func (s *TokenStrategy) parse(token string, t *tokenParts) (kind fosite.TokenType, keys *tokenKind) {
-	switch {
-	case s.access.parse(token, t):
-		return fosite.AccessToken, &s.access
-	case s.refresh.parse(token, t):
-		return fosite.RefreshToken, &s.refresh
-	case s.code.parse(token, t):
-		return fosite.AuthorizeCode, &s.code
-	}
-	return "", nil
-}
-
 // How far the time in a token may lie from now, so that what was made up at random costs no look at the database.
 const (
 	oldestToken = 10 * 365 * 24 * time.Hour
 	clockSkew   = time.Hour
 )
 
-// namesMissingSecret tells whether a token says that it was made with a secret which is missing here.
-func (s *TokenStrategy) namesMissingSecret(keys *tokenKind, t *tokenParts) bool {
-	name, named := t.secret()
-	if !named || slices.ContainsFunc(keys.keys, func(key tokenKey) bool { return key.secret == name }) {
-		return false
+// check takes token apart and computes its HMAC. The prefixes differ, so that it has the form of one kind at most. A token
+// that names a secret which is missing here keeps its signature, if its time can be right.
+func (s *TokenStrategy) check(token string) checkedToken {
+	checked := checkedToken{strategy: s, text: token}
+	var t tokenParts
+	for _, k := range []*tokenKind{&s.access, &s.refresh, &s.code} {
+		if !k.parse(token, &t) {
+			continue
+		}
+		ours, missing := k.made(&t)
+		if missing {
+			age := s.now().Sub(t.time())
+			missing = age >= -clockSkew && age <= oldestToken
+		}
+		if checked.ours = ours; ours || missing {
+			checked.kind, checked.signature = k.kind, t.signature()
+		}
+		break
 	}
-	age := s.now().Sub(t.time())
-	return age >= -clockSkew && age <= oldestToken
+	return checked
 }

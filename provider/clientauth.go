@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ory/fosite"
+	"golang.org/x/time/rate"
 )
 
 // ClientAuthenticator authenticates clients at the token, introspection and revocation endpoints (RFC 6749 §2.3).
@@ -91,7 +93,8 @@ func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request,
 		if sent.basic || form.Get("client_secret") != "" {
 			return nil, fosite.ErrInvalidRequest.WithHint("Use one way of client authentication: either client_assertion or a client secret.")
 		}
-		client, err := a.verifier(tried).authenticate(ctx, form)
+		verifier := &assertionVerifier{store: a.Store, tried: tried, audiences: a.Audiences, keys: a.Keys, now: a.Now}
+		client, err := verifier.authenticate(ctx, form)
 		if err != nil {
 			return nil, err
 		}
@@ -100,7 +103,8 @@ func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request,
 	if sent.id == "" {
 		return nil, errNoCredentials
 	}
-	client, err := tried.lookUp(ctx, a.Store, sent.id)
+	client, err := a.Store.GetClient(ctx, sent.id)
+	tried.ClientID, tried.Exists = sent.id, err == nil
 	if errors.Is(err, fosite.ErrNotFound) {
 		return a.refuse(ctx, sent, "unknown client")
 	}
@@ -113,23 +117,11 @@ func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request,
 		}
 		return client, nil
 	}
-	if usesKey(client) {
+	// One that is registered for assertions may use no secret, whatever hashes it has.
+	if c, ok := client.(ClientWithAuthMethod); ok && c.GetTokenEndpointAuthMethod() == "private_key_jwt" {
 		return a.refuse(ctx, sent, "a client with a key sent no assertion")
 	}
 	return a.checkSecret(ctx, client, sent)
-}
-
-// lookUp gets a client, and notes whom the credentials are for.
-func (r *RefusedClient) lookUp(ctx context.Context, store fosite.ClientManager, id string) (fosite.Client, error) {
-	client, err := store.GetClient(ctx, id)
-	r.ClientID, r.Exists = id, err == nil
-	return client, err
-}
-
-// usesKey tells whether the client is registered for assertions, and so for no secret, whatever hashes it has.
-func usesKey(client fosite.Client) bool {
-	c, ok := client.(ClientWithAuthMethod)
-	return ok && c.GetTokenEndpointAuthMethod() == "private_key_jwt"
 }
 
 // credentials are an id and the readings of its secret: SDKs differ in whether they form-encode a Basic header
@@ -145,7 +137,12 @@ func credentialsFrom(r *http.Request, form url.Values) (credentials, error) {
 	if len(r.Header.Values("Authorization")) > 1 {
 		return credentials{}, errInvalidClient.WithDebug("more than one Authorization header")
 	}
-	scheme, encoded := splitAuthorization(r.Header.Get("Authorization"))
+	// Spaces, one or several, end the scheme (RFC 9110 §11.4). A tab ends it too, and stays in the credentials, which are
+	// then malformed.
+	scheme, encoded := r.Header.Get("Authorization"), ""
+	if end := strings.IndexAny(scheme, " \t"); end >= 0 {
+		scheme, encoded = scheme[:end], strings.TrimLeft(scheme[end:], " ")
+	}
 	if !strings.EqualFold(scheme, "Basic") {
 		c := credentials{id: id}
 		if secret != "" {
@@ -174,16 +171,6 @@ func credentialsFrom(r *http.Request, form url.Values) (credentials, error) {
 	return c, nil
 }
 
-// splitAuthorization takes an Authorization header apart: spaces, one or several, end the scheme (RFC 9110 §11.4). A tab
-// ends it too, and stays in the credentials, which are then malformed.
-func splitAuthorization(header string) (scheme, credentials string) {
-	end := strings.IndexAny(header, " \t")
-	if end < 0 {
-		return header, ""
-	}
-	return header[:end], strings.TrimLeft(header[end:], " ")
-}
-
 func decoded(raw string) string {
 	if s, err := url.QueryUnescape(raw); err == nil {
 		return s
@@ -194,10 +181,41 @@ func decoded(raw string) string {
 // unavailable is what a failure of the store is told as, never as invalid_client.
 func unavailable(err error) error { return fosite.ErrTemporarilyUnavailable.WithWrap(err) }
 
-func (a *ClientAuthenticator) verifier(tried *RefusedClient) *assertionVerifier {
-	now := a.Now
-	if now == nil {
-		now = time.Now
+// refusalLimit limits the rate of refusals. Without it a client that tries secrets as fast as the server answers would take
+// most of the processors, even where one comparison is cheap. The zero value is ready.
+type refusalLimit struct {
+	once    sync.Once
+	limiter *rate.Limiter
+	held    atomic.Int64
+}
+
+const (
+	refusalsPerSecond = 500
+	refusalsAtOnce    = 100
+	maxHold           = time.Second
+	maxHeld           = 1000 // of requests: they take memory
+)
+
+// hold returns when it is time to refuse.
+func (p *refusalLimit) hold(ctx context.Context) {
+	p.once.Do(func() { p.limiter = rate.NewLimiter(refusalsPerSecond, refusalsAtOnce) })
+	reserved := p.limiter.Reserve()
+	wait := reserved.Delay()
+	if wait == 0 {
+		return
 	}
-	return &assertionVerifier{store: a.Store, tried: tried, audiences: a.Audiences, keys: a.Keys, now: now}
+	if wait > maxHold {
+		reserved.Cancel()
+		wait = maxHold
+	}
+	defer p.held.Add(-1)
+	if p.held.Add(1) > maxHeld {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }

@@ -34,9 +34,7 @@ func (h *revocationHandler) RevokeToken(ctx context.Context, token string, hint 
 	if hint == fosite.RefreshToken {
 		kinds = []fosite.TokenType{fosite.RefreshToken, fosite.AccessToken}
 	}
-	if strategy, ok := h.strategy.(CheckingStrategy); ok {
-		ctx, _ = strategy.WithToken(ctx, token)
-	}
+	ctx = checkedOnce(ctx, h.strategy, token)
 	for _, kind := range kinds {
 		owner, err := h.revokeAs(ctx, kind, token, client)
 		switch {

@@ -67,11 +67,11 @@ func NewTokenStrategy(config lifespans, secret []byte, previous ...[]byte) (*Tok
 			return nil, fmt.Errorf("provider: system secret %d has %d bytes; it needs at least %d", i, len(secret), MinimumSecret)
 		}
 	}
-	for prefix, kind := range map[string]*tokenKind{
-		AccessTokenPrefix: &s.access, RefreshTokenPrefix: &s.refresh, AuthorizeCodePrefix: &s.code,
-	} {
-		var err error
-		if *kind, err = newTokenKind(prefix, append([][]byte{secret}, previous...)); err != nil {
+	s.access = tokenKind{kind: fosite.AccessToken, prefix: AccessTokenPrefix}
+	s.refresh = tokenKind{kind: fosite.RefreshToken, prefix: RefreshTokenPrefix}
+	s.code = tokenKind{kind: fosite.AuthorizeCode, prefix: AuthorizeCodePrefix}
+	for _, k := range []*tokenKind{&s.access, &s.refresh, &s.code} {
+		if err := k.derive(append([][]byte{secret}, previous...)); err != nil {
 			return nil, err
 		}
 	}
@@ -80,6 +80,7 @@ func NewTokenStrategy(config lifespans, secret []byte, previous ...[]byte) (*Tok
 
 // tokenKind is one prefix with its keys, the newest first.
 type tokenKind struct {
+	kind   fosite.TokenType
 	prefix string
 	keys   []tokenKey
 }
@@ -108,20 +109,20 @@ var (
 	encodedUnnamedLength = tokenEncoding.EncodedLen(unnamedBytes)
 )
 
-func newTokenKind(prefix string, secrets [][]byte) (tokenKind, error) {
-	k := tokenKind{prefix: prefix}
+// derive makes the keys from the system secrets.
+func (k *tokenKind) derive(secrets [][]byte) error {
 	for _, secret := range secrets {
-		key, err := hkdf.Key(sha256.New, secret, nil, "fosite-mcp token "+prefix, sha256.Size)
+		key, err := hkdf.Key(sha256.New, secret, nil, "fosite-mcp token "+k.prefix, sha256.Size)
 		if err != nil {
-			return k, fmt.Errorf("provider: derive a key: %w", err)
+			return fmt.Errorf("provider: derive a key: %w", err)
 		}
 		name, err := hkdf.Key(sha256.New, secret, nil, "fosite-mcp name of the system secret", secretBytes)
 		if err != nil {
-			return k, fmt.Errorf("provider: derive a key: %w", err)
+			return fmt.Errorf("provider: derive a key: %w", err)
 		}
 		k.keys = append(k.keys, tokenKey{[secretBytes]byte(name), &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}})
 	}
-	return k, nil
+	return nil
 }
 
 func (k *tokenKind) generate(now time.Time) (token, signature string, err error) {
@@ -134,8 +135,8 @@ func (k *tokenKind) generate(now time.Time) (token, signature string, err error)
 		return "", "", err
 	}
 	var mac [sha256.Size]byte
-	t.encodedMAC = tokenEncoding.EncodeToString(sum(k.keys[0].macs, t.body(), mac[:0]))
-	return k.prefix + tokenEncoding.EncodeToString(t.body()) + "." + t.encodedMAC, t.signature(), nil
+	t.encodedMAC = tokenEncoding.EncodeToString(sum(k.keys[0].macs, t.bytes[:], mac[:0]))
+	return k.prefix + tokenEncoding.EncodeToString(t.bytes[:]) + "." + t.encodedMAC, t.signature(), nil
 }
 
 // tokenParts is a token taken apart.
@@ -144,13 +145,6 @@ type tokenParts struct {
 	length     int // of the body: bodyBytes or unnamedBytes
 	mac        [sha256.Size]byte
 	encodedMAC string
-}
-
-func (t *tokenParts) body() []byte { return t.bytes[:t.length] }
-
-// secret names the secret that the token says it was made with; ok is false for one of an earlier version.
-func (t *tokenParts) secret() (name [secretBytes]byte, ok bool) {
-	return [secretBytes]byte(t.bytes[timeBytes:]), t.length == bodyBytes
 }
 
 func (t *tokenParts) time() time.Time {
@@ -163,8 +157,8 @@ func (t *tokenParts) signature() string {
 	var text [2*timeBytes + 1 + encodedMACLength + 1 + 2*secretBytes]byte
 	signature := append(hex.AppendEncode(text[:0], t.bytes[:timeBytes]), '~')
 	signature = append(signature, t.encodedMAC...)
-	if name, ok := t.secret(); ok {
-		signature = hex.AppendEncode(append(signature, '~'), name[:])
+	if t.length == bodyBytes {
+		signature = hex.AppendEncode(append(signature, '~'), t.bytes[timeBytes:timeBytes+secretBytes])
 	}
 	return string(signature)
 }
@@ -197,19 +191,21 @@ func (k *tokenKind) parse(token string, t *tokenParts) bool {
 	return true
 }
 
-// made tells whether the token was made with one of our keys.
-func (k *tokenKind) made(t *tokenParts) bool {
+// made tells whether the token was made with one of our keys. missing is true for one that names a secret which is not here.
+func (k *tokenKind) made(t *tokenParts) (ours, missing bool) {
 	var want [sha256.Size]byte
-	name, named := t.secret()
+	name, named := [secretBytes]byte(t.bytes[timeBytes:]), t.length == bodyBytes
+	missing = named
 	for _, key := range k.keys {
 		if named && key.secret != name {
 			continue
 		}
-		if hmac.Equal(sum(key.macs, t.body(), want[:0]), t.mac[:]) {
-			return true
+		missing = false
+		if hmac.Equal(sum(key.macs, t.bytes[:t.length], want[:0]), t.mac[:]) {
+			return true, false
 		}
 	}
-	return false
+	return false, missing
 }
 
 func sum(key *sync.Pool, message, into []byte) []byte {

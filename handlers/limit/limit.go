@@ -59,9 +59,6 @@ type State struct {
 	refills        time.Duration // until the quota is whole again
 }
 
-// Limits tells whether the quota limits anything.
-func (q *Quota[K]) Limits() bool { return q.n > 0 }
-
 // Take counts one for the caller with this key, unless that exceeds the quota.
 func (q *Quota[K]) Take(key K) State {
 	if q.n == 0 {

@@ -2,6 +2,7 @@ package authserver
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"maps"
@@ -17,6 +18,7 @@ import (
 	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/handlers/failures"
 	"fosite-mcp/handlers/limit"
+	"fosite-mcp/internal/reqinfo"
 	"fosite-mcp/provider"
 	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
@@ -74,7 +76,10 @@ func (p *parts) makeProvider(hasher fosite.Hasher) (err error) {
 func (p *parts) publicRouter() (http.Handler, error) {
 	cfg, oauth := p.cfg, p.oauth
 	root := newRouter(p.observer, clientaddr.FromHeader(cfg.ClientIPHeader))
-	root.Use(newHosts(publicHosts(cfg), p.log, handlers.Misdirected).middleware, p.limits.middleware)
+	root.Use(newHosts(publicHosts(cfg), p.log, handlers.Misdirected).middleware)
+	if cfg.RateLimits.AddressPerHour > 0 {
+		root.Use(p.limits.middleware)
+	}
 	handlers.MountHealth(root, p.store.Ping)
 
 	below := root.PathPrefix(cfg.BasePath).Subrouter()
@@ -118,6 +123,26 @@ func newRouter(observer *observe.Observer, from func(*http.Request) netip.Addr) 
 	root := mux.NewRouter().SkipClean(true).UseEncodedPath()
 	root.Use(receive(from), observer.Middleware)
 	return root
+}
+
+// requestLimit bounds the work on one request, database included: a client rather gets 503 than no answer.
+const requestLimit = 15 * time.Second
+
+// receive is the first middleware: it gives a request its id, its caller's address and a deadline. All of it goes into one
+// context, because each copy of a request costs time. from tells the address.
+func receive(from func(*http.Request) netip.Addr) mux.MiddlewareFunc {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			info := reqinfo.Info{ID: handlers.RequestID(r), Address: from(r), Answer: w.Header()}
+			if info.ID == "" {
+				info.ID = rand.Text()
+			}
+			w.Header().Set("X-Request-Id", info.ID)
+			ctx, cancel := context.WithTimeout(reqinfo.With(r.Context(), info), requestLimit)
+			defer cancel()
+			next.ServeHTTP(w, r.WithContext(ctx))
+		})
+	}
 }
 
 // adminRouter serves the admin API, metrics and health.

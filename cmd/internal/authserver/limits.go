@@ -59,9 +59,6 @@ func newLimits(cfg config.Config, observer *observe.Observer) *limits {
 // middleware limits the requests of each address. Probes and preflights, which browsers make on their
 // own, do not count.
 func (l *limits) middleware(next http.Handler) http.Handler {
-	if !l.address.Limits() {
-		return next
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		preflight := r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 		if !preflight && !isProbe(r) {
