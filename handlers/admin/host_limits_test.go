@@ -164,6 +164,9 @@ func TestATableThatDoesNotKeepItsPromisesIsNoticed(t *testing.T) {
 		"reads elsewhere": {func(_ *hostWorld, b *broken) {
 			b.find = func(context.Context, string) (*client.Client, error) { return nil, fosite.ErrNotFound }
 		}, create, "storage.Store.InTransaction"},
+		"finds nothing": {func(_ *hostWorld, b *broken) {
+			b.find = func(context.Context, string) (*client.Client, error) { return nil, nil }
+		}, create, "neither a client nor an error"},
 		"no secrets": {func(_ *hostWorld, b *broken) {
 			b.find = func(ctx context.Context, id string) (*client.Client, error) {
 				c, err := b.theirs.Find(ctx, id)

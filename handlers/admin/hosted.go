@@ -35,7 +35,11 @@ func (h *hosted) List(ctx context.Context, filter clients.Filter) (page []*clien
 }
 
 func (h *hosted) Find(ctx context.Context, id string) (*client.Client, error) {
-	return h.theirs.Find(ctx, id)
+	c, err := h.theirs.Find(ctx, id)
+	if c == nil && err == nil {
+		return nil, errors.New("admin: Clients.Find has returned neither a client nor an error; let it answer fosite.ErrNotFound")
+	}
+	return c, err
 }
 
 func (h *hosted) Create(ctx context.Context, c *client.Client) error {
