@@ -38,11 +38,19 @@ func hashOf(text string) []byte {
 	return sum[:]
 }
 
+// tokenIDs is how the hash of a signature is written as a [TokenID].
+var tokenIDs = base64.RawURLEncoding
+
 // TokenID is the public name of the token with this signature. The admin API calls it token_id, introspection jti. It
 // cannot be used as a token.
-func TokenID(signature string) string { return tokenID(signatureHash(signature)) }
+func TokenID(signature string) string { return tokenIDs.EncodeToString(signatureHash(signature)) }
 
-func tokenID(hash []byte) string { return base64.RawURLEncoding.EncodeToString(hash) }
+// TokenUsed notes that the access token of this [TokenID] was used just now. It costs no database access.
+func (s *Tokens) TokenUsed(id string) {
+	if hash, err := tokenIDs.DecodeString(id); err == nil && len(hash) == sha256.Size {
+		s.tokensUsed.Note(string(hash), s.now())
+	}
+}
 
 // errNoSignature is for an empty signature, which would match every other malformed token.
 var errNoSignature = errors.New("storage: refusing to store a token under an empty signature")

@@ -39,9 +39,9 @@ func (s *Store) GetClient(ctx context.Context, id string) (fosite.Client, error)
 	}
 	row, start := tokenRows.Get().(*tokenRow), time.Now()
 	defer tokenRows.Put(row)
-	client, err := s.clients.GetBeside(ctx, id, tokenBesideClient, ahead.hash, row.targets)
+	client, err := s.clients.GetWith(ctx, id, clientWithToken, row.targets, ahead.hash)
 	if err == nil {
-		ahead.keep(s.core, row.token, start)
+		ahead.found.Store(&tokenAhead{row.token, s.core, start})
 	}
 	return client, err
 }

@@ -96,3 +96,13 @@ func (s *Housekeeping) cleanHouse(ctx context.Context, o KeepHouse) error {
 	}
 	return err
 }
+
+// FlushUsage writes the times of last use that were noted since the last call. Call it every minute or so, and before
+// the program ends. What cannot be written waits for the next call.
+func (s *Housekeeping) FlushUsage(ctx context.Context) error {
+	var errs []error
+	if s.external == nil {
+		errs = append(errs, s.clients.FlushUsage(ctx))
+	}
+	return errors.Join(append(errs, s.tokensUsed.Write(ctx), s.adminKeysUsed.Write(ctx))...)
+}

@@ -3,8 +3,6 @@ package storage
 import (
 	"context"
 
-	"github.com/ory/fosite"
-
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 	"fosite-mcp/storage/people"
@@ -20,24 +18,9 @@ func (s *Store) Consents() *people.Consents { return s.consents }
 func (s *Store) LoginSessions() *people.Sessions { return s.logins }
 
 // GroupsSession is a session that tells which groups a person is in. A store puts those of a local account into it whenever it
-// reads the session; a session without the method keeps what it was stored with.
+// reads the session. A session without the method, or of a subject that is no local account, keeps what it was stored with.
 type GroupsSession interface {
 	SetCurrentGroups(groups []string)
-}
-
-// currentGroups replaces the groups in a stored session by those that the local account has now. So a group that a person
-// loses is gone at the next introspection and at the next refresh. A subject that is no local account keeps its groups.
-// Tokens of machines have no subject, and cost nothing here.
-func (s *core) currentGroups(ctx context.Context, subject string, session fosite.Session) error {
-	member, ok := session.(GroupsSession)
-	if !ok || s.external != nil {
-		return nil
-	}
-	groups, known, err := s.users.CurrentGroups(ctx, subject)
-	if known {
-		member.SetCurrentGroups(groups)
-	}
-	return err
 }
 
 // accountAllows refuses what is about to be granted in tx in the name of a local account that may not log in any more. Where

@@ -61,10 +61,6 @@ func readAheadOf(ctx context.Context) *readAhead {
 	return ahead
 }
 
-func (a *readAhead) keep(store *core, token accessToken, at time.Time) {
-	a.found.Store(&tokenAhead{token, store, at})
-}
-
 // take returns what store read ahead, once, or nil.
 func (a *readAhead) take(store *core, hash []byte) *accessToken {
 	if a == nil || !bytes.Equal(a.hash, hash) {
@@ -90,5 +86,5 @@ var tokenRows = sync.Pool{New: func() any {
 	return row
 }}
 
-// tokenBesideClient reads a token, found by its hash, together with a client.
-var tokenBesideClient = clients.NewBeside(", "+ownClients.accessTokenColumns(), ` LEFT JOIN {access_tokens} t ON t.signature = CAST(? AS BLOB)`+ownClients.joins)
+// clientWithToken reads a client together with a token, which is found by its hash.
+var clientWithToken = clients.NewJoin(", "+ownClients.accessTokenColumns(), ` LEFT JOIN {access_tokens} t ON t.signature = CAST(? AS BLOB)`+ownClients.joins)

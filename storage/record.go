@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"time"
 
 	"github.com/ory/fosite"
 
@@ -17,14 +16,9 @@ import (
 	"fosite-mcp/storage/internal/model"
 )
 
-// requestColumns are those of [model.Request], in the order of requestValues and requestTargets.
+// requestColumns are those of [model.Request], in the order of requestTargets and of an insertion's arguments.
 const requestColumns = `request_id, client_id, secret_id, epoch, subject, scope, audience, requested_scope,
 	requested_audience, form, session_type, session, issued_at, expires_at`
-
-func requestValues(r *model.Request) []any {
-	return []any{r.RequestID, r.ClientID, r.SecretID, r.Epoch, r.Subject, r.Scope, r.Audience, r.RequestedScope,
-		r.RequestedAudience, r.Form, r.SessionType, r.Session, r.IssuedAt, r.ExpiresAt}
-}
 
 func requestTargets(r *model.Request) []any {
 	return []any{&r.RequestID, &r.ClientID, &r.SecretID, &r.Epoch, &r.Subject, &r.Scope, &r.Audience, &r.RequestedScope,
@@ -59,7 +53,8 @@ func insertRequest(table, columns, values string) insertion {
 
 // of is the statement for r and its arguments, before are those of the columns before the request's.
 func (i insertion) of(s *core, r *model.Request, before ...any) (query string, args []any) {
-	args = append(before, requestValues(r)...)
+	args = append(before, r.RequestID, r.ClientID, r.SecretID, r.Epoch, r.Subject, r.Scope, r.Audience, r.RequestedScope,
+		r.RequestedAudience, r.Form, r.SessionType, r.Session, r.IssuedAt, r.ExpiresAt)
 	if s.external == nil {
 		return i.own, args
 	}
@@ -143,14 +138,21 @@ func (s *core) newRequest(request fosite.Requester, kind fosite.TokenType) (*mod
 		Form:        model.Text(request.GetRequestForm().Encode()),
 		SessionType: sessionType,
 		Session:     data,
-		IssuedAt:    model.At(requestedAt(request, s.now)),
+		IssuedAt:    model.At(request.GetRequestedAt()),
 		ExpiresAt:   model.At(expiry(session, kind)),
+	}
+	if r.IssuedAt.IsZero() {
+		r.IssuedAt = model.At(s.now())
 	}
 	if data != "" {
 		r.Subject = model.Text(subject(session))
 	}
-	r.RequestedScope = unless(request.GetRequestedScopes(), r.Scope)
-	r.RequestedAudience = unless(request.GetRequestedAudience(), r.Audience)
+	if requested := model.List(request.GetRequestedScopes()); !slices.Equal(requested, r.Scope) {
+		r.RequestedScope = &requested
+	}
+	if requested := model.List(request.GetRequestedAudience()); !slices.Equal(requested, r.Audience) {
+		r.RequestedAudience = &requested
+	}
 	if c := client.Of(request.GetClient()); c != nil {
 		r.Epoch = c.Epoch
 		if secret := c.UsedSecret(); secret != nil {
@@ -161,23 +163,22 @@ func (s *core) newRequest(request fosite.Requester, kind fosite.TokenType) (*mod
 	return r, nil
 }
 
-// unless is requested, or nil if that is what was granted.
-func unless(requested fosite.Arguments, granted model.List) *model.List {
-	if slices.Equal(model.List(requested), granted) {
-		return nil
-	}
-	list := model.List(requested)
-	return &list
-}
-
 // request puts a request together again, around client.
 func (s *core) request(ctx context.Context, r *model.Request, client fosite.Client, into fosite.Session) (*fosite.Request, error) {
 	session, err := s.sessions.unpack(r.SessionType, r.Session, into)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.currentGroups(ctx, string(r.Subject), session); err != nil {
-		return nil, err
+	// The groups that the local account has now replace the stored ones: a group that a person loses is gone at the next
+	// introspection and at the next refresh. A machine's token has no subject, and costs nothing here.
+	if member, ok := session.(GroupsSession); ok && s.external == nil {
+		groups, known, err := s.users.CurrentGroups(ctx, string(r.Subject))
+		if err != nil {
+			return nil, err
+		}
+		if known {
+			member.SetCurrentGroups(groups)
+		}
 	}
 	form, err := url.ParseQuery(string(r.Form))
 	if err != nil {
@@ -197,16 +198,10 @@ func (s *core) request(ctx context.Context, r *model.Request, client fosite.Clie
 	return request, nil
 }
 
+// either is what was requested; nil is the same as what was granted.
 func either(requested *model.List, granted model.List) fosite.Arguments {
 	if requested != nil {
 		return fosite.Arguments(*requested)
 	}
 	return fosite.Arguments(slices.Clone(granted))
-}
-
-func requestedAt(request fosite.Requester, now func() time.Time) time.Time {
-	if at := request.GetRequestedAt(); !at.IsZero() {
-		return at
-	}
-	return now()
 }

@@ -149,7 +149,7 @@ func revokeAccessTokens(ctx context.Context, tx *database.Tx, requestID string, 
 // under: a refresh token of the same grant would only bring it back. It answers [fosite.ErrNotFound] when the client
 // has no such token.
 func (s *Tokens) RevokeTokenID(ctx context.Context, clientID, id string) error {
-	hash, err := tokenHash(id)
+	hash, err := tokenIDs.DecodeString(id)
 	if err != nil || len(hash) != sha256.Size {
 		return fosite.ErrNotFound
 	}

@@ -55,7 +55,7 @@ func (s *Tokens) ListTokens(ctx context.Context, clientID string, filter TokenFi
 	queries, source := s.queries()
 	where, args := []string{"t.client_id = ?"}, []any{clientID}
 	if filter.After.ID != "" {
-		hash, err := tokenHash(filter.After.ID)
+		hash, err := tokenIDs.DecodeString(filter.After.ID)
 		if err != nil {
 			return nil, false, fmt.Errorf("storage: the cursor names no token: %w", err)
 		}
@@ -89,7 +89,7 @@ type listedToken struct {
 
 func (t *listedToken) info(now int64) TokenInfo {
 	info := TokenInfo{
-		ID: tokenID(t.Signature), Scope: t.Scope, Audience: t.Audience, Subject: string(t.Subject), SecretID: string(t.SecretID),
+		ID: tokenIDs.EncodeToString(t.Signature), Scope: t.Scope, Audience: t.Audience, Subject: string(t.Subject), SecretID: string(t.SecretID),
 		IssuedAt: t.IssuedAt.Time, ExpiresAt: t.ExpiresAt.Time, LastUsedAt: t.LastUsedAt.Time, Status: TokenActive,
 	}
 	switch {

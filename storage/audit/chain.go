@@ -17,11 +17,8 @@ import (
 const mainChain = "main" // the only one
 
 // begin makes sure that there is a chain: tables that a host's AutoMigrate has made are empty. It remembers that there is
-// one once that has been committed for certain.
+// one once that has been committed for certain; then nobody needs to call it.
 func (l *Log) begin(ctx context.Context, tx *database.Tx) error {
-	if l.begun.Load() {
-		return nil
-	}
 	nothing := make(model.Hash, sha256.Size)
 	n, err := tx.Run(`INSERT INTO {audit_chain} (chain, last_id, last_hash, pruned_id, pruned_hash) VALUES ('main', 0, ?, 0, ?)
 		ON CONFLICT (chain) DO NOTHING`, nothing, nothing)
@@ -33,12 +30,14 @@ func (l *Log) begin(ctx context.Context, tx *database.Tx) error {
 
 // flush ends a transaction with its events.
 func (l *Log) flush(ctx context.Context, tx *database.Tx, deferred []any) error {
-	if err := l.begin(ctx, tx); err != nil {
-		return err
+	if !l.begun.Load() {
+		if err := l.begin(ctx, tx); err != nil {
+			return err
+		}
 	}
-	chain := chainHere
+	chain := chainOnSQLite
 	if l.db.Postgres {
-		chain = chainThere
+		chain = chainOnPostgres
 	}
 	events := make([]*Event, len(deferred))
 	for i, event := range deferred {
@@ -57,8 +56,8 @@ func (l *Log) flushed(deferred []any) {
 	}
 }
 
-// chainHere is SQLite's: a statement costs microseconds, and the transaction holds the lock of all writers.
-func chainHere(tx *database.Tx, events []*Event) error {
+// chainOnSQLite stores each event by a statement: one costs microseconds, and the transaction holds the lock of all writers.
+func chainOnSQLite(tx *database.Tx, events []*Event) error {
 	var end model.AuditChain
 	if err := tx.QueryRow(`SELECT last_id, last_hash FROM {audit_chain} WHERE chain = 'main'`).Scan(&end.LastID, &end.LastHash); err != nil {
 		return err
@@ -75,8 +74,8 @@ func chainHere(tx *database.Tx, events []*Event) error {
 	return err
 }
 
-// chainThere is PostgreSQL's: a round trip costs more than a statement, so all of it is one, hashes included.
-func chainThere(tx *database.Tx, events []*Event) error {
+// chainOnPostgres stores all events by one statement, which computes the hashes: a round trip costs more than a statement.
+func chainOnPostgres(tx *database.Tx, events []*Event) error {
 	if len(events) == 1 {
 		_, err := tx.Run(appendEvent, events[0].values()...)
 		return err
@@ -125,7 +124,7 @@ var chainHappened = `
 	links AS (
 		SELECT CAST(0 AS BIGINT) AS n, CAST(0 AS BIGINT) AS position, last_id AS id, last_hash AS previous, last_hash AS hash FROM last
 		UNION ALL
-		SELECT q.n, q.position, l.id + 1, l.hash, sha256('\x` + hex.EncodeToString(hashHead()) + `'::bytea || l.hash
+		SELECT q.n, q.position, l.id + 1, l.hash, sha256('\x` + hex.EncodeToString(hashHead) + `'::bytea || l.hash
 			|| int8send(CAST(octet_length(CAST(l.id + 1 AS TEXT)) AS BIGINT)) || convert_to(CAST(l.id + 1 AS TEXT), 'UTF8') || g.tail)
 		FROM links l JOIN queue q ON q.n = l.n + 1 JOIN given g ON g.position = q.position
 	),

@@ -35,33 +35,27 @@ type changeOf struct {
 
 // Change makes a change and adds its event in the same transaction, if the change found anything to do.
 func (l *Log) Change(ctx context.Context, change *Change, event Event, keys ...any) (changed bool, err error) {
-	event.fill(OriginFrom(ctx), l.now())
-	w := &changeOf{change: change, keys: keys, event: event}
+	event = event.Filled(ctx, l.now())
+	values := append([]any{model.Millis(event.Time)}, keys...)
 	switch {
 	case !l.enabled:
-		n, err := l.db.Run(ctx, change.statement, w.values()...)
+		n, err := l.db.Run(ctx, change.statement, values...)
 		return err == nil && n > 0, err
 	case l.db.Postgres && !database.InTransaction(ctx):
+		w := &changeOf{change: change, keys: keys, event: event}
 		err = l.changes.Do(ctx, w)
 		l.db.Note(err)
-	default:
-		err = l.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error { return l.run(ctx, tx, w) })
+		return w.changed, err
 	}
-	return w.changed, err
-}
-
-// values are those of the change's statement.
-func (w *changeOf) values() []any {
-	return append([]any{model.Millis(w.event.Time)}, w.keys...)
-}
-
-func (l *Log) run(ctx context.Context, tx *database.Tx, w *changeOf) error {
-	n, err := tx.Run(w.change.statement, w.values()...)
-	if w.changed = err == nil && n > 0; w.changed {
-		event := w.event
-		return l.db.Defer(ctx, &event)
-	}
-	return err
+	err = l.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		n, err := tx.Run(change.statement, values...)
+		if changed = err == nil && n > 0; changed {
+			event := event // a transaction that is run again stores it anew
+			return l.db.Defer(ctx, &event)
+		}
+		return err
+	})
+	return changed, err
 }
 
 // changesTimeout bounds one statement for several callers.

@@ -68,13 +68,9 @@ func OriginFrom(ctx context.Context) Origin {
 	return origin
 }
 
-// Filled is the event as the log would store it now, with the origin of ctx: for those who keep events elsewhere.
+// Filled is the event as the log stores it, with the origin of ctx. A host that keeps events elsewhere uses it too.
 func (e Event) Filled(ctx context.Context, now time.Time) Event {
-	e.fill(OriginFrom(ctx), now)
-	return e
-}
-
-func (e *Event) fill(origin Origin, now time.Time) {
+	origin := OriginFrom(ctx)
 	e.Time = now.UTC().Truncate(time.Millisecond)
 	e.Actor = cmp.Or(e.Actor, origin.Actor, "system")
 	e.RequestID = cmp.Or(e.RequestID, origin.RequestID)
@@ -83,6 +79,7 @@ func (e *Event) fill(origin Origin, now time.Time) {
 	for _, field := range []*string{&e.Actor, &e.Action, &e.ClientID, &e.TokenID, &e.RequestID, &e.IP, &e.Outcome} {
 		*field = printable(*field)
 	}
+	return e
 }
 
 // maxText bounds the fields of an event: some hold what a stranger sent.
@@ -105,15 +102,12 @@ func printable(s string) string {
 // front, so that no two events have the same encoding.
 func (e *Event) hash(previous []byte) []byte {
 	id := strconv.FormatInt(e.ID, 10)
-	sum := sha256.Sum256(slices.Concat(hashHead(), previous, lengths.Append(nil, id), e.tail()))
+	sum := sha256.Sum256(slices.Concat(hashHead, previous, lengths.Append(nil, id), e.tail()))
 	return sum[:]
 }
 
-// hashHead is what is hashed before the hash before, which has the length of every SHA-256.
-func hashHead() []byte {
-	const version = "fosite-mcp audit 1"
-	return binary.BigEndian.AppendUint64(lengths.Append(nil, version), sha256.Size)
-}
+// hashHead is hashed first: the version of the chain, and the length of the previous hash, which comes next.
+var hashHead = binary.BigEndian.AppendUint64(lengths.Append(nil, "fosite-mcp audit 1"), sha256.Size)
 
 // tail is what is hashed after the id.
 func (e *Event) tail() (tail []byte) {

@@ -33,9 +33,9 @@ func (l *Log) Append(ctx context.Context, event Event) error {
 	if !l.enabled {
 		return nil
 	}
-	event.fill(OriginFrom(ctx), l.now())
+	filled := event.Filled(ctx, l.now())
 	return l.db.Write(ctx, func(ctx context.Context, _ *database.Tx) error {
-		event := event
+		event := filled // a transaction that is run again stores it anew
 		return l.db.Defer(ctx, &event)
 	})
 }

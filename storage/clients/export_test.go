@@ -11,22 +11,21 @@ import (
 const RegistrationLimit = registrationLimit
 
 // Remembers tells whether the registration of the client is in memory.
-func (r *Registry) Remembers(id string) bool { return r.registrations.known(id) }
+func (r *Registry) Remembers(id string) bool { return r.registrations.get(id) != nil }
 
 func TestRegistrationsAreBounded(t *testing.T) {
 	var r registrations
 	for i := range registrationsLimit + 10 {
-		state := &State{ID: model.Text(strconv.Itoa(i))}
-		r.put(state, &model.Client{Name: "name of " + string(state.ID)})
-		if known := r.get(state); known == nil || known.Name != "name of "+string(state.ID) {
+		id := strconv.Itoa(i)
+		r.put(id, model.Client{Name: "name of " + id})
+		if known := r.get(id); known == nil || known.Name != "name of "+id {
 			t.Fatalf("client %d was not remembered", i)
 		}
 	}
 	if n := len(r.byID); n != registrationsLimit {
 		t.Errorf("%d clients are remembered; want %d", n, registrationsLimit)
 	}
-	large := &State{ID: "large"}
-	if r.put(large, &model.Client{Metadata: model.JSON(strings.Repeat("x", registrationLimit))}); r.get(large) != nil {
+	if r.put("large", model.Client{Metadata: model.JSON(strings.Repeat("x", registrationLimit))}); r.get("large") != nil {
 		t.Error("a registration of any size is remembered")
 	}
 }

@@ -89,62 +89,60 @@ var authRows = sync.Pool{New: func() any {
 	return row
 }}
 
-// Beside is what else to read in the statement that reads a client.
-type Beside struct{ short, full string }
+// A Join says what else to read in the statement that reads a client.
+type Join struct{ short, full string }
 
-// NewBeside makes statements that also select columns by joins, which take one value. The aliases c and s are taken.
-func NewBeside(columns, joins string) *Beside {
+// NewJoin makes statements that also select columns by joins, which take one value. The aliases c and s are taken.
+func NewJoin(columns, joins string) *Join {
 	statement := func(own string) string {
 		return `SELECT ` + own + columns + ` FROM {clients} c
 	LEFT JOIN {client_secrets} s ON s.client_id = c.id AND s.deleted_at IS NULL` + joins + ` WHERE c.id = CAST(? AS TEXT)`
 	}
 	own := StateColumns("c") + ", " + database.Qualified("s", secretColumns)
-	return &Beside{short: statement(own), full: statement(own + ", " + database.Qualified("c", registrationColumns))}
+	return &Join{short: statement(own), full: statement(own + ", " + database.Qualified("c", registrationColumns))}
 }
 
-var nothingBeside = NewBeside("", "")
+var clientAlone = NewJoin("", "")
 
 // Get answers what [fosite.ClientManager] asks for: the client, or [fosite.ErrNotFound] for one that does not exist,
 // is disabled, expired or deleted; only secrets that work now are on the client. The client and its secrets come without
 // their LastUsedAt, and the secrets without their Hint: see [Registry.Find].
 func (r *Registry) Get(ctx context.Context, id string) (fosite.Client, error) {
-	return r.get(ctx, id, nothingBeside, nil, id)
+	return r.GetWith(ctx, id, clientAlone, nil)
 }
 
-// GetBeside is [Registry.Get], and reads into targets what is beside the client, found by value.
-func (r *Registry) GetBeside(ctx context.Context, id string, beside *Beside, value any, targets []any) (fosite.Client, error) {
-	return r.get(ctx, id, beside, targets, value, id)
-}
-
-func (r *Registry) get(ctx context.Context, id string, beside *Beside, targets []any, args ...any) (fosite.Client, error) {
+// GetWith is [Registry.Get], and reads into targets the columns of join, which takes the values.
+func (r *Registry) GetWith(ctx context.Context, id string, join *Join, targets []any, values ...any) (fosite.Client, error) {
 	if !model.Storable(id) {
 		return nil, fosite.ErrNotFound // asked for by anybody; to PostgreSQL it is an error, which must not look like an outage
 	}
 	row := authRows.Get().(*authRow)
 	defer authRows.Put(row)
 	// One statement for a client that does not exist and for one that is asked for the first time: they take the same time.
-	query, known := beside.full, r.registrations.known(id)
-	row.targets = append(row.targets[:0], row.allTargets...)
-	if known {
-		query, row.targets = beside.short, append(row.targets[:0], row.stateTargets...)
+	query, registration := join.short, r.registrations.get(id)
+	row.targets = append(row.targets[:0], row.stateTargets...)
+	if registration == nil {
+		query, row.targets = join.full, append(row.targets[:0], row.allTargets...)
 	}
 	row.targets = append(row.targets, targets...)
-	secrets, err := r.read(ctx, row, query, args)
+	secrets, err := r.read(ctx, row, query, append(values, id))
 	if err != nil {
 		return nil, err
 	}
-	now := r.now()
-	if !row.state.Live(now) {
+	state, now, first := &row.state, r.now(), registration == nil
+	if !state.Live(now) {
 		return nil, fosite.ErrNotFound
 	}
-	var c *client.Client
-	if known {
-		c, err = r.complete(ctx, &row.state)
-	} else {
-		c, err = r.remember(ctx, &row.state, &row.state, &row.registration)
+	if first {
+		registration = &row.registration
+		registration.Version, registration.UpdatedAt = state.Version.Int64, state.UpdatedAt
 	}
+	c, err := r.complete(ctx, state, registration)
 	if err != nil {
 		return nil, err
+	}
+	if first {
+		r.remember(ctx, id, registration)
 	}
 	c.Secrets = slices.DeleteFunc(secrets, func(secret client.Secret) bool {
 		return !secret.ExpiresAt.IsZero() && !now.Before(secret.ExpiresAt)

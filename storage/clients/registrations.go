@@ -29,32 +29,18 @@ const (
 	registrationLimit  = 8 << 10 // bytes of one; a larger one is read each time
 )
 
-// known tells whether some version of the client's registration is remembered.
-func (r *registrations) known(id string) bool {
+// get returns the registration that is remembered of a client, in some version, or nil.
+func (r *registrations) get(id string) *model.Client {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.byID[id] != nil
+	return r.byID[id]
 }
 
-// get returns what the client of this state is registered with, or nil.
-func (r *registrations) get(state *State) *model.Client {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	known := r.byID[string(state.ID)]
-	if known == nil || known.Version != state.Version.Int64 || !known.UpdatedAt.Equal(state.UpdatedAt.Time) {
-		return nil
-	}
-	return known
-}
-
-// put remembers what was read together with state. When there are too many, any other one has to go.
-func (r *registrations) put(state *State, read *model.Client) {
-	id := string(state.ID)
-	if len(id)+size(read) > registrationLimit {
+// put remembers a registration and its version. When there are too many, any other one has to go.
+func (r *registrations) put(id string, read model.Client) {
+	if len(id)+size(&read) > registrationLimit {
 		return
 	}
-	known := *read
-	known.Version, known.UpdatedAt = state.Version.Int64, state.UpdatedAt
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.byID == nil {
@@ -66,7 +52,7 @@ func (r *registrations) put(state *State, read *model.Client) {
 			break
 		}
 	}
-	r.byID[id] = &known
+	r.byID[id] = &read
 }
 
 // forget is for a client whose particulars are erased.
@@ -97,43 +83,43 @@ var selectRegistration = `SELECT ` + StateColumns("c") + `, ` + database.Qualifi
 
 // Complete is the client of a state that was read just now, without its secrets.
 func (r *Registry) Complete(ctx context.Context, state *State) (fosite.Client, error) {
-	client, err := r.complete(ctx, state)
+	c, err := r.complete(ctx, state, r.registrations.get(string(state.ID)))
 	if err != nil {
 		return nil, err
 	}
-	return client.Fosite(), nil
+	return c.Fosite(), nil
 }
 
-func (r *Registry) complete(ctx context.Context, state *State) (*client.Client, error) {
-	if known := r.registrations.get(state); known != nil {
-		return newClient(state, known)
+// complete is the client of a state with a registration, which is read if it is nil or of another version. The client keeps
+// the state, even where the registration is later: were it given a later epoch, a secret that has ended in between would bring
+// tokens of after that.
+func (r *Registry) complete(ctx context.Context, state *State, registration *model.Client) (*client.Client, error) {
+	outdated := registration == nil || registration.Version != state.Version.Int64 || !registration.UpdatedAt.Equal(state.UpdatedAt.Time)
+	if outdated {
+		var later State
+		registration = new(model.Client)
+		err := r.db.Read(ctx).QueryRow(selectRegistration, string(state.ID)).Scan(append(later.Targets(), registrationTargets(registration)...)...)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, fosite.ErrNotFound
+		}
+		if err != nil {
+			return nil, fmt.Errorf("storage: read a client: %w", err)
+		}
+		registration.Version, registration.UpdatedAt = later.Version.Int64, later.UpdatedAt
 	}
-	var later State
-	var read model.Client
-	err := r.db.Read(ctx).QueryRow(selectRegistration, string(state.ID)).Scan(append(later.Targets(), registrationTargets(&read)...)...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fosite.ErrNotFound
-	}
-	if err != nil {
-		return nil, fmt.Errorf("storage: read a client: %w", err)
-	}
-	return r.remember(ctx, state, &later, &read)
-}
-
-// remember completes state with a registration that was read together with with, which may be later. The client keeps the
-// state: were it given the epoch of the later one, a secret that has ended in between would bring tokens of after that.
-func (r *Registry) remember(ctx context.Context, state, with *State, read *model.Client) (*client.Client, error) {
-	c, err := newClient(state, read)
-	if err == nil && !database.InTransaction(ctx) { // what a transaction reads may be its own, and never come true
-		r.registrations.put(with, read)
+	row := *registration
+	row.ID, row.Status, row.Epoch, row.RevokedBefore = string(state.ID), string(state.Status), state.Epoch.Int64, state.RevokedBefore.Int64
+	row.Version, row.UpdatedAt, row.ExpiresAt = state.Version.Int64, state.UpdatedAt, state.ExpiresAt
+	c, err := row.Client()
+	if err == nil && outdated {
+		r.remember(ctx, row.ID, registration)
 	}
 	return c, err
 }
 
-// newClient is a client in this state.
-func newClient(state *State, registration *model.Client) (*client.Client, error) {
-	row := *registration
-	row.ID, row.Status, row.Epoch, row.RevokedBefore = string(state.ID), string(state.Status), state.Epoch.Int64, state.RevokedBefore.Int64
-	row.Version, row.UpdatedAt, row.ExpiresAt = state.Version.Int64, state.UpdatedAt, state.ExpiresAt
-	return row.Client()
+// remember keeps a registration that was read. What a transaction reads may be its own, and never come true.
+func (r *Registry) remember(ctx context.Context, id string, read *model.Client) {
+	if !database.InTransaction(ctx) {
+		r.registrations.put(id, *read)
+	}
 }

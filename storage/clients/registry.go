@@ -66,7 +66,7 @@ func (r *Registry) Create(ctx context.Context, c *client.Client) error {
 		return err
 	}
 	return r.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
-		if err := takeNoted(tx, row); err != nil {
+		if err := readEarlierRevocations(tx, row); err != nil {
 			return err
 		}
 		c.Epoch, c.RevokedBefore = row.Epoch, model.RevokedBefore(row.RevokedBefore)

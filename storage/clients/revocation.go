@@ -49,8 +49,8 @@ func noteRevokedBefore(tx *database.Tx, id string, t time.Time) error {
 	return note(tx, statement, args)
 }
 
-// takeNoted has a new client begin with what was revoked of its id before.
-func takeNoted(tx *database.Tx, row *model.Client) error {
+// readEarlierRevocations has a new client begin with what was revoked of its id before.
+func readEarlierRevocations(tx *database.Tx, row *model.Client) error {
 	var noted model.ClientRevocation
 	if err := tx.Where("id = ?", row.ID).Limit(1).Find(&noted).Error; err != nil {
 		return fmt.Errorf("storage: read what was revoked of a client: %w", err)

@@ -42,15 +42,11 @@ const Resolution = 5 * time.Minute
 func (t *Times) Note(key string, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.keep(key, model.Millis(at), true)
-}
-
-func (t *Times) keep(key string, at int64, replace bool) {
 	if t.seen == nil {
 		t.seen = make(map[string]int64)
 	}
-	if _, known := t.seen[key]; known && replace || !known && len(t.seen) < limit {
-		t.seen[key] = at
+	if _, known := t.seen[key]; known || len(t.seen) < limit {
+		t.seen[key] = model.Millis(at)
 	}
 }
 
@@ -73,8 +69,13 @@ func (t *Times) take() map[string]int64 {
 func (t *Times) giveBack(keys []string, seen map[string]int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.seen == nil {
+		t.seen = make(map[string]int64)
+	}
 	for _, key := range keys {
-		t.keep(key, seen[key], false)
+		if _, known := t.seen[key]; !known && len(t.seen) < limit {
+			t.seen[key] = seen[key]
+		}
 	}
 }
 
