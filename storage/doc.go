@@ -25,7 +25,7 @@
 //   - [fosite.ErrNotFound] means that the row is not there. Any other failure is an error of its own and must
 //     not be told to a caller as "inactive" or "revoked".
 //
-// Every quarter of a minute call [Housekeeping.KeepHouse], which does what is due: it deletes what has expired, writes times of last
+// Every quarter of a minute call [Housekeeping.Maintain], which does what is due: it deletes what has expired, writes times of last
 // use and looks after the database; the example shows that too. Sessions are stored as JSON: what a session type does not encode (unexported
 // fields) does not come back.
 //

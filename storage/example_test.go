@@ -55,7 +55,7 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	if err := store.KeepHouse(ctx, storage.KeepHouse{}); err != nil { // every quarter of a minute
+	if err := store.Maintain(ctx, storage.Maintenance{}); err != nil { // every quarter of a minute
 		log.Fatal(err)
 	}
 

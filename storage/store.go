@@ -176,7 +176,7 @@ func (s *Store) Commit(ctx context.Context) error { return s.db.Commit(ctx) }
 func (s *Store) Rollback(ctx context.Context) error { return s.db.Rollback(ctx) }
 
 // InTransaction runs fn with a context that carries a transaction, and commits it when fn returns nil. tx is the same
-// transaction for rows of the host's own: theirs and the store's are committed together. A transaction
+// transaction for rows of the host's own, which are committed together with the store's. A transaction
 // that lost against a concurrent one is run again, so fn must start from scratch each time. Inside another
 // transaction fn simply takes part in it.
 func (s *Store) InTransaction(ctx context.Context, fn func(ctx context.Context, tx *gorm.DB) error) error {

@@ -36,7 +36,7 @@ func (r Role) Allows(needed Role) bool {
 	return need >= 0 && have >= need
 }
 
-// AdminKey is what is known about a key of the admin API; the key itself is not stored.
+// AdminKey describes a key of the admin API. The key itself is not stored.
 type AdminKey struct {
 	ID         string
 	Name       string // the actor of audit events; never reused
@@ -85,15 +85,15 @@ type AdminKeys struct {
 	used func(id string)
 }
 
-// NewAdminKeys are those of db. Their creation and revocation are put on record in log; used is told of each use.
+// NewAdminKeys makes the keys of db. log records their creation and revocation. used is called for each use.
 func NewAdminKeys(db *database.DB, log *Log, now func() time.Time, used func(id string)) *AdminKeys {
 	return &AdminKeys{db, log, now, used}
 }
 
 func newKeyID() string { return "ak_" + strings.ToLower(rand.Text())[:12] }
 
-// Create stores the hash of key under k's name, role and expiry, and fills in the rest of k. The key must be
-// random; its SHA-256 is all that protects it. It answers [ErrAdminKeyExists] for a name that is or was in use.
+// Create stores the hash of key under k's name, role and expiry, and fills in the rest of k. The key must be random, because
+// nothing but its SHA-256 protects it. Create answers [ErrAdminKeyExists] for a name that is or was in use.
 func (a *AdminKeys) Create(ctx context.Context, k *AdminKey, key string) error {
 	if err := k.check(key); err != nil {
 		return err
@@ -112,10 +112,9 @@ func (a *AdminKeys) Create(ctx context.Context, k *AdminKey, key string) error {
 	})
 }
 
-// Ensure makes sure that key is on record as an admin key, and returns what is known about it; created tells
-// whether it was new. A new one is called name, or if that is taken, name with an id behind it. No other key is touched:
-// replicas may be configured with different keys, and those before stay until they are revoked. A key that was revoked
-// or has expired stays so.
+// Ensure stores key as an admin key unless it is there, and returns its description. created tells whether it was new. A new
+// key is called name, or name with an id behind it if name is taken. Ensure changes no other key: replicas may have different
+// keys in their configuration, and a key works until it is revoked. A key that was revoked or has expired stays so.
 func (a *AdminKeys) Ensure(ctx context.Context, name, key string, role Role) (k *AdminKey, created bool, err error) {
 	err = a.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		longer := name + "-" + newKeyID()
@@ -154,9 +153,9 @@ func adminKeyChange(name, field string, before, after any) json.RawMessage {
 	return encoded
 }
 
-// Find returns the key's particulars, or [fosite.ErrNotFound] for one that is unknown, expired or revoked.
+// Find describes a key. It answers [fosite.ErrNotFound] for one that is unknown, expired or revoked.
 func (a *AdminKeys) Find(ctx context.Context, key string) (*AdminKey, error) {
-	// Looking a hash up takes no secret-dependent time that would help anybody to guess the key behind it.
+	// The time of this look-up depends on the hash. That helps nobody to guess the key.
 	keys, err := readKeys(a.db.Read(ctx).
 		Where("hash = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)", adminKeyHash(key), model.At(a.now())))
 	if err != nil {
@@ -195,8 +194,7 @@ func readKeys(query *gorm.DB) ([]AdminKey, error) {
 	return keys, nil
 }
 
-// Revoke ends the key of this name at once, for good. It answers [fosite.ErrNotFound] when there is none that
-// works.
+// Revoke ends the key of this name at once, for good. It answers [fosite.ErrNotFound] when no such key works.
 func (a *AdminKeys) Revoke(ctx context.Context, name string) error {
 	return a.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		revoked := tx.Model(&model.AdminKey{}).Where("name = ? AND revoked_at IS NULL", name).Update("revoked_at", model.At(a.now()))

@@ -11,8 +11,8 @@ import (
 	"fosite-mcp/storage/internal/model"
 )
 
-// Events take turns: each points to the one before. So they are put into the chain at the end of their transaction, and
-// nothing waits for the chain longer than a commit takes.
+// Each event points to the one before, so events take turns. A transaction adds its events at its end: then others wait for
+// the chain no longer than a commit takes.
 
 const mainChain = "main" // the only one
 
@@ -28,7 +28,7 @@ func (l *Log) begin(ctx context.Context, tx *database.Tx) error {
 	return database.Wrap(err, "begin the chain of audit events")
 }
 
-// flush ends a transaction with its events.
+// flush stores the events of a transaction, just before its commit.
 func (l *Log) flush(ctx context.Context, tx *database.Tx, deferred []any) error {
 	if !l.begun.Load() {
 		if err := l.begin(ctx, tx); err != nil {
@@ -46,7 +46,7 @@ func (l *Log) flush(ctx context.Context, tx *database.Tx, deferred []any) error 
 	return database.Wrap(chain(tx, events), "store an audit event")
 }
 
-// flushed tells of what has become durable.
+// flushed tells the listener of events that have become durable.
 func (l *Log) flushed(deferred []any) {
 	if l.listener == nil {
 		return
@@ -88,9 +88,9 @@ const eventColumns = `id, time, actor, action, client_id, token_id, request_id, 
 
 const insertEvent = `INSERT INTO {audit_events} (` + eventColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
-// The parts of a PostgreSQL statement that appends events. "given" has events and the positions that the caller gave them;
-// "happened" has the positions of those that are to be stored. The lock of the chain's only row makes the chain linear.
-// Each link's hash is what Event.hash computes; int8send is the length that lengths.Append puts in front.
+// Here are the parts of a PostgreSQL statement that appends events. "given" holds events and their positions. "happened" holds
+// the positions of the events to store. The statement locks the chain's only row, so that no two events follow the same one.
+// It computes the hashes of Event.hash: int8send writes a length as lengths.Append does.
 
 // Given is a column of "given", and its type on PostgreSQL.
 type Given struct{ Name, Type string }
@@ -100,7 +100,7 @@ var givenEvent = []Given{
 	{"ip", "TEXT"}, {"outcome", "TEXT"}, {"changes", "TEXT"}, {"tail", "BYTEA"},
 }
 
-// giveOne takes a value for each column. An array of one would do, but PostgreSQL plans for each array anew.
+// giveOne takes a value for each column. PostgreSQL would plan a statement with arrays anew each time.
 func giveOne(columns []Given) string {
 	var values []string
 	for _, c := range columns {
@@ -142,12 +142,12 @@ var (
 	appendEvents = `WITH RECURSIVE ` + giveMany(givenEvent) + allHappened + chainHappened
 )
 
-// columns are the event's, from the time to the changes.
+// columns are the values of an event's columns, from the time to the changes.
 func (e *Event) columns() []any {
 	return []any{model.Millis(e.Time), e.Actor, e.Action, e.ClientID, e.TokenID, e.RequestID, e.IP, e.Outcome, string(e.Changes)}
 }
 
-// values are those of givenEvent.
+// values are the values of the columns of givenEvent.
 func (e *Event) values() []any { return append(e.columns(), e.tail()) }
 
 // givenArrays are the values of events, column by column.

@@ -9,16 +9,16 @@ import (
 	"fosite-mcp/storage/internal/model"
 )
 
-// Change is an UPDATE that is put on record if it finds anything to change. Make one with [NewChange].
+// Change is an UPDATE with an audit event, which is stored if the UPDATE changes a row. Make one with [NewChange].
 type Change struct {
 	statement string // takes the time, and the keys of what to change
-	// PostgreSQL's take the keys and the event: of one caller, or as arrays of several.
+	// For PostgreSQL. They take the keys and the event: alone those of one caller, together those of several as arrays.
 	alone, together string
 }
 
-// NewChange makes a change out of both forms of its statement. statement takes the time and the keys as its values; update,
-// which is PostgreSQL's, finds keys and the time of each caller in a table "given". Both are SQL as the store writes it:
-// {grants} is the host's name of that table.
+// NewChange makes a change of two forms of the same UPDATE. statement takes the time and the keys as its values. update is for
+// PostgreSQL, and finds the keys and the time of each caller in a table "given". In both {grants} is the host's name of that
+// table.
 func NewChange(statement string, keys []Given, update string) *Change {
 	columns := slices.Concat(keys, givenEvent)
 	happened := `, happened AS (` + update + ` RETURNING given.position),` + chainHappened
@@ -33,7 +33,7 @@ type changeOf struct {
 	changed bool
 }
 
-// Change makes a change and adds its event in the same transaction, if the change found anything to do.
+// Change makes a change. If it changed a row, its event is stored in the same transaction.
 func (l *Log) Change(ctx context.Context, change *Change, event Event, keys ...any) (changed bool, err error) {
 	event = event.Filled(ctx, l.now())
 	values := append([]any{model.Millis(event.Time)}, keys...)
@@ -61,8 +61,8 @@ func (l *Log) Change(ctx context.Context, change *Change, event Event, keys ...a
 // changesTimeout bounds one statement for several callers.
 const changesTimeout = 10 * time.Second
 
-// makeChanges makes the changes of several callers on PostgreSQL: one statement for all changes of a kind, their events
-// included. Were each to wait for the chain in a transaction of its own, the waiting would cost several times the work.
+// makeChanges makes the changes of several callers on PostgreSQL, by one statement for all changes of a kind and their events.
+// If each caller waited for the chain in a transaction of its own, the waiting would cost several times the work.
 func (l *Log) makeChanges(ctx context.Context, jobs []*database.Job[*changeOf]) {
 	kinds := make(map[*Change][]*database.Job[*changeOf])
 	for _, j := range jobs {
@@ -94,7 +94,8 @@ func (l *Log) changeTogether(ctx context.Context, change *Change, jobs []*databa
 		}
 		return err
 	}
-	// Whose change it was is in rows. A transaction, because a pool makes writes durable there and in ExecContext only.
+	// The rows name the callers. Query writes here, so it needs a transaction: a pool makes writes durable there and in
+	// ExecContext only.
 	var happened []any
 	err := l.db.Write(ctx, func(_ context.Context, tx *database.Tx) error {
 		happened = nil

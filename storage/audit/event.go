@@ -47,8 +47,8 @@ const (
 // Origin is what all events of one request have in common.
 type Origin struct{ Actor, RequestID, IP string }
 
-// WithOrigin returns a context whose audit events get the origin's values where they have none of their own. What the origin
-// leaves empty, and an IP that is no address, stays what it was.
+// WithOrigin returns a context whose audit events get the origin's values where they have none of their own. An empty value
+// changes nothing, and neither does an IP that is no address.
 func WithOrigin(ctx context.Context, origin Origin) context.Context {
 	info := reqinfo.From(ctx)
 	info.Actor, info.ID = cmp.Or(origin.Actor, info.Actor), cmp.Or(origin.RequestID, info.ID)
@@ -58,7 +58,7 @@ func WithOrigin(ctx context.Context, origin Origin) context.Context {
 	return reqinfo.With(ctx, info)
 }
 
-// OriginFrom is the origin of what is done with ctx: that of [WithOrigin], or of the request that a server of ours handles.
+// OriginFrom is the origin of events in ctx. [WithOrigin] sets it, and so does the server for each request.
 func OriginFrom(ctx context.Context) Origin {
 	info := reqinfo.From(ctx)
 	origin := Origin{Actor: info.Actor, RequestID: info.ID}
@@ -82,7 +82,7 @@ func (e Event) Filled(ctx context.Context, now time.Time) Event {
 	return e
 }
 
-// maxText bounds the fields of an event: some hold what a stranger sent.
+// maxText bounds the fields of an event, because a stranger can send some of them.
 const maxText = 256
 
 // printable makes s fit to be stored and printed.
@@ -98,8 +98,8 @@ func printable(s string) string {
 	}, s)
 }
 
-// hash is what the next event will point to: SHA-256 over the hash before and every field, each with its length in
-// front, so that no two events have the same encoding.
+// hash is the SHA-256 of the previous hash and every field. The next event points to it. Each field has its length in front,
+// so that no two events have the same encoding.
 func (e *Event) hash(previous []byte) []byte {
 	id := strconv.FormatInt(e.ID, 10)
 	sum := sha256.Sum256(slices.Concat(hashHead, previous, lengths.Append(nil, id), e.tail()))
@@ -109,7 +109,7 @@ func (e *Event) hash(previous []byte) []byte {
 // hashHead is hashed first: the version of the chain, and the length of the previous hash, which comes next.
 var hashHead = binary.BigEndian.AppendUint64(lengths.Append(nil, "fosite-mcp audit 1"), sha256.Size)
 
-// tail is what is hashed after the id.
+// tail is hashed last: every field after the id.
 func (e *Event) tail() (tail []byte) {
 	for _, field := range []string{strconv.FormatInt(model.Millis(e.Time), 10), e.Actor, e.Action, e.ClientID, e.TokenID, e.RequestID, e.IP, e.Outcome, string(e.Changes)} {
 		tail = lengths.Append(tail, field)
@@ -117,7 +117,7 @@ func (e *Event) tail() (tail []byte) {
 	return tail
 }
 
-// After is the changes of an event that has no state before it.
+// After encodes changes that have no state before them.
 func After(fields map[string]any) (json.RawMessage, error) {
 	changes := make(map[string]any, len(fields))
 	for name, value := range fields {

@@ -51,7 +51,7 @@ type IdempotencyKeys struct {
 	now func() time.Time
 }
 
-// NewIdempotencyKeys are those of db.
+// NewIdempotencyKeys makes the keys of db.
 func NewIdempotencyKeys(db *database.DB, now func() time.Time) *IdempotencyKeys {
 	return &IdempotencyKeys{db, now}
 }
@@ -62,9 +62,9 @@ const claimKey = `INSERT INTO {idempotency_keys} (key_hash, request_hash, claim,
 	WHERE {idempotency_keys}.expires_at <= ?
 		OR ({idempotency_keys}.status = 0 AND {idempotency_keys}.claimed_until <= ? AND {idempotency_keys}.request_hash = excluded.request_hash)`
 
-// Claim makes the caller the one who carries out the request of this key and fingerprint, both of them
-// hashes. Finish it with Complete or Release. When the request was answered before, the
-// answer is returned in place of a claim. It answers [ErrIdempotencyReused] and [ErrIdempotencyRunning].
+// Claim gives the caller the right to carry out the request of this key and fingerprint. Both are hashes. End the claim with
+// Complete or Release. A request that was answered before has its answer in place of a claim. The errors are
+// [ErrIdempotencyReused] and [ErrIdempotencyRunning].
 func (k *IdempotencyKeys) Claim(ctx context.Context, key, fingerprint []byte) (*Claim, *KeptAnswer, error) {
 	now, claim := k.now(), rand.Text()
 	n, err := k.db.Run(ctx, claimKey, key, fingerprint, claim, model.At(now.Add(idempotencyClaim)), model.At(now.Add(IdempotencyLifetime)),
@@ -96,8 +96,8 @@ func (k *IdempotencyKeys) Claim(ctx context.Context, key, fingerprint []byte) (*
 	return nil, answer, nil
 }
 
-// Complete keeps the answer. Call it in the transaction of the change that the answer tells of: it
-// answers [ErrIdempotencyRunning], and the change must be undone, when the claim was taken over by another request.
+// Complete keeps the answer. Call it in the transaction of the change that the answer describes. It answers
+// [ErrIdempotencyRunning] when another request has taken over the claim; then undo the change.
 func (k *IdempotencyKeys) Complete(ctx context.Context, claim *Claim, answer KeptAnswer) error {
 	headers, err := json.Marshal(answer.Header)
 	if err != nil {
@@ -124,8 +124,7 @@ func (k *IdempotencyKeys) Release(ctx context.Context, claim *Claim) error {
 	return database.Wrap(err, "release an idempotency key")
 }
 
-// Prune erases secrets that are too old to be shown again and forgets answers that have expired. Call
-// it every few minutes.
+// Prune erases secrets that are too old to be shown again, and deletes answers that have expired. Call it every few minutes.
 func (k *IdempotencyKeys) Prune(ctx context.Context) error {
 	now := k.now()
 	_, err := k.db.Exec(ctx, func(tx *database.Tx) *gorm.DB {

@@ -18,8 +18,8 @@ type Log struct {
 	begun    atomic.Bool                // there is a chain
 }
 
-// New makes the log of db. One that is not enabled has no table: it lets changes happen and gives up their events. listener,
-// if not nil, is told of every event that has become durable.
+// New makes the log of db. A log that is not enabled has no table: it makes changes and stores no events. listener, if not nil,
+// is called for every event that has become durable.
 func New(db *database.DB, now func() time.Time, enabled bool, listener func(Event)) *Log {
 	l := &Log{db: db, now: now, enabled: enabled, listener: listener}
 	l.changes = database.NewTurns(changesTimeout, l.makeChanges)
@@ -27,8 +27,8 @@ func New(db *database.DB, now func() time.Time, enabled bool, listener func(Even
 	return l
 }
 
-// Append adds an event. Call it inside of a transaction, together with the change it tells of: both become durable
-// together, or neither.
+// Append adds an event. Call it in the transaction of the change that the event describes: both become durable together, or
+// neither.
 func (l *Log) Append(ctx context.Context, event Event) error {
 	if !l.enabled {
 		return nil

@@ -15,8 +15,8 @@ import (
 // pruneLimit bounds how many events one transaction takes away.
 const pruneLimit = 10_000
 
-// Prune removes events that are older than before and tells how many. What is left stays verifiable: the hash of
-// the last event that went is kept. The removal is an event itself.
+// Prune removes events that are older than before and tells how many. It keeps the hash of the last event that it removes, so
+// that the others can still be verified. It stores an event of its own.
 func (l *Log) Prune(ctx context.Context, before time.Time) (removed int64, err error) {
 	if now := l.now(); before.After(now) {
 		before = now // the event of the removal itself must stay

@@ -26,7 +26,7 @@ func (l *Log) List(ctx context.Context, filter Filter) (events []Event, more boo
 	}
 	db := l.db.Read(ctx)
 	query := db.Where("id > ?", filter.After).
-		Where(&model.AuditEvent{ClientID: filter.ClientID, Action: filter.Action, Actor: filter.Actor}) // those that are not empty
+		Where(&model.AuditEvent{ClientID: filter.ClientID, Action: filter.Action, Actor: filter.Actor}) // GORM leaves empty fields out
 	if !filter.Since.IsZero() {
 		query = query.Where("time >= ?", model.At(filter.Since))
 		if filter.After == 0 { // skip what is older by the index; later pages have their cursor

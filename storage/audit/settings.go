@@ -13,7 +13,7 @@ import (
 // Settings are facts about this deployment that must never change by accident: the issuer, for one.
 type Settings struct{ db *database.DB }
 
-// NewSettings are those of db.
+// NewSettings makes the settings of db.
 func NewSettings(db *database.DB) *Settings { return &Settings{db} }
 
 // Get reads a fact; ok is false when it was never set.
@@ -25,7 +25,7 @@ func (s *Settings) Get(ctx context.Context, name string) (value string, ok bool,
 	return setting.Value, true, nil
 }
 
-// Once stores a fact that must not change, unless it is there already, and returns what is stored.
+// Once stores a fact unless one of this name is there, and returns the stored value.
 func (s *Settings) Once(ctx context.Context, name, value string) (string, error) {
 	stored, ok, err := s.Get(ctx, name)
 	if err != nil || ok {

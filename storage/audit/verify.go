@@ -13,9 +13,9 @@ import (
 
 const verifyBatch = 1000
 
-// Verify recomputes the chain from its first event to its last. count is how many events are there and in order;
-// firstBad is the id of the first one that was changed, removed or put in, 0 when there is none. progress, if not nil,
-// is told how many events have been read. An err says that the events could not be read, and nothing about them.
+// Verify recomputes the chain from its first event to its last. count is how many events are there and in order. firstBad is
+// the id of the first event that was changed, removed or put in; 0: there is none. progress, if not nil, is called with how many
+// events have been read. An err says that the events could not be read, and nothing about them.
 func (l *Log) Verify(ctx context.Context, progress func(n int64)) (count, firstBad int64, err error) {
 	for {
 		ends, err := chainEnds(l.db.Read(ctx).DB)
@@ -37,7 +37,7 @@ func (l *Log) Verify(ctx context.Context, progress func(n int64)) (count, firstB
 	}
 }
 
-// chainEnds are the two ends of the chain: what is left of it starts after pruned and stops at last.
+// chainEnds are the two ends of the chain. Its events have the ids after PrunedID, up to LastID.
 func chainEnds(db *gorm.DB) (*model.AuditChain, error) {
 	ends, err := database.FindOne[model.AuditChain](db.Where("chain = ?", mainChain), "read the audit chain")
 	if err == nil && ends == nil {
@@ -48,7 +48,7 @@ func chainEnds(db *gorm.DB) (*model.AuditChain, error) {
 
 func (l *Log) verify(ctx context.Context, ends *model.AuditChain, progress func(n int64)) (count, firstBad int64, err error) {
 	db := l.db.Read(ctx)
-	var stray *int64 // outside of the chain's ends
+	var stray *int64 // the first event outside of the chain's ends
 	err = db.QueryRow(`SELECT MIN(e.id) FROM {audit_events} e JOIN {audit_chain} c ON c.chain = 'main' AND (e.id <= c.pruned_id OR e.id > c.last_id)`).Scan(&stray)
 	if err != nil {
 		return 0, 0, database.Wrap(err, "read audit events")

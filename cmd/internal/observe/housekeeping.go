@@ -32,12 +32,12 @@ func (o *Observer) Housekeep(ctx context.Context, store *storage.Store, auditRet
 
 func (o *Observer) housekeepOnce(ctx context.Context, store *storage.Store, auditRetention time.Duration) {
 	var deleted int64
-	house := storage.KeepHouse{AuditRetention: auditRetention}
+	house := storage.Maintenance{AuditRetention: auditRetention}
 	house.Progress = func(table string, n int64) {
 		o.cleaned.WithLabelValues(table).Add(float64(n))
 		deleted += n
 	}
-	house.Done = func(task storage.HouseTask, err error) {
+	house.Done = func(task storage.MaintenanceTask, err error) {
 		switch {
 		case task == storage.TaskCleanUp:
 			o.cleanedUp(ctx, deleted, err)
@@ -48,7 +48,7 @@ func (o *Observer) housekeepOnce(ctx context.Context, store *storage.Store, audi
 			o.log.ErrorContext(ctx, "the database is not well; /readyz says so while it takes no writes", "cause", err)
 		}
 	}
-	_ = store.KeepHouse(ctx, house) // Done has logged the error
+	_ = store.Maintain(ctx, house) // Done has logged the error
 }
 
 // cleanedUp counts and logs a clean-up. One that ends because the server stops has not failed: the next one continues it.

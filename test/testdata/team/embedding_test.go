@@ -106,7 +106,7 @@ func carryOver(ctx context.Context, store *storage.Store, access, refresh map[st
 
 func keepHouse(ctx context.Context, store *storage.Store) {
 	for range time.Tick(15 * time.Second) {
-		if err := store.KeepHouse(ctx, storage.KeepHouse{}); err != nil {
+		if err := store.Maintain(ctx, storage.Maintenance{}); err != nil {
 			log.Print(err)
 		}
 	}
@@ -169,7 +169,7 @@ func TestTheEmbeddingDocument(t *testing.T) {
 			if session, ok := found.(*fosite.Request).Session.(*Session); !ok || session.Tenant != "acme" || session.GetSubject() != "ada" {
 				t.Errorf("the session is %#v", found.GetSession())
 			}
-			if err := store.KeepHouse(ctx, storage.KeepHouse{}); err != nil {
+			if err := store.Maintain(ctx, storage.Maintenance{}); err != nil {
 				t.Error(err)
 			}
 			_ = keepHouse // the same, for as long as a program runs

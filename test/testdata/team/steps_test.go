@@ -272,7 +272,7 @@ func TestATeamTakesThePartsOneByOne(t *testing.T) {
 			}},
 			{"the middleware", func(t *testing.T) { s.protects(t) }},
 			{"housekeeping", func(t *testing.T) {
-				if err := store.KeepHouse(t.Context(), storage.KeepHouse{}); err != nil {
+				if err := store.Maintain(t.Context(), storage.Maintenance{}); err != nil {
 					t.Fatal(err)
 				}
 			}},

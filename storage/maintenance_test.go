@@ -13,15 +13,15 @@ import (
 )
 
 // tasksOf are those that a call does, in order.
-func tasksOf(t *testing.T, s *Store, o KeepHouse) (done []HouseTask) {
+func tasksOf(t *testing.T, s *Store, o Maintenance) (done []MaintenanceTask) {
 	t.Helper()
-	o.Done = func(task HouseTask, err error) {
+	o.Done = func(task MaintenanceTask, err error) {
 		if err != nil {
 			t.Errorf("task %d: %v", task, err)
 		}
 		done = append(done, task)
 	}
-	if err := s.KeepHouse(context.Background(), o); err != nil {
+	if err := s.Maintain(context.Background(), o); err != nil {
 		t.Error(err)
 	}
 	return done
@@ -33,17 +33,17 @@ func TestHousekeepingDoesWhatIsDue(t *testing.T) {
 		s := e.store(t, WithClock(clock.now))
 		for _, c := range []struct {
 			after time.Duration
-			want  []HouseTask
+			want  []MaintenanceTask
 		}{
-			{0, []HouseTask{TaskCheck, TaskUsage, TaskCleanUp}},
+			{0, []MaintenanceTask{TaskCheck, TaskUsage, TaskCleanUp}},
 			{5 * time.Second, nil},
-			{9 * time.Second, []HouseTask{TaskCheck}}, // a second early, as tickers are
-			{46 * time.Second, []HouseTask{TaskCheck, TaskUsage}},
-			{4 * time.Minute, []HouseTask{TaskCheck, TaskUsage, TaskCleanUp}},
-			{-time.Hour, []HouseTask{TaskCheck, TaskUsage, TaskCleanUp}}, // the clock was put back
+			{9 * time.Second, []MaintenanceTask{TaskCheck}}, // a second early, as tickers are
+			{46 * time.Second, []MaintenanceTask{TaskCheck, TaskUsage}},
+			{4 * time.Minute, []MaintenanceTask{TaskCheck, TaskUsage, TaskCleanUp}},
+			{-time.Hour, []MaintenanceTask{TaskCheck, TaskUsage, TaskCleanUp}}, // the clock was put back
 		} {
 			clock.forward(c.after)
-			if got := tasksOf(t, s, KeepHouse{}); !slices.Equal(got, c.want) {
+			if got := tasksOf(t, s, Maintenance{}); !slices.Equal(got, c.want) {
 				t.Errorf("%v later: %v, want %v", c.after, got, c.want)
 			}
 		}
@@ -72,7 +72,7 @@ func TestHousekeepingDeletesAndWritesDown(t *testing.T) {
 		s.TokenUsed(TokenID("fresh"))
 
 		deleted := map[string]int64{}
-		tasksOf(t, s, KeepHouse{AuditRetention: 24 * time.Hour, CleanUp: CleanUp{Progress: func(table string, n int64) { deleted[table] += n }}})
+		tasksOf(t, s, Maintenance{AuditRetention: 24 * time.Hour, CleanUp: CleanUp{Progress: func(table string, n int64) { deleted[table] += n }}})
 		if deleted["access_tokens"] != 1 {
 			t.Errorf("deleted %v, want one access token", deleted)
 		}
@@ -97,7 +97,7 @@ func TestHousekeepingLeavesACleanUpElsewhereAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		var told error
-		err := s.KeepHouse(soon(t), KeepHouse{Done: func(task HouseTask, err error) {
+		err := s.Maintain(soon(t), Maintenance{Done: func(task MaintenanceTask, err error) {
 			if task == TaskCleanUp {
 				told = err
 			}

@@ -8,37 +8,37 @@ import (
 	"time"
 )
 
-// KeepHouse says how [Housekeeping.KeepHouse] works. The zero value is useful.
-type KeepHouse struct {
+// Maintenance says how [Housekeeping.Maintain] works. The zero value is useful.
+type Maintenance struct {
 	CleanUp
 	// AuditRetention is how long audit events are kept; 0: they are never deleted.
 	AuditRetention time.Duration
 	// Done is told how each task went that was due; nil: nobody.
-	Done func(task HouseTask, err error)
+	Done func(task MaintenanceTask, err error)
 }
 
-// HouseTask is a part of [Housekeeping.KeepHouse].
-type HouseTask int
+// MaintenanceTask is a part of [Housekeeping.Maintain].
+type MaintenanceTask int
 
 // The tasks, in the order in which they are done.
 const (
-	TaskCheck   HouseTask = iota // whether the database takes writes, and the size of SQLite's log: every 15 seconds
-	TaskUsage                    // times of last use, see [Housekeeping.FlushUsage]: every minute
-	TaskCleanUp                  // what has expired, or is older than it may be: every 5 minutes
+	TaskCheck   MaintenanceTask = iota // whether the database takes writes, and the size of SQLite's log: every 15 seconds
+	TaskUsage                          // times of last use, see [Housekeeping.FlushUsage]: every minute
+	TaskCleanUp                        // what has expired, or is older than it may be: every 5 minutes
 )
 
-// houseTasks tells how often tasks are due, how long they may take, and what they do.
-var houseTasks = [...]struct {
+// maintenanceTasks tells how often tasks are due, how long they may take, and what they do.
+var maintenanceTasks = [...]struct {
 	every, limit time.Duration
-	do           func(s *Housekeeping, ctx context.Context, o KeepHouse) error
+	do           func(s *Housekeeping, ctx context.Context, o Maintenance) error
 }{
-	TaskCheck: {15 * time.Second, 10 * time.Second, func(s *Housekeeping, ctx context.Context, _ KeepHouse) error {
+	TaskCheck: {15 * time.Second, 10 * time.Second, func(s *Housekeeping, ctx context.Context, _ Maintenance) error {
 		return errors.Join(s.CheckWrites(ctx), s.ShrinkLog(ctx))
 	}},
-	TaskUsage: {time.Minute, 10 * time.Second, func(s *Housekeeping, ctx context.Context, _ KeepHouse) error {
+	TaskUsage: {time.Minute, 10 * time.Second, func(s *Housekeeping, ctx context.Context, _ Maintenance) error {
 		return s.FlushUsage(ctx)
 	}},
-	TaskCleanUp: {5 * time.Minute, asLongAsItTakes, (*Housekeeping).cleanHouse},
+	TaskCleanUp: {5 * time.Minute, asLongAsItTakes, (*Housekeeping).cleanUpAll},
 }
 
 const asLongAsItTakes = math.MaxInt64
@@ -51,23 +51,23 @@ type timetable struct {
 
 // due tells whether it is time for a task, and begins it. A call that comes a little early, as those of tickers do, is in
 // time; a clock that was put back begins anew.
-func (t *timetable) due(task HouseTask, now time.Time) bool {
+func (t *timetable) due(task MaintenanceTask, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if since := now.Sub(t.begun[task]); since >= 0 && since < houseTasks[task].every*9/10 {
+	if since := now.Sub(t.begun[task]); since >= 0 && since < maintenanceTasks[task].every*9/10 {
 		return false
 	}
 	t.begun[task] = now
 	return true
 }
 
-// KeepHouse does the regular tasks that are due. Call it every quarter of a minute, or at least every minute, and
+// Maintain does the regular tasks that are due. Call it every quarter of a minute, or at least every minute, and
 // [Housekeeping.FlushUsage] once more before the program ends. While another process cleans up this one does not, and that is
 // no error. An error names the task that failed. The other tasks were done, and the next call does those that are due then.
-func (s *Housekeeping) KeepHouse(ctx context.Context, o KeepHouse) error {
+func (s *Housekeeping) Maintain(ctx context.Context, o Maintenance) error {
 	var errs []error
-	for task, t := range houseTasks {
-		task := HouseTask(task)
+	for task, t := range maintenanceTasks {
+		task := MaintenanceTask(task)
 		if !s.timetable.due(task, s.now()) {
 			continue
 		}
@@ -84,8 +84,8 @@ func (s *Housekeeping) KeepHouse(ctx context.Context, o KeepHouse) error {
 	return errors.Join(errs...)
 }
 
-// cleanHouse deletes what has expired, and then what has no expiry of its own.
-func (s *Housekeeping) cleanHouse(ctx context.Context, o KeepHouse) error {
+// cleanUpAll deletes what has expired, and then what has no expiry of its own.
+func (s *Housekeeping) cleanUpAll(ctx context.Context, o Maintenance) error {
 	if _, err := s.CleanUp(ctx, o.CleanUp); err != nil || s.external != nil {
 		return err // or there are tokens alone
 	}
