@@ -6,7 +6,6 @@ import (
 	"maps"
 	"mime"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -77,27 +76,6 @@ func theDocument(t testing.TB) *document {
 		t.Fatal(err)
 	}
 	return d
-}
-
-// itsDocument is the document that the API of this world serves.
-func (w *world) itsDocument() *document {
-	w.t.Helper()
-	if w.document != nil {
-		return w.document
-	}
-	return theDocument(w.t)
-}
-
-// remount mounts the API as it is set now. Its answers are checked against the document that it serves from here on.
-func (w *world) remount() {
-	w.t.Helper()
-	w.mount()
-	answer := httptest.NewRecorder()
-	w.handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/admin/v1/openapi.json", nil))
-	w.document = &document{}
-	if err := json.Unmarshal(answer.Body.Bytes(), w.document); err != nil {
-		w.t.Fatal(err)
-	}
 }
 
 // operation finds what the document says about a request; template is "" for a path that it does not know.

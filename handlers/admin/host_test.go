@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -65,6 +66,27 @@ func (h *hostWorld) record(_ context.Context, event audit.Event) error {
 	defer h.mu.Unlock()
 	h.events = append(h.events, event)
 	return nil
+}
+
+// itsDocument is the document that the API of this world serves.
+func (w *world) itsDocument() *document {
+	w.t.Helper()
+	if w.document != nil {
+		return w.document
+	}
+	return theDocument(w.t)
+}
+
+// remount mounts the API as it is set now. Its answers are checked against the document that it serves from here on.
+func (w *world) remount() {
+	w.t.Helper()
+	w.mount()
+	answer := httptest.NewRecorder()
+	w.handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/admin/v1/openapi.json", nil))
+	w.document = &document{}
+	if err := json.Unmarshal(answer.Body.Bytes(), w.document); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func TestWhatAHostsStoreCannotDoIsRefusedAtMount(t *testing.T) {
