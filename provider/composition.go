@@ -42,12 +42,14 @@ func handlersOf(config fosite.Configurator) (handlers []any) {
 
 // notValidated is the answer of a hook when nothing has validated the token before it. A validator behind it would call
 // the token active without asking the hook, so that is refused, and the log says why. Otherwise nobody knows the token.
-func notValidated(ctx context.Context, config fosite.Configurator, hook fosite.TokenIntrospector) error {
+func notValidated(ctx context.Context, hook *hookHandler) error {
 	behind := false
-	for _, introspector := range config.GetTokenIntrospectionHandlers(ctx) {
-		switch introspector.(type) {
-		case *hookHandler, *mcpSearchHandler:
-			behind = behind || introspector == hook
+	for _, introspector := range hook.config.GetTokenIntrospectionHandlers(ctx) {
+		switch there := introspector.(type) {
+		case *hookHandler:
+			behind = behind || there == hook
+		case *mcpSearchHandler:
+			behind = behind || there.hookHandler == hook
 		case *missingSecretHandler:
 		default:
 			if behind {

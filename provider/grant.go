@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -113,7 +114,7 @@ func (r *grantRules) setExpiries(ctx context.Context, request fosite.AccessReque
 	var end time.Time
 	if s, ok := session.(SessionWithGrantEnd); ok {
 		if s.GetGrantExpiresAt().IsZero() {
-			s.SetGrantExpiresAt(now.Add(r.absoluteLifespan()))
+			s.SetGrantExpiresAt(now.Add(cmp.Or(r.AbsoluteLifespan, 365*24*time.Hour)))
 		}
 		end = s.GetGrantExpiresAt()
 	}
@@ -148,13 +149,6 @@ func grantAll(request fosite.Requester, scopes, audience []string) {
 	for _, resource := range audience {
 		request.GrantAudience(resource)
 	}
-}
-
-func (g Grants) absoluteLifespan() time.Duration {
-	if g.AbsoluteLifespan == 0 {
-		return 365 * 24 * time.Hour
-	}
-	return g.AbsoluteLifespan
 }
 
 func earlier(t, end time.Time) time.Time {

@@ -36,30 +36,26 @@ type hookHandler struct {
 	hooks     []IntrospectionHook
 }
 
-// IntrospectToken implements [fosite.TokenIntrospector].
+// IntrospectToken implements [fosite.TokenIntrospector]: it asks the hooks. It never returns a nil error: that would erase what
+// the core validator has said about the token's use.
 func (h *hookHandler) IntrospectToken(ctx context.Context, _ string, _ fosite.TokenUse, token fosite.AccessRequester, needed []string) (fosite.TokenUse, error) {
-	return "", h.look(ctx, h, token, needed)
-}
-
-// look asks the hooks. It never returns nil: that would erase what the core validator has said about the token's use.
-func (h *hookHandler) look(ctx context.Context, self fosite.TokenIntrospector, token fosite.AccessRequester, needed []string) error {
 	if token.GetClient() == nil || token.GetClient().GetID() == "" && len(token.GetGrantedScopes()) == 0 {
-		return notValidated(ctx, h.config, self)
+		return "", notValidated(ctx, h)
 	}
 	if err := h.narrow(ctx, token); err != nil {
-		return err
+		return "", err
 	}
 	for _, scope := range needed { // the core validator has found them among what was granted once
 		if scope != "" && !h.config.GetScopeStrategy(ctx)(token.GetGrantedScopes(), scope) {
-			return fosite.ErrInvalidScope.WithHintf("The token does not allow the scope %q any more, or not here.", scope)
+			return "", fosite.ErrInvalidScope.WithHintf("The token does not allow the scope %q any more, or not here.", scope)
 		}
 	}
 	for _, hook := range h.hooks {
 		if err := hook(ctx, token); err != nil {
-			return err
+			return "", err
 		}
 	}
-	return fosite.ErrUnknownRequest
+	return "", fosite.ErrUnknownRequest
 }
 
 // Scope is what an MCP scope means.
@@ -135,18 +131,13 @@ func MCPSearchFactory(scopes Scopes, resources ...Resources) compose.Factory {
 		known = resources[0]
 	}
 	return func(config fosite.Configurator, _, _ any) any {
-		h := &mcpSearchHandler{hookHandler{config, known, []IntrospectionHook{MCPSearchHook(scopes)}}}
+		h := &mcpSearchHandler{&hookHandler{config, known, []IntrospectionHook{MCPSearchHook(scopes)}}}
 		return composed(config, "MCPSearchFactory", h, nil)
 	}
 }
 
 // mcpSearchHandler is a type of its own so that fosite tells it from a hookHandler.
-type mcpSearchHandler struct{ hookHandler }
-
-// IntrospectToken implements [fosite.TokenIntrospector].
-func (h *mcpSearchHandler) IntrospectToken(ctx context.Context, _ string, _ fosite.TokenUse, token fosite.AccessRequester, needed []string) (fosite.TokenUse, error) {
-	return "", h.look(ctx, h, token, needed)
-}
+type mcpSearchHandler struct{ *hookHandler }
 
 // GroupsHook is the introspection hook that leaves out the groups of a person when they were looked up longer than maxAge
 // ago (0: it leaves out none). Give the same to [Grants], whose tokens end with the groups in them: the hook is for those

@@ -62,7 +62,8 @@ type lifespans interface {
 // tokens go on working. Secrets are at least [MinimumSecret] bytes long.
 func NewTokenStrategy(config lifespans, secret []byte, previous ...[]byte) (*TokenStrategy, error) {
 	s := &TokenStrategy{config: config, now: time.Now, onMissingSecret: func(context.Context, fosite.TokenType) {}}
-	for i, secret := range append([][]byte{secret}, previous...) {
+	secrets := append([][]byte{secret}, previous...)
+	for i, secret := range secrets {
 		if len(secret) < MinimumSecret {
 			return nil, fmt.Errorf("provider: system secret %d has %d bytes; it needs at least %d", i, len(secret), MinimumSecret)
 		}
@@ -71,7 +72,7 @@ func NewTokenStrategy(config lifespans, secret []byte, previous ...[]byte) (*Tok
 	s.refresh = tokenKind{kind: fosite.RefreshToken, prefix: RefreshTokenPrefix}
 	s.code = tokenKind{kind: fosite.AuthorizeCode, prefix: AuthorizeCodePrefix}
 	for _, k := range []*tokenKind{&s.access, &s.refresh, &s.code} {
-		if err := k.derive(append([][]byte{secret}, previous...)); err != nil {
+		if err := k.derive(secrets); err != nil {
 			return nil, err
 		}
 	}
