@@ -36,6 +36,10 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, request, err)
 		return
 	}
+	if _, checked := request.(CheckedRequest); !checked {
+		s.refuse(w, r, request, fosite.ErrServerError.WithDebugf("handlers: NewAuthorizeRequest of the Provider returned a %T, which nobody has checked; call that of a provider.AuthorizePolicy", request))
+		return
+	}
 	prompt, err := promptValues(request.GetRequestForm().Get("prompt"))
 	if err != nil {
 		s.refuse(w, r, request, err)

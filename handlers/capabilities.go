@@ -23,6 +23,18 @@ type ClientAuthenticator interface {
 
 var _ ClientAuthenticator = (*fosite.Fosite)(nil)
 
+// CompositionChecker is a handler that knows what else its composition may hold. [Server.Mount] returns its error. Those of package
+// provider are such handlers.
+type CompositionChecker interface {
+	CheckComposition() error
+}
+
+// CheckedRequest is an authorization request that an [AuthorizationChecker] has returned. Nobody is asked to log in for
+// another one.
+type CheckedRequest interface {
+	ChecksAuthorizationRequests()
+}
+
 // AuthorizationChecker says that NewAuthorizeRequest returns only requests that are valid in every respect, resources and
 // PKCE included, with the resolved resources for the requested audience. provider.AuthorizePolicy does, and what embeds it.
 // There is no Login without it.

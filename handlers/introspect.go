@@ -135,14 +135,10 @@ func (s *Server) describe(ctx context.Context, token string, request fosite.Acce
 	if s.TokenID != nil {
 		answer.Jti = s.TokenID(ctx, token)
 	}
-	stored := session // a hook may have put it into one that carries claims
-	if carrier, ok := session.(interface{ Unwrap() fosite.Session }); ok {
-		stored = carrier.Unwrap()
-	}
-	if member, ok := stored.(GroupsSession); ok {
+	if member, ok := sessionAs[GroupsSession](session); ok {
 		answer.Groups = member.GetGroups()
 	}
-	if person, ok := stored.(AuthenticatedSession); ok && !person.GetAuthenticatedAt().IsZero() {
+	if person, ok := sessionAs[AuthenticatedSession](session); ok && !person.GetAuthenticatedAt().IsZero() {
 		answer.AuthTime = person.GetAuthenticatedAt().Unix()
 	}
 	encoded, err := json.Marshal(answer)
@@ -153,6 +149,17 @@ func (s *Server) describe(ctx context.Context, token string, request fosite.Acce
 		return addClaims(encoded, extra.GetExtraClaims())
 	}
 	return encoded, nil
+}
+
+// sessionAs is a session as a T, or what it carries: a hook may have put it into one that carries claims.
+func sessionAs[T any](session fosite.Session) (found T, ok bool) {
+	if found, ok = session.(T); ok {
+		return found, true
+	}
+	if carrier, wraps := session.(interface{ Unwrap() fosite.Session }); wraps {
+		found, ok = carrier.Unwrap().(T)
+	}
+	return found, ok
 }
 
 // addClaims adds members to a JSON object that has some already.

@@ -53,6 +53,15 @@ func (s *Server) check() error {
 					"compose provider.ClientCredentialsFactory in its place")
 			}
 		}
+		for _, handler := range handlersOf(config) {
+			if placed, ok := handler.(CompositionChecker); ok {
+				if err := placed.CheckComposition(); err != nil {
+					return fmt.Errorf("handlers: %s", fosite.ErrorToRFC6749Error(err).DebugField)
+				}
+			}
+		}
+	} else {
+		s.log().Warn("the Provider shows no fosite.Fosite, so nothing tells whether its composition is safe", "type", fmt.Sprintf("%T", s.Provider))
 	}
 	s.authenticate = s.AuthenticateIntrospection
 	if authenticator, ok := capability[ClientAuthenticator](s.Provider); ok && s.authenticate == nil {
@@ -60,6 +69,9 @@ func (s *Server) check() error {
 	}
 	if s.authenticate == nil {
 		return fmt.Errorf("handlers: a %T cannot authenticate who introspects; set Server.AuthenticateIntrospection, or give it the method AuthenticateClient", s.Provider)
+	}
+	if first, second := reflect.ValueOf(s.NewSession()), reflect.ValueOf(s.NewSession()); first.Kind() == reflect.Pointer && first.Type().Elem().Size() > 0 && first.Pointer() == second.Pointer() {
+		return errors.New("handlers: Server.NewSession returns the same session each time, which all requests would share; let it make a new one")
 	}
 	if s.Login == nil {
 		return nil
@@ -91,13 +103,19 @@ func capability[T any](p fosite.OAuth2Provider) (found T, ok bool) {
 func embedded(p fosite.OAuth2Provider) fosite.OAuth2Provider { return embeddedIn(reflect.ValueOf(p)) }
 
 func embeddedIn(v reflect.Value) fosite.OAuth2Provider {
-	if v = reflect.Indirect(v); v.Kind() != reflect.Struct {
+	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Struct {
 		return nil
 	}
 	for i := range v.NumField() {
 		field := v.Field(i)
 		if !v.Type().Field(i).Anonymous {
 			continue
+		}
+		if field.CanAddr() && field.Kind() == reflect.Struct {
+			field = field.Addr() // which has the methods of the pointer
 		}
 		if !field.CanInterface() { // of a type that is not exported: what it embeds may be
 			if inner := embeddedIn(field); inner != nil {
@@ -108,6 +126,21 @@ func embeddedIn(v reflect.Value) fosite.OAuth2Provider {
 		}
 	}
 	return nil
+}
+
+// handlersOf lists what a composition consists of.
+func handlersOf(config fosite.Configurator) (handlers []any) {
+	ctx := context.Background()
+	for _, h := range config.GetTokenEndpointHandlers(ctx) {
+		handlers = append(handlers, h)
+	}
+	for _, h := range config.GetTokenIntrospectionHandlers(ctx) {
+		handlers = append(handlers, h)
+	}
+	for _, h := range config.GetRevocationHandlers(ctx) {
+		handlers = append(handlers, h)
+	}
+	return handlers
 }
 
 // configOf is the configuration of a composition; nil when the provider is no fosite.Fosite at its core.

@@ -20,8 +20,8 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		// fosite returns no request exactly when no handler knows the grant type, and calls it invalid_request.
 		err = fosite.ErrUnsupportedGrantType
 	}
-	if err == nil && request.GetGrantTypes().ExactOne("client_credentials") {
-		err = s.machineSession(ctx, request)
+	if err == nil && !request.GetGrantTypes().HasOneOf("authorization_code", "refresh_token") { // whose session is stored
+		err = s.newGrant(ctx, request)
 	}
 	var response fosite.AccessResponder
 	if err == nil {
@@ -34,11 +34,11 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, tokenAnswer(request, response, s.now()))
 }
 
-// machineSession completes the session of a machine's token. fosite's own handler leaves it to its caller to grant what was
-// asked for: a token without scope and audience is of no use, or opens all where nobody looks at them.
-func (s *Server) machineSession(ctx context.Context, request fosite.AccessRequester) error {
+// newGrant completes the session of a grant that begins here, a machine's above all. fosite's own handlers leave it to their
+// caller to grant what was asked for: a token without scope and audience is of no use, or opens all where nobody looks at them.
+func (s *Server) newGrant(ctx context.Context, request fosite.AccessRequester) error {
 	if len(request.GetGrantedScopes()) == 0 && len(request.GetGrantedAudience()) == 0 {
-		return fosite.ErrMisconfiguration.WithDebug("the composition has granted a machine neither scope nor audience; compose provider.ClientCredentialsFactory")
+		return fosite.ErrMisconfiguration.WithDebug("the composition has granted neither scope nor audience; compose provider.ClientCredentialsFactory")
 	}
 	return s.fillSession(ctx, request)
 }

@@ -19,7 +19,7 @@ const authorizationCode = "authorization_code"
 // is redeemed exactly once. A second redemption by its client ends what the first one has issued.
 func AuthorizationCodeFactory(g Grants) compose.Factory {
 	return func(config fosite.Configurator, store, strategy any) any {
-		rules, core := grantRules{g, config}, store.(grantStore)
+		rules, core := grantRules{Grants: g, config: config}, store.(grantStore)
 		inner, strict := &fositeStore{core, rules}, fositeConfig{config}
 		return composed(config, "AuthorizationCodeFactory", &authorizationCodeGrant{
 			AuthorizeExplicitGrantHandler: compose.OAuth2AuthorizeExplicitFactory(strict, inner, strategy).(*oauth2.AuthorizeExplicitGrantHandler),
@@ -113,6 +113,9 @@ var (
 func (h *authorizationCodeGrant) HandleTokenEndpointRequest(ctx context.Context, request fosite.AccessRequester) error {
 	if !h.CanHandleTokenEndpointRequest(ctx, request) {
 		return fosite.ErrUnknownRequest
+	}
+	if err := h.CheckComposition(); err != nil {
+		return err
 	}
 	// The client may use the grant, and this code.
 	if !request.GetClient().GetGrantTypes().Has(authorizationCode) {

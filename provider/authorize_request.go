@@ -35,6 +35,9 @@ type AuthorizePolicy struct {
 // know no localhost.
 type authorizeRequest struct{ *fosite.AuthorizeRequest }
 
+// ChecksAuthorizationRequests implements handlers.CheckedRequest.
+func (r *authorizeRequest) ChecksAuthorizationRequests() {}
+
 // IsRedirectURIValid implements [fosite.AuthorizeRequester].
 func (r *authorizeRequest) IsRedirectURIValid() bool { return r.RedirectURI != nil }
 

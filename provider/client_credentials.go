@@ -26,7 +26,7 @@ func ClientCredentialsFactory(g Grants) compose.Factory {
 	return func(config fosite.Configurator, store, strategy any) any {
 		h := &clientCredentialsGrant{
 			ClientCredentialsGrantHandler: compose.OAuth2ClientCredentialsGrantFactory(config, store, strategy).(*oauth2.ClientCredentialsGrantHandler),
-			grantRules:                    grantRules{g, config},
+			grantRules:                    grantRules{Grants: g, config: config},
 		}
 		if g.MachineRefresh {
 			h.refreshStore, h.refreshStrategy = store.(oauth2.RefreshTokenStorage), strategy.(oauth2.RefreshTokenStrategy)
@@ -53,6 +53,9 @@ var errNoMachineClient = fosite.ErrUnauthorizedClient.WithHint("The client is no
 func (h *clientCredentialsGrant) HandleTokenEndpointRequest(ctx context.Context, request fosite.AccessRequester) error {
 	if !h.CanHandleTokenEndpointRequest(ctx, request) {
 		return fosite.ErrUnknownRequest
+	}
+	if err := h.CheckComposition(); err != nil {
+		return err
 	}
 	// The client may use the grant.
 	client := request.GetClient()

@@ -2,27 +2,63 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
+	"sync"
 
 	"github.com/ory/fosite"
 )
 
+// placed is a handler that knows its place in a composition.
+type placed struct{ check func() error }
+
+func (p *placed) place(check func() error) { p.check = check }
+
+// CheckComposition tells, once the composition is complete, whether another handler answers the same requests, or one behind
+// this would make its answer worthless. It implements handlers.CompositionChecker, and each handler asks it at its requests.
+func (p *placed) CheckComposition() error {
+	if p.check == nil {
+		return nil
+	}
+	return p.check()
+}
+
 // composed returns handler, which factory has made. It panics when the composition has one of this type already: fosite
 // drops the second one without a word. That happens to a factory that is used twice, and to a second composition on one
 // fosite.Config, which would serve the first one's store. And it panics when the composition has fosite's own handler
-// (rival) for the same requests, as both would answer them.
-func composed[H any](config fosite.Configurator, factory string, handler H, rival reflect.Type) H {
+// (rival) for the same requests, as both would answer them. What is composed later is looked at by CheckComposition.
+func composed[H interface{ place(func() error) }](config fosite.Configurator, factory string, handler H, rival reflect.Type) H {
 	for _, there := range handlersOf(config) {
-		switch reflect.TypeOf(there) {
-		case reflect.TypeOf(handler):
+		if reflect.TypeOf(there) == reflect.TypeOf(handler) {
 			panic("provider: this fosite.Config has a handler of provider." + factory + " already, and fosite would keep that one alone; use the factory once, and a fosite.Config of its own for each composition")
-		case rival:
-			panic(fmt.Sprintf("provider: this fosite.Config has a %T, and provider.%s answers the same requests; leave out fosite's factory", there, factory))
 		}
 	}
+	if err := refuseRival(config, factory, rival); err != nil {
+		panic(err.Error())
+	}
+	handler.place(sync.OnceValue(func() error {
+		err := refuseRival(config, factory, rival)
+		if hook, ok := any(handler).(interface{ validatedBefore() error }); ok && err == nil {
+			err = hook.validatedBefore()
+		}
+		if err == nil {
+			return nil
+		}
+		slog.Error("the composition of handlers is refused", "cause", err)
+		return fosite.ErrMisconfiguration.WithDebug(err.Error())
+	}))
 	return handler
+}
+
+func refuseRival(config fosite.Configurator, factory string, rival reflect.Type) error {
+	for _, there := range handlersOf(config) {
+		if rival != nil && reflect.TypeOf(there) == rival {
+			return fmt.Errorf("provider: this fosite.Config has a %T, and provider.%s answers the same requests; leave out fosite's factory", there, factory)
+		}
+	}
+	return nil
 }
 
 // handlersOf lists what a configuration is composed of so far.
@@ -40,24 +76,22 @@ func handlersOf(config fosite.Configurator) (handlers []any) {
 	return handlers
 }
 
-// notValidated is the answer of a hook when nothing has validated the token before it. A validator behind it would call
-// the token active without asking the hook, so that is refused, and the log says why. Otherwise nobody knows the token.
-func notValidated(ctx context.Context, hook *hookHandler) error {
+// validatedBefore refuses a hook that stands before a validator. That would call a token active without asking the hook, or
+// bring back scopes that the hook has taken away.
+func (h *hookHandler) validatedBefore() error {
 	behind := false
-	for _, introspector := range hook.config.GetTokenIntrospectionHandlers(ctx) {
+	for _, introspector := range h.config.GetTokenIntrospectionHandlers(context.Background()) {
 		switch there := introspector.(type) {
 		case *hookHandler:
-			behind = behind || there == hook
+			behind = behind || there == h
 		case *mcpSearchHandler:
-			behind = behind || there.hookHandler == hook
+			behind = behind || there.hookHandler == h
 		case *missingSecretHandler:
 		default:
 			if behind {
-				const remedy = "an introspection hook stands before the validator of the tokens, which would not ask it: put provider.HookFactory and provider.MCPSearchFactory after compose.OAuth2TokenIntrospectionFactory"
-				slog.ErrorContext(ctx, remedy)
-				return fosite.ErrMisconfiguration.WithDebug(remedy)
+				return errors.New("provider: an introspection hook stands before a validator of tokens, which would not ask it: put provider.HookFactory and provider.MCPSearchFactory after compose.OAuth2TokenIntrospectionFactory and all other validators")
 			}
 		}
 	}
-	return fosite.ErrUnknownRequest
+	return nil
 }

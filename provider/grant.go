@@ -43,6 +43,7 @@ type grantConfig interface {
 
 // grantRules is what the three grants have in common.
 type grantRules struct {
+	placed
 	Grants
 	config grantConfig
 }

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -88,9 +89,13 @@ func harden(config *fosite.Config, may func(Insecure) bool) {
 	}
 	if may(InsecureScopeStrategy) {
 		config.ScopeStrategy = fosite.ExactScopeStrategy
+	} else {
+		config.ScopeStrategy = config.GetScopeStrategy(context.Background()) // which fosite fills in at the first request
 	}
 	if may(InsecureAudienceStrategy) {
 		config.AudienceMatchingStrategy = exactAudience
+	} else {
+		config.AudienceMatchingStrategy = config.GetAudienceStrategy(context.Background())
 	}
 	if may(InsecureUnauthenticatedJWTGrant) {
 		config.GrantTypeJWTBearerCanSkipClientAuth = false

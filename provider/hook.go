@@ -26,11 +26,12 @@ func HookFactory(hooks ...IntrospectionHook) compose.Factory {
 
 func hookFactory(resources Resources, hooks ...IntrospectionHook) compose.Factory {
 	return func(config fosite.Configurator, _, _ any) any {
-		return composed(config, "HookFactory", &hookHandler{config, resources, hooks}, nil)
+		return composed(config, "HookFactory", &hookHandler{config: config, resources: resources, hooks: hooks}, nil)
 	}
 }
 
 type hookHandler struct {
+	placed
 	config    fosite.Configurator
 	resources Resources
 	hooks     []IntrospectionHook
@@ -39,8 +40,11 @@ type hookHandler struct {
 // IntrospectToken implements [fosite.TokenIntrospector]: it asks the hooks. It never returns a nil error: that would erase what
 // the core validator has said about the token's use.
 func (h *hookHandler) IntrospectToken(ctx context.Context, _ string, _ fosite.TokenUse, token fosite.AccessRequester, needed []string) (fosite.TokenUse, error) {
+	if err := h.CheckComposition(); err != nil {
+		return "", err
+	}
 	if token.GetClient() == nil || token.GetClient().GetID() == "" && len(token.GetGrantedScopes()) == 0 {
-		return "", notValidated(ctx, h)
+		return "", errNobodysToken
 	}
 	if err := h.narrow(ctx, token); err != nil {
 		return "", err
@@ -51,12 +55,16 @@ func (h *hookHandler) IntrospectToken(ctx context.Context, _ string, _ fosite.To
 		}
 	}
 	for _, hook := range h.hooks {
-		if err := hook(ctx, token); err != nil {
+		if err := asStored(token, func() error { return hook(ctx, token) }); err != nil {
 			return "", err
 		}
 	}
 	return "", fosite.ErrUnknownRequest
 }
+
+// errNobodysToken is said of what no validator knows, and of a JWT without client and scope, such as an ID token, which
+// fosite's stateless validator lets pass.
+var errNobodysToken = fosite.ErrInactiveToken.WithDebug("the token has no client and no scope")
 
 // Scope is what an MCP scope means.
 type Scope struct {
@@ -131,7 +139,7 @@ func MCPSearchFactory(scopes Scopes, resources ...Resources) compose.Factory {
 		known = resources[0]
 	}
 	return func(config fosite.Configurator, _, _ any) any {
-		h := &mcpSearchHandler{&hookHandler{config, known, []IntrospectionHook{MCPSearchHook(scopes)}}}
+		h := &mcpSearchHandler{&hookHandler{config: config, resources: known, hooks: []IntrospectionHook{MCPSearchHook(scopes)}}}
 		return composed(config, "MCPSearchFactory", h, nil)
 	}
 }

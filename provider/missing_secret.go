@@ -71,10 +71,14 @@ func missingSecret(ctx context.Context, strategy any, kind fosite.TokenType, tok
 // secret to check it is missing here. Put it before compose.OAuth2TokenIntrospectionFactory, which would call the token
 // inactive. It takes a [TokenStrategy]; with another strategy it does nothing.
 func MissingSecretFactory(config fosite.Configurator, store, strategy any) any {
-	return composed(config, "MissingSecretFactory", &missingSecretHandler{store.(oauth2.AccessTokenStorage), strategy}, reflect.TypeFor[*oauth2.CoreValidator]())
+	if err := refuseRival(config, "MissingSecretFactory", reflect.TypeFor[*oauth2.CoreValidator]()); err != nil {
+		panic("provider: MissingSecretFactory stands behind compose.OAuth2TokenIntrospectionFactory, which would call the token inactive; put it before that")
+	}
+	return composed(config, "MissingSecretFactory", &missingSecretHandler{store: store.(oauth2.AccessTokenStorage), strategy: strategy}, nil)
 }
 
 type missingSecretHandler struct {
+	placed
 	store    oauth2.AccessTokenStorage
 	strategy any
 }

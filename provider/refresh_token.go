@@ -19,7 +19,7 @@ const refreshToken = "refresh_token"
 // refused and nothing ended.
 func RefreshTokenFactory(g Grants) compose.Factory {
 	return func(config fosite.Configurator, store, strategy any) any {
-		rules, core := grantRules{g, config}, store.(grantStore)
+		rules, core := grantRules{Grants: g, config: config}, store.(grantStore)
 		return composed(config, "RefreshTokenFactory", &refreshTokenGrant{
 			RefreshTokenGrantHandler: compose.OAuth2RefreshTokenGrantFactory(fositeConfig{config}, &fositeStore{core, rules}, strategy).(*oauth2.RefreshTokenGrantHandler),
 			grantRules:               rules,
@@ -50,6 +50,9 @@ var (
 func (h *refreshTokenGrant) HandleTokenEndpointRequest(ctx context.Context, request fosite.AccessRequester) error {
 	if !h.CanHandleTokenEndpointRequest(ctx, request) {
 		return fosite.ErrUnknownRequest
+	}
+	if err := h.CheckComposition(); err != nil {
+		return err
 	}
 	// The client may use the grant, and this refresh token.
 	registered, ok := h.asRegistered(request)

@@ -28,7 +28,8 @@ type Resources struct {
 	// Scopes holds, by identifier, the scopes that a resource understands. One without a list understands every scope.
 	Scopes map[string][]string
 	// Source, when set, is asked at each request for the Resources of that moment, in place of Known, Default and Scopes:
-	// a host's own table, for instance. None in it means that there are none. Its error is an outage (503). It runs on the
+	// a host's own table, for instance. None in it means that there are none, and ends what was granted for them; so return an error while your table is not
+	// loaded. Its error is an outage (503). It runs on the
 	// way of each token and each introspection, so keep what it answers for some seconds.
 	Source func(ctx context.Context) (Resources, error)
 }
@@ -188,7 +189,7 @@ func (r Resources) checkScopes(audience, scopes []string) error {
 
 // Narrow returns what is left today of the scopes and the audience of a token or a grant: what its client is still
 // registered for, at resources that still exist, and which these understand. Where nothing is left of what there was, the
-// token counts no more.
+// token counts no more. It does not ask Source: with one, call it on what that answers.
 func (r Resources) Narrow(client fosite.Client, scopes, audience []string) (leftScopes, leftAudience []string) {
 	return r.narrow(client, scopes, audience, strategies{fosite.ExactScopeStrategy, exactAudience})
 }

@@ -24,12 +24,16 @@ func RevocationFactory(config fosite.Configurator, store, strategy any) any {
 var _ compose.Factory = RevocationFactory
 
 type revocationHandler struct {
+	placed
 	store    oauth2.TokenRevocationStorage
 	strategy oauth2.CoreStrategy
 }
 
 // RevokeToken implements [fosite.RevocationHandler].
 func (h *revocationHandler) RevokeToken(ctx context.Context, token string, hint fosite.TokenType, client fosite.Client) error {
+	if err := h.CheckComposition(); err != nil {
+		return err
+	}
 	kinds := []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken}
 	if hint == fosite.RefreshToken {
 		kinds = []fosite.TokenType{fosite.RefreshToken, fosite.AccessToken}

@@ -1,14 +1,14 @@
 package provider
 
 import (
+	"bytes"
+	"encoding/json"
 	"maps"
-	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ory/fosite"
-	"github.com/ory/fosite/handler/oauth2"
-	"github.com/ory/fosite/token/jwt"
 )
 
 var (
@@ -37,7 +37,7 @@ type Session struct {
 	// groups alone.
 	CameAt time.Time `json:"auth_time,omitzero"`
 	// Extra holds members of a host's own, such as a tenant; introspection answers them. Use SetExtraClaims.
-	Extra map[string]any `json:"extra,omitempty"`
+	Extra ExtraClaims `json:"extra,omitempty"`
 
 	groupsCurrent bool           // Groups were looked up just now; never stored
 	claims        map[string]any // Extra, and what introspection hooks have added; never stored
@@ -160,12 +160,31 @@ func (s *Session) GetExtraClaims() map[string]any {
 }
 
 // SetExtraClaims adds members of a host's own, which are stored with the token and which introspection answers. Their values
-// must be such as JSON can hold. They cannot replace a standard member.
+// must be such as JSON can hold. Members that have a meaning of their own in an answer (RFC 7662 §2.2, and mcp) are left out,
+// in any case of letters.
 func (s *Session) SetExtraClaims(claims map[string]any) {
 	if s.Extra == nil {
-		s.Extra = make(map[string]any, len(claims))
+		s.Extra = make(ExtraClaims, len(claims))
 	}
-	maps.Copy(s.Extra, claims)
+	for name, value := range claims {
+		if !slices.ContainsFunc(reservedClaims, func(r string) bool { return strings.EqualFold(r, name) }) {
+			s.Extra[name] = value
+		}
+	}
+}
+
+var reservedClaims = []string{"active", "scope", "client_id", "client_name", "username", "token_type", "exp", "iat", "nbf",
+	"sub", "aud", "iss", "jti", "groups", "auth_time", "mcp"}
+
+// ExtraClaims are members of a host's own. Read back from JSON, a number is a [json.Number]: as a float64 a large one would
+// become another.
+type ExtraClaims map[string]any
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (e *ExtraClaims) UnmarshalJSON(raw []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	return decoder.Decode((*map[string]any)(e))
 }
 
 // groupsEnd is when the groups of a session count no more; zero: never.
@@ -187,71 +206,4 @@ func clock(now func() time.Time) time.Time {
 		return time.Now()
 	}
 	return now()
-}
-
-// AddClaim adds a member to what introspection answers about token, whatever its session: to the map that GetExtraClaims of
-// a [fosite.ExtraClaimsSession] keeps, to the claims of an [oauth2.JWTSessionContainer], and else beside the session. In
-// that last case token.GetSession answers a session which carries both; [SessionOf] gives the one within.
-func AddClaim(token fosite.AccessRequester, name string, value any) {
-	session := token.GetSession()
-	if container, ok := session.(oauth2.JWTSessionContainer); ok { // its GetExtraClaims returns a copy of these
-		if claims, ok := container.GetJWTClaims().(*jwt.JWTClaims); ok {
-			claims.Add(name, value)
-			return
-		}
-	}
-	if claims := keptClaims(session); claims != nil {
-		claims[name] = value
-		return
-	}
-	token.SetSession(&sessionWithClaims{session, map[string]any{name: value}})
-}
-
-// keptClaims is the map of extra claims that a session keeps; nil when it has none, or makes a new one at each call.
-func keptClaims(session fosite.Session) map[string]any {
-	extra, ok := session.(fosite.ExtraClaimsSession)
-	if !ok {
-		return nil
-	}
-	claims := extra.GetExtraClaims()
-	if claims == nil || reflect.ValueOf(claims).Pointer() != reflect.ValueOf(extra.GetExtraClaims()).Pointer() {
-		return nil
-	}
-	return claims
-}
-
-// sessionWithClaims carries members of an introspection answer that its session cannot keep. It is never stored.
-type sessionWithClaims struct {
-	fosite.Session
-	claims map[string]any
-}
-
-// GetExtraClaims implements [fosite.ExtraClaimsSession].
-func (s *sessionWithClaims) GetExtraClaims() map[string]any {
-	if extra, ok := s.Session.(fosite.ExtraClaimsSession); ok {
-		for name, value := range extra.GetExtraClaims() {
-			if _, added := s.claims[name]; !added {
-				s.claims[name] = value
-			}
-		}
-	}
-	return s.claims
-}
-
-// Clone implements [fosite.Session].
-func (s *sessionWithClaims) Clone() fosite.Session {
-	return &sessionWithClaims{s.Session.Clone(), maps.Clone(s.claims)}
-}
-
-// Unwrap is the session within.
-func (s *sessionWithClaims) Unwrap() fosite.Session { return s.Session }
-
-// SessionOf is the session of a request as the store returned it, for a look at its type: an introspection hook may have
-// put it into one that carries claims.
-func SessionOf(request fosite.Requester) fosite.Session {
-	session := request.GetSession()
-	if carrier, ok := session.(*sessionWithClaims); ok {
-		return carrier.Session
-	}
-	return session
 }

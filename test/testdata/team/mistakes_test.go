@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -107,6 +108,20 @@ func TestAHookBeforeTheValidatorRefusesEverything(t *testing.T) {
 				t.Errorf("the token that nobody asked the hook about: %v", err)
 			}
 			wantSaid(t, log.String(), name, "after compose.OAuth2TokenIntrospectionFactory")
+			err := (&handlers.Server{Provider: oauth, NewSession: emptySession}).Mount(mux.NewRouter())
+			if err == nil {
+				t.Fatal("the composition was mounted")
+			}
+			wantSaid(t, err.Error(), name)
+
+			team = newTheirs(t) // one before it, and one behind
+			second := func(config fosite.Configurator, store, strategy any) any {
+				return struct{ fosite.TokenIntrospector }{compose.OAuth2TokenIntrospectionFactory(config, store, strategy).(fosite.TokenIntrospector)}
+			}
+			oauth = team.compose(compose.OAuth2TokenIntrospectionFactory, factory, second)
+			if _, _, err := oauth.IntrospectToken(t.Context(), team.token(t, docs), fosite.AccessToken, emptySession()); !errors.Is(err, fosite.ErrMisconfiguration) {
+				t.Errorf("with a validator on both sides: %v", err)
+			}
 
 			team = newTheirs(t)
 			oauth = team.compose(compose.OAuth2TokenIntrospectionFactory, factory)
@@ -143,6 +158,89 @@ func TestACompositionIsRefusedAtOnce(t *testing.T) {
 			team.store = storage.NewMemoryStore()
 			wantSaid(t, panics(t, func() { team.compose(factory) }), name, "a fosite.Config of its own for each composition")
 		})
+	}
+}
+
+// Nothing is known of what is composed later: then the first request is refused, and so is Mount.
+func TestARivalThatIsComposedLaterIsRefused(t *testing.T) {
+	logged(t)
+	grants := provider.Grants{Resources: provider.Resources{Known: []string{docs}}}
+	for name, factories := range map[string][]compose.Factory{
+		"client_credentials": {provider.ClientCredentialsFactory(grants), compose.OAuth2ClientCredentialsGrantFactory},
+		"authorization_code": {provider.AuthorizationCodeFactory(grants), compose.OAuth2AuthorizeExplicitFactory},
+		"refresh_token":      {provider.RefreshTokenFactory(grants), compose.OAuth2RefreshTokenGrantFactory},
+		"revocation":         {provider.RevocationFactory, compose.OAuth2TokenRevocationFactory},
+	} {
+		t.Run(name, func(t *testing.T) {
+			team := newTheirs(t)
+			oauth := team.compose(factories...)
+			var err error
+			if name == "revocation" {
+				err = oauth.NewRevocationRequest(t.Context(), request(url.Values{"token": {"x"}}))
+			} else {
+				_, err = oauth.NewAccessRequest(t.Context(), request(url.Values{"grant_type": {name}, "code": {"x"}, "refresh_token": {"x"}}), emptySession())
+			}
+			if !errors.Is(err, fosite.ErrMisconfiguration) {
+				t.Errorf("the first request: %v", err)
+			}
+			if err := (&handlers.Server{Provider: oauth, NewSession: emptySession}).Mount(mux.NewRouter()); err == nil {
+				t.Error("it was mounted")
+			}
+		})
+	}
+}
+
+// A hook of the team's looks at the type of its session, whatever other hooks have added before.
+func TestAHookSeesTheSessionThatWasStored(t *testing.T) {
+	team := newTheirs(t)
+	seen := map[string]bool{}
+	refuseAcme := func(_ context.Context, token fosite.AccessRequester) error {
+		session, ok := token.GetSession().(*rebuilding)
+		if seen["hook"] = ok; ok && session.Tenant == "acme" {
+			return fosite.ErrInactiveToken
+		}
+		provider.AddClaim(token, "late", true)
+		return nil
+	}
+	oauth := team.compose(compose.OAuth2TokenIntrospectionFactory, provider.MCPSearchFactory(provider.DefaultScopes()), provider.HookFactory(refuseAcme))
+	for tenant, active := range map[string]bool{"acme": false, "globex": true} {
+		token := team.token(t, docs)
+		stored, err := team.store.GetAccessTokenSession(t.Context(), team.strategy.AccessTokenSignature(t.Context(), token), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored.SetSession(&rebuilding{Tenant: tenant})
+		_, request, err := oauth.IntrospectToken(t.Context(), token, fosite.AccessToken, &rebuilding{})
+		if (err == nil) != active || !seen["hook"] {
+			t.Errorf("%s: %v, the hook saw its session: %v", tenant, err, seen["hook"])
+		}
+		if err == nil {
+			claims := request.GetSession().(fosite.ExtraClaimsSession).GetExtraClaims()
+			if claims["late"] != true || claims["mcp"] == nil || claims["tenant"] != tenant {
+				t.Errorf("%s: %v", tenant, claims)
+			}
+		}
+	}
+}
+
+// fosite's store in memory hands out one session for all requests. What is added for one caller is not told to another.
+func TestASessionThatIsSharedIsLeftAlone(t *testing.T) {
+	team := newTheirs(t)
+	oauth := team.compose(compose.OAuth2TokenIntrospectionFactory, provider.MCPSearchFactory(provider.DefaultScopes()))
+	token := team.token(t, docs)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if _, request, err := oauth.IntrospectToken(t.Context(), token, fosite.AccessToken, emptySession()); err != nil ||
+				request.GetSession().(fosite.ExtraClaimsSession).GetExtraClaims()["mcp"] == nil {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	all.Wait()
+	stored, err := team.store.GetAccessTokenSession(t.Context(), team.strategy.AccessTokenSignature(t.Context(), token), nil)
+	if err != nil || stored.GetSession().(*fosite.DefaultSession).GetExtraClaims()["mcp"] != nil {
+		t.Errorf("the stored session has the claim, %v", err)
 	}
 }
 
@@ -252,19 +350,23 @@ func TestMountRefusesWhatWouldFailLater(t *testing.T) {
 	person := func() fosite.Session { return provider.NewSession() }
 	plain := newTheirs(t)
 	plain.ClientAuthenticationStrategy = nil
+	unsafe := plain.compose(machines)
 	for name, c := range map[string]struct {
 		server handlers.Server
 		says   []string // nothing: it is mounted
 	}{
-		"nothing":                     {handlers.Server{}, []string{"Server.Provider", "Server.NewSession"}},
-		"fosite's authentication":     {handlers.Server{Provider: plain.compose(machines), NewSession: emptySession}, []string{"401 in an outage", "provider.ClientAuthenticator"}},
-		"fosite's machine grant":      {handlers.Server{Provider: newTheirs(t).compose(compose.OAuth2ClientCredentialsGrantFactory), NewSession: emptySession}, []string{"provider.ClientCredentialsFactory"}},
-		"its own composition":         {handlers.Server{Provider: good, NewSession: emptySession}, nil},
-		"one that embeds it":          {handlers.Server{Provider: embedding{good}, NewSession: emptySession}, nil},
-		"one that embeds it by twos":  {handlers.Server{Provider: &embedding{&embedding{good}}, NewSession: emptySession}, nil},
-		"a login without a policy":    {handlers.Server{Provider: good, NewSession: person, Login: noLogin{}}, []string{"provider.AuthorizePolicy"}},
-		"a login without a person":    {handlers.Server{Provider: checking{embedding{good}, policy}, NewSession: emptySession, Login: noLogin{}}, []string{"SetPerson", "fosite.DefaultSession"}},
-		"a login with all that needs": {handlers.Server{Provider: checking{embedding{good}, policy}, NewSession: person, Login: noLogin{}}, nil},
+		"one session for all":           {handlers.Server{Provider: good, NewSession: func() fosite.Session { return oneForAll }}, []string{"Server.NewSession", "same session"}},
+		"one that embeds fosite.Fosite": {handlers.Server{Provider: &byValue{*good.(*fosite.Fosite)}, NewSession: emptySession}, nil},
+		"nothing":                       {handlers.Server{}, []string{"Server.Provider", "Server.NewSession"}},
+		"fosite's authentication":       {handlers.Server{Provider: unsafe, NewSession: emptySession}, []string{"401 in an outage", "provider.ClientAuthenticator"}},
+		"fosite's, by value":            {handlers.Server{Provider: &byValue{*unsafe.(*fosite.Fosite)}, NewSession: emptySession}, []string{"provider.ClientAuthenticator"}},
+		"fosite's machine grant":        {handlers.Server{Provider: newTheirs(t).compose(compose.OAuth2ClientCredentialsGrantFactory), NewSession: emptySession}, []string{"provider.ClientCredentialsFactory"}},
+		"its own composition":           {handlers.Server{Provider: good, NewSession: emptySession}, nil},
+		"one that embeds it":            {handlers.Server{Provider: embedding{good}, NewSession: emptySession}, nil},
+		"one that embeds it by twos":    {handlers.Server{Provider: &embedding{&embedding{good}}, NewSession: emptySession}, nil},
+		"a login without a policy":      {handlers.Server{Provider: good, NewSession: person, Login: noLogin{}}, []string{"provider.AuthorizePolicy"}},
+		"a login without a person":      {handlers.Server{Provider: checking{embedding{good}, policy}, NewSession: emptySession, Login: noLogin{}}, []string{"SetPerson", "fosite.DefaultSession"}},
+		"a login with all that needs":   {handlers.Server{Provider: checking{embedding{good}, policy}, NewSession: person, Login: noLogin{}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			router := mux.NewRouter()
@@ -278,6 +380,10 @@ func TestMountRefusesWhatWouldFailLater(t *testing.T) {
 		})
 	}
 }
+
+var oneForAll = &fosite.DefaultSession{}
+
+type byValue struct{ fosite.Fosite }
 
 // What Mount cannot see fails at the first request: a token without scope and audience is never issued.
 func TestAMachineWithNeitherScopeNorAudienceGetsNothing(t *testing.T) {
@@ -308,6 +414,39 @@ func TestAMachineWithNeitherScopeNorAudienceGetsNothing(t *testing.T) {
 type hiding struct{ unseen }
 
 type unseen = fosite.OAuth2Provider
+
+// deep has the policy too far down to be asked: fosite's own NewAuthorizeRequest is nearer.
+type deep struct {
+	fosite.OAuth2Provider
+	policies
+}
+
+type policies struct{ *provider.AuthorizePolicy }
+
+func TestNobodyIsAskedAboutARequestThatWasNotChecked(t *testing.T) {
+	log, team := logged(t), newTheirs(t)
+	team.store.Clients["app"] = &fosite.DefaultClient{ID: "app", Public: true, GrantTypes: []string{"authorization_code"}, ResponseTypes: []string{"code"},
+		RedirectURIs: []string{"https://app.example.com/"}, Scopes: []string{"mcp:search"}, Audience: []string{docs}}
+	oauth := deep{team.compose(provider.AuthorizationCodeFactory(provider.Grants{})), policies{&provider.AuthorizePolicy{Clients: team.store}}}
+	asked := &askedLogin{}
+	router := mux.NewRouter()
+	if err := (&handlers.Server{Provider: oauth, NewSession: func() fosite.Session { return provider.NewSession() }, Login: asked}).Mount(router); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	router.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/authorize?response_type=code&client_id=app&redirect_uri=https://app.example.com/&state=12345678&scope=mcp:search", nil))
+	if asked.times > 0 || !strings.Contains(w.Header().Get("Location"), "error=server_error") {
+		t.Errorf("asked %d times, then %d %v", asked.times, w.Code, w.Header())
+	}
+	wantSaid(t, log.String(), "provider.AuthorizePolicy")
+}
+
+type askedLogin struct{ times int }
+
+func (a *askedLogin) Authorize(http.ResponseWriter, *http.Request, handlers.AuthorizationRequest) (*handlers.Decision, error) {
+	a.times++
+	return nil, nil
+}
 
 func TestMetadataAnnouncesWhatIsThere(t *testing.T) {
 	team := newTheirs(t)
