@@ -26,7 +26,7 @@ func hashesOfAllKinds() map[string][]string {
 		"bcrypt 6":            {bcryptOf(6)},
 		"two of bcrypt 6":     {bcryptOf(6), bcryptOf(6)},
 		"pbkdf2-sha256":       {quickHash},
-		"dearer":              {"$pbkdf2-sha256$i=1000,l=32$c2FsdHNhbHQ$" + pbkdf2SHA256},
+		"pbkdf2-sha256 1000":  {"$pbkdf2-sha256$i=1000,l=32$c2FsdHNhbHQ$" + pbkdf2SHA256},
 		"pbkdf2-sha512":       {"$pbkdf2-sha512$i=1000,l=32$c2FsdHNhbHQ$" + pbkdf2SHA512},
 		"argon2id":            {"$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$" + pbkdf2SHA256},
 		"argon2id and bcrypt": {"$argon2id$v=19$m=128,t=2,p=1$c2FsdHNhbHQ$" + pbkdf2SHA256, bcryptOf(5)},
@@ -44,7 +44,7 @@ func TestEachRefusalIsTheSameWork(t *testing.T) {
 	}
 	want := slowhash.Work{Bcrypt: 2 << 6, SHA256: 1000, SHA512: 1000, Argon2id: 256, Memory: 128, Passes: 2, Threads: 1}
 	if unknown != want {
-		t.Errorf("the work for an unknown client is %+v, want the dearest of each kind: %+v", unknown, want)
+		t.Errorf("the work for an unknown client is %+v, want the most expensive of each kind: %+v", unknown, want)
 	}
 	for name, hashes := range store.hashes {
 		var own slowhash.Work

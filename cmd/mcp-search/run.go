@@ -108,7 +108,7 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	handler, err := search.Server{
+	handler, err := search.Service{
 		Pages: pages, Verifier: verifier, Resource: o.resource, AuthorizationServer: o.issuer, Logger: logger,
 	}.Handler()
 	if err != nil {

@@ -74,19 +74,19 @@ func TestTheThrottleForgets(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	throttle := newThrottle(func() time.Time { return now })
 	for range 6 {
-		throttle.try("k", accountPace)
+		throttle.try("k", accountBackoff)
 	}
-	if _, wait := throttle.try("k", accountPace); wait != time.Second {
+	if _, wait := throttle.try("k", accountBackoff); wait != time.Second {
 		t.Fatalf("wait %v, want 1s", wait)
 	}
 	now = now.Add(6 * time.Minute)
 	for i := range 6 {
-		if _, wait := throttle.try("k", accountPace); wait > 0 {
+		if _, wait := throttle.try("k", accountBackoff); wait > 0 {
 			t.Fatalf("attempt %d after a pause: wait %v", i, wait)
 		}
 	}
 	throttle.forget("k")
-	if _, wait := throttle.try("k", accountPace); wait > 0 {
+	if _, wait := throttle.try("k", accountBackoff); wait > 0 {
 		t.Fatalf("after a success: wait %v", wait)
 	}
 }
@@ -94,7 +94,7 @@ func TestTheThrottleForgets(t *testing.T) {
 func TestTheThrottleIsBounded(t *testing.T) {
 	throttle := newThrottle(time.Now)
 	for i := range throttled + 100 {
-		throttle.try(time.Duration(i).String(), accountPace)
+		throttle.try(time.Duration(i).String(), accountBackoff)
 	}
 	if n := throttle.entries.Len(); n != throttled {
 		t.Errorf("%d entries, want %d", n, throttled)
@@ -105,12 +105,12 @@ func TestTheClockGoingBackLocksNobodyOut(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	throttle := newThrottle(func() time.Time { return now })
 	for range 6 {
-		throttle.try("k", accountPace)
+		throttle.try("k", accountBackoff)
 	}
 	now = now.Add(-24 * time.Hour)
-	_, wait := throttle.try("k", accountPace)
+	_, wait := throttle.try("k", accountBackoff)
 	now = now.Add(wait)
-	if _, again := throttle.try("k", accountPace); wait > accountPace.ceiling || again > 0 {
+	if _, again := throttle.try("k", accountBackoff); wait > accountBackoff.ceiling || again > 0 {
 		t.Errorf("wait %v, then %v", wait, again)
 	}
 }

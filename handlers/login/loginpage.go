@@ -114,37 +114,37 @@ func (s *Pages) login(w http.ResponseWriter, r *http.Request) {
 		s.showLogin(w, r, http.StatusBadRequest, r.PostForm, "Enter your user name and your password.")
 		return
 	}
-	guess, wait := s.guess(r, username)
+	attempt, wait := s.countAttempt(r, username)
 	if wait > 0 {
-		s.failed(w, r) // or whoever comes too early would pay nothing for it
+		s.failed(w, r) // attempts that come too early count as well
 		s.showWait(w, r, "Too many attempts.", wait)
 		return
 	}
-	p, err := s.checkPassword(r.Context(), guess.lane, username, password)
+	p, err := s.checkPassword(r.Context(), attempt.queue, username, password)
 	if err != nil {
-		s.refuseGuess(w, r, guess, err)
+		s.refuseAttempt(w, r, attempt, err)
 		return
 	}
-	s.succeeded(guess)
+	s.succeeded(attempt)
 	s.remember(w, r, username)
 	s.enter(w, r, p, d, since)
 }
 
-// refuseGuess answers a guess that was wrong, or that was not compared, which counts as none.
-func (s *Pages) refuseGuess(w http.ResponseWriter, r *http.Request, g guess, err error) {
+// refuseAttempt answers an attempt with a wrong password. One whose password was not compared is uncounted.
+func (s *Pages) refuseAttempt(w http.ResponseWriter, r *http.Request, a passwordAttempt, err error) {
 	from := slog.Group("", "ip", clientaddr.String(s.ClientAddr(r)), "peer", r.RemoteAddr)
 	var wrong *wrongLogin
 	switch {
 	case errors.As(err, &wrong):
 		s.Log.WarnContext(r.Context(), "login failed", from)
 		s.tellFailed(r, byPassword, wrong.username)
-		if wait := max(s.failed(w, r), g.next); wait > 0 {
+		if wait := max(s.failed(w, r), a.next); wait > 0 {
 			s.showWait(w, r, wrongPassword+" Many logins from your network, or in this name, have failed.", wait)
 			return
 		}
 		s.showLogin(w, r, http.StatusForbidden, r.PostForm, wrongPassword)
 	case errors.Is(err, errBusy):
-		s.takeBack(g)
+		s.takeBack(a)
 		handlers.TellBusy(w)
 		if s.busy.AllowN(s.Now(), 1) {
 			s.Log.WarnContext(r.Context(), "too many logins at once", from)
@@ -152,12 +152,13 @@ func (s *Pages) refuseGuess(w http.ResponseWriter, r *http.Request, g guess, err
 		w.Header().Set("Retry-After", handlers.RetryAfter)
 		s.showLogin(w, r, http.StatusServiceUnavailable, r.PostForm, "Too many people are logging in right now, so your password was not looked at. Try again in a few seconds.")
 	default:
-		s.takeBack(g)
+		s.takeBack(a)
 		s.fail(w, r, err)
 	}
 }
 
-// failed counts a wrong password, or one that came too early, for the address. It tells how long to wait where there were too many.
+// failed counts a wrong password, or an attempt that came too early, for the address. wait is not zero if there were too
+// many.
 func (s *Pages) failed(w http.ResponseWriter, r *http.Request) (wait time.Duration) {
 	if s.Failures == nil {
 		return 0

@@ -20,20 +20,19 @@ type Accounts interface {
 // Local is the login with a user name and a password.
 type Local struct {
 	Accounts Accounts
-	// Hasher is the one that HashPassword was called with: provider.SecretHasher. An error of it that is
-	// fosite.ErrTemporarilyUnavailable means that it is too busy, everything else that the password is wrong.
+	// Hasher is the one that HashPassword was called with: provider.SecretHasher. Its error
+	// fosite.ErrTemporarilyUnavailable means that it is too busy. Any other error means that the password is wrong.
 	Hasher fosite.Hasher
 }
 
-// fairHasher is a hasher that lets too many comparisons wait for each other: those in one lane take turns with all other
-// lanes.
+// fairHasher is a hasher with a bound on comparisons at once. The others wait in queues, and the queues take turns.
 type fairHasher interface {
-	ComparePassword(ctx context.Context, lane string, hash, password []byte) error
+	ComparePassword(ctx context.Context, queue string, hash, password []byte) error
 }
 
-func (l *Local) compare(ctx context.Context, lane string, hash, password []byte) error {
+func (l *Local) compare(ctx context.Context, queue string, hash, password []byte) error {
 	if hasher, ok := l.Hasher.(fairHasher); ok {
-		return hasher.ComparePassword(ctx, lane, hash, password)
+		return hasher.ComparePassword(ctx, queue, hash, password)
 	}
 	return l.Hasher.Compare(ctx, hash, password)
 }
@@ -78,9 +77,9 @@ func (*wrongLogin) Error() string { return "login: wrong user name or password" 
 // errBusy says that the password was not compared.
 var errBusy = errors.New("login: too many passwords are waiting to be compared")
 
-// checkPassword tells whose account it is. It works as long for an account that does not exist. Where many wait, those
-// in one lane wait for each other.
-func (s *Pages) checkPassword(ctx context.Context, lane, username, password string) (*person, error) {
+// checkPassword returns the person with this user name and password. It takes as long for an account that does not exist.
+// If many comparisons wait, those of one queue wait for each other.
+func (s *Pages) checkPassword(ctx context.Context, queue, username, password string) (*person, error) {
 	subject, hash, groups, err := s.Local.Accounts.LoginAccount(ctx, username)
 	exists, wrong := err == nil, &wrongLogin{username}
 	if errors.Is(err, fosite.ErrNotFound) {
@@ -92,7 +91,7 @@ func (s *Pages) checkPassword(ctx context.Context, lane, username, password stri
 	if len([]rune(password)) > MaxPassword {
 		return nil, wrong
 	}
-	if err := s.Local.compare(ctx, lane, hash, spice(password)); err != nil {
+	if err := s.Local.compare(ctx, queue, hash, spice(password)); err != nil {
 		if ctx.Err() != nil || errors.Is(err, fosite.ErrTemporarilyUnavailable) {
 			return nil, errBusy
 		}

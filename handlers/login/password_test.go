@@ -108,7 +108,7 @@ func TestCheckPassword(t *testing.T) {
 	}
 }
 
-func (b *browser) guess(name string) int {
+func (b *browser) tryPassword(name string) int {
 	b.submit("/login", "username", name, "password", "wrong password 1")
 	return b.answer.StatusCode
 }
@@ -118,19 +118,19 @@ func TestGuessingGetsSlower(t *testing.T) {
 	s.user("alice")
 	b := s.browser().get(request())
 	for range 6 {
-		if status := b.guess("alice"); status != 403 {
+		if status := b.tryPassword("alice"); status != 403 {
 			t.Fatalf("status %d, want 403", status)
 		}
 	}
-	if status := b.guess("alice"); status != 429 || b.answer.Header.Get("Retry-After") != "1" {
+	if status := b.tryPassword("alice"); status != 429 || b.answer.Header.Get("Retry-After") != "1" {
 		t.Fatalf("status %d, Retry-After %q; want 429 after 1 second", status, b.answer.Header.Get("Retry-After"))
 	}
 	b.logIn("alice").wantPage(429, "Log in") // even the right password has to wait
 	s.clock = s.clock.Add(time.Second)
-	if status := b.guess("alice"); status != 403 {
+	if status := b.tryPassword("alice"); status != 403 {
 		t.Fatalf("status %d after the wait, want 403", status)
 	}
-	if status := b.guess("alice"); status != 429 || b.answer.Header.Get("Retry-After") != "2" {
+	if status := b.tryPassword("alice"); status != 429 || b.answer.Header.Get("Retry-After") != "2" {
 		t.Fatalf("status %d, Retry-After %q; want 429 after 2 seconds", status, b.answer.Header.Get("Retry-After"))
 	}
 }
@@ -142,7 +142,7 @@ func TestNobodyIsLockedOutForLong(t *testing.T) {
 	attacker := s.browser().get(request())
 	attacker.peer = stranger
 	for range 300 {
-		attacker.guess("alice")
+		attacker.tryPassword("alice")
 		s.clock = s.clock.Add(time.Second)
 	}
 	known.submit("/logout").logIn("alice").wantPage(200, "Allow The app?") // a browser that she has used before
@@ -155,7 +155,7 @@ func TestOneAddressCannotTryMany(t *testing.T) {
 	attacker := s.browser().get(request())
 	attacker.peer = "[2001:db8::1]:999"
 	names := 0
-	for ; names < 100 && attacker.guess("user"+strings.Repeat("x", names)) == 403; names++ {
+	for ; names < 100 && attacker.tryPassword("user"+strings.Repeat("x", names)) == 403; names++ {
 		attacker.peer = "[2001:db8::" + string(rune('1'+names%9)) + "]:999" // one /64 is one address
 	}
 	if names != 21 {
@@ -167,7 +167,7 @@ func TestAttemptsOfAnUnknownAddressCountByAccountOnly(t *testing.T) {
 	s := newSite(t, func(o *login.Options) { o.ClientAddr = func(*http.Request) netip.Addr { return netip.Addr{} } })
 	b := s.browser().get(request())
 	for i := range 40 {
-		if status := b.guess("user" + strings.Repeat("x", i)); status != 403 {
+		if status := b.tryPassword("user" + strings.Repeat("x", i)); status != 403 {
 			t.Fatalf("attempt %d: status %d, want 403", i, status)
 		}
 	}
@@ -179,12 +179,12 @@ func TestFailuresOfOthersAtTheAddressKeepNobodyOut(t *testing.T) {
 	s.user("alice")
 	attacker := s.browser().get(request())
 	for i := range 100 {
-		attacker.guess("user" + strings.Repeat("x", i))
+		attacker.tryPassword("user" + strings.Repeat("x", i))
 	}
 	s.browser().get(request()).logIn("alice").wantPage(200, "Allow The app?")
 
 	b := s.browser().get(request()) // but the address gets one attempt at a time for each account, and is slowed down
-	if status := b.guess("alice"); status != 429 || !strings.Contains(b.body, "User name or password is wrong") {
+	if status := b.tryPassword("alice"); status != 429 || !strings.Contains(b.body, "User name or password is wrong") {
 		t.Errorf("a wrong password: %d, want 429 that says so", status)
 	}
 	b.logIn("alice").wantPage(429, "Log in")
@@ -199,21 +199,21 @@ func TestAKnownBrowserIsNotPartOfTheCrowd(t *testing.T) {
 	known := s.browser().get(request()).logIn("alice")
 	attacker := s.browser().get(request())
 	for i := range 100 {
-		attacker.guess("user" + strings.Repeat("x", i))
+		attacker.tryPassword("user" + strings.Repeat("x", i))
 	}
-	attacker.guess("alice")
+	attacker.tryPassword("alice")
 	known.submit("/logout").logIn("alice").wantPage(200, "Allow The app?")
 }
 
-// laneHasher is a hasher that is busy at times, and tells who waits in which lane.
-type laneHasher struct {
+// queueHasher is a hasher that is busy at times, and tells in which queue a comparison waits.
+type queueHasher struct {
 	quickHasher
-	busy bool
-	lane string
+	busy  bool
+	queue string
 }
 
-func (h *laneHasher) ComparePassword(ctx context.Context, lane string, hash, data []byte) error {
-	h.lane = lane
+func (h *queueHasher) ComparePassword(ctx context.Context, queue string, hash, data []byte) error {
+	h.queue = queue
 	if h.busy {
 		return provider.ErrTooBusy
 	}
@@ -222,7 +222,7 @@ func (h *laneHasher) ComparePassword(ctx context.Context, lane string, hash, dat
 
 // Busy is not wrong: it says so, and it counts against nobody.
 func TestABusyServerCallsNoPasswordWrong(t *testing.T) {
-	hasher := &laneHasher{}
+	hasher := &queueHasher{}
 	s := newSite(t, func(o *login.Options) { o.Local.Hasher = hasher })
 	s.user("alice")
 	b := s.browser().get(request())
@@ -270,33 +270,33 @@ func (a *failingAccounts) LoginAccount(ctx context.Context, username string) (st
 // Who waits for whom when many log in: those of one address for each other. Where the address is not known, it is those
 // who try one account.
 func TestLanesOfLogins(t *testing.T) {
-	hasher := &laneHasher{}
+	hasher := &queueHasher{}
 	s := newSite(t, func(o *login.Options) { o.Local.Hasher = hasher })
 	s.user("alice")
-	lane := func(peer, name string) string {
+	queue := func(peer, name string) string {
 		b := s.browser().get(request())
 		b.peer = peer
-		b.guess(name)
-		return hasher.lane
+		b.tryPassword(name)
+		return hasher.queue
 	}
-	here := lane("192.0.2.1:1", "alice")
-	if other := lane("192.0.2.1:2", "bob"); other != here {
-		t.Errorf("one address has the lanes %q and %q", here, other)
+	here := queue("192.0.2.1:1", "alice")
+	if other := queue("192.0.2.1:2", "bob"); other != here {
+		t.Errorf("one address has the queues %q and %q", here, other)
 	}
-	if other := lane(stranger, "alice"); other == here {
-		t.Errorf("two addresses share the lane %q", here)
+	if other := queue(stranger, "alice"); other == here {
+		t.Errorf("two addresses share the queue %q", here)
 	}
 	known := s.browser().get(request()).logIn("alice")
 	known.submit("/logout").logIn("alice")
-	if hasher.lane == here {
+	if hasher.queue == here {
 		t.Errorf("a known browser waits for everybody at its address, in %q", here)
 	}
 	s = newSite(t, func(o *login.Options) {
 		o.Local.Hasher = hasher
 		o.ClientAddr = func(*http.Request) netip.Addr { return netip.Addr{} }
 	})
-	if lane("192.0.2.1:1", "alice") == lane("192.0.2.1:1", "bob") {
-		t.Errorf("without addresses everybody waits in %q", hasher.lane)
+	if queue("192.0.2.1:1", "alice") == queue("192.0.2.1:1", "bob") {
+		t.Errorf("without addresses everybody waits in %q", hasher.queue)
 	}
 }
 

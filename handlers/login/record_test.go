@@ -112,7 +112,7 @@ func TestFailedLoginsAreTold(t *testing.T) {
 
 func TestAnOutageIsNoFailedLogin(t *testing.T) {
 	var failed failures
-	accounts, hasher := &failingAccounts{}, &laneHasher{}
+	accounts, hasher := &failingAccounts{}, &queueHasher{}
 	s := newSite(t, failed.option, func(o *login.Options) {
 		accounts.Accounts, o.Local.Accounts = o.Local.Accounts, accounts
 		o.Local.Hasher = hasher

@@ -8,34 +8,34 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// pace says how fast attempts may follow each other: as many as free at once, then each waits twice as long as the one
-// before, up to ceiling. One attempt is forgotten after each forget.
-type pace struct {
+// backoff says how fast attempts may follow each other. The first ones, as many as free, do not wait. Each further one
+// waits twice as long as the one before, up to ceiling. Each time that forget has passed, one attempt is forgotten.
+type backoff struct {
 	free            float64
 	ceiling, forget time.Duration
 }
 
 var (
-	accountPace = pace{free: 5, ceiling: 15 * time.Second, forget: time.Minute}  // of one account at one address
-	crowdedPace = pace{ceiling: time.Minute, forget: time.Minute}                // the same beyond sharedPace
-	sharedPace  = pace{free: 20, ceiling: time.Minute, forget: 10 * time.Second} // of all at one address, or on one account
+	accountBackoff = backoff{free: 5, ceiling: 15 * time.Second, forget: time.Minute}  // of one account at one address
+	crowdedBackoff = backoff{ceiling: time.Minute, forget: time.Minute}                // the same beyond sharedBackoff
+	sharedBackoff  = backoff{free: 20, ceiling: time.Minute, forget: 10 * time.Second} // of all at one address, or on one account
 )
 
-// delay is how long to wait after the attempt that raised the level.
-func (p pace) delay(level float64) time.Duration {
-	if level <= p.free {
+// delay is the wait after the attempt that raised the level.
+func (b backoff) delay(level float64) time.Duration {
+	if level <= b.free {
 		return 0
 	}
-	return time.Duration(min(math.Exp2(level-p.free-1)*float64(time.Second), float64(p.ceiling)))
+	return time.Duration(min(math.Exp2(level-b.free-1)*float64(time.Second), float64(b.ceiling)))
 }
 
-// top is the level beyond which nothing gets slower.
-func (p pace) top() float64 { return p.free + math.Ceil(math.Log2(p.ceiling.Seconds())) + 1 }
+// top is the level at which the wait is ceiling.
+func (b backoff) top() float64 { return b.free + math.Ceil(math.Log2(b.ceiling.Seconds())) + 1 }
 
-// throttled is how many keys are remembered. The one that was used least recently makes room.
+// throttled is how many keys are remembered. A new key replaces the one that was used least recently.
 const throttled = 20_000
 
-// throttle slows down those who guess passwords. It lives in memory: replicas count each for itself.
+// throttle slows down attempts to guess passwords. It is kept in memory: each replica counts for itself.
 type throttle struct {
 	now func() time.Time
 
@@ -56,15 +56,15 @@ func newThrottle(now func() time.Time) *throttle {
 	return &throttle{now: now, entries: entries}
 }
 
-// counted is what try has done.
+// counted is an attempt that try has counted.
 type counted struct {
 	key           string
 	before, after attempts
 }
 
-// try counts an attempt before its outcome is known, so that many at once are no way around. One that comes too early
-// is not counted: wait is how long to hold back.
-func (t *throttle) try(key string, p pace) (c counted, wait time.Duration) {
+// try counts an attempt before its outcome is known, so that attempts at the same time do not pass uncounted. One that
+// comes too early is not counted; wait is the time that is left.
+func (t *throttle) try(key string, b backoff) (c counted, wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
@@ -73,11 +73,11 @@ func (t *throttle) try(key string, p pace) (c counted, wait time.Duration) {
 	if elapsed < 0 { // the clock was set back
 		entry.at, elapsed = now, 0
 	}
-	if wait := p.delay(entry.level) - elapsed; wait > 0 {
+	if wait := b.delay(entry.level) - elapsed; wait > 0 {
 		return counted{}, wait
 	}
 	c = counted{key: key, before: *entry}
-	entry.level = min(max(entry.level-elapsed.Seconds()/p.forget.Seconds(), 0)+1, p.top())
+	entry.level = min(max(entry.level-elapsed.Seconds()/b.forget.Seconds(), 0)+1, b.top())
 	entry.at = now
 	c.after = *entry
 	return c, 0
@@ -92,7 +92,7 @@ func (t *throttle) entry(key string, now time.Time) *attempts {
 	return entry
 }
 
-// takeBack undoes what try has done. What others have added since stays.
+// takeBack uncounts an attempt. Attempts that were counted since stay counted.
 func (t *throttle) takeBack(c counted) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -106,7 +106,7 @@ func (t *throttle) takeBack(c counted) {
 	}
 }
 
-// forget takes all attempts back.
+// forget uncounts all attempts of a key.
 func (t *throttle) forget(key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -91,7 +91,7 @@ func (d *demo) startSearch(listener net.Listener, id, secret string) error {
 	if err != nil {
 		return err
 	}
-	handler, err := search.Server{
+	handler, err := search.Service{
 		Pages: index, Verifier: verifier, Resource: d.resource, AuthorizationServer: d.at.Issuer,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}.Handler()

@@ -2,11 +2,11 @@
 // folder of Markdown pages, protected by access tokens: the sample of a
 // downstream service, built on package handlers/resource and the official SDK.
 //
-// Call [Load] first, then [Server.Handler]:
+// Call [Load] first, then [Service.Handler]:
 //
 //	folder, err := os.OpenRoot("docs")
 //	pages, err := search.Load(folder.FS())
-//	handler, err := search.Server{
+//	handler, err := search.Service{
 //		Pages: pages, Verifier: verifier,
 //		Resource:            "https://docs.example.com/authed/mcp",
 //		AuthorizationServer: "https://auth.example.com",

@@ -112,7 +112,7 @@ func startSearchAs(t *testing.T, auth *authServer, identifier string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site.Config.Handler, err = Server{
+	site.Config.Handler, err = Service{
 		Pages: load(t, library), Verifier: verifier, Resource: identifier, AuthorizationServer: auth.URL,
 		Logger: slog.New(slog.DiscardHandler),
 	}.Handler()

@@ -29,7 +29,7 @@ func TestTheWorkOfManyHashesTakesTheMemoryOfOne(t *testing.T) {
 	}
 }
 
-// The decoys are hashes that the library accepts: a malformed one would take no time.
+// The library accepts the hashes that Work compares with: it would refuse a malformed one at once.
 func TestWorkIsDone(t *testing.T) {
 	for cost := bcrypt.MinCost; cost < 6; cost++ {
 		hash := fmt.Sprintf("$2a$%02d$%s", cost, strings.Repeat("a", 53))

@@ -43,7 +43,7 @@ func Repeat(ctx context.Context, fn func() error) error {
 			case <-time.After(pause):
 			}
 			attempt++
-		case certainlyNot(err) && lost < attempts(err) && ctx.Err() == nil:
+		case didNotRun(err) && lost < attempts(err) && ctx.Err() == nil:
 			lost++
 		default:
 			return err
@@ -69,9 +69,9 @@ func notCommitted(err error) error {
 	return err
 }
 
-// certainlyNot tells whether work failed for want of a connection and has not happened. A connection that breaks during a
+// didNotRun tells whether work failed for want of a connection and has not happened. A connection that breaks during a
 // statement without a transaction, or during a commit, tells nothing of the kind.
-func certainlyNot(err error) bool {
+func didNotRun(err error) bool {
 	var before beforeCommit
 	return isTurnedAway(err) || errors.As(err, &before) && isConnectionLost(err)
 }

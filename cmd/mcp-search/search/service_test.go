@@ -192,7 +192,7 @@ func TestMachineClientOfTheSDKFindsItsWay(t *testing.T) {
 func TestServerThatIsNotCompleteIsRefused(t *testing.T) {
 	pages := load(t, library)
 	var verifier resource.Verifier = (*resource.Introspector)(nil)
-	for name, s := range map[string]Server{
+	for name, s := range map[string]Service{
 		"no pages":                {Verifier: verifier, Resource: "https://a.example/mcp", AuthorizationServer: "https://b.example"},
 		"no verifier":             {Pages: pages, Resource: "https://a.example/mcp", AuthorizationServer: "https://b.example"},
 		"no resource":             {Pages: pages, Verifier: verifier, AuthorizationServer: "https://b.example"},

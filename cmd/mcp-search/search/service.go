@@ -19,8 +19,8 @@ const Scope = "mcp:search"
 // maxRequest is far above any request that the tools take.
 const maxRequest = 256 << 10 // bytes
 
-// Server is the MCP server. Every field but Logger is required.
-type Server struct {
+// Service is the documentation search, an MCP server. Every field but Logger is required.
+type Service struct {
 	Pages    *Pages
 	Verifier resource.Verifier
 	// Resource is this server's identifier: the URL that clients use. Its
@@ -34,9 +34,9 @@ type Server struct {
 
 // Handler serves the MCP endpoint, its protected resource metadata (RFC 9728)
 // and /livez. Mount it at the root of a host.
-func (s Server) Handler() (http.Handler, error) {
+func (s Service) Handler() (http.Handler, error) {
 	if s.Pages == nil || s.Verifier == nil {
-		return nil, errors.New("search: Server needs Pages (see Load) and a Verifier")
+		return nil, errors.New("search: Service needs Pages (see Load) and a Verifier")
 	}
 	metadata, err := resource.NewMetadataHandler(resource.Metadata{
 		Resource:             s.Resource,
@@ -86,7 +86,7 @@ func livez(w http.ResponseWriter, _ *http.Request) {
 
 // mcpHandler is stateless: each request stands for itself and is answered with
 // one JSON document, so that nothing runs on after its token is revoked.
-func (s Server) mcpHandler(host string) http.Handler {
+func (s Service) mcpHandler(host string) http.Handler {
 	logger := s.Logger
 	if logger == nil {
 		logger = slog.Default()

@@ -31,7 +31,7 @@ func TestAnAttackerElsewhereKeepsNobodyOut(t *testing.T) {
 	for range 60 {
 		before := hasher.compared
 		for range 20 {
-			attacker.guess("alice")
+			attacker.tryPassword("alice")
 		}
 		guesses += hasher.compared - before
 		s.behindProxy("203.0.113.9").logIn("alice").wantPage(200, "Allow The app?")
@@ -41,7 +41,7 @@ func TestAnAttackerElsewhereKeepsNobodyOut(t *testing.T) {
 		t.Errorf("%d passwords of the attacker were compared in a minute", guesses)
 	}
 	mistyped := s.behindProxy("203.0.113.9")
-	if status := mistyped.guess("alice"); !strings.Contains(mistyped.body, "User name or password is wrong") {
+	if status := mistyped.tryPassword("alice"); !strings.Contains(mistyped.body, "User name or password is wrong") {
 		t.Errorf("a wrong password elsewhere: %d, and it was not looked at", status)
 	}
 }
@@ -56,7 +56,7 @@ func TestAnAttackerBehindTheSameProxy(t *testing.T) {
 	attacker := s.browser().get(request())
 	for range 60 {
 		for range 20 {
-			attacker.guess("alice")
+			attacker.tryPassword("alice")
 		}
 		s.browser().get(request()).logIn("bob").wantPage(200, "Allow The app?")
 		known.submit("/logout").logIn("alice").wantPage(200, "Allow The app?")
@@ -75,14 +75,14 @@ func TestAnAttackerWithManyAddresses(t *testing.T) {
 	for i := range addresses {
 		attacker := s.behindProxy(fmt.Sprintf("198.51.100.%d", i))
 		for range 10 {
-			attacker.guess("alice")
+			attacker.tryPassword("alice")
 		}
 	}
 	if limit := addresses + 5*21; hasher.compared > limit { // 21 tries before there are many
 		t.Errorf("%d passwords were compared, want %d at most", hasher.compared, limit)
 	}
 	b := s.behindProxy("203.0.113.9")
-	if status := b.guess("alice"); status != 429 || !strings.Contains(b.body, "User name or password is wrong") || b.answer.Header.Get("Retry-After") != "1" {
+	if status := b.tryPassword("alice"); status != 429 || !strings.Contains(b.body, "User name or password is wrong") || b.answer.Header.Get("Retry-After") != "1" {
 		t.Errorf("a wrong password: %d, Retry-After %q; want 429 that says so, and 1", status, b.answer.Header.Get("Retry-After"))
 	}
 	s.behindProxy("203.0.113.10").logIn("alice").wantPage(200, "Allow The app?")
@@ -95,18 +95,18 @@ func TestHeldBackAttemptsCountForTheAddress(t *testing.T) {
 	})
 	b := s.browser().get(request())
 	for range 7 {
-		b.guess("alice")
+		b.tryPassword("alice")
 	}
 	if left := b.answer.Header.Get("RateLimit"); b.answer.StatusCode != 429 || !strings.Contains(left, ";r=1;") {
 		t.Errorf("status %d, RateLimit %q; want 429 and one left", b.answer.StatusCode, left)
 	}
 	for range 20 {
-		b.guess("alice")
+		b.tryPassword("alice")
 	}
-	if status := b.guess("bob"); status != 429 || !strings.Contains(b.body, "User name or password is wrong") {
+	if status := b.tryPassword("bob"); status != 429 || !strings.Contains(b.body, "User name or password is wrong") {
 		t.Errorf("another name: %d, want 429 that says that it is wrong", status)
 	}
-	if status := b.guess("bob"); status != 429 || strings.Contains(b.body, "is wrong") {
+	if status := b.tryPassword("bob"); status != 429 || strings.Contains(b.body, "is wrong") {
 		t.Errorf("at once again: %d, want 429 before it is looked at", status)
 	}
 }
