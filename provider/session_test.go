@@ -1,3 +1,9 @@
+package provider
+
+import (
+	"encoding/json"
+	"testing"
+)
 
 // A session goes through JSON in the store. Numbers of a host's own are often ids, which a float64 would change.
 func TestExtraClaimsComeBackAsTheyWere(t *testing.T) {
