@@ -26,6 +26,7 @@ type Config struct {
 	Resources             map[string]Resource // by RFC 8707 resource identifier
 	DefaultResource       string              // audience of requests that name no resource
 	Login                 Login
+	Registration          Registration
 	RateLimits            RateLimits
 	Audit                 Audit
 	Log                   Log
@@ -105,6 +106,17 @@ type LoginTrustedHeader struct {
 	Name    string   // header with the user name
 	Groups  string   // header with comma-separated groups; empty: people have no groups
 	Proxies []string // CIDRs of the proxies that are believed; everyone else's headers are ignored
+}
+
+// Registration says whether clients may register themselves (RFC 7591), and with what.
+type Registration struct {
+	Enabled            bool
+	InitialAccessToken Secret        // bearer token that a registration needs; empty: anybody may
+	RedirectHosts      []string      // hosts of https redirect URIs; "*": any
+	RedirectSchemes    []string      // schemes of applications
+	AddressPerHour     int           // registrations of one address; 0: no limit
+	MaxUnused          int           // clients that wait for their first use
+	UnusedLifespan     time.Duration // how long they may wait
 }
 
 // RateLimits bound how often callers may ask. Zero means no limit.

@@ -43,6 +43,13 @@ func Default() Config {
 			OIDC:         LoginOIDCProvider{Scopes: []string{"openid", "profile"}, GroupsClaim: "groups"},
 			GroupsMaxAge: 336 * time.Hour,
 		},
+		Registration: Registration{
+			RedirectHosts:   []string{"claude.ai", "claude.com", "chatgpt.com", "vscode.dev", "insiders.vscode.dev"},
+			RedirectSchemes: []string{"claude", "cursor", "goose", "jetbrains", "raycast", "vscode", "vscode-insiders", "warp", "windsurf", "zed"},
+			AddressPerHour:  60,
+			MaxUnused:       10_000,
+			UnusedLifespan:  30 * 24 * time.Hour,
+		},
 		RateLimits: RateLimits{ClientFailuresPerMinute: 20, AddressFailuresPerMinute: 20},
 		Audit:      Audit{Retention: 365 * 24 * time.Hour},
 		Log:        Log{Level: "info", Format: "text"},

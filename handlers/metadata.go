@@ -103,6 +103,7 @@ type serverMetadata struct {
 	TokenEndpoint                              string   `json:"token_endpoint"`
 	IntrospectionEndpoint                      string   `json:"introspection_endpoint,omitempty"`
 	RevocationEndpoint                         string   `json:"revocation_endpoint,omitempty"`
+	RegistrationEndpoint                       string   `json:"registration_endpoint,omitempty"`
 	JWKSURI                                    string   `json:"jwks_uri"`
 	ScopesSupported                            []string `json:"scopes_supported,omitempty"`
 	ResponseTypesSupported                     []string `json:"response_types_supported"`
@@ -152,6 +153,9 @@ func (m Metadata) server() serverMetadata {
 	}
 	if m.OpenID {
 		document.SubjectTypesSupported, document.IDTokenSigningAlgValuesSupported = []string{"public"}, []string{"RS256"}
+	}
+	if m.Server.Registration != nil {
+		document.RegistrationEndpoint = m.Endpoints + "/register"
 	}
 	if m.Server.answersIntrospection() {
 		document.IntrospectionEndpoint = m.Endpoints + "/introspect"

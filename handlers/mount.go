@@ -28,6 +28,9 @@ func (s *Server) Mount(r *mux.Router) error {
 		r.Handle("/introspect", form(s.introspect))
 	}
 	r.Handle("/jwks.json", document(keySet{Keys: []any{}}))
+	if s.Registration != nil {
+		s.mountRegistration(r)
+	}
 	if s.Login != nil {
 		// No CORS: browsers are sent here, scripts have no business (OAuth 2.1 §3.1).
 		r.Handle("/authorize", s.authorizeEndpoint())
@@ -40,28 +43,8 @@ func (s *Server) check() error {
 	if s.Provider == nil || s.NewSession == nil {
 		return errors.New("handlers: set Server.Provider and Server.NewSession")
 	}
-	config := configOf(s.Provider)
-	if config != nil {
-		ctx := context.Background()
-		if config.GetClientAuthenticationStrategy(ctx) == nil {
-			return errors.New("handlers: fosite's own client authentication answers 401 in an outage, and clients throw their credentials away; " +
-				"set fosite.Config.ClientAuthenticationStrategy to Authenticate of a provider.ClientAuthenticator")
-		}
-		for _, handler := range config.GetTokenEndpointHandlers(ctx) {
-			if _, bare := handler.(*oauth2.ClientCredentialsGrantHandler); bare {
-				return errors.New("handlers: compose.OAuth2ClientCredentialsGrantFactory grants neither scope nor audience, it leaves that to its caller; " +
-					"compose provider.ClientCredentialsFactory in its place")
-			}
-		}
-		for _, handler := range handlersOf(config) {
-			if placed, ok := handler.(CompositionChecker); ok {
-				if err := placed.CheckComposition(); err != nil {
-					return fmt.Errorf("handlers: %s", fosite.ErrorToRFC6749Error(err).DebugField)
-				}
-			}
-		}
-	} else {
-		s.log().Warn("the Provider shows no fosite.Fosite, so nothing tells whether its composition is safe", "type", fmt.Sprintf("%T", s.Provider))
+	if err := s.checkComposition(); err != nil {
+		return err
 	}
 	s.authenticate = s.AuthenticateIntrospection
 	if authenticator, ok := capability[ClientAuthenticator](s.Provider); ok && s.authenticate == nil {
@@ -73,6 +56,9 @@ func (s *Server) check() error {
 	if first, second := reflect.ValueOf(s.NewSession()), reflect.ValueOf(s.NewSession()); first.Kind() == reflect.Pointer && first.Type().Elem().Size() > 0 && first.Pointer() == second.Pointer() {
 		return errors.New("handlers: Server.NewSession returns the same session each time, which all requests would share; let it make a new one")
 	}
+	if d := s.Registration; d != nil && (d.Clients == nil || d.Endpoint == "" || d.MaxUnused == 0 || s.Login == nil) {
+		return errors.New("handlers: set Clients, Endpoint and MaxUnused of Server.Registration, and Server.Login: who registers itself gets tokens for people alone")
+	}
 	if s.Login == nil {
 		return nil
 	}
@@ -82,6 +68,34 @@ func (s *Server) check() error {
 	if _, ok := capability[AuthorizationChecker](s.Provider); !ok {
 		return fmt.Errorf("handlers: with a Login the Provider must check an authorization request before a person is asked, and a %T does not say that it does; "+
 			"take a provider.Provider, or embed a provider.AuthorizePolicy beside your fosite.OAuth2Provider", s.Provider)
+	}
+	return nil
+}
+
+// checkComposition looks at what the Provider is composed of, as far as that can be seen.
+func (s *Server) checkComposition() error {
+	config := configOf(s.Provider)
+	if config == nil {
+		s.log().Warn("the Provider shows no fosite.Fosite, so nothing tells whether its composition is safe", "type", fmt.Sprintf("%T", s.Provider))
+		return nil
+	}
+	ctx := context.Background()
+	if config.GetClientAuthenticationStrategy(ctx) == nil {
+		return errors.New("handlers: fosite's own client authentication answers 401 in an outage, and clients throw their credentials away; " +
+			"set fosite.Config.ClientAuthenticationStrategy to Authenticate of a provider.ClientAuthenticator")
+	}
+	for _, handler := range config.GetTokenEndpointHandlers(ctx) {
+		if _, bare := handler.(*oauth2.ClientCredentialsGrantHandler); bare {
+			return errors.New("handlers: compose.OAuth2ClientCredentialsGrantFactory grants neither scope nor audience, it leaves that to its caller; " +
+				"compose provider.ClientCredentialsFactory in its place")
+		}
+	}
+	for _, handler := range handlersOf(config) {
+		if placed, ok := handler.(CompositionChecker); ok {
+			if err := placed.CheckComposition(); err != nil {
+				return fmt.Errorf("handlers: %s", fosite.ErrorToRFC6749Error(err).DebugField)
+			}
+		}
 	}
 	return nil
 }

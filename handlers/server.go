@@ -33,6 +33,8 @@ type Server struct {
 	// ErrorPage shows an error of an authorization request to the person, when it cannot be told to the client; the
 	// headers that protect the page are set. nil: a plain page.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, err *fosite.RFC6749Error)
+	// Registration lets clients register themselves; nil: an administrator does it.
+	Registration *Registration
 	// AuthenticateIntrospection authenticates the callers of the introspection endpoint; nil: as Provider does, which
 	// authenticates those of the other endpoints.
 	AuthenticateIntrospection fosite.ClientAuthenticationStrategy

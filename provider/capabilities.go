@@ -30,7 +30,7 @@ type ClientWithStatus interface {
 }
 
 // SecretUseStore acts on the use of a secret, for instance by ending the one before it. hash is nil for a client that proved
-// its identity with a key. Without it a use has no consequences.
+// its identity with a key, and for a public one, which proves none. Without it a use has no consequences.
 type SecretUseStore interface {
 	SecretUsed(ctx context.Context, client fosite.Client, hash []byte) error
 }

@@ -13,6 +13,8 @@ type Maintenance struct {
 	CleanUp
 	// AuditRetention is how long audit events are kept; 0: they are never deleted.
 	AuditRetention time.Duration
+	// UnusedRegistrations is how long a client that has registered itself is kept if it is never used; 0: forever.
+	UnusedRegistrations time.Duration
 	// Done is told how each task went that was due; nil: nobody.
 	Done func(task MaintenanceTask, err error)
 }
@@ -90,6 +92,10 @@ func (s *Housekeeping) cleanUpAll(ctx context.Context, o Maintenance) error {
 		return err // or there are tokens alone
 	}
 	err := s.idempotencyKeys.Prune(ctx)
+	if o.UnusedRegistrations > 0 {
+		_, dropErr := s.clients.DropUnused(ctx, s.now().Add(-o.UnusedRegistrations))
+		err = errors.Join(err, dropErr)
+	}
 	if o.AuditRetention > 0 {
 		_, auditErr := s.log.Prune(ctx, s.now().Add(-o.AuditRetention))
 		err = errors.Join(err, auditErr)

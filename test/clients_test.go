@@ -16,6 +16,12 @@ func TestPublishedClients(t *testing.T) {
 	}
 }
 
+// Clients that nobody has registered: they are told the URL of an MCP server alone.
+func TestClientsThatRegisterThemselves(t *testing.T) {
+	needClients(t)
+	startSite(t, "FOSITE_MCP_REGISTRATION_ENABLED=true").runNode(t, "registration.test.mjs")
+}
+
 // A person at Chromium logs in, consents, denies, withdraws, and makes the mistakes that people make.
 func TestBrowser(t *testing.T) {
 	needClients(t)

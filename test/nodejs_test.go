@@ -64,9 +64,9 @@ type site struct {
 	username, password string
 }
 
-func startSite(t *testing.T) *site {
+func startSite(t *testing.T, environment ...string) *site {
 	t.Helper()
-	s, resource := startSearch(t, func(environment ...string) *server { return startServer(t, binaries, environment...) })
+	s, resource := startSearch(t, func(more ...string) *server { return startServer(t, binaries, append(more, environment...)...) })
 	password := "correct horse battery staple"
 	s.run(password+"\n", "user", "create", "--username", "ada", "--group", "staff", "--password-file", "-")
 	return &site{s, resource, "ada", password}

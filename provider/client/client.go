@@ -36,6 +36,11 @@ type Client struct {
 	AccessTokenLifespan         time.Duration // 0: the server's
 	Metadata                    json.RawMessage
 	Secrets                     []Secret
+	// RegisteredBy is [DynamicRegistration] for a client that has registered itself; empty: an administrator did it.
+	RegisteredBy string
+	// RegistrationTokenHash is what [HashSecret] makes of the token with which the client manages its registration (RFC 7592);
+	// empty: it cannot.
+	RegistrationTokenHash string
 	// Epoch counts how often all tokens of the client were revoked. A token carries the epoch it was issued in.
 	Epoch         int64
 	RevokedBefore time.Time
@@ -73,6 +78,7 @@ var members = []member{
 // shownOnly are the members that a client is shown with and that cannot be written.
 var shownOnly = []string{
 	"client_secret", "client_secret_id", "client_secret_expires_at", "client_id_issued_at", "created_at", "updated_at", "last_used_at",
+	"registered_by",
 }
 
 // MaxSecrets bounds how many secrets of one client work at the same time: each failed authentication tries them all.

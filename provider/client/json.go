@@ -161,15 +161,19 @@ type shownMember struct {
 }
 
 func (c *Client) shown() []shownMember {
-	all := make([]shownMember, 0, len(members)+3)
+	all := make([]shownMember, 0, len(members)+4)
 	for _, member := range members {
 		all = append(all, shownMember{member.name, member.show(c)})
 	}
-	return append(all,
+	all = append(all,
 		shownMember{"created_at", strictjson.TimeOf(c.CreatedAt)},
 		shownMember{"updated_at", strictjson.TimeOf(c.UpdatedAt)},
 		shownMember{"last_used_at", strictjson.TimeOf(c.LastUsedAt)},
 	)
+	if c.RegisteredBy != "" {
+		all = append(all, shownMember{"registered_by", c.RegisteredBy})
+	}
+	return all
 }
 
 // encode writes members in their order.

@@ -43,6 +43,7 @@ func (r Rules) Change(c *Client, patch map[string]any) (*Client, error) {
 	changed := &Client{
 		ID: c.ID, Status: Active, Secrets: c.Secrets, Epoch: c.Epoch, RevokedBefore: c.RevokedBefore, Version: c.Version,
 		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, LastUsedAt: c.LastUsedAt,
+		RegisteredBy: c.RegisteredBy, RegistrationTokenHash: c.RegistrationTokenHash,
 	}
 	r.fill(changed, after, &m)
 	m.AddNew(r.Check(changed), r.Check(c))

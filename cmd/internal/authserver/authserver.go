@@ -100,7 +100,9 @@ func (s *Instance) Run(ctx context.Context) error {
 
 	s.warnOfProxyAddress(ctx, cfg)
 	defer background(ctx,
-		func(ctx context.Context) { observer.Housekeep(ctx, store, cfg.Audit.Retention) },
+		func(ctx context.Context) {
+			observer.Housekeep(ctx, store, storage.Maintenance{AuditRetention: cfg.Audit.Retention, UnusedRegistrations: cfg.Registration.UnusedLifespan})
+		},
 		func(ctx context.Context) { certificate.follow(ctx, s.Reread) },
 	)()
 	s.ready(cfg, public, adminListener, keyFile)

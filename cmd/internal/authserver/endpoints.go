@@ -109,6 +109,18 @@ func (p *parts) publicRouter() (http.Handler, error) {
 			people.ErrorPage(w, r, status, err)
 		}
 		p.limits.page = endpoints.ErrorPage
+		if cfg.Registration.Enabled {
+			endpoints.Registration = &handlers.Registration{
+				Clients: p.store.Clients(),
+				Rules: client.DynamicRules{
+					Rules: ClientRules(cfg), RedirectHosts: cfg.Registration.RedirectHosts, RedirectSchemes: cfg.Registration.RedirectSchemes,
+				},
+				Endpoint:           cfg.Endpoint("register"),
+				InitialAccessToken: cfg.Registration.InitialAccessToken.Reveal(),
+				MaxUnused:          cfg.Registration.MaxUnused,
+				Allow:              p.limits.registration,
+			}
+		}
 	}
 	if err := errors.Join(endpoints.Mount(below), handlers.MountWellKnown(root, metadata(cfg, endpoints))); err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ type limits struct {
 	address  *limit.Quota[netip.Prefix]
 	client   *limit.Quota[string]
 	failures *limit.Quota[netip.Prefix]
+	register *limit.Quota[netip.Prefix]
 	// Both have the same limit, so that no answer tells whether a client exists. They are apart, so that invented ids do not
 	// displace clients. Ids are hashed because invented ones may be long.
 	clientFailures, unknownClientFailures *limit.Quota[uint64]
@@ -45,12 +46,14 @@ func newLimits(cfg config.Config, observer *observe.Observer) *limits {
 		address:               limit.New[netip.Prefix]("address", set.AddressPerHour, time.Hour, nil),
 		client:                limit.New[string]("client", set.ClientPerHour, time.Hour, nil),
 		failures:              limit.New[netip.Prefix]("address-failures", set.AddressFailuresPerMinute, time.Minute, nil),
+		register:              limit.New[netip.Prefix]("registrations", cfg.Registration.AddressPerHour, time.Hour, nil),
 		clientFailures:        limit.New[uint64]("client-failures", set.ClientFailuresPerMinute, time.Minute, nil),
 		unknownClientFailures: limit.New[uint64]("client-failures", set.ClientFailuresPerMinute, time.Minute, nil),
 		seed:                  maphash.MakeSeed(),
 		basePath:              cfg.BasePath,
 	}
 	l.address.Refused, l.client.Refused, l.failures.Refused = observer.CountLimited("address"), observer.CountLimited("client"), observer.CountLimited("address-failures")
+	l.register.Refused = observer.CountLimited("registrations")
 	l.clientFailures.Refused = observer.CountLimited("client-failures")
 	l.unknownClientFailures.Refused = l.clientFailures.Refused
 	return l
@@ -84,6 +87,16 @@ func (l *limits) refuse(w http.ResponseWriter, r *http.Request, state limit.Stat
 		return
 	}
 	handlers.Refuse(tooManyRequests("This address", state)).ServeHTTP(w, r)
+}
+
+// registration counts a registration, and refuses it when its address has sent too many.
+func (l *limits) registration(w http.ResponseWriter, r *http.Request) *fosite.RFC6749Error {
+	state := l.register.Take(clientaddr.Network(clientaddr.Of(r)))
+	state.Tell(w.Header())
+	if state.Exceeded {
+		return tooManyRequests("This address", state)
+	}
+	return nil
 }
 
 // tooManyRequests is temporarily_unavailable: after invalid_client or the like, clients would discard valid tokens.

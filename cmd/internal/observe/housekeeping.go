@@ -11,12 +11,12 @@ import (
 // housekeepingInterval is how often the store looks for what is due.
 const housekeepingInterval = 15 * time.Second
 
-// Housekeep does the housekeeping until ctx ends. End ctx after the last request: then its times of last use are written.
-func (o *Observer) Housekeep(ctx context.Context, store *storage.Store, auditRetention time.Duration) {
+// Housekeep does the housekeeping until ctx ends, as work says. End ctx after the last request: then its times of last use are written.
+func (o *Observer) Housekeep(ctx context.Context, store *storage.Store, work storage.Maintenance) {
 	ticker := time.NewTicker(housekeepingInterval)
 	defer ticker.Stop()
 	for {
-		o.housekeepOnce(ctx, store, auditRetention)
+		o.housekeepOnce(ctx, store, work)
 		select {
 		case <-ctx.Done():
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -30,14 +30,13 @@ func (o *Observer) Housekeep(ctx context.Context, store *storage.Store, auditRet
 	}
 }
 
-func (o *Observer) housekeepOnce(ctx context.Context, store *storage.Store, auditRetention time.Duration) {
+func (o *Observer) housekeepOnce(ctx context.Context, store *storage.Store, work storage.Maintenance) {
 	var deleted int64
-	house := storage.Maintenance{AuditRetention: auditRetention}
-	house.Progress = func(table string, n int64) {
+	work.Progress = func(table string, n int64) {
 		o.cleaned.WithLabelValues(table).Add(float64(n))
 		deleted += n
 	}
-	house.Done = func(task storage.MaintenanceTask, err error) {
+	work.Done = func(task storage.MaintenanceTask, err error) {
 		switch {
 		case task == storage.TaskCleanUp:
 			o.cleanedUp(ctx, deleted, err)
@@ -48,7 +47,7 @@ func (o *Observer) housekeepOnce(ctx context.Context, store *storage.Store, audi
 			o.log.ErrorContext(ctx, "the database is not well; /readyz says so while it takes no writes", "cause", err)
 		}
 	}
-	_ = store.Maintain(ctx, house) // Done has logged the error
+	_ = store.Maintain(ctx, work) // Done has logged the error
 }
 
 // cleanedUp counts and logs a clean-up. One that ends because the server stops has not failed: the next one continues it.

@@ -59,7 +59,7 @@ func TestTheLastUseIsWrittenWhenTheServerStops(t *testing.T) {
 	var log bytes.Buffer
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
-	New(slog.New(slog.NewTextHandler(&log, nil)), pool).Housekeep(stopped, store, 0)
+	New(slog.New(slog.NewTextHandler(&log, nil)), pool).Housekeep(stopped, store, storage.Maintenance{})
 	keys, err := store.AdminKeys().List(t.Context())
 	if err != nil || len(keys) != 1 || keys[0].LastUsedAt.IsZero() {
 		t.Errorf("keys %+v, error %v", keys, err)

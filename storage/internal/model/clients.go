@@ -29,10 +29,12 @@ type Client struct {
 	JWKSURI                     string  `gorm:"column:jwks_uri;not null;default:''"`
 	AccessTokenLifespan         Seconds `gorm:"column:access_token_lifespan;type:BIGINT;not null;default:0"` // 0: the server's
 	Metadata                    JSON    `gorm:"column:metadata;not null;default:''"`                         // an object
+	RegisteredBy                string  `gorm:"column:registered_by;not null;default:''"`                    // empty: an administrator
+	RegistrationToken           string  `gorm:"column:registration_token;not null;default:''"`               // its hash
 	Epoch                       int64   `gorm:"column:epoch;type:BIGINT;not null;default:0"`                 // raised to kill every token issued so far
 	RevokedBefore               int64   `gorm:"column:revoked_before;type:BIGINT;not null;default:0"`        // Unix milliseconds; kills tokens issued before
 	Version                     int64   `gorm:"column:version;type:BIGINT;not null;default:1"`               // raised by every change; the ETag
-	CreatedAt                   Time    `gorm:"column:created_at;not null;index:by_creation,priority:1"`
+	CreatedAt                   Time    `gorm:"column:created_at;not null;index:by_creation,priority:1;index:unused,where:registered_by <> '' AND last_used_at IS NULL"`
 	UpdatedAt                   Time    `gorm:"column:updated_at;not null"`
 	ExpiresAt                   Time    `gorm:"column:expires_at"`
 	LastUsedAt                  Time    `gorm:"column:last_used_at"`
@@ -62,6 +64,8 @@ func (row *Client) Registration() []Column {
 		{"jwks_uri", &row.JWKSURI, true},
 		{"access_token_lifespan", &row.AccessTokenLifespan, false},
 		{"metadata", &row.Metadata, true},
+		{"registered_by", &row.RegisteredBy, false},
+		{"registration_token", &row.RegistrationToken, true},
 		{"created_at", &row.CreatedAt, false},
 	}
 }
@@ -73,6 +77,7 @@ func NewClient(c *client.Client) (*Client, error) {
 		GrantTypes: c.GrantTypes, ResponseTypes: c.ResponseTypes, RedirectURIs: c.RedirectURIs,
 		TokenEndpointAuthMethod: c.TokenEndpointAuthMethod, TokenEndpointAuthSigningAlg: c.TokenEndpointAuthSigningAlg,
 		JWKSURI: c.JWKSURI, AccessTokenLifespan: Seconds(c.AccessTokenLifespan), Metadata: JSON(c.Metadata),
+		RegisteredBy: c.RegisteredBy, RegistrationToken: c.RegistrationTokenHash,
 		Version: c.Version, CreatedAt: At(c.CreatedAt), UpdatedAt: At(c.UpdatedAt), ExpiresAt: At(c.ExpiresAt),
 	}
 	if c.JWKS != nil {
@@ -93,6 +98,7 @@ func (row *Client) Client() (*client.Client, error) {
 		ResponseTypes: slices.Clone(row.ResponseTypes), RedirectURIs: slices.Clone(row.RedirectURIs),
 		TokenEndpointAuthMethod: row.TokenEndpointAuthMethod, TokenEndpointAuthSigningAlg: row.TokenEndpointAuthSigningAlg,
 		JWKSURI: row.JWKSURI, AccessTokenLifespan: time.Duration(row.AccessTokenLifespan), Metadata: json.RawMessage(bytes.Clone(row.Metadata)),
+		RegisteredBy: row.RegisteredBy, RegistrationTokenHash: row.RegistrationToken,
 		Epoch: row.Epoch, RevokedBefore: RevokedBefore(row.RevokedBefore), Version: row.Version, CreatedAt: row.CreatedAt.Time,
 		UpdatedAt: row.UpdatedAt.Time, ExpiresAt: row.ExpiresAt.Time, LastUsedAt: row.LastUsedAt.Time,
 	}

@@ -1,0 +1,54 @@
+// The TypeScript MCP client, which nobody has registered, from the URL of an MCP server to a tool call.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { test } from 'node:test';
+import { Client, StreamableHTTPClientTransport, UnauthorizedError } from '@modelcontextprotocol/client';
+import { listen } from './lib/loopback.mjs';
+import { Person } from './lib/person.mjs';
+import { introspect, issuer, mcpURL } from './lib/server.mjs';
+
+/** A client that knows nothing but where it listens, and remembers what it is told. */
+class NewcomerProvider {
+  constructor(redirect, metadata) {
+    this.redirectUrl = redirect;
+    this.clientMetadata = { redirect_uris: [redirect], grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'], ...metadata };
+    this.expectedState = randomUUID();
+  }
+
+  state = () => this.expectedState;
+  clientInformation = () => this.client;
+  saveClientInformation = (client) => void (this.client = client);
+  tokens = () => this.saved;
+  saveTokens = (tokens) => void (this.saved = tokens);
+  redirectToAuthorization = (url) => void (this.authorizationURL = url);
+  saveCodeVerifier = (verifier) => void (this.verifier = verifier);
+  codeVerifier = () => this.verifier;
+  saveDiscoveryState = (state) => void (this.discovered = state);
+  discoveryState = () => this.discovered;
+}
+
+for (const [how, metadata] of [
+  ['a public client', { client_name: 'newcomer', token_endpoint_auth_method: 'none', scope: 'openid mcp:search' }],
+  ['a client with a secret', { client_name: 'newcomer with a secret', token_endpoint_auth_method: 'client_secret_post' }],
+  ['a client that says little', {}],
+]) {
+  test(`registration, ${how}`, async (t) => {
+    const program = await listen(t);
+    const provider = new NewcomerProvider(program.redirect, metadata);
+    const transport = new StreamableHTTPClientTransport(new URL(mcpURL), { authProvider: provider });
+    await assert.rejects(new Client({ name: 'test', version: '1' }).connect(transport), UnauthorizedError);
+    assert.ok(provider.client.client_id, 'the client has registered itself');
+
+    const { searchParams: answer } = await new Person().authorize(provider.authorizationURL, program.redirect);
+    assert.equal(answer.get('iss'), issuer);
+    await transport.finishAuth(answer);
+
+    const client = new Client({ name: 'test', version: '1' });
+    await client.connect(new StreamableHTTPClientTransport(new URL(mcpURL), { authProvider: provider }));
+    t.after(() => client.close());
+    const result = await client.callTool({ name: 'search', arguments: { query: 'fosite' } });
+    assert.ok(!result.isError && result.content.length > 0, JSON.stringify(result));
+    const { active, client_id: owner, username } = await introspect(provider.saved.access_token);
+    assert.deepEqual({ active, owner, username }, { active: true, owner: provider.client.client_id, username: 'ada' });
+  });
+}
