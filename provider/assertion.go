@@ -109,10 +109,20 @@ func parseAssertion(form url.Values) (*jwt.JSONWebToken, jwt.Claims, error) {
 	if err != nil {
 		return nil, claims, refuseAssertion("not a JWT signed with an algorithm that is allowed")
 	}
+	if kind, given := token.Headers[0].ExtraHeaders[jose.HeaderType]; given && !isAssertionType(kind) {
+		return nil, claims, refuseAssertion("typ is that of another kind of JWT")
+	}
 	if err := token.UnsafeClaimsWithoutVerification(&claims); err != nil {
 		return nil, claims, refuseAssertion("malformed claims")
 	}
 	return token, claims, nil
+}
+
+// isAssertionType tells whether the header typ is that of a client assertion: JWT, or the type of its own that
+// draft-ietf-oauth-rfc7523bis gives it. An access token or another grant's assertion, signed with the same key, is none.
+func isAssertionType(kind any) bool {
+	name, _ := kind.(string)
+	return strings.EqualFold(name, "JWT") || strings.EqualFold(name, "client-authentication+jwt")
 }
 
 // checkClaims applies RFC 7523 §3 and answers what is wrong, or "".

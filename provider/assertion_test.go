@@ -308,6 +308,29 @@ func TestAssertionClaimsAreRefused(t *testing.T) {
 	}
 }
 
+// A key signs more than client assertions: what was made for another purpose opens nothing here.
+func TestAssertionTypes(t *testing.T) {
+	for typ, good := range map[string]bool{
+		"": true, "JWT": true, "jwt": true, "client-authentication+jwt": true, "Client-Authentication+JWT": true,
+		"at+jwt": false, "oauth-id-jag+jwt": false, "application/jwt": false, "secevent+jwt": false,
+	} {
+		v, _ := verifierFor(assertingClient("machine", publicJWK(assertionKeys().ed)))
+		options := new(jose.SignerOptions)
+		if typ != "" {
+			options = options.WithType(jose.ContentType(typ))
+		}
+		signer := okay(jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: assertionKeys().ed}, options))
+		assertion := okay(okay(signer.Sign(okay(json.Marshal(goodClaims(nil))))).CompactSerialize())
+		_, err := v.authenticate(t.Context(), assertionForm(assertion))
+		if good && err != nil {
+			t.Errorf("typ %q: %v", typ, debugOf(err))
+		}
+		if !good {
+			wantError(t, err, fosite.ErrInvalidClient, "typ")
+		}
+	}
+}
+
 func TestAssertionSignaturesAreRefused(t *testing.T) {
 	keys := assertionKeys()
 	spki := okay(x509.MarshalPKIXPublicKey(keys.rsa.Public()))

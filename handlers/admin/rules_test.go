@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
+	"math/big"
 	"net/http"
 	"strings"
 	"testing"
@@ -33,6 +34,7 @@ func TestEveryMistakeInARegistrationIsNamedAtItsPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	huge := &rsa.PublicKey{N: new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), 8192), big.NewInt(1)), E: 65537}
 	good, private := jwk(t, &ec.PublicKey, "a", "sig"), jwk(t, ec, "a", "sig")
 	tests := map[string]struct {
 		body string
@@ -78,6 +80,7 @@ func TestEveryMistakeInARegistrationIsNamedAtItsPlace(t *testing.T) {
 		"key without keys":            {`{"client_name":"x","token_endpoint_auth_method":"private_key_jwt"}`, map[string]string{"/jwks": "required"}},
 		"private key":                 {`{"client_name":"x","token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[` + private + `]}}`, map[string]string{"/jwks/keys/0": "invalid"}},
 		"symmetric key":               {`{"client_name":"x","token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}}`, map[string]string{"/jwks/keys/0": "invalid"}},
+		"huge key":                    {`{"client_name":"x","token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[` + jwk(t, huge, "w", "") + `]}}`, map[string]string{"/jwks/keys/0": "invalid"}},
 		"weak key":                    {`{"client_name":"x","token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[` + jwk(t, &weak.PublicKey, "w", "") + `]}}`, map[string]string{"/jwks/keys/0": "invalid"}},
 		"key for encryption":          {`{"client_name":"x","token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[` + jwk(t, &ec.PublicKey, "e", "enc") + `]}}`, map[string]string{"/jwks/keys/0": "invalid"}},
 		"two keys of one name":        {`{"client_name":"x","token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[` + good + `,` + good + `]}}`, map[string]string{"/jwks/keys/1/kid": "duplicate"}},

@@ -51,6 +51,9 @@ func (c *Client) GetRotatedHashes() [][]byte {
 	return hashes
 }
 
+// IsDynamicallyRegistered implements login.DynamicClient: the consent page says that nobody has looked at such a client.
+func (c *Client) IsDynamicallyRegistered() bool { return c.RegisteredBy != "" }
+
 // AuthenticatedWith records which secret proved this client's identity, so that the tokens of this request can
 // be revoked together with it.
 func (c *Client) AuthenticatedWith(hash []byte) {

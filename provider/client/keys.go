@@ -3,6 +3,7 @@ package client
 import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"slices"
 	"strconv"
@@ -21,6 +22,7 @@ func SigningAlgorithms() []string { return slices.Clone(signingAlgs) }
 const (
 	maxKeys    = 10
 	minRSABits = 2048
+	maxRSABits = 8192 // a larger one costs too much to verify with
 )
 
 // checkKeys looks at the keys that a client signs its assertions with: public ones alone, and strong ones.
@@ -57,10 +59,14 @@ func keyMistake(key *jose.JSONWebKey) string {
 	}
 	switch public := key.Key.(type) {
 	case *rsa.PublicKey:
-		if public.N.BitLen() < minRSABits {
-			return "must have at least 2048 bits"
+		if bits := public.N.BitLen(); bits < minRSABits || bits > maxRSABits {
+			return "must have 2048 to 8192 bits"
 		}
-	case *ecdsa.PublicKey, ed25519.PublicKey:
+	case *ecdsa.PublicKey:
+		if public.Curve != elliptic.P256() && public.Curve != elliptic.P384() && public.Curve != elliptic.P521() {
+			return "must be on the curve P-256, P-384 or P-521"
+		}
+	case ed25519.PublicKey:
 	default:
 		return "must be an RSA, EC or Ed25519 key"
 	}

@@ -39,7 +39,9 @@ for (const [how, metadata] of [
     await assert.rejects(new Client({ name: 'test', version: '1' }).connect(transport), UnauthorizedError);
     assert.ok(provider.client.client_id, 'the client has registered itself');
 
-    const { searchParams: answer } = await new Person().authorize(provider.authorizationURL, program.redirect);
+    const someone = new Person();
+    const { searchParams: answer } = await someone.authorize(provider.authorizationURL, program.redirect);
+    assert.ok(someone.pages.some((page) => page.includes('Nobody has checked this application')), 'the consent page warns');
     assert.equal(answer.get('iss'), issuer);
     await transport.finishAuth(answer);
 

@@ -2,6 +2,7 @@ package authserver
 
 import (
 	"fosite-mcp/handlers"
+	"fosite-mcp/handlers/login"
 	"fosite-mcp/provider"
 	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
@@ -20,6 +21,7 @@ var (
 	_ provider.ClientWithAuthMethod = (*client.Client)(nil)
 	_ handlers.NamedClient          = (*client.Client)(nil)
 	_ handlers.ResourceServerClient = (*client.Client)(nil)
+	_ login.DynamicClient           = (*client.Client)(nil)
 
 	_ handlers.ClientAuthenticator  = (*provider.Provider)(nil)
 	_ handlers.PersonSession        = (*provider.Session)(nil)

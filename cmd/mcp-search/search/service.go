@@ -17,6 +17,9 @@ import (
 const Scope = "mcp:search"
 
 // maxRequest is far above any request that the tools take.
+// clientCredentialsExtension tells clients that machines may get tokens with client credentials.
+const clientCredentialsExtension = "io.modelcontextprotocol/oauth-client-credentials"
+
 const maxRequest = 256 << 10 // bytes
 
 // Service is the documentation search, an MCP server. Every field but Logger is required.
@@ -91,10 +94,12 @@ func (s Service) mcpHandler(host string) http.Handler {
 	if logger == nil {
 		logger = slog.Default()
 	}
+	capabilities := &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}}
+	capabilities.AddExtension(clientCredentialsExtension, nil)
 	server := mcp.NewServer(&mcp.Implementation{Name: "mcp-search", Title: "Documentation search", Version: "dev"}, &mcp.ServerOptions{
 		Instructions: "Search the documentation with the tool search, then read a page in full with get_page.",
 		// The tools never change: clients need not listen for that.
-		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}},
+		Capabilities: capabilities,
 	})
 	addTools(server, s.Pages)
 	server.AddReceivingMiddleware(allowTools)

@@ -50,6 +50,9 @@ func TestClientSearchesAndReadsAPage(t *testing.T) {
 	if diff := cmp.Diff([]string{"get_page", "search"}, toolNames(t, session)); diff != "" {
 		t.Errorf("tools (-want +got):\n%s", diff)
 	}
+	if _, announced := session.InitializeResult().Capabilities.Extensions["io.modelcontextprotocol/oauth-client-credentials"]; !announced {
+		t.Error("machines are not told that they may come with client credentials")
+	}
 	result, err := call(t, session, "search", map[string]any{"query": "revocation", "limit": 1})
 	if err != nil || result.IsError {
 		t.Fatalf("search: %+v, %v", result, err)

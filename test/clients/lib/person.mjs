@@ -26,6 +26,9 @@ function form(page) {
 export class Person {
   #cookies = new Map();
 
+  /** What they were shown. */
+  pages = [];
+
   async #fetch(url, options) {
     const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; ');
     const response = await fetch(url, { ...options, headers: { cookie }, redirect: 'manual' });
@@ -53,6 +56,7 @@ export class Person {
         continue;
       }
       const page = await response.text();
+      this.pages.push(page);
       assert.equal(response.status, 200, `${url.pathname}: ${page}`);
       const { action, fields } = form(page);
       if (fields.has('password')) {
