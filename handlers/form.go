@@ -61,7 +61,7 @@ func parseForm(w http.ResponseWriter, r *http.Request) *fosite.RFC6749Error {
 	}
 	r.PostForm, r.Form = params.WithoutEmpty(r.PostForm), params.WithoutEmpty(r.Form)
 	if len(r.PostForm) == 0 {
-		return fosite.ErrInvalidRequest.WithHint("The form is empty.")
+		return fosite.ErrInvalidRequest.WithHint("The form holds no parameter with a value.")
 	}
 	if name := params.Repeated(r.PostForm); name != "" {
 		return fosite.ErrInvalidRequest.WithHintf("The parameter %q is given more than once.", name)

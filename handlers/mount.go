@@ -90,6 +90,12 @@ func (s *Server) checkComposition() error {
 				"compose provider.ClientCredentialsFactory in its place")
 		}
 	}
+	for _, handler := range config.GetRevocationHandlers(ctx) {
+		if _, bare := handler.(*oauth2.TokenRevocationHandler); bare {
+			return errors.New("handlers: compose.OAuth2TokenRevocationFactory calls a revocation done that has failed or reached nothing; " +
+				"compose provider.RevocationFactory in its place")
+		}
+	}
 	for _, handler := range handlersOf(config) {
 		if placed, ok := handler.(CompositionChecker); ok {
 			if err := placed.CheckComposition(); err != nil {

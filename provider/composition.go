@@ -76,10 +76,10 @@ func handlersOf(config fosite.Configurator) (handlers []any) {
 	return handlers
 }
 
-// validatedBefore refuses a hook that stands before a validator. That would call a token active without asking the hook, or
-// bring back scopes that the hook has taken away.
+// validatedBefore refuses a hook that no validator stands before, as there is nothing to look at, and one that a validator
+// stands behind. That would call a token active without asking the hook, or bring back scopes that the hook has taken away.
 func (h *hookHandler) validatedBefore() error {
-	behind := false
+	before, behind := false, false
 	for _, introspector := range h.config.GetTokenIntrospectionHandlers(context.Background()) {
 		switch there := introspector.(type) {
 		case *hookHandler:
@@ -91,7 +91,11 @@ func (h *hookHandler) validatedBefore() error {
 			if behind {
 				return errors.New("provider: an introspection hook stands before a validator of tokens, which would not ask it: put provider.HookFactory and provider.MCPSearchFactory after compose.OAuth2TokenIntrospectionFactory and all other validators")
 			}
+			before = true
 		}
+	}
+	if !before {
+		return errors.New("provider: an introspection hook has no validator of tokens before it, and every token would be inactive: compose compose.OAuth2TokenIntrospectionFactory")
 	}
 	return nil
 }

@@ -35,6 +35,7 @@ type hookHandler struct {
 	config    fosite.Configurator
 	resources Resources
 	hooks     []IntrospectionHook
+	told      logonce.Set // clients whose tokens have lost their resources
 }
 
 // IntrospectToken implements [fosite.TokenIntrospector]: it asks the hooks. It never returns a nil error: that would erase what
@@ -201,6 +202,9 @@ func (h *hookHandler) narrow(ctx context.Context, token fosite.AccessRequester) 
 			strategies{h.config.GetScopeStrategy(ctx), h.config.GetAudienceStrategy(ctx)})
 	}
 	if lost(leftAudience, audience) {
+		if id := token.GetClient().GetID(); h.told.First(id) {
+			slog.WarnContext(ctx, "a token is inactive because the hook knows none of its resources, or its client has lost them; give the grants and the hook the same provider.Resources", "client_id", id)
+		}
 		return errAllGone
 	}
 	theirs, ok := served(ctx, leftAudience)

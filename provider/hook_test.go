@@ -96,7 +96,7 @@ func TestAClaimIsAddedToEverySession(t *testing.T) {
 // Returning nil would replace what the core validator has said about the token's use by nothing.
 func TestHooksAbstainAfterwards(t *testing.T) {
 	called := 0
-	handler := HookFactory(func(context.Context, fosite.AccessRequester) error { called++; return nil })(&fosite.Config{}, nil, nil).(fosite.TokenIntrospector)
+	handler := HookFactory(func(context.Context, fosite.AccessRequester) error { called++; return nil })(validating(&fosite.Config{}), nil, nil).(fosite.TokenIntrospector)
 	_, err := handler.IntrospectToken(t.Context(), "", fosite.AccessToken, tokenFor(&fosite.DefaultClient{ID: "ci"}, nil, nil), nil)
 	if !errors.Is(err, fosite.ErrUnknownRequest) || called != 1 {
 		t.Errorf("error %v after %d calls", err, called)
@@ -116,4 +116,10 @@ func TestBothHookFactoriesFitIntoOneComposition(t *testing.T) {
 	if len(handlers) != 2 {
 		t.Errorf("%d handlers, want 2", len(handlers))
 	}
+}
+
+// validating is a configuration with a validator, as hooks want it.
+func validating(config *fosite.Config) *fosite.Config {
+	config.TokenIntrospectionHandlers.Append(&oauth2.CoreValidator{})
+	return config
 }

@@ -116,7 +116,7 @@ func TestAHookSeesTheTokenAsItCountsToday(t *testing.T) {
 	handler := hookFactory(Resources{}, func(_ context.Context, token fosite.AccessRequester) error {
 		seen = token.GetGrantedScopes()
 		return nil
-	})(&fosite.Config{ScopeStrategy: fosite.ExactScopeStrategy, AudienceMatchingStrategy: exactAudience}, nil, nil).(fosite.TokenIntrospector)
+	})(validating(&fosite.Config{ScopeStrategy: fosite.ExactScopeStrategy, AudienceMatchingStrategy: exactAudience}), nil, nil).(fosite.TokenIntrospector)
 	token := tokenFor(&fosite.DefaultClient{ID: "ci", Scopes: []string{"mcp:search"}, Audience: []string{docs}}, []string{"mcp:search", "mcp:admin"}, []string{docs})
 	_, _ = handler.IntrospectToken(t.Context(), "", fosite.AccessToken, token, nil)
 	if strings.Join(seen, " ") != "mcp:search" {

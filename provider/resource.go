@@ -86,6 +86,9 @@ func isBareOrigin(identifier string) bool {
 func (r Resources) resolve(client fosite.Client, requested []string) ([]string, error) {
 	if len(requested) == 0 {
 		audience := r.defaultFor(client)
+		if len(client.GetAudience()) == 0 && r.listed() {
+			return nil, ErrInvalidTarget.WithHint("The client is registered for no resource; give it an audience.")
+		}
 		if len(audience) == 0 && r.listed() { // a token for nothing would be dead from the start
 			return nil, ErrInvalidTarget.WithHint("None of the resources that the client is registered for exists here; change its audience.")
 		}

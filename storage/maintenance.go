@@ -29,6 +29,8 @@ const (
 	TaskCleanUp                        // what has expired, or is older than it may be: every 5 minutes
 )
 
+func (t MaintenanceTask) String() string { return [...]string{"check", "usage", "clean-up"}[t] }
+
 // maintenanceTasks tells how often tasks are due, how long they may take, and what they do.
 var maintenanceTasks = [...]struct {
 	every, limit time.Duration

@@ -322,6 +322,22 @@ func TestTheLogSaysOnceWhyTokensAreInactive(t *testing.T) {
 	}
 }
 
+// A resource that the hook does not know is gone for it: that is said once.
+func TestTheLogSaysThatHookAndGrantsDiffer(t *testing.T) {
+	log, team := logged(t), newTheirs(t)
+	oauth := team.compose(compose.OAuth2TokenIntrospectionFactory, provider.MCPSearchFactory(provider.DefaultScopes(), provider.Resources{Known: []string{docs + "/"}}))
+	token := team.token(t, docs)
+	for range 2 {
+		if _, _, err := oauth.IntrospectToken(t.Context(), token, fosite.AccessToken, emptySession()); !errors.Is(err, fosite.ErrInactiveToken) {
+			t.Errorf("%v", err)
+		}
+	}
+	wantSaid(t, log.String(), "the same provider.Resources", "client_id=machine")
+	if strings.Count(log.String(), "\n") != 1 {
+		t.Errorf("the log says\n%s", log)
+	}
+}
+
 // embedding is a provider of the team's own around the interface.
 type embedding struct{ fosite.OAuth2Provider }
 
@@ -360,6 +376,8 @@ func TestMountRefusesWhatWouldFailLater(t *testing.T) {
 		"nothing":                       {handlers.Server{}, []string{"Server.Provider", "Server.NewSession"}},
 		"fosite's authentication":       {handlers.Server{Provider: unsafe, NewSession: emptySession}, []string{"401 in an outage", "provider.ClientAuthenticator"}},
 		"fosite's, by value":            {handlers.Server{Provider: &byValue{*unsafe.(*fosite.Fosite)}, NewSession: emptySession}, []string{"provider.ClientAuthenticator"}},
+		"fosite's revocation":           {handlers.Server{Provider: newTheirs(t).compose(compose.OAuth2TokenRevocationFactory), NewSession: emptySession}, []string{"provider.RevocationFactory"}},
+		"a hook without a validator":    {handlers.Server{Provider: newTheirs(t).compose(provider.HookFactory()), NewSession: emptySession}, []string{"compose.OAuth2TokenIntrospectionFactory"}},
 		"fosite's machine grant":        {handlers.Server{Provider: newTheirs(t).compose(compose.OAuth2ClientCredentialsGrantFactory), NewSession: emptySession}, []string{"provider.ClientCredentialsFactory"}},
 		"its own composition":           {handlers.Server{Provider: good, NewSession: emptySession}, nil},
 		"one that embeds it":            {handlers.Server{Provider: embedding{good}, NewSession: emptySession}, nil},
