@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"reflect"
 
+	"fosite-mcp/internal/composition"
+
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/oauth2"
@@ -79,26 +81,20 @@ func (s *Server) checkComposition() error {
 		s.log().Warn("the Provider shows no fosite.Fosite, so nothing tells whether its composition is safe", "type", fmt.Sprintf("%T", s.Provider))
 		return nil
 	}
-	ctx := context.Background()
-	if config.GetClientAuthenticationStrategy(ctx) == nil {
+	if config.GetClientAuthenticationStrategy(context.Background()) == nil {
 		return errors.New("handlers: fosite's own client authentication answers 401 in an outage, and clients throw their credentials away; " +
 			"set fosite.Config.ClientAuthenticationStrategy to Authenticate of a provider.ClientAuthenticator")
 	}
-	for _, handler := range config.GetTokenEndpointHandlers(ctx) {
-		if _, bare := handler.(*oauth2.ClientCredentialsGrantHandler); bare {
+	for _, handler := range composition.Handlers(config) {
+		switch handler := handler.(type) {
+		case *oauth2.ClientCredentialsGrantHandler:
 			return errors.New("handlers: compose.OAuth2ClientCredentialsGrantFactory grants neither scope nor audience, it leaves that to its caller; " +
 				"compose provider.ClientCredentialsFactory in its place")
-		}
-	}
-	for _, handler := range config.GetRevocationHandlers(ctx) {
-		if _, bare := handler.(*oauth2.TokenRevocationHandler); bare {
+		case *oauth2.TokenRevocationHandler:
 			return errors.New("handlers: compose.OAuth2TokenRevocationFactory calls a revocation done that has failed or reached nothing; " +
 				"compose provider.RevocationFactory in its place")
-		}
-	}
-	for _, handler := range handlersOf(config) {
-		if placed, ok := handler.(CompositionChecker); ok {
-			if err := placed.CheckComposition(); err != nil {
+		case CompositionChecker:
+			if err := handler.CheckComposition(); err != nil {
 				return fmt.Errorf("handlers: %s", fosite.ErrorToRFC6749Error(err).DebugField)
 			}
 		}
@@ -146,21 +142,6 @@ func embeddedIn(v reflect.Value) fosite.OAuth2Provider {
 		}
 	}
 	return nil
-}
-
-// handlersOf lists what a composition consists of.
-func handlersOf(config fosite.Configurator) (handlers []any) {
-	ctx := context.Background()
-	for _, h := range config.GetTokenEndpointHandlers(ctx) {
-		handlers = append(handlers, h)
-	}
-	for _, h := range config.GetTokenIntrospectionHandlers(ctx) {
-		handlers = append(handlers, h)
-	}
-	for _, h := range config.GetRevocationHandlers(ctx) {
-		handlers = append(handlers, h)
-	}
-	return handlers
 }
 
 // configOf is the configuration of a composition; nil when the provider is no fosite.Fosite at its core.

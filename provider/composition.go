@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"sync"
 
+	"fosite-mcp/internal/composition"
+
 	"github.com/ory/fosite"
 )
 
@@ -30,7 +32,7 @@ func (p *placed) CheckComposition() error {
 // fosite.Config, which would serve the first one's store. And it panics when the composition has fosite's own handler
 // (rival) for the same requests, as both would answer them. What is composed later is looked at by CheckComposition.
 func composed[H interface{ place(func() error) }](config fosite.Configurator, factory string, handler H, rival reflect.Type) H {
-	for _, there := range handlersOf(config) {
+	for _, there := range composition.Handlers(config) {
 		if reflect.TypeOf(there) == reflect.TypeOf(handler) {
 			panic("provider: this fosite.Config has a handler of provider." + factory + " already, and fosite would keep that one alone; use the factory once, and a fosite.Config of its own for each composition")
 		}
@@ -53,27 +55,12 @@ func composed[H interface{ place(func() error) }](config fosite.Configurator, fa
 }
 
 func refuseRival(config fosite.Configurator, factory string, rival reflect.Type) error {
-	for _, there := range handlersOf(config) {
+	for _, there := range composition.Handlers(config) {
 		if rival != nil && reflect.TypeOf(there) == rival {
 			return fmt.Errorf("provider: this fosite.Config has a %T, and provider.%s answers the same requests; leave out fosite's factory", there, factory)
 		}
 	}
 	return nil
-}
-
-// handlersOf lists what a configuration is composed of so far.
-func handlersOf(config fosite.Configurator) (handlers []any) {
-	ctx := context.Background()
-	for _, h := range config.GetTokenEndpointHandlers(ctx) {
-		handlers = append(handlers, h)
-	}
-	for _, h := range config.GetTokenIntrospectionHandlers(ctx) {
-		handlers = append(handlers, h)
-	}
-	for _, h := range config.GetRevocationHandlers(ctx) {
-		handlers = append(handlers, h)
-	}
-	return handlers
 }
 
 // validatedBefore refuses a hook that no validator stands before, as there is nothing to look at, and one that a validator

@@ -1,30 +1,19 @@
 // The TypeScript MCP client, which nobody has registered, from the URL of an MCP server to a tool call.
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import { Client, StreamableHTTPClientTransport, UnauthorizedError } from '@modelcontextprotocol/client';
 import { listen } from './lib/loopback.mjs';
 import { Person } from './lib/person.mjs';
+import { RememberingProvider } from './lib/provider.mjs';
 import { introspect, issuer, mcpURL } from './lib/server.mjs';
 
-/** A client that knows nothing but where it listens, and remembers what it is told. */
-class NewcomerProvider {
+/** A client that knows nothing but where it listens. */
+class NewcomerProvider extends RememberingProvider {
   constructor(redirect, metadata) {
+    super();
     this.redirectUrl = redirect;
     this.clientMetadata = { redirect_uris: [redirect], grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'], ...metadata };
-    this.expectedState = randomUUID();
   }
-
-  state = () => this.expectedState;
-  clientInformation = () => this.client;
-  saveClientInformation = (client) => void (this.client = client);
-  tokens = () => this.saved;
-  saveTokens = (tokens) => void (this.saved = tokens);
-  redirectToAuthorization = (url) => void (this.authorizationURL = url);
-  saveCodeVerifier = (verifier) => void (this.verifier = verifier);
-  codeVerifier = () => this.verifier;
-  saveDiscoveryState = (state) => void (this.discovered = state);
-  discoveryState = () => this.discovered;
 }
 
 for (const [how, metadata] of [

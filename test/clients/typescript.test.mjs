@@ -1,6 +1,6 @@
 // The TypeScript MCP client, from the URL of an MCP server to a tool call.
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { generateKeyPairSync } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import {
   Client,
@@ -12,6 +12,7 @@ import {
 import { button, launch, logIn } from './lib/browser.mjs';
 import { listen } from './lib/loopback.mjs';
 import { Person } from './lib/person.mjs';
+import { RememberingProvider } from './lib/provider.mjs';
 import {
   deleteClient,
   introspect,
@@ -78,24 +79,17 @@ for (const [algorithm, type, options] of [
   });
 }
 
-/** A client that is registered already, and what it remembers. */
-class InteractiveProvider {
+/** A client that is registered already. It cannot register anew. */
+class InteractiveProvider extends RememberingProvider {
+  saveClientInformation = undefined;
+
   constructor(client, redirect) {
+    super();
     this.redirectUrl = redirect;
     this.clientMetadata = { client_name: client.client_name, redirect_uris: [redirect] };
     this.client = { client_id: client.client_id, issuer };
-    this.expectedState = randomUUID();
   }
 
-  state = () => this.expectedState;
-  clientInformation = () => this.client;
-  tokens = () => this.saved;
-  saveTokens = (tokens) => void (this.saved = tokens);
-  redirectToAuthorization = (url) => void (this.authorizationURL = url);
-  saveCodeVerifier = (verifier) => void (this.verifier = verifier);
-  codeVerifier = () => this.verifier;
-  saveDiscoveryState = (state) => void (this.discovered = state);
-  discoveryState = () => this.discovered;
   invalidateCredentials = (scope) => {
     if (scope === 'all' || scope === 'tokens') {
       this.saved = undefined;
