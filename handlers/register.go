@@ -41,12 +41,12 @@ type Registration struct {
 	InitialAccessToken string
 	// MaxUnused is how many of these clients may wait for their first use. Delete them after a while: storage.Maintenance does.
 	MaxUnused int
-	// Allow limits how often an address may register; its error is the answer. nil: there is no limit.
+	// Allow limits how often an address may register or change a client; its error is the answer. nil: there is no limit.
 	Allow func(w http.ResponseWriter, r *http.Request) *fosite.RFC6749Error
 }
 
 const (
-	maxRegistration         = 64 << 10
+	maxRegistration         = 16 << 10
 	registrationTokenPrefix = "mcp_rt_"
 )
 
@@ -60,11 +60,8 @@ func (s *Server) mountRegistration(r *mux.Router) {
 
 // register is the registration endpoint (RFC 7591 §3).
 func (s *Server) register(w http.ResponseWriter, r *http.Request) {
-	if s.Registration.Allow != nil {
-		if refused := s.Registration.Allow(w, r); refused != nil {
-			writeOAuthError(w, refused)
-			return
-		}
+	if s.tooMany(w, r) {
+		return
 	}
 	if token := s.Registration.InitialAccessToken; token != "" && !sameText(bearer(r), token) {
 		refuseBearer(w, "Registration needs the initial access token that the administrator hands out.")
@@ -89,6 +86,18 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, s.registered(c, secret, token))
 }
 
+// tooMany refuses a request of an address that has written too often.
+func (s *Server) tooMany(w http.ResponseWriter, r *http.Request) bool {
+	if s.Registration.Allow == nil {
+		return false
+	}
+	refused := s.Registration.Allow(w, r)
+	if refused != nil {
+		writeOAuthError(w, refused)
+	}
+	return refused != nil
+}
+
 // readRegistration reads the client that a request describes.
 func (s *Server) readRegistration(w http.ResponseWriter, r *http.Request) (*client.Client, error) {
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
@@ -98,7 +107,7 @@ func (s *Server) readRegistration(w http.ResponseWriter, r *http.Request) (*clie
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, refusal(http.StatusRequestEntityTooLarge, "The request is larger than 64 KiB.")
+		return nil, refusal(http.StatusRequestEntityTooLarge, "The request is larger than 16 KiB.")
 	case err != nil:
 		return nil, errClientMetadata.WithHint("The request cannot be read.")
 	}
@@ -170,6 +179,9 @@ func (s *Server) registered(c *client.Client, secret, token string) map[string]a
 // administrator has registered, are refused like a wrong token (RFC 7592 §2.1).
 func (s *Server) managed(endpoint func(w http.ResponseWriter, r *http.Request, c *client.Client, token string)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && s.tooMany(w, r) {
+			return
+		}
 		token := bearer(r)
 		c, err := s.Registration.Clients.Find(r.Context(), mux.Vars(r)["client_id"])
 		if err != nil && !errors.Is(err, fosite.ErrNotFound) {
@@ -177,7 +189,7 @@ func (s *Server) managed(endpoint func(w http.ResponseWriter, r *http.Request, c
 			return
 		}
 		hash := client.HashSecret("") // of nobody
-		if err == nil && c.Status == client.Active && c.RegisteredBy == client.DynamicRegistration {
+		if err == nil && c.Status == client.Active && c.RegisteredBy == client.DynamicRegistration && (c.ExpiresAt.IsZero() || s.now().Before(c.ExpiresAt)) {
 			hash = []byte(c.RegistrationTokenHash)
 		}
 		if token == "" || !client.MatchesFastHash(hash, []byte(token)) {

@@ -110,7 +110,7 @@ func TestPublishedClientsRegisterThemselves(t *testing.T) {
 
 func TestRefusedRegistrations(t *testing.T) {
 	f := registering(t)
-	big := strings.Repeat("x", 70<<10)
+	big := strings.Repeat("x", 17<<10)
 	for name, c := range map[string]struct{ body, code, says string }{
 		"no JSON":                   {`redirect_uris=x`, "invalid_client_metadata", ""},
 		"a list":                    {`[]`, "invalid_client_metadata", ""},
@@ -123,13 +123,16 @@ func TestRefusedRegistrations(t *testing.T) {
 		"a host with a user":        {`{"redirect_uris":["https://claude.ai@evil.example.com/callback"]}`, "invalid_redirect_uri", ""},
 		"a scheme of somebody":      {`{"redirect_uris":["evil://callback/x"],"token_endpoint_auth_method":"none"}`, "invalid_redirect_uri", "registration.redirect_schemes"},
 		"one of two":                {`{"redirect_uris":["https://claude.ai/c","https://evil.example.com/"]}`, "invalid_redirect_uri", "evil.example.com"},
+		"another port of a host":    {`{"redirect_uris":["https://claude.ai:8443/callback"]}`, "invalid_redirect_uri", "claude.ai"},
+		"a host with a dot":         {`{"redirect_uris":["https://claude.ai./callback"]}`, "invalid_redirect_uri", ""},
+		"too many":                  {`{"redirect_uris":["http://127.0.0.1/a"` + strings.Repeat(`,"http://127.0.0.1/b"`, 10) + `]}`, "invalid_redirect_uri", "10"},
 		"http beyond this machine":  {`{"redirect_uris":["http://claude.ai/callback"]}`, "invalid_redirect_uri", ""},
 		"a machine":                 {`{"redirect_uris":["https://claude.ai/c"],"grant_types":["client_credentials"]}`, "invalid_client_metadata", "administrator"},
 		"a key of its own":          {`{"redirect_uris":["https://claude.ai/c"],"token_endpoint_auth_method":"private_key_jwt"}`, "invalid_client_metadata", "jwks"},
 		"a name that turns around":  {`{"redirect_uris":["https://claude.ai/c"],"client_name":"\u202eedualC"}`, "invalid_client_metadata", "client_name"},
 		"a name of another type":    {`{"redirect_uris":["https://claude.ai/c"],"client_name":7}`, "invalid_client_metadata", "client_name"},
 		"an authentication unknown": {`{"redirect_uris":["https://claude.ai/c"],"token_endpoint_auth_method":"tls_client_auth"}`, "invalid_client_metadata", "token_endpoint_auth_method"},
-		"too large":                 {`{"redirect_uris":["https://claude.ai/c"],"x":"` + big + `"}`, "invalid_request", "64 KiB"},
+		"too large":                 {`{"redirect_uris":["https://claude.ai/c"],"x":"` + big + `"}`, "invalid_request", "16 KiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := f.register(c.body)
@@ -202,6 +205,9 @@ func TestAClientManagesItsRegistration(t *testing.T) {
 			t.Errorf("PUT with %s: %d %s", name, a.status, a.text)
 		}
 	}
+	if a := f.authorize("client_id", id, "redirect_uri", "-"); a.status != http.StatusBadRequest || !strings.Contains(a.text, "redirect_uri") {
+		t.Errorf("an authorization request without a redirect URI: %d %s", a.status, a.text)
+	}
 	query := authorizeQuery("client_id", id, "redirect_uri", "http://127.0.0.1/other")
 	access := f.tokens(redeem(f.visit(query.Encode()).sentBack(t, "http://127.0.0.1/other").Get("code"), "client_id", id, "redirect_uri", "http://127.0.0.1/other")).access
 	if a := f.manage(http.MethodDelete, "/register/"+id, "", token); a.status != http.StatusNoContent {
@@ -212,6 +218,49 @@ func TestAClientManagesItsRegistration(t *testing.T) {
 	}
 	if a := f.manage(http.MethodGet, "/register/"+id, "", token); a.status != http.StatusUnauthorized {
 		t.Errorf("GET afterwards: %d", a.status)
+	}
+}
+
+// What an administrator has taken from a client it does not give itself again.
+func TestAnAdministratorTakesARegistrationOver(t *testing.T) {
+	f := registering(t)
+	made := f.register(`{"redirect_uris":["http://127.0.0.1/callback"],"token_endpoint_auth_method":"none","scope":"mcp:search mcp:write"}`)
+	id, token := made.json["client_id"].(string), "Bearer "+made.json["registration_access_token"].(string)
+	before, err := f.store.Clients().Find(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patched, err := client.Rules{Scopes: []string{"mcp:search", "mcp:write"}, Resources: []string{other, docs}}.Change(before, map[string]any{"scope": "mcp:search"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.store.Clients().Update(t.Context(), patched); err != nil {
+		t.Fatal(err)
+	}
+	if a := f.manage(http.MethodPut, "/register/"+id, `{"redirect_uris":["http://127.0.0.1/callback"],"token_endpoint_auth_method":"none","scope":"mcp:search mcp:write"}`, token); a.status != http.StatusUnauthorized {
+		t.Errorf("PUT: %d %s", a.status, a.text)
+	}
+	if after, err := f.store.Clients().Find(t.Context(), id); err != nil || len(after.Scope) != 1 || after.RegisteredBy != client.DynamicRegistration {
+		t.Errorf("%+v, %v", after, err)
+	}
+}
+
+// Whoever has registered a client does not make it count as used.
+func TestARegistrationIsUsedOnceSomebodyHasConsented(t *testing.T) {
+	f := registering(t)
+	public := f.register(`{"redirect_uris":["http://127.0.0.1/callback"],"token_endpoint_auth_method":"none"}`).json["client_id"].(string)
+	a := f.register(`{"redirect_uris":["http://127.0.0.1/callback"]}`)
+	secret, _ := a.json["client_secret"].(string)
+	withSecret := a.json["client_id"].(string)
+	f.do(redeem("junk", "client_id", public))
+	f.do(post("/revoke", "token", "junk").basic(withSecret, secret))
+	if err := f.store.FlushUsage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{public, withSecret} {
+		if c, err := f.store.Clients().Find(t.Context(), id); err != nil || !c.LastUsedAt.IsZero() {
+			t.Errorf("%s was used at %v, %v", id, c.LastUsedAt, err)
+		}
 	}
 }
 

@@ -62,6 +62,9 @@ func (p *AuthorizePolicy) NewAuthorizeRequest(ctx context.Context, r *http.Reque
 		return request, err
 	}
 	request.Client = client
+	if d, ok := client.(SelfRegisteredClient); ok && d.IsDynamicallyRegistered() && request.Form.Get("redirect_uri") == "" {
+		return request, fosite.ErrInvalidRequest.WithHint("The redirect_uri is missing.") // what is registered may change until a person has answered
+	}
 	target, exact, err := registration.MatchRedirectURI(request.Form.Get("redirect_uri"), client.GetRedirectURIs(), client.IsPublic())
 	if err != nil {
 		return request, fosite.ErrInvalidRequest.WithHintf("The redirect_uri %s.", err)

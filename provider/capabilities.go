@@ -29,8 +29,14 @@ type ClientWithStatus interface {
 	IsDisabled() bool
 }
 
+// SelfRegisteredClient tells whether a client has registered itself (RFC 7591): it then has to name its redirect URI in each
+// authorization request. Without it an administrator has registered the client.
+type SelfRegisteredClient interface {
+	IsDynamicallyRegistered() bool
+}
+
 // SecretUseStore acts on the use of a secret, for instance by ending the one before it. hash is nil for a client that proved
-// its identity with a key, and for a public one, which proves none. Without it a use has no consequences.
+// its identity with a key. Without it a use has no consequences.
 type SecretUseStore interface {
 	SecretUsed(ctx context.Context, client fosite.Client, hash []byte) error
 }

@@ -115,7 +115,7 @@ func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request,
 		if len(sent.secrets) > 0 {
 			return a.refuse(ctx, sent, "a public client sent a secret")
 		}
-		return client, a.used(ctx, client, nil)
+		return client, nil
 	}
 	// One that is registered for assertions may use no secret, whatever hashes it has.
 	if c, ok := client.(ClientWithAuthMethod); ok && c.GetTokenEndpointAuthMethod() == "private_key_jwt" {

@@ -71,12 +71,16 @@ func (s *Tokens) CreateAccessTokenSession(ctx context.Context, signature string,
 		_, err := s.db.Run(ctx, query, args...)
 		return database.Wrap(err, "store an access token")
 	}
-	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+	err = s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		if _, err := tx.Run(query, args...); err != nil {
 			return database.Wrap(err, "store an access token")
 		}
 		return s.openGrant(tx, r)
 	})
+	if err == nil && s.external == nil {
+		s.clients.Used(r.ClientID)
+	}
+	return err
 }
 
 // ofMachine tells whether an access token has no parent grant: it was issued for client_credentials. The parameter grant_type

@@ -26,7 +26,7 @@ func (s *Pages) Authorize(w http.ResponseWriter, r *http.Request, request handle
 		silent:       slices.Contains(request.Prompt, "none"),
 		wantsLogin:   wantsLogin(request.Prompt),
 		wantsConsent: slices.Contains(request.Prompt, "consent"),
-		unproven:     unproven(request.Client, request.RedirectURI),
+		unproven:     unproven(request.Client, request.RedirectURI) || selfRegistered(request.Client),
 		showsPages:   showsPages(r),
 	}
 	if p != nil {
@@ -126,6 +126,13 @@ func (q question) next() action {
 		return refuseConsent
 	}
 	return askConsent
+}
+
+// selfRegistered tells that nobody has looked at the client, which may have changed its name and its redirect URIs since it was
+// allowed.
+func selfRegistered(client fosite.Client) bool {
+	d, ok := client.(DynamicClient)
+	return ok && d.IsDynamicallyRegistered()
 }
 
 // unproven tells that the client has no secret and is answered on the person's own device, where any program can take

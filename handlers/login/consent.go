@@ -96,9 +96,7 @@ func describe(client fosite.Client) ClientView {
 	if named, ok := client.(handlers.NamedClient); ok {
 		view.Name = clean(named.GetName(), nameLimit)
 	}
-	if d, ok := client.(DynamicClient); ok {
-		view.SelfRegistered = d.IsDynamicallyRegistered()
-	}
+	view.SelfRegistered = selfRegistered(client)
 	return view
 }
 

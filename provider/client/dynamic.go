@@ -24,6 +24,9 @@ type DynamicRules struct {
 	RedirectSchemes []string
 }
 
+// maxDynamicURIs is how many redirect URIs a client may register itself with.
+const maxDynamicURIs = 10
+
 // understood are the members of a registration that mean something here. Further ones are ignored (RFC 7591 §2).
 var understood = []string{"client_name", "redirect_uris", "grant_types", "response_types", "scope", "jwks", "jwks_uri",
 	"token_endpoint_auth_method", "token_endpoint_auth_signing_alg"}
@@ -50,6 +53,9 @@ func (r DynamicRules) Register(body map[string]any) (*Client, error) {
 	var mistakes strictjson.Mistakes
 	if err != nil && !errors.As(err, &mistakes) {
 		return nil, err
+	}
+	if n := len(c.RedirectURIs); n > maxDynamicURIs {
+		mistakes.Add("/redirect_uris", "too_long", "has more than %d entries", maxDynamicURIs)
 	}
 	for i, uri := range c.RedirectURIs {
 		r.checkRedirect(uri, i, &mistakes)
@@ -101,7 +107,7 @@ func (r DynamicRules) checkRedirect(uri string, i int, m *strictjson.Mistakes) {
 		return // it was refused before
 	}
 	switch {
-	case u.Scheme == "https" && (slices.Contains(r.RedirectHosts, "*") || slices.Contains(r.RedirectHosts, strings.ToLower(u.Hostname()))):
+	case u.Scheme == "https" && u.Port() == "" && (slices.Contains(r.RedirectHosts, "*") || slices.Contains(r.RedirectHosts, strings.ToLower(u.Hostname()))):
 	case u.Scheme == "http": // a loopback host, or refused before
 	case u.Scheme == "https":
 		m.Add(pointer, "invalid", "has the host %s, which is none of those that clients may register themselves with here; an administrator can add it (registration.redirect_hosts)", strictjson.Quote(u.Hostname()))

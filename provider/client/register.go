@@ -26,7 +26,8 @@ func (r Rules) New(body map[string]any) (*Client, error) {
 	return c, m.Err()
 }
 
-// Change applies a merge patch to a client. What was wrong with it before may stay so; the patch must not add
+// Change applies a merge patch to a client. One that has registered itself cannot manage that any more: it would undo the patch.
+// What was wrong with it before may stay so; the patch must not add
 // to it. The error is a [strictjson.Mistakes].
 func (r Rules) Change(c *Client, patch map[string]any) (*Client, error) {
 	var m strictjson.Mistakes
@@ -43,7 +44,7 @@ func (r Rules) Change(c *Client, patch map[string]any) (*Client, error) {
 	changed := &Client{
 		ID: c.ID, Status: Active, Secrets: c.Secrets, Epoch: c.Epoch, RevokedBefore: c.RevokedBefore, Version: c.Version,
 		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, LastUsedAt: c.LastUsedAt,
-		RegisteredBy: c.RegisteredBy, RegistrationTokenHash: c.RegistrationTokenHash,
+		RegisteredBy: c.RegisteredBy,
 	}
 	r.fill(changed, after, &m)
 	m.AddNew(r.Check(changed), r.Check(c))

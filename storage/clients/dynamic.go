@@ -10,6 +10,8 @@ import (
 	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
+
+	"gorm.io/gorm/clause"
 )
 
 // ErrTooManyUnused says that too many clients have registered themselves and were never used. Its method Busy tells endpoints
@@ -66,7 +68,7 @@ func (r *Registry) onRecord(ctx context.Context, action string, change func(cont
 			return err
 		}
 		event := audit.Event{Actor: client.DynamicRegistration, Action: action}
-		if event.Changes, err = client.Differences(before, after); err != nil {
+		if event.Changes, err = client.Differences(before, after); err != nil || event.Changes == nil {
 			return err
 		}
 		if before != nil {
@@ -84,11 +86,18 @@ const dropBatch = 100
 // DropUnused deletes clients that have registered themselves before a time and were never used, and returns how many. One that
 // somebody has consented to counts as used.
 func (r *Registry) DropUnused(ctx context.Context, before time.Time) (dropped int64, err error) {
+	if err := r.FlushUsage(ctx); err != nil {
+		return 0, err
+	}
 	for {
 		var n int64
 		err := r.db.Write(ctx, func(ctx context.Context, tx *database.Tx) (err error) {
 			var ids []string
-			err = tx.Model(&model.Client{}).Where(unused+" AND created_at < ?", model.At(before)).
+			found := tx.Model(&model.Client{})
+			if r.db.Postgres { // which lets others change them meanwhile
+				found = found.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate})
+			}
+			err = found.Where(unused+" AND created_at < ?", model.At(before)).
 				Where("NOT EXISTS (?)", tx.Model(&model.Consent{}).Select("1").Where("client_id = "+r.db.SQL("{clients}.id"))).Order("created_at").Limit(dropBatch).Pluck("id", &ids).Error
 			if n = int64(len(ids)); err != nil || n == 0 {
 				return err
@@ -96,7 +105,7 @@ func (r *Registry) DropUnused(ctx context.Context, before time.Time) (dropped in
 			if err := tx.Where("client_id IN ?", ids).Delete(&model.ClientSecret{}).Error; err != nil {
 				return err
 			}
-			return tx.Where("id IN ? AND "+unused, ids).Delete(&model.Client{}).Error
+			return tx.Where("id IN ?", ids).Delete(&model.Client{}).Error
 		})
 		if dropped += n; err != nil {
 			return dropped, fmt.Errorf("storage: delete unused registrations: %w", err)

@@ -38,7 +38,8 @@ func TestClientsThatRegisterThemselves(t *testing.T) {
 		if err != nil || found.RegisteredBy != client.DynamicRegistration || found.RegistrationTokenHash != "hash of used" {
 			t.Errorf("found %+v, %v", found, err)
 		}
-		if err := errors.Join(s.SecretUsed(ctx, used.Fosite(), nil), s.FlushUsage(ctx)); err != nil {
+		s.Used(used.ID)
+		if err := errors.Join(s.SecretUsed(ctx, unused.Fosite(), nil), s.FlushUsage(ctx)); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.store.Consents().Remember(ctx, "u1", "ada", consented.ID, "consented", []string{"https://docs.example.com"}, []string{"mcp:search"}); err != nil {

@@ -199,7 +199,9 @@ func (r *Registry) SecretUsed(ctx context.Context, registered fosite.Client, has
 		return nil
 	}
 	now := r.now()
-	r.used.Note(c.ID, now)
+	if c.RegisteredBy == "" { // who registers itself counts as used once somebody has consented: see Used
+		r.used.Note(c.ID, now)
+	}
 	i := slices.IndexFunc(c.Secrets, func(secret client.Secret) bool { return slices.Equal(secret.Hash, hash) })
 	if i < 0 {
 		return nil
@@ -230,6 +232,9 @@ func (r *Registry) SecretUsed(ctx context.Context, registered fosite.Client, has
 		return r.log.Append(ctx, audit.Event{Action: "secret.previous_ended", ClientID: c.ID, Changes: changes})
 	})
 }
+
+// Used notes that a person's token was issued to the client. It costs no database access.
+func (r *Registry) Used(id string) { r.used.Note(id, r.now()) }
 
 // FlushUsage writes the times of last use of clients and secrets that were noted since the last call. What cannot be written
 // waits for the next call.

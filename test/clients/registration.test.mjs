@@ -32,6 +32,9 @@ for (const [how, metadata] of [
     const { searchParams: answer } = await someone.authorize(provider.authorizationURL, program.redirect);
     assert.ok(someone.pages.some((page) => page.includes('Nobody has checked this application')), 'the consent page warns');
     assert.equal(answer.get('iss'), issuer);
+    const shown = someone.pages.length;
+    await someone.authorize(provider.authorizationURL, program.redirect);
+    assert.ok(someone.pages.length > shown, 'they are asked each time: the client may have changed');
     await transport.finishAuth(answer);
 
     const client = new Client({ name: 'test', version: '1' });
