@@ -14,7 +14,8 @@
 //     person's session.
 //   - Consent is remembered for each person, client, scope and resource, and covers less but never more. It is asked for
 //     every time when a public client is answered on the person's own device (a loopback address or a custom scheme):
-//     any program there can call itself that client (RFC 8252 §8.6).
+//     any program there can call itself that client (RFC 8252 §8.6). So it is with a client that has registered itself,
+//     which may have changed since.
 //   - Every form is refused unless it comes from a page that this server gave to this browser. There is no way from
 //     here to a place that is not this server's own or the client's checked redirect URI.
 //   - The pages need no JavaScript, and a team can replace them: see [Options.Templates].
