@@ -15,11 +15,12 @@ import (
 // An IntrospectionHook looks at an access token that the core validator has found valid, before anybody is told. Its scopes
 // and its audience are what is left of them today, see [Resources.Narrow]; the scopes are those of the resources that the
 // answer is for, see [ForResources].
-// It may add what introspection answers ([AddClaim]), or refuse the token by returning [fosite.ErrInactiveToken]. Any other error is an outage (503), never "inactive".
+// It may add what introspection answers ([AddClaim]), or refuse the token by returning [fosite.ErrInactiveToken]. Any other
+// error is an outage (503), never "inactive".
 type IntrospectionHook func(ctx context.Context, token fosite.AccessRequester) error
 
-// HookFactory adds hooks to a composition, in their order. Put it after compose.OAuth2TokenIntrospectionFactory, and
-// use it once: fosite drops a second handler of the same type without a word.
+// HookFactory adds hooks to a composition, in their order. Put it after compose.OAuth2TokenIntrospectionFactory and all other
+// validators, and use it once: a second one panics, as fosite would drop it without a word.
 func HookFactory(hooks ...IntrospectionHook) compose.Factory {
 	return hookFactory(Resources{}, hooks...)
 }
