@@ -68,11 +68,13 @@ func provokeConflict(t *testing.T, store *Store, isolation, first, second string
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
-	if attempts[0]+attempts[1] != 3 {
+	// The one that has lost may lock its first row again before the other one wakes up, and then they meet once more.
+	if attempts[0]+attempts[1] < 3 {
 		t.Errorf("attempts = %v, want one transaction to run twice", attempts)
 	}
-	want := "2"
-	if value, _, err := store.Settings().Get(ctx, second); err != nil || value != want {
-		t.Errorf("value = %q (error %v), want %q", value, err, want)
+	for _, name := range []string{first, second} {
+		if value, _, err := store.Settings().Get(ctx, name); err != nil || value != "2" {
+			t.Errorf("%s = %q (error %v), want both changes once", name, value, err)
+		}
 	}
 }
