@@ -64,7 +64,8 @@ func (s *Server) check() error {
 	if s.Login == nil {
 		return nil
 	}
-	if session := s.NewSession(); !implements[PersonSession](session) {
+	session := s.NewSession()
+	if _, ok := session.(PersonSession); !ok {
 		return fmt.Errorf("handlers: with a Login a session must say whose it is: give the %T of Server.NewSession the method SetPerson of handlers.PersonSession", session)
 	}
 	if _, ok := capability[AuthorizationChecker](s.Provider); !ok {
@@ -101,8 +102,6 @@ func (s *Server) checkComposition() error {
 	}
 	return nil
 }
-
-func implements[T any](value any) bool { _, ok := value.(T); return ok }
 
 // capability is p as a T, or what p embeds: a struct that embeds the interface fosite.OAuth2Provider has the methods of that
 // interface alone, whatever is in it.
@@ -168,10 +167,10 @@ func (s *Server) answersIntrospection() bool {
 // grantTypes are those that the token endpoint has a handler for.
 func (s *Server) grantTypes() (types []string) {
 	config := configOf(s.Provider)
+	if config == nil {
+		return nil
+	}
 	for _, name := range []string{"client_credentials", "authorization_code", "refresh_token"} {
-		if config == nil {
-			return nil
-		}
 		request := fosite.NewAccessRequest(nil)
 		request.GrantTypes = fosite.Arguments{name}
 		for _, handler := range config.GetTokenEndpointHandlers(context.Background()) {

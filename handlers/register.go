@@ -2,8 +2,6 @@ package handlers
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"io"
 	"mime"
@@ -63,7 +61,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 	if s.tooMany(w, r) {
 		return
 	}
-	if token := s.Registration.InitialAccessToken; token != "" && !sameText(bearer(r), token) {
+	if token := s.Registration.InitialAccessToken; token != "" && !client.MatchesFastHash(client.HashSecret(token), []byte(bearer(r))) {
 		refuseBearer(w, "Registration needs the initial access token that the administrator hands out.")
 		return
 	}
@@ -215,15 +213,16 @@ func (s *Server) changeRegistration(w http.ResponseWriter, r *http.Request, c *c
 		s.fail(w, r, errClientMetadata.WithHint("token_endpoint_auth_method cannot change between a secret, a key and none; register another client."))
 		return
 	}
-	changed.ID, changed.Version, changed.Secrets, changed.ExpiresAt = c.ID, c.Version, c.Secrets, c.ExpiresAt
-	changed.Audience = c.Audience // which an administrator may have changed
-	changed.CreatedAt, changed.Owner, changed.Metadata, changed.AccessTokenLifespan = c.CreatedAt, c.Owner, c.Metadata, c.AccessTokenLifespan
-	changed.RegistrationTokenHash = c.RegistrationTokenHash
-	if err := s.Registration.Clients.Reregister(r.Context(), changed); err != nil {
+	after := *c // all else is not the client's to say
+	after.Name, after.Scope, after.RedirectURIs = changed.Name, changed.Scope, changed.RedirectURIs
+	after.GrantTypes, after.ResponseTypes = changed.GrantTypes, changed.ResponseTypes
+	after.TokenEndpointAuthMethod, after.TokenEndpointAuthSigningAlg = changed.TokenEndpointAuthMethod, changed.TokenEndpointAuthSigningAlg
+	after.JWKS, after.JWKSURI = changed.JWKS, changed.JWKSURI
+	if err := s.Registration.Clients.Reregister(r.Context(), &after); err != nil {
 		s.fail(w, r, registrationOutage(err))
 		return
 	}
-	writeJSON(w, http.StatusOK, s.registered(changed, "", token))
+	writeJSON(w, http.StatusOK, s.registered(&after, "", token))
 }
 
 func (s *Server) endRegistration(w http.ResponseWriter, r *http.Request, c *client.Client, _ string) {
@@ -247,10 +246,4 @@ func bearer(r *http.Request) string {
 func refuseBearer(w http.ResponseWriter, sentence string) {
 	w.Header().Set("WWW-Authenticate", `Bearer realm="registration", error="invalid_token"`)
 	writeJSON(w, http.StatusUnauthorized, oauthError{"invalid_token", sentence})
-}
-
-// sameText compares in a time that does not tell where two texts differ, nor how long they are.
-func sameText(a, b string) bool {
-	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
-	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }

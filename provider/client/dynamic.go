@@ -60,7 +60,7 @@ func (r DynamicRules) Register(body map[string]any) (*Client, error) {
 	for i, uri := range c.RedirectURIs {
 		r.checkRedirect(uri, i, &mistakes)
 	}
-	c.RegisteredBy = DynamicRegistration
+	c.RegisteredBy, c.Audience = DynamicRegistration, r.audience()
 	return c, mistakes.Err()
 }
 
@@ -88,15 +88,15 @@ func (r DynamicRules) narrow(document map[string]any, m *strictjson.Mistakes) {
 	if document["client_name"] == nil {
 		document["client_name"] = "Unnamed application"
 	}
-	audience := slices.Clone(r.Resources)
-	if i := slices.Index(audience, r.DefaultResource); i > 0 { // the default is the first
-		audience = slices.Insert(slices.Delete(audience, i, i+1), 0, r.DefaultResource)
+}
+
+// audience is every resource of the server, the default one first.
+func (r DynamicRules) audience() []string {
+	all := slices.Clone(r.Resources)
+	if i := slices.Index(all, r.DefaultResource); i > 0 {
+		all = slices.Insert(slices.Delete(all, i, i+1), 0, r.DefaultResource)
 	}
-	all := make([]any, len(audience))
-	for i, resource := range audience {
-		all[i] = resource
-	}
-	document["audience"] = all
+	return all
 }
 
 // checkRedirect refuses a redirect URI of an application that is not listed.

@@ -42,10 +42,12 @@ func (r *Registry) Register(ctx context.Context, c *client.Client, max int) erro
 
 // Reregister stores what a client has changed of its registration (RFC 7592 §2.2), and an audit event, as [Registry.Update] does.
 func (r *Registry) Reregister(ctx context.Context, changed *client.Client) error {
+	seen := changed.Version
 	return r.onRecord(ctx, "client.changed", func(ctx context.Context) (before, after *client.Client, err error) {
 		if before, err = r.Find(ctx, changed.ID); err != nil {
 			return nil, nil, err
 		}
+		changed.Version = seen // the transaction may be repeated, and Update raises it
 		return before, changed, r.Update(ctx, changed)
 	})
 }
