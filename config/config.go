@@ -117,6 +117,8 @@ type Registration struct {
 	AddressPerHour     int           // registrations of one address; 0: no limit
 	MaxUnused          int           // clients that wait for their first use
 	UnusedLifespan     time.Duration // how long they may wait
+	// InsecureAllowPrivateAddresses fetches what clients name from addresses outside of the public internet too.
+	InsecureAllowPrivateAddresses bool
 }
 
 // RateLimits bound how often callers may ask. Zero means no limit.

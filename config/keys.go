@@ -78,6 +78,7 @@ func policyKeys() []Key {
 		{"registration.address_per_hour", "Registrations an hour of each address; `0` means no limit.", "", func(c *Config) any { return &c.Registration.AddressPerHour }},
 		{"registration.max_unused", "How many clients that registered themselves may wait for their first use, 1 to 1000000. A further one is told to come back later.", "", func(c *Config) any { return &c.Registration.MaxUnused }},
 		{"registration.unused_lifespan", "A client that registered itself is deleted if it is not used within this time, 1h to 8760h.", "", func(c *Config) any { return &c.Registration.UnusedLifespan }},
+		{"registration.insecure_allow_private_addresses", "Fetch what clients name (key sets) from private addresses too, over `https` and by the trust store of the system (`SSL_CERT_FILE`). For closed networks: whoever may name a URL reaches every service there. Named at each start.", "", func(c *Config) any { return &c.Registration.InsecureAllowPrivateAddresses }},
 		{"rate_limits.client_per_hour", "Requests an hour of each client that authenticates; `0` means no limit.", "", func(c *Config) any { return &c.RateLimits.ClientPerHour }},
 		{"rate_limits.address_per_hour", "Requests an hour of each address, whoever sends them; `0` means no limit.", "", func(c *Config) any { return &c.RateLimits.AddressPerHour }},
 		{"rate_limits.client_failures_per_minute", "Failed authentications a minute as each client; `0` means no limit.", "", func(c *Config) any { return &c.RateLimits.ClientFailuresPerMinute }},

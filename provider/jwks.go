@@ -4,11 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,7 +14,6 @@ import (
 )
 
 const (
-	fetchTimeout      = 5 * time.Second // name look-up to last byte
 	maxKeySetLength   = 64 << 10
 	maxCachedKeySets  = 256
 	defaultKeySetLife = 5 * time.Minute
@@ -33,6 +28,9 @@ type JWKSFetcherOptions struct {
 	// InsecureAllowLoopback also fetches from this machine's loopback addresses, over https or http: for tests
 	// and development.
 	InsecureAllowLoopback bool
+	// InsecureAllowPrivateAddresses also fetches from addresses that are not of the public internet, over https: for closed
+	// networks. Certificates count by the system's trust store.
+	InsecureAllowPrivateAddresses bool
 	// Now is the clock that cache lifetimes are measured by; nil: time.Now.
 	Now func() time.Time
 }
@@ -48,7 +46,7 @@ func NewJWKSFetcher(o JWKSFetcherOptions) fosite.JWKSFetcherStrategy {
 		o.Now = time.Now
 	}
 	return &jwksFetcher{
-		client: guardedHTTPClient(o.InsecureAllowLoopback),
+		client: guardedHTTPClient(reach{anyAddress: o.InsecureAllowPrivateAddresses, loopback: o.InsecureAllowLoopback}),
 		now:    o.Now,
 		cache:  make(map[string]*cachedKeySet),
 	}
@@ -150,34 +148,15 @@ func (f *jwksFetcher) evict() {
 
 // fetch asks the location and tells how long its answer may be kept.
 func (f *jwksFetcher) fetch(ctx context.Context, location string) (*jose.JSONWebKeySet, time.Duration, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, location, nil)
-	if err != nil {
-		return nil, 0, refuseKeySet("not a URL")
-	}
-	request.Header.Set("Accept", "application/jwk-set+json, application/json")
-	response, err := f.client.Do(request)
-	if errors.Is(err, errForbiddenTarget) {
-		return nil, 0, refuseKeySet(err.Error())
+	body, header, err := fetch(ctx, f.client, location, "application/jwk-set+json, application/json", maxKeySetLength)
+	if bad := badAnswer(""); errors.As(err, &bad) {
+		return nil, 0, refuseKeySet(string(bad))
 	}
 	if err != nil {
-		return nil, 0, unavailable(err)
-	}
-	defer response.Body.Close()
-	switch code := response.StatusCode; {
-	case code >= 500 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout:
-		return nil, 0, unavailable(fmt.Errorf("provider: %s answered %d", location, code))
-	case code != http.StatusOK: // a redirect too: it may lead anywhere
-		return nil, 0, refuseKeySet(fmt.Sprintf("answered %d instead of 200", code))
-	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxKeySetLength+1))
-	if err != nil {
-		return nil, 0, unavailable(err)
-	}
-	if len(body) > maxKeySetLength {
-		return nil, 0, refuseKeySet("longer than 64 KiB")
+		return nil, 0, err
 	}
 	set, err := decodeKeySet(body)
-	return set, keySetLife(response.Header), err
+	return set, freshFor(header, defaultKeySetLife, minKeySetLife, maxKeySetLife), err
 }
 
 func refuseKeySet(reason string) error { return errInvalidClient.WithDebug("jwks_uri: " + reason) }
@@ -199,22 +178,4 @@ func decodeKeySet(body []byte) (*jose.JSONWebKeySet, error) {
 		}
 	}
 	return set, nil
-}
-
-// keySetLife is max-age (RFC 9111 §5.2.2.1) within our bounds.
-func keySetLife(header http.Header) time.Duration {
-	for directive := range strings.SplitSeq(strings.Join(header.Values("Cache-Control"), ","), ",") {
-		directive = strings.ToLower(strings.TrimSpace(directive))
-		if directive == "no-store" || directive == "no-cache" {
-			return minKeySetLife
-		}
-		if value, ok := strings.CutPrefix(directive, "max-age="); ok {
-			seconds, err := strconv.ParseInt(strings.Trim(value, `"`), 10, 32)
-			if err != nil {
-				return defaultKeySetLife
-			}
-			return min(max(time.Duration(seconds)*time.Second, minKeySetLife), maxKeySetLife)
-		}
-	}
-	return defaultKeySetLife
 }

@@ -138,8 +138,31 @@ func TestJWKSFetcherChecksCertificates(t *testing.T) {
 	}
 }
 
+// A closed network has its own addresses, and its certificates.
+func TestJWKSFetcherInsecureAllowPrivateAddresses(t *testing.T) {
+	f := NewJWKSFetcher(JWKSFetcherOptions{InsecureAllowPrivateAddresses: true}).(*jwksFetcher)
+	plain, plainRequests := keySetServer(t, httptest.NewServer, serveBody(goodKeySet()))
+	_, err := f.Resolve(t.Context(), plain, false)
+	wantError(t, err, fosite.ErrInvalidClient, "only https URLs")
+	if plainRequests() != 0 {
+		t.Error("http was used")
+	}
+	server := httptest.NewUnstartedServer(serveBody(goodKeySet()))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	_, err = f.Resolve(t.Context(), server.URL, false)
+	wantError(t, err, fosite.ErrTemporarilyUnavailable, "") // a certificate that nobody trusts
+
+	f = NewJWKSFetcher(JWKSFetcherOptions{InsecureAllowPrivateAddresses: true}).(*jwksFetcher)
+	f.client.Transport.(*guardedTransport).https.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
+	if set, err := f.Resolve(t.Context(), server.URL, false); err != nil || len(set.Keys) != 1 {
+		t.Errorf("a private address: %v, %v (%s)", set, err, debugOf(err))
+	}
+}
+
 func TestGuardedHTTPClientUsesNoProxy(t *testing.T) {
-	guard := guardedHTTPClient(true).Transport.(*guardedTransport)
+	guard := guardedHTTPClient(reach{loopback: true}).Transport.(*guardedTransport)
 	for _, transport := range []http.RoundTripper{guard.https, guard.http} {
 		if transport.(*http.Transport).Proxy != nil {
 			t.Error("a proxy would dial addresses that nobody checks")
@@ -245,8 +268,8 @@ func TestKeySetLife(t *testing.T) {
 		if value != "" {
 			header.Set("Cache-Control", value)
 		}
-		if got := keySetLife(header); got != want {
-			t.Errorf("keySetLife(%q) = %v, want %v", value, got, want)
+		if got := freshFor(header, defaultKeySetLife, minKeySetLife, maxKeySetLife); got != want {
+			t.Errorf("freshFor(%q) = %v, want %v", value, got, want)
 		}
 	}
 }

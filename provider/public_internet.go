@@ -1,24 +1,38 @@
 package provider
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
+	"strings"
 	"syscall"
+	"time"
 )
+
+const fetchTimeout = 5 * time.Second // name look-up to last byte
 
 // errForbiddenTarget is in the chain of every error of a guarded client that refused to connect.
 var errForbiddenTarget = errors.New("provider: only https URLs on public internet addresses are fetched")
 
+// reach is where a guarded client may connect to beyond https on public addresses. The zero value is nowhere.
+type reach struct {
+	anyAddress bool // https on every address
+	loopback   bool // this machine, over https or http
+}
+
 // guardedHTTPClient makes a client for URLs that strangers choose. It connects over https to public addresses only,
 // follows no redirect, uses no proxy and gives up after 5 seconds. The address is checked when it is dialled, after
-// the name was looked up, so a name that changes its mind gains nothing. Callers cap the body.
-func guardedHTTPClient(insecureAllowLoopback bool) *http.Client {
-	guard := &guardedTransport{https: transportTo(publicAddress)}
-	if insecureAllowLoopback {
-		guard.https = transportTo(func(a netip.Addr) bool { return a.IsLoopback() || publicAddress(a) })
+// the name was looked up, so a name that changes its mind gains nothing. Fetch with it by [fetch].
+func guardedHTTPClient(beyond reach) *http.Client {
+	guard := &guardedTransport{https: transportTo(func(a netip.Addr) bool {
+		return beyond.anyAddress || beyond.loopback && a.IsLoopback() || publicAddress(a)
+	})}
+	if beyond.loopback {
 		guard.http = transportTo(netip.Addr.IsLoopback)
 	}
 	return &http.Client{
@@ -94,4 +108,59 @@ func prefixes(list ...string) []netip.Prefix {
 		parsed[i] = netip.MustParsePrefix(s)
 	}
 	return parsed
+}
+
+// badAnswer is why what is at a location cannot be used. Its owner has to mend it.
+type badAnswer string
+
+func (b badAnswer) Error() string { return string(b) }
+
+// fetch reads what is at a location, at most limit bytes. The error is a [badAnswer], or temporarily_unavailable when the
+// location does not answer now.
+func fetch(ctx context.Context, guarded *http.Client, location, accept string, limit int64) ([]byte, http.Header, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, location, nil)
+	if err != nil {
+		return nil, nil, badAnswer("not a URL")
+	}
+	request.Header.Set("Accept", accept)
+	response, err := guarded.Do(request)
+	if errors.Is(err, errForbiddenTarget) {
+		return nil, nil, badAnswer(err.Error())
+	}
+	if err != nil {
+		return nil, nil, unavailable(err)
+	}
+	defer response.Body.Close()
+	switch code := response.StatusCode; {
+	case code >= 500 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout:
+		return nil, nil, unavailable(fmt.Errorf("provider: %s answered %d", location, code))
+	case code != http.StatusOK: // a redirect too: it may lead anywhere
+		return nil, nil, badAnswer(fmt.Sprintf("answered %d instead of 200", code))
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
+	if err != nil {
+		return nil, nil, unavailable(err)
+	}
+	if int64(len(body)) > limit {
+		return nil, nil, badAnswer(fmt.Sprintf("longer than %d KiB", limit>>10))
+	}
+	return body, response.Header, nil
+}
+
+// freshFor is how long an answer may be kept: max-age (RFC 9111 §5.2.2.1) within bounds, or else usual.
+func freshFor(header http.Header, usual, least, most time.Duration) time.Duration {
+	for directive := range strings.SplitSeq(strings.Join(header.Values("Cache-Control"), ","), ",") {
+		directive = strings.ToLower(strings.TrimSpace(directive))
+		if directive == "no-store" || directive == "no-cache" {
+			return least
+		}
+		if value, ok := strings.CutPrefix(directive, "max-age="); ok {
+			seconds, err := strconv.ParseInt(strings.Trim(value, `"`), 10, 32)
+			if err != nil {
+				return usual
+			}
+			return min(max(time.Duration(seconds)*time.Second, least), most)
+		}
+	}
+	return usual
 }

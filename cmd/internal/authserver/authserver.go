@@ -99,6 +99,9 @@ func (s *Instance) Run(ctx context.Context) error {
 	}
 
 	s.warnOfProxyAddress(ctx, cfg)
+	if cfg.Registration.InsecureAllowPrivateAddresses {
+		s.notify("registration.insecure_allow_private_addresses is on: what clients name is fetched from private addresses too")
+	}
 	defer background(ctx,
 		func(ctx context.Context) {
 			observer.Housekeep(ctx, store, storage.Maintenance{AuditRetention: cfg.Audit.Retention, UnusedRegistrations: cfg.Registration.UnusedLifespan})

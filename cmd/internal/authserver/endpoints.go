@@ -68,6 +68,7 @@ func (p *parts) makeProvider(hasher fosite.Hasher) (err error) {
 			return p.limits.authenticate(p.recorder.Watch(next))
 		},
 		Hasher: hasher,
+		Keys:   provider.NewJWKSFetcher(provider.JWKSFetcherOptions{InsecureAllowPrivateAddresses: cfg.Registration.InsecureAllowPrivateAddresses}),
 	})
 	return err
 }
