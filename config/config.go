@@ -117,6 +117,9 @@ type Registration struct {
 	AddressPerHour     int           // registrations of one address; 0: no limit
 	MaxUnused          int           // clients that wait for their first use
 	UnusedLifespan     time.Duration // how long they may wait
+	MetadataDocuments  bool          // clients may be known by their metadata documents
+	DocumentHosts      []string      // hosts of these documents; "*": any
+	DeniedHosts        []string      // hosts whose documents are refused even so
 	// InsecureAllowPrivateAddresses fetches what clients name from addresses outside of the public internet too.
 	InsecureAllowPrivateAddresses bool
 }

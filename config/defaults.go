@@ -49,6 +49,9 @@ func Default() Config {
 			AddressPerHour:  60,
 			MaxUnused:       10_000,
 			UnusedLifespan:  30 * 24 * time.Hour,
+
+			MetadataDocuments: true,
+			DocumentHosts:     []string{"*"},
 		},
 		RateLimits: RateLimits{ClientFailuresPerMinute: 20, AddressFailuresPerMinute: 20},
 		Audit:      Audit{Retention: 365 * 24 * time.Hour},

@@ -2,6 +2,7 @@ package config
 
 import (
 	"regexp"
+	"strings"
 	"time"
 
 	"fosite-mcp/provider/client"
@@ -26,6 +27,12 @@ func (c Config) registrationRules() []check {
 			rules = append(rules, found("registration.redirect_hosts", redirectHostProblem(host)))
 		}
 	}
+	for _, host := range r.DocumentHosts {
+		rules = append(rules, found("registration.document_hosts", documentHostProblem(host)))
+	}
+	for _, host := range r.DeniedHosts {
+		rules = append(rules, found("registration.denied_document_hosts", documentHostProblem(host)))
+	}
 	for _, scheme := range r.RedirectSchemes {
 		rules = append(rules, found("registration.redirect_schemes", schemeProblem(scheme)))
 	}
@@ -35,6 +42,13 @@ func (c Config) registrationRules() []check {
 func redirectHostProblem(name string) string {
 	if !hostName.MatchString(name) {
 		return `must hold host names in lower case without scheme, port and path, such as app.example.com, or "*" for any; ` + shown(name) + " is none"
+	}
+	return ""
+}
+
+func documentHostProblem(entry string) string {
+	if entry != "*" && !hostName.MatchString(strings.TrimPrefix(entry, "*.")) {
+		return `must hold host names in lower case without scheme, port and path, such as app.example.com or *.example.com, or "*" for any; ` + shown(entry) + " is none"
 	}
 	return ""
 }

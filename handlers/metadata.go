@@ -46,6 +46,11 @@ type ProtectedResource struct {
 	Scopes   []string
 }
 
+// DocumentsProvider tells whether it knows clients by their metadata documents, without a registration.
+type DocumentsProvider interface {
+	ReadsMetadataDocuments() bool
+}
+
 // AuthMethodsProvider names the ways in which it authenticates clients, by their names in RFC 7591.
 type AuthMethodsProvider interface {
 	AuthMethods() []string
@@ -115,6 +120,7 @@ type serverMetadata struct {
 	IntrospectionEndpointAuthSigningAlgs       []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
 	RevocationEndpointAuthMethodsSupported     []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
 	RevocationEndpointAuthSigningAlgs          []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
+	ClientIDMetadataDocumentSupported          bool     `json:"client_id_metadata_document_supported,omitempty"`
 	CodeChallengeMethodsSupported              []string `json:"code_challenge_methods_supported"`
 	IssParameterSupported                      bool     `json:"authorization_response_iss_parameter_supported,omitempty"`
 	SubjectTypesSupported                      []string `json:"subject_types_supported,omitempty"`
@@ -156,6 +162,9 @@ func (m Metadata) server() serverMetadata {
 	}
 	if m.Server.Registration != nil {
 		document.RegistrationEndpoint = m.Endpoints + "/register"
+	}
+	if reads, ok := capability[DocumentsProvider](m.Server.Provider); ok && m.Server.Login != nil {
+		document.ClientIDMetadataDocumentSupported = reads.ReadsMetadataDocuments()
 	}
 	if m.Server.answersIntrospection() {
 		document.IntrospectionEndpoint = m.Endpoints + "/introspect"

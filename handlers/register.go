@@ -213,16 +213,12 @@ func (s *Server) changeRegistration(w http.ResponseWriter, r *http.Request, c *c
 		s.fail(w, r, errClientMetadata.WithHint("token_endpoint_auth_method cannot change between a secret, a key and none; register another client."))
 		return
 	}
-	after := *c // all else is not the client's to say
-	after.Name, after.Scope, after.RedirectURIs = changed.Name, changed.Scope, changed.RedirectURIs
-	after.GrantTypes, after.ResponseTypes = changed.GrantTypes, changed.ResponseTypes
-	after.TokenEndpointAuthMethod, after.TokenEndpointAuthSigningAlg = changed.TokenEndpointAuthMethod, changed.TokenEndpointAuthSigningAlg
-	after.JWKS, after.JWKSURI = changed.JWKS, changed.JWKSURI
-	if err := s.Registration.Clients.Reregister(r.Context(), &after); err != nil {
+	after := c.Described(changed)
+	if err := s.Registration.Clients.Reregister(r.Context(), after); err != nil {
 		s.fail(w, r, registrationOutage(err))
 		return
 	}
-	writeJSON(w, http.StatusOK, s.registered(&after, "", token))
+	writeJSON(w, http.StatusOK, s.registered(after, "", token))
 }
 
 func (s *Server) endRegistration(w http.ResponseWriter, r *http.Request, c *client.Client, _ string) {

@@ -50,6 +50,7 @@ type assertionVerifier struct {
 	tried     *RefusedClient             // in whose name the assertion is
 	audiences []string                   // issuer, issuer with a slash, token endpoint URL
 	keys      fosite.JWKSFetcherStrategy // for jwks_uri; nil: clients with a jwks_uri are refused
+	documents *ClientDocuments           // nil: what is stored counts
 	now       func() time.Time           // nil: time.Now
 }
 
@@ -72,6 +73,9 @@ func (v *assertionVerifier) authenticate(ctx context.Context, form url.Values) (
 	if err != nil {
 		return nil, unavailable(err)
 	}
+	if client, err = v.documents.current(ctx, client); err != nil {
+		return nil, v.undocumented(err)
+	}
 	signer, ok := client.(fosite.OpenIDConnectClient)
 	if !ok || signer.GetTokenEndpointAuthMethod() != "private_key_jwt" {
 		return nil, refuseAssertion("the client is not registered for private_key_jwt")
@@ -84,6 +88,15 @@ func (v *assertionVerifier) authenticate(ctx context.Context, form url.Values) (
 		return nil, err
 	}
 	return client, nil
+}
+
+// undocumented is the error of a client whose metadata document cannot be used: an outage where it does not answer, or too many
+// are asked for.
+func (v *assertionVerifier) undocumented(err error) error {
+	if known := fosite.ErrorToRFC6749Error(err); known.ErrorField == errDocument.ErrorField {
+		return refuseAssertion("the metadata document of the client cannot be used")
+	}
+	return err
 }
 
 // refuseAssertion makes the one answer to a bad assertion. The reason is for the log: fixed words, nothing sent.

@@ -28,6 +28,7 @@ const maxState = 4 << 10
 type AuthorizePolicy struct {
 	Clients   fosite.ClientManager
 	Resources Resources
+	Documents *ClientDocuments // nil: the server fetches no metadata documents
 	Now       func() time.Time // nil: time.Now
 }
 
@@ -62,7 +63,7 @@ func (p *AuthorizePolicy) NewAuthorizeRequest(ctx context.Context, r *http.Reque
 		return request, err
 	}
 	request.Client = client
-	if d, ok := client.(SelfRegisteredClient); ok && d.IsDynamicallyRegistered() && request.Form.Get("redirect_uri") == "" {
+	if registersItself(client) && request.Form.Get("redirect_uri") == "" {
 		return request, fosite.ErrInvalidRequest.WithHint("The redirect_uri is missing.") // what is registered may change until a person has answered
 	}
 	target, exact, err := registration.MatchRedirectURI(request.Form.Get("redirect_uri"), client.GetRedirectURIs(), client.IsPublic())
@@ -80,6 +81,9 @@ func (p *AuthorizePolicy) client(ctx context.Context, id string) (fosite.Client,
 	if id == "" || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return nil, errUnknownClient
 	}
+	if p.Documents != nil && registration.IsDocumentURL(id) {
+		return p.Documents.Client(ctx, id)
+	}
 	client, err := p.Clients.GetClient(ctx, id)
 	if errors.Is(err, fosite.ErrNotFound) {
 		return nil, errUnknownClient
@@ -88,6 +92,15 @@ func (p *AuthorizePolicy) client(ctx context.Context, id string) (fosite.Client,
 		return nil, unavailable(err)
 	}
 	return client, nil
+}
+
+// registersItself tells that the client says itself where it may be answered.
+func registersItself(client fosite.Client) bool {
+	if c := registration.Of(client); c != nil && c.DocumentHost() != "" {
+		return true
+	}
+	d, ok := client.(SelfRegisteredClient)
+	return ok && d.IsDynamicallyRegistered()
 }
 
 var errUnknownClient = fosite.ErrInvalidClient.WithHint("The application is not registered here, or has been disabled. Remove this server from the application and add it again, so that it registers anew.")

@@ -29,6 +29,8 @@ type ClientAuthenticator struct {
 	Audiences []string
 	// Keys fetches a client's jwks_uri; nil: such clients cannot authenticate.
 	Keys fosite.JWKSFetcherStrategy
+	// Documents knows the present keys of clients with a metadata document; nil: those count that are stored.
+	Documents *ClientDocuments
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 
@@ -93,7 +95,7 @@ func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request,
 		if sent.basic || form.Get("client_secret") != "" {
 			return nil, fosite.ErrInvalidRequest.WithHint("Use one way of client authentication: either client_assertion or a client secret.")
 		}
-		verifier := &assertionVerifier{store: a.Store, tried: tried, audiences: a.Audiences, keys: a.Keys, now: a.Now}
+		verifier := &assertionVerifier{store: a.Store, tried: tried, audiences: a.Audiences, keys: a.Keys, documents: a.Documents, now: a.Now}
 		client, err := verifier.authenticate(ctx, form)
 		if err != nil {
 			return nil, err

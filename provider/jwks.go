@@ -149,8 +149,8 @@ func (f *jwksFetcher) evict() {
 // fetch asks the location and tells how long its answer may be kept.
 func (f *jwksFetcher) fetch(ctx context.Context, location string) (*jose.JSONWebKeySet, time.Duration, error) {
 	body, header, err := fetch(ctx, f.client, location, "application/jwk-set+json, application/json", maxKeySetLength)
-	if bad := badAnswer(""); errors.As(err, &bad) {
-		return nil, 0, refuseKeySet(string(bad))
+	if bad := badAnswer(""); errors.As(err, &bad) || errors.Is(err, errForbiddenTarget) {
+		return nil, 0, refuseKeySet(err.Error())
 	}
 	if err != nil {
 		return nil, 0, err

@@ -51,6 +51,9 @@ type Options struct {
 	// A failure is a [RefusedClient]. nil: nothing goes around it.
 	Authentication func(fosite.ClientAuthenticationStrategy) fosite.ClientAuthenticationStrategy
 
+	// Documents knows clients by their metadata documents; nil: it takes a registration to be a client.
+	Documents *ClientDocuments
+
 	Hasher fosite.Hasher              // nil: NewSecretHasher
 	Keys   fosite.JWKSFetcherStrategy // nil: NewJWKSFetcher
 	Now    func() time.Time           // nil: time.Now
@@ -104,6 +107,7 @@ func New(store fosite.Storage, o Options) (*Provider, error) {
 		Hasher:    config.ClientSecretsHasher,
 		Audiences: audiences(o.Issuer, o.TokenURL),
 		Keys:      config.JWKSFetcherStrategy,
+		Documents: o.Documents,
 		Now:       o.Now,
 	}
 	config.ClientAuthenticationStrategy = authenticator.Authenticate
@@ -115,7 +119,7 @@ func New(store fosite.Storage, o Options) (*Provider, error) {
 		Config:         config,
 		Strategy:       strategy,
 		Authenticator:  authenticator,
-		Authorization:  &AuthorizePolicy{Clients: store, Resources: o.Resources, Now: o.Now},
+		Authorization:  &AuthorizePolicy{Clients: store, Resources: o.Resources, Documents: o.Documents, Now: o.Now},
 	}, nil
 }
 
@@ -146,6 +150,19 @@ func factories(o Options) []compose.Factory {
 func (p *Provider) NewAuthorizeRequest(ctx context.Context, r *http.Request) (fosite.AuthorizeRequester, error) {
 	return p.Authorization.NewAuthorizeRequest(ctx, r)
 }
+
+// NewAuthorizeResponse implements [fosite.OAuth2Provider]. The client of a metadata document is stored first.
+func (p *Provider) NewAuthorizeResponse(ctx context.Context, request fosite.AuthorizeRequester, session fosite.Session) (fosite.AuthorizeResponder, error) {
+	if documents := p.Authorization.Documents; documents != nil {
+		if err := documents.Keep(ctx, request.GetClient()); err != nil {
+			return nil, err
+		}
+	}
+	return p.OAuth2Provider.NewAuthorizeResponse(ctx, request, session)
+}
+
+// ReadsMetadataDocuments implements handlers.DocumentsProvider.
+func (p *Provider) ReadsMetadataDocuments() bool { return p.Authorization.Documents != nil }
 
 // AuthMethods implements handlers.AuthMethodsProvider.
 func (p *Provider) AuthMethods() []string { return p.Authenticator.AuthMethods() }

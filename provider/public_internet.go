@@ -115,8 +115,8 @@ type badAnswer string
 
 func (b badAnswer) Error() string { return string(b) }
 
-// fetch reads what is at a location, at most limit bytes. The error is a [badAnswer], or temporarily_unavailable when the
-// location does not answer now.
+// fetch reads what is at a location, at most limit bytes. The error is a [badAnswer], has [errForbiddenTarget] in its chain, or is
+// temporarily_unavailable when the location does not answer now.
 func fetch(ctx context.Context, guarded *http.Client, location, accept string, limit int64) ([]byte, http.Header, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, location, nil)
 	if err != nil {
@@ -125,7 +125,7 @@ func fetch(ctx context.Context, guarded *http.Client, location, accept string, l
 	request.Header.Set("Accept", accept)
 	response, err := guarded.Do(request)
 	if errors.Is(err, errForbiddenTarget) {
-		return nil, nil, badAnswer(err.Error())
+		return nil, nil, err
 	}
 	if err != nil {
 		return nil, nil, unavailable(err)

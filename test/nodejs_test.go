@@ -73,7 +73,7 @@ func startSite(t *testing.T, environment ...string) *site {
 }
 
 // runNode runs one file of clientsFolder against the site.
-func (s *site) runNode(t *testing.T, file string) {
+func (s *site) runNode(t *testing.T, file string, environment ...string) {
 	t.Helper()
 	program, browser := needClients(t)
 	for _, folder := range []string{clientsFolder, filepath.Join(clientsFolder, "lib")} {
@@ -85,6 +85,7 @@ func (s *site) runNode(t *testing.T, file string) {
 	command.Dir = clientsFolder
 	command.Env = append(os.Environ(), "MCP_URL="+s.resource, "ISSUER=http://"+s.public, "ADMIN_URL=http://"+s.admin, "ADMIN_KEY="+s.adminKey(),
 		"LOGIN_USERNAME="+s.username, "LOGIN_PASSWORD="+s.password, "CHROMIUM="+browser, "NO_COLOR=1", "NO_PROXY=127.0.0.1,localhost,[::1]")
+	command.Env = append(command.Env, environment...)
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = 5 * time.Second
 	output := new(bytes.Buffer)

@@ -91,12 +91,21 @@ type DynamicClient interface {
 	IsDynamicallyRegistered() bool
 }
 
+// DocumentedClient tells at which host the metadata document of a client is: the pages then say that it speaks for itself. It is
+// empty for a client without a document.
+type DocumentedClient interface {
+	DocumentHost() string
+}
+
 func describe(client fosite.Client) ClientView {
 	view := ClientView{ID: clean(client.GetID(), identifierLimit)}
 	if named, ok := client.(handlers.NamedClient); ok {
 		view.Name = clean(named.GetName(), nameLimit)
 	}
 	view.SelfRegistered = selfRegistered(client)
+	if documented, ok := client.(DocumentedClient); ok {
+		view.DocumentHost = clean(documented.DocumentHost(), identifierLimit)
+	}
 	return view
 }
 

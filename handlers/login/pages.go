@@ -78,7 +78,8 @@ type ErrorPage struct {
 type ClientView struct {
 	Name           string // empty: it gave none
 	ID             string
-	SelfRegistered bool // nobody here has looked at it
+	SelfRegistered bool   // nobody here has looked at it
+	DocumentHost   string // where it describes itself; empty: it is registered
 }
 
 // Title is how to call the application.
@@ -117,7 +118,7 @@ type GrantView struct {
 // samples are the pages with data that uses every part of them: a template that does not fit is found at start.
 func samples() map[string][]any {
 	page := Page{Style: "*{}", Base: "/oauth", CSRF: "csrf", Username: "alice"}
-	client := ClientView{Name: "Editor", ID: "mcp_1", SelfRegistered: true}
+	client := ClientView{Name: "Editor", ID: "mcp_1", SelfRegistered: true, DocumentHost: "example.com"}
 	scopes := []ScopeView{{"mcp:search", "Search the documentation"}, {"mcp:other", ""}}
 	resources := []ResourceView{{"https://docs.example.com/mcp", "Documentation"}, {"https://example.com/mcp", ""}}
 	grant := GrantView{client, "mcp_1", scopes, resources, true, time.Unix(1_700_000_000, 0), time.Unix(1_700_000_000, 0)}

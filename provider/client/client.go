@@ -36,7 +36,8 @@ type Client struct {
 	AccessTokenLifespan         time.Duration // 0: the server's
 	Metadata                    json.RawMessage
 	Secrets                     []Secret
-	// RegisteredBy is [DynamicRegistration] for a client that has registered itself; empty: an administrator did it.
+	// RegisteredBy is [DynamicRegistration] for a client that has registered itself, and [MetadataDocument] for one that a
+	// document describes; empty: an administrator has registered it.
 	RegisteredBy string
 	// RegistrationTokenHash is what [HashSecret] makes of the token with which the client manages its registration (RFC 7592);
 	// empty: it cannot.

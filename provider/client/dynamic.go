@@ -13,7 +13,7 @@ import (
 // DynamicRegistration is the value of [Client.RegisteredBy] for clients that have registered themselves (RFC 7591).
 const DynamicRegistration = "dynamic_registration"
 
-// DynamicRules say what clients may register themselves with (RFC 7591): what [Rules] allow to any client, for people alone,
+// DynamicRules say what clients may say of themselves, in a registration (RFC 7591) or a metadata document: what [Rules] allow to any client, for people alone,
 // and with redirect URIs of applications that are known.
 type DynamicRules struct {
 	Rules
@@ -31,6 +31,16 @@ const maxDynamicURIs = 10
 var understood = []string{"client_name", "redirect_uris", "grant_types", "response_types", "scope", "jwks", "jwks_uri",
 	"token_endpoint_auth_method", "token_endpoint_auth_signing_alg"}
 
+// Described is c with what it says of itself replaced by what other says. All else is the administrator's to say.
+func (c *Client) Described(other *Client) *Client {
+	after := *c
+	after.Name, after.Scope, after.RedirectURIs = other.Name, other.Scope, other.RedirectURIs
+	after.GrantTypes, after.ResponseTypes = other.GrantTypes, other.ResponseTypes
+	after.TokenEndpointAuthMethod, after.TokenEndpointAuthSigningAlg = other.TokenEndpointAuthMethod, other.TokenEndpointAuthSigningAlg
+	after.JWKS, after.JWKSURI = other.JWKS, other.JWKSURI
+	return &after
+}
+
 // grantsForPeople are those that a client may register itself for: somebody has to consent.
 var grantsForPeople = []string{"authorization_code", "refresh_token"}
 
@@ -38,6 +48,16 @@ var grantsForPeople = []string{"authorization_code", "refresh_token"}
 // out. What the client asks for beyond what there is here is left out: grant types, and scopes; it gets the default scope when
 // nothing is left, and every resource of the server for its audience. The error is a [strictjson.Mistakes].
 func (r DynamicRules) Register(body map[string]any) (*Client, error) {
+	c, err := r.describe(body)
+	if err != nil {
+		return nil, err
+	}
+	c.RegisteredBy = DynamicRegistration
+	return c, nil
+}
+
+// describe makes a client of what it says of itself.
+func (r DynamicRules) describe(body map[string]any) (*Client, error) {
 	document := map[string]any{}
 	for _, name := range understood {
 		if value := body[name]; value != nil && value != "" {
@@ -60,7 +80,7 @@ func (r DynamicRules) Register(body map[string]any) (*Client, error) {
 	for i, uri := range c.RedirectURIs {
 		r.checkRedirect(uri, i, &mistakes)
 	}
-	c.RegisteredBy, c.Audience = DynamicRegistration, r.audience()
+	c.Audience = r.audience()
 	return c, mistakes.Err()
 }
 

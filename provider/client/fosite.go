@@ -52,7 +52,7 @@ func (c *Client) GetRotatedHashes() [][]byte {
 }
 
 // IsDynamicallyRegistered implements login.DynamicClient: the consent page says that nobody has looked at such a client.
-func (c *Client) IsDynamicallyRegistered() bool { return c.RegisteredBy != "" }
+func (c *Client) IsDynamicallyRegistered() bool { return c.RegisteredBy == DynamicRegistration }
 
 // AuthenticatedWith records which secret proved this client's identity, so that the tokens of this request can
 // be revoked together with it.

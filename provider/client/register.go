@@ -27,11 +27,18 @@ func (r Rules) New(body map[string]any) (*Client, error) {
 }
 
 // Change applies a merge patch to a client. One that has registered itself cannot manage that any more: it would undo the patch.
-// What was wrong with it before may stay so; the patch must not add
-// to it. The error is a [strictjson.Mistakes].
+// What a metadata document says cannot be patched. What was wrong with the client before may stay so; the patch must not add to
+// it. The error is a [strictjson.Mistakes].
 func (r Rules) Change(c *Client, patch map[string]any) (*Client, error) {
 	var m strictjson.Mistakes
 	refuseUnwritable(patch, MemberNames()[1:], &m)
+	if c.RegisteredBy == MetadataDocument {
+		for _, name := range understood {
+			if _, named := patch[name]; named && !m.At("/"+name) {
+				m.Add("/"+name, "read_only", "is what the client's metadata document says; change it there, or disable the client")
+			}
+		}
+	}
 	before, err := c.document()
 	if err != nil {
 		return nil, err

@@ -35,41 +35,41 @@ func (r *Registry) Register(ctx context.Context, c *client.Client, max int) erro
 	if waiting >= int64(max) {
 		return ErrTooManyUnused
 	}
-	return r.onRecord(ctx, "client.registered", func(ctx context.Context) (before, after *client.Client, err error) {
-		return nil, c, r.Create(ctx, c)
+	return r.onRecord(ctx, c.RegisteredBy, func(ctx context.Context) (action string, before, after *client.Client, err error) {
+		return "client.registered", nil, c, r.Create(ctx, c)
 	})
 }
 
 // Reregister stores what a client has changed of its registration (RFC 7592 §2.2), and an audit event, as [Registry.Update] does.
 func (r *Registry) Reregister(ctx context.Context, changed *client.Client) error {
 	seen := changed.Version
-	return r.onRecord(ctx, "client.changed", func(ctx context.Context) (before, after *client.Client, err error) {
+	return r.onRecord(ctx, changed.RegisteredBy, func(ctx context.Context) (action string, before, after *client.Client, err error) {
 		if before, err = r.Find(ctx, changed.ID); err != nil {
-			return nil, nil, err
+			return "", nil, nil, err
 		}
 		changed.Version = seen // the transaction may be repeated, and Update raises it
-		return before, changed, r.Update(ctx, changed)
+		return "client.changed", before, changed, r.Update(ctx, changed)
 	})
 }
 
 // Deregister ends a client that wants so itself (RFC 7592 §2.3), and stores an audit event, as [Registry.Delete] does.
 func (r *Registry) Deregister(ctx context.Context, id string) error {
-	return r.onRecord(ctx, "client.deleted", func(ctx context.Context) (before, after *client.Client, err error) {
+	return r.onRecord(ctx, client.DynamicRegistration, func(ctx context.Context) (action string, before, after *client.Client, err error) {
 		if before, err = r.Find(ctx, id); err != nil {
-			return nil, nil, err
+			return "", nil, nil, err
 		}
-		return before, nil, r.Delete(ctx, id)
+		return "client.deleted", before, nil, r.Delete(ctx, id)
 	})
 }
 
-// onRecord makes a change of a client by itself together with its audit event.
-func (r *Registry) onRecord(ctx context.Context, action string, change func(context.Context) (before, after *client.Client, err error)) error {
+// onRecord makes a change of a client by itself together with its audit event, if it changes anything.
+func (r *Registry) onRecord(ctx context.Context, actor string, change func(context.Context) (action string, before, after *client.Client, err error)) error {
 	return r.db.Write(ctx, func(ctx context.Context, _ *database.Tx) error {
-		before, after, err := change(ctx)
+		action, before, after, err := change(ctx)
 		if err != nil {
 			return err
 		}
-		event := audit.Event{Actor: client.DynamicRegistration, Action: action}
+		event := audit.Event{Actor: actor, Action: action}
 		if event.Changes, err = client.Differences(before, after); err != nil || event.Changes == nil {
 			return err
 		}

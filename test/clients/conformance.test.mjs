@@ -14,7 +14,7 @@ import { issuer, mcpURL, registerForPeople } from './lib/server.mjs';
 // Each check that the suite makes, and what has to come of it.
 const expected = {
   'authorization-server-metadata': 'SUCCESS',
-  'authorization-server-metadata-cimd': 'WARNING', // the server does not read client ID metadata documents
+  'authorization-server-metadata-cimd': 'SUCCESS',
   'authorization-code-grant': 'SUCCESS',
 };
 

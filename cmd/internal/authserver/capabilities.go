@@ -6,10 +6,13 @@ import (
 	"fosite-mcp/provider"
 	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/clients"
 )
 
 // Packages that do not import each other look for these methods in each other's types. Here the compiler checks them.
 var (
+	_ provider.DocumentStore = (*clients.Registry)(nil)
+
 	_ provider.SecretUseStore     = (*storage.Store)(nil)
 	_ provider.SlowSecretStore    = (*storage.Store)(nil)
 	_ provider.TokenRevokingStore = (*storage.Store)(nil)

@@ -49,6 +49,10 @@ func (p *parts) makeProvider(hasher fosite.Hasher) (err error) {
 	if cfg.Audit.IssuedTokens {
 		tokens = storage.AuditedTokens{Store: p.store}
 	}
+	documents, err := p.documents()
+	if err != nil {
+		return err
+	}
 	p.oauth, err = provider.New(tokens, provider.Options{
 		SystemSecret:             p.secrets.current,
 		PreviousSystemSecrets:    p.secrets.previous,
@@ -67,10 +71,39 @@ func (p *parts) makeProvider(hasher fosite.Hasher) (err error) {
 		Authentication: func(next fosite.ClientAuthenticationStrategy) fosite.ClientAuthenticationStrategy {
 			return p.limits.authenticate(p.recorder.Watch(next))
 		},
-		Hasher: hasher,
-		Keys:   provider.NewJWKSFetcher(provider.JWKSFetcherOptions{InsecureAllowPrivateAddresses: cfg.Registration.InsecureAllowPrivateAddresses}),
+		Hasher:    hasher,
+		Documents: documents,
+		Keys:      provider.NewJWKSFetcher(provider.JWKSFetcherOptions{InsecureAllowPrivateAddresses: cfg.Registration.InsecureAllowPrivateAddresses}),
 	})
 	return err
+}
+
+// documents knows clients by their metadata documents; nil: nobody does.
+func (p *parts) documents() (*provider.ClientDocuments, error) {
+	cfg := p.cfg
+	if !cfg.Registration.MetadataDocuments || len(cfg.Login.Methods) == 0 {
+		return nil, nil
+	}
+	options := provider.DocumentOptions{
+		Store:       p.store.Clients(),
+		Rules:       dynamicRules(cfg),
+		Hosts:       cfg.Registration.DocumentHosts,
+		DeniedHosts: cfg.Registration.DeniedHosts,
+		Log:         p.log,
+
+		InsecureAllowPrivateAddresses: cfg.Registration.InsecureAllowPrivateAddresses,
+	}
+	if !cfg.BehindProxy || cfg.ClientIPHeader != "" { // otherwise everybody has the proxy's address, and one could use up the limit of all
+		options.Allow = p.limits.document
+	}
+	return provider.NewClientDocuments(options)
+}
+
+// dynamicRules say what clients may say of themselves.
+func dynamicRules(cfg config.Config) client.DynamicRules {
+	return client.DynamicRules{
+		Rules: ClientRules(cfg), RedirectHosts: cfg.Registration.RedirectHosts, RedirectSchemes: cfg.Registration.RedirectSchemes,
+	}
 }
 
 // publicRouter serves the OAuth endpoints, login and consent, metadata and health.
@@ -112,10 +145,8 @@ func (p *parts) publicRouter() (http.Handler, error) {
 		p.limits.page = endpoints.ErrorPage
 		if cfg.Registration.Enabled {
 			endpoints.Registration = &handlers.Registration{
-				Clients: p.store.Clients(),
-				Rules: client.DynamicRules{
-					Rules: ClientRules(cfg), RedirectHosts: cfg.Registration.RedirectHosts, RedirectSchemes: cfg.Registration.RedirectSchemes,
-				},
+				Clients:            p.store.Clients(),
+				Rules:              dynamicRules(cfg),
 				Endpoint:           cfg.Endpoint("register"),
 				InitialAccessToken: cfg.Registration.InitialAccessToken.Reveal(),
 				MaxUnused:          cfg.Registration.MaxUnused,

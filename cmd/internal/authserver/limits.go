@@ -99,6 +99,19 @@ func (l *limits) registration(w http.ResponseWriter, r *http.Request) *fosite.RF
 	return nil
 }
 
+// document counts a metadata document that is to be fetched, like a registration.
+func (l *limits) document(ctx context.Context) error {
+	info := reqinfo.From(ctx)
+	state := l.register.Take(clientaddr.Network(info.Address))
+	if info.Answer != nil {
+		state.Tell(info.Answer)
+	}
+	if state.Exceeded {
+		return tooManyRequests("This address", state)
+	}
+	return nil
+}
+
 // tooManyRequests is temporarily_unavailable: after invalid_client or the like, clients would discard valid tokens.
 func tooManyRequests(who string, state limit.State) *fosite.RFC6749Error {
 	return &fosite.RFC6749Error{
