@@ -68,10 +68,10 @@ func TestEachRefusalIsTheSameWork(t *testing.T) {
 	}
 }
 
-// The work is really done: with clients of bcrypt 4 and 9, each refusal takes as long as one with 9.
+// The work is really done: with clients of bcrypt 4 and 7, each refusal takes as long as one with 7.
 func TestRefusalsTakeAsLongAsTheDearestHash(t *testing.T) {
 	store := &storeWithImports{MemoryStore: storage.NewMemoryStore(), hashes: map[string][]string{}}
-	for _, cost := range []int{4, 9} {
+	for _, cost := range []int{4, 7} {
 		hash, err := bcrypt.GenerateFromPassword([]byte("sesame"), cost)
 		if err != nil {
 			t.Fatal(err)
@@ -90,7 +90,7 @@ func TestRefusalsTakeAsLongAsTheDearestHash(t *testing.T) {
 	store.Clients["public"] = &fosite.DefaultClient{ID: "public", Public: true}
 	a := &ClientAuthenticator{Store: store, Hasher: hasher}
 	best := map[string]time.Duration{} // of several: the machine may be busy
-	ids := []string{"bcrypt 9", "bcrypt 4", "fast", "public", "unknown"}
+	ids := []string{"bcrypt 7", "bcrypt 4", "fast", "public", "unknown"}
 	for range 7 {
 		for _, id := range ids {
 			start := time.Now()
@@ -105,8 +105,8 @@ func TestRefusalsTakeAsLongAsTheDearestHash(t *testing.T) {
 		}
 	}
 	for _, id := range ids[1:] {
-		if ratio := float64(best[id]) / float64(best[ids[0]]); ratio < 0.3 || ratio > 3 { // 0.03 without; the machine may be busy
-			t.Errorf("%s is refused in %v, and a client with bcrypt 9 in %v", id, best[id], best[ids[0]])
+		if ratio := float64(best[id]) / float64(best[ids[0]]); ratio < 0.3 || ratio > 3 { // 0.13 without; the machine may be busy
+			t.Errorf("%s is refused in %v, and a client with bcrypt 7 in %v", id, best[id], best[ids[0]])
 		}
 	}
 }
@@ -114,7 +114,7 @@ func TestRefusalsTakeAsLongAsTheDearestHash(t *testing.T) {
 // People's hashes, too, may be of different cost.
 func TestAWrongPasswordTakesAsLongAsTheDearest(t *testing.T) {
 	h := newSecretHasher(1)
-	dear := "$pbkdf2-sha256$i=200000,l=32$c2FsdHNhbHQ$" + pbkdf2SHA256
+	dear := "$pbkdf2-sha256$i=20000,l=32$c2FsdHNhbHQ$" + pbkdf2SHA256
 	best := map[string]time.Duration{}
 	for range 5 {
 		for _, hash := range []string{dear, quickHash} {
@@ -127,7 +127,7 @@ func TestAWrongPasswordTakesAsLongAsTheDearest(t *testing.T) {
 			}
 		}
 	}
-	if ratio := float64(best[quickHash]) / float64(best[dear]); ratio < 0.3 || ratio > 3 { // 0.00001 without
+	if ratio := float64(best[quickHash]) / float64(best[dear]); ratio < 0.3 || ratio > 3 { // 0.0001 without
 		t.Errorf("%v and %v", best[quickHash], best[dear])
 	}
 }

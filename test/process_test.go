@@ -24,14 +24,13 @@ var binaries = sync.OnceValues(func() (string, error) { return build("CGO_ENABLE
 // pureBinaries are the same without C.
 var pureBinaries = sync.OnceValues(func() (string, error) { return build("CGO_ENABLED=0") })
 
-var buildFolders []string
+var buildFolder string // of all programs
 
 func build(environment string) (folder string, err error) {
-	folder, err = os.MkdirTemp("", "fosite-mcp-test-")
-	if err != nil {
+	folder = filepath.Join(buildFolder, environment)
+	if err := os.Mkdir(folder, 0o700); err != nil {
 		return "", err
 	}
-	buildFolders = append(buildFolders, folder)
 	command := exec.Command("go", "build", "-o", folder, "./cmd/...")
 	command.Dir = ".."
 	command.Env = append(os.Environ(), environment)
@@ -42,10 +41,12 @@ func build(environment string) (folder string, err error) {
 }
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	for _, folder := range buildFolders {
-		_ = os.RemoveAll(folder)
+	var err error
+	if buildFolder, err = os.MkdirTemp("", "fosite-mcp-test-"); err != nil {
+		panic(err)
 	}
+	code := m.Run()
+	_ = os.RemoveAll(buildFolder)
 	os.Exit(code)
 }
 
