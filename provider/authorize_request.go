@@ -91,6 +91,9 @@ func (p *AuthorizePolicy) client(ctx context.Context, id string) (fosite.Client,
 	if err != nil {
 		return nil, unavailable(err)
 	}
+	if c := registration.Of(client); p.Documents == nil && c != nil && c.DocumentHost() != "" {
+		return nil, errUnknownClient // documents are no longer read, so nobody knows what it says now
+	}
 	return client, nil
 }
 

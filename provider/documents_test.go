@@ -280,6 +280,35 @@ func TestDocumentURLRefused(t *testing.T) {
 	}
 }
 
+// Whoever stops to read documents lets nobody in by one that was read before.
+func TestDocumentsSwitchedOff(t *testing.T) {
+	d, _, _, _ := newDocuments(t, nil)
+	stored := okay(d.Client(t.Context(), documentURL))
+	_, store := verifierFor(stored)
+	policy := &AuthorizePolicy{Clients: store}
+	if _, err := policy.client(t.Context(), documentURL); !errors.Is(err, errUnknownClient) {
+		t.Errorf("error = %v", err)
+	}
+	policy.Documents = d
+	if _, err := policy.client(t.Context(), documentURL); err != nil {
+		t.Error(err)
+	}
+}
+
+// The redirect URI of a site on a port of its own is its own; that of another port is not.
+func TestDocumentOnAPort(t *testing.T) {
+	const at = "https://app.example.com:8443/client.json"
+	for uri, want := range map[string]bool{"https://app.example.com:8443/callback": true, "https://app.example.com:9443/callback": false, "https://app.example.com/callback": false} {
+		d, site, _, _ := newDocuments(t, nil)
+		document := goodDocument()
+		document["client_id"], document["redirect_uris"] = at, []string{uri}
+		site.serve(document)
+		if _, err := d.Client(t.Context(), at); (err == nil) != want {
+			t.Errorf("%s: %v", uri, err)
+		}
+	}
+}
+
 // Nothing is fetched from this machine or its network, whatever name leads there.
 func TestDocumentOnlyFromThePublicInternet(t *testing.T) {
 	var requests atomic.Int64

@@ -40,8 +40,7 @@ func DocumentHost(id string) (string, error) {
 // [DynamicRules.Register]. Redirect URIs may also have the host of the document. A client without a key is public: a secret
 // cannot stand in a public document. The error is a [strictjson.Mistakes].
 func (r DynamicRules) FromDocument(id string, body map[string]any) (*Client, error) {
-	host, err := DocumentHost(id)
-	if err != nil {
+	if _, err := DocumentHost(id); err != nil {
 		return nil, err
 	}
 	body = maps.Clone(body)
@@ -65,7 +64,7 @@ func (r DynamicRules) FromDocument(id string, body map[string]any) (*Client, err
 			body["token_endpoint_auth_method"] = authMethodKey
 		}
 	}
-	r.RedirectHosts = append(r.RedirectHosts[:len(r.RedirectHosts):len(r.RedirectHosts)], host)
+	r.ownHost = hostOf(id)
 	c, err := r.describe(body)
 	var found strictjson.Mistakes
 	if err != nil && !errors.As(err, &found) {
@@ -84,7 +83,12 @@ func (c *Client) DocumentHost() string {
 	if c.RegisteredBy != MetadataDocument {
 		return ""
 	}
-	u, err := url.Parse(c.ID)
+	return hostOf(c.ID)
+}
+
+// hostOf is the host of a URL, with its port.
+func hostOf(id string) string {
+	u, err := url.Parse(id)
 	if err != nil {
 		return ""
 	}

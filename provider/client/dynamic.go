@@ -22,6 +22,8 @@ type DynamicRules struct {
 	// RedirectSchemes are the schemes of applications, such as "cursor". A scheme that a system acts on by itself is
 	// refused all the same.
 	RedirectSchemes []string
+
+	ownHost string // with its port: that of the client's metadata document
 }
 
 // maxDynamicURIs is how many redirect URIs a client may register itself with.
@@ -127,6 +129,7 @@ func (r DynamicRules) checkRedirect(uri string, i int, m *strictjson.Mistakes) {
 		return // it was refused before
 	}
 	switch {
+	case u.Scheme == "https" && r.ownHost != "" && u.Host == r.ownHost:
 	case u.Scheme == "https" && u.Port() == "" && (slices.Contains(r.RedirectHosts, "*") || slices.Contains(r.RedirectHosts, strings.ToLower(u.Hostname()))):
 	case u.Scheme == "http": // a loopback host, or refused before
 	case u.Scheme == "https":
