@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"fosite-mcp/internal/composition"
+	"fosite-mcp/provider/client"
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
@@ -170,7 +171,7 @@ func (s *Server) grantTypes() (types []string) {
 	if config == nil {
 		return nil
 	}
-	for _, name := range []string{"client_credentials", "authorization_code", "refresh_token"} {
+	for _, name := range []string{"client_credentials", "authorization_code", "refresh_token", client.JWTBearer} {
 		request := fosite.NewAccessRequest(nil)
 		request.GrantTypes = fosite.Arguments{name}
 		for _, handler := range config.GetTokenEndpointHandlers(context.Background()) {

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/provider/client"
 )
 
 // What a client, a store, a session or a strategy may have besides fosite's interfaces. Each is looked for where it is of use; without it
@@ -73,6 +75,23 @@ type AtomicStore interface {
 	Atomically(ctx context.Context, fn func(context.Context) error) error
 }
 
+// IssuerRuleStore has the rules about issuers whose assertions are exchanged for tokens (RFC 7523 §2.1): those about one issuer
+// that are in force, in the order in which they are tried. Each has a Trust. Without it there is no such exchange.
+type IssuerRuleStore interface {
+	RulesOfIssuer(ctx context.Context, issuer string) ([]*client.Client, error)
+}
+
+// KeyDiscoverer is a fosite.JWKSFetcherStrategy that finds the jwks_uri of an issuer in what that publishes. Its errors are outages.
+// Without it each rule about an issuer needs its keys, or their place.
+type KeyDiscoverer interface {
+	DiscoverKeys(ctx context.Context, issuer string) (jwksURI string, err error)
+}
+
+// SessionOfAssertion keeps whose assertion was exchanged for the token: its iss and sub. Without it nothing is exchanged.
+type SessionOfAssertion interface {
+	SetAsserted(issuer, subject string)
+}
+
 // SessionWithGrantEnd says when its whole grant ends. Without it only the single tokens end.
 type SessionWithGrantEnd interface {
 	GetGrantExpiresAt() time.Time
@@ -99,5 +118,7 @@ type CheckingStrategy interface {
 var (
 	_ SessionWithGrantEnd  = (*Session)(nil)
 	_ SessionWithGroupsEnd = (*Session)(nil)
+	_ SessionOfAssertion   = (*Session)(nil)
+	_ KeyDiscoverer        = (*jwksFetcher)(nil)
 	_ CheckingStrategy     = (*TokenStrategy)(nil)
 )

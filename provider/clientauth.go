@@ -49,6 +49,9 @@ var errNoCredentials = fosite.ErrInvalidClient.WithHint("Send client credentials
 // a client, invalid_request for credentials that contradict each other, and temporarily_unavailable when the store
 // cannot tell: clients throw their credentials away on invalid_client.
 func (a *ClientAuthenticator) Authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
+	if isWithoutClient(ctx) {
+		return nil, errWithoutClient
+	}
 	var tried RefusedClient
 	client, err := a.authenticate(ctx, r, form, &tried)
 	if !errors.Is(err, fosite.ErrInvalidClient) {

@@ -13,8 +13,8 @@ import (
 	"github.com/ory/fosite/storage"
 )
 
-// Grants says what grants may be for and how long they last. [ClientCredentialsFactory], [AuthorizationCodeFactory] and
-// [RefreshTokenFactory] of one composition share it.
+// Grants says what grants may be for and how long they last. [ClientCredentialsFactory], [AuthorizationCodeFactory],
+// [RefreshTokenFactory] and [JWTBearerFactory] of one composition share it.
 type Grants struct {
 	Resources Resources
 	// AccessTokenLifespan is that of people's access tokens; 0: the fosite.Config's. A client's own goes before.
@@ -31,7 +31,9 @@ type Grants struct {
 	// Reused is told of each use of a code or refresh token that was used before: [CodeReused], [RefreshReused]. One of its
 	// two users has stolen it. ended is false when the grant had ended before. nil: nobody.
 	Reused func(ctx context.Context, action string, grant fosite.Requester, signature string, ended bool)
-	Now    func() time.Time // nil: time.Now
+	// AssertionRefused is told of each assertion that was not exchanged for a token; nil: nobody.
+	AssertionRefused func(ctx context.Context, refused RefusedAssertion)
+	Now              func() time.Time // nil: time.Now
 }
 
 // grantConfig is the part of fosite.Configurator that grants need.
@@ -41,7 +43,7 @@ type grantConfig interface {
 	fosite.AuthorizeCodeLifespanProvider
 }
 
-// grantRules is what the three grants have in common.
+// grantRules is what the grants have in common.
 type grantRules struct {
 	placed
 	Grants

@@ -59,6 +59,8 @@ type jwksFetcher struct {
 
 	mu    sync.Mutex
 	cache map[string]*cachedKeySet // by location
+
+	issuers map[string]discovered
 }
 
 // cachedKeySet is the last good set of a location, if there was one, and the outcome of the last fetch.

@@ -47,6 +47,9 @@ type Options struct {
 	// Reused is told of each use of a code or refresh token that was used before, see [Grants]; nil: nobody.
 	Reused func(ctx context.Context, action string, grant fosite.Requester, signature string, ended bool)
 
+	// AssertionRefused is told of each assertion that was not exchanged for a token; nil: nobody.
+	AssertionRefused func(ctx context.Context, refused RefusedAssertion)
+
 	// Authentication goes around the authentication of clients, at every endpoint: to limit it, and to put failures on record.
 	// A failure is a [RefusedClient]. nil: nothing goes around it.
 	Authentication func(fosite.ClientAuthenticationStrategy) fosite.ClientAuthenticationStrategy
@@ -115,7 +118,7 @@ func New(store fosite.Storage, o Options) (*Provider, error) {
 		config.ClientAuthenticationStrategy = o.Authentication(authenticator.Authenticate)
 	}
 	return &Provider{
-		OAuth2Provider: compose.Compose(config, store, strategy, factories(o)...),
+		OAuth2Provider: compose.Compose(config, store, strategy, factories(store, o)...),
 		Config:         config,
 		Strategy:       strategy,
 		Authenticator:  authenticator,
@@ -124,7 +127,7 @@ func New(store fosite.Storage, o Options) (*Provider, error) {
 }
 
 // factories lists what the server consists of. fosite asks the three that introspect in this order.
-func factories(o Options) []compose.Factory {
+func factories(store fosite.Storage, o Options) []compose.Factory {
 	grants := Grants{
 		Resources:           o.Resources,
 		AccessTokenLifespan: o.PersonTokenLifespan,
@@ -132,10 +135,11 @@ func factories(o Options) []compose.Factory {
 		GroupsMaxAge:        o.GroupsMaxAge,
 		MachineRefresh:      o.ClientCredentialsRefresh,
 		Reused:              o.Reused,
+		AssertionRefused:    o.AssertionRefused,
 		Now:                 o.Now,
 	}
 	hooks := append([]IntrospectionHook{MCPSearchHook(o.Scopes), GroupsHook(o.GroupsMaxAge, o.Now)}, o.Hooks...)
-	return []compose.Factory{
+	all := []compose.Factory{
 		ClientCredentialsFactory(grants),
 		AuthorizationCodeFactory(grants),
 		RefreshTokenFactory(grants),
@@ -144,6 +148,15 @@ func factories(o Options) []compose.Factory {
 		hookFactory(o.Resources, hooks...), // after the core validator
 		RevocationFactory,
 	}
+	if _, ok := store.(IssuerRuleStore); ok {
+		all = append(all, JWTBearerFactory(grants))
+	}
+	return all
+}
+
+// NewAccessRequest implements [fosite.OAuth2Provider].
+func (p *Provider) NewAccessRequest(ctx context.Context, r *http.Request, session fosite.Session) (fosite.AccessRequester, error) {
+	return p.OAuth2Provider.NewAccessRequest(WithoutClient(ctx, r), r, session)
 }
 
 // NewAuthorizeRequest implements [fosite.OAuth2Provider] by [AuthorizePolicy].

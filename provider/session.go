@@ -36,6 +36,8 @@ type Session struct {
 	// CameAt is when the person came, in what earlier versions have stored. It proves nothing, and is good for the age of
 	// groups alone.
 	CameAt time.Time `json:"auth_time,omitzero"`
+	// SubjectIssuer is who has named the subject: the iss of the assertion that was exchanged for the token; empty: this server.
+	SubjectIssuer string `json:"sub_iss,omitempty"`
 	// Extra holds members of a host's own, such as a tenant; introspection answers them. Use SetExtraClaims.
 	Extra ExtraClaims `json:"extra,omitempty"`
 
@@ -102,6 +104,12 @@ func (s *Session) SetPerson(subject, username string, groups []string, authentic
 	s.AuthenticatedAt = authenticatedAt.UTC().Truncate(time.Second)
 }
 
+// SetAsserted says whose assertion was exchanged for the token.
+func (s *Session) SetAsserted(issuer, subject string) { s.SubjectIssuer, s.Subject = issuer, subject }
+
+// IsAsserted tells that another issuer has named the subject, so that no local account is meant by it.
+func (s *Session) IsAsserted() bool { return s.SubjectIssuer != "" }
+
 // SetGroupsAt says when the groups of the person were looked up.
 func (s *Session) SetGroupsAt(at time.Time) { s.GroupsAt = at.UTC().Truncate(time.Millisecond) }
 
@@ -155,6 +163,9 @@ func (s *Session) GetExtraClaims() map[string]any {
 	if s.claims == nil {
 		s.claims = make(map[string]any, len(s.Extra)+1)
 		maps.Copy(s.claims, s.Extra)
+		if s.SubjectIssuer != "" { // RFC 9493 §3.2.4
+			s.claims["sub_id"] = map[string]string{"format": "iss_sub", "iss": s.SubjectIssuer, "sub": s.Subject}
+		}
 	}
 	return s.claims
 }
@@ -174,7 +185,7 @@ func (s *Session) SetExtraClaims(claims map[string]any) {
 }
 
 var reservedClaims = []string{"active", "scope", "client_id", "client_name", "username", "token_type", "exp", "iat", "nbf",
-	"sub", "aud", "iss", "jti", "groups", "auth_time", "mcp"}
+	"sub", "aud", "iss", "jti", "groups", "auth_time", "mcp", "sub_id"}
 
 // ExtraClaims are members of a host's own. Read back from JSON, a number is a [json.Number]: as a float64 a large one would
 // become another.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/clients"
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
@@ -67,7 +68,10 @@ func (s *Tokens) CreateAccessTokenSession(ctx context.Context, signature string,
 		return err
 	}
 	query, args := insertAccessToken.of(s.core, r, signatureHash(signature))
-	if ofMachine(request, r) {
+	if ofWorkload(request) {
+		s.clients.Used(r.ClientID)
+	}
+	if ofMachine(request, r) || ofWorkload(request) {
 		_, err := s.db.Run(ctx, query, args...)
 		return database.Wrap(err, "store an access token")
 	}
@@ -88,6 +92,13 @@ func (s *Tokens) CreateAccessTokenSession(ctx context.Context, signature string,
 func ofMachine(request fosite.Requester, r *model.Request) bool {
 	form := request.GetRequestForm()
 	return form.Get("grant_type") == "client_credentials" && !form.Has("response_type") && r.Subject == ""
+}
+
+// ofWorkload tells whether an access token was issued to a rule about an issuer. It has no parent grant: nothing is issued
+// besides it, and the rule ends it.
+func ofWorkload(request fosite.Requester) bool {
+	c := client.Of(request.GetClient())
+	return c != nil && c.Trust != nil
 }
 
 // accessTokenColumns are read into an accessToken, by joins that may find none.

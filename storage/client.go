@@ -14,6 +14,18 @@ import (
 // Clients registers the store's own clients. With [WithClients] there are none, and every call fails.
 func (s *Store) Clients() *clients.Registry { return s.clients }
 
+// Issuers manages the rules about issuers whose assertions are exchanged for tokens: clients with a Trust, which are none
+// otherwise. With [WithClients] there are none, and every call fails.
+func (s *Store) Issuers() *clients.Registry { return s.issuers }
+
+// RulesOfIssuer is [clients.Registry.OfIssuer]; provider.JWTBearerFactory finds it here.
+func (s *Store) RulesOfIssuer(ctx context.Context, issuer string) ([]*client.Client, error) {
+	if s.external != nil {
+		return nil, nil
+	}
+	return s.issuers.OfIssuer(ctx, issuer)
+}
+
 // KeepsClients tells whether the store has clients of its own, and with them an audit log, admin keys and what else is not
 // tokens. With [WithClients] it has not.
 func (s *Store) KeepsClients() bool { return s.external == nil }

@@ -3,6 +3,8 @@ package storage
 import (
 	"context"
 
+	"github.com/ory/fosite"
+
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
 	"fosite-mcp/storage/people"
@@ -21,6 +23,17 @@ func (s *Store) LoginSessions() *people.Sessions { return s.logins }
 // reads the session. A session without the method, or of a subject that is no local account, keeps what it was stored with.
 type GroupsSession interface {
 	SetCurrentGroups(groups []string)
+}
+
+// AssertedSession is a session whose subject another issuer has named (RFC 7523 §2.1): a local account of the same name is
+// somebody else. A session without the method is of a subject of this server.
+type AssertedSession interface {
+	IsAsserted() bool
+}
+
+func isAsserted(session fosite.Session) bool {
+	s, ok := session.(AssertedSession)
+	return ok && s.IsAsserted()
 }
 
 // accountAllows refuses what is about to be granted in tx in the name of a local account that may not log in any more. Where

@@ -171,7 +171,7 @@ func (s *core) request(ctx context.Context, r *model.Request, client fosite.Clie
 	}
 	// The groups that the local account has now replace the stored ones: a group that a person loses is gone at the next
 	// introspection and at the next refresh. A machine's token has no subject, and costs nothing here.
-	if member, ok := session.(GroupsSession); ok && s.external == nil {
+	if member, ok := session.(GroupsSession); ok && s.external == nil && !isAsserted(session) {
 		groups, known, err := s.users.CurrentGroups(ctx, string(r.Subject))
 		if err != nil {
 			return nil, err

@@ -45,6 +45,13 @@ func (s *Tokens) RevokeSubject(ctx context.Context, subject, clientID string) (i
 	return n, database.Wrap(err, "revoke the grants of a subject")
 }
 
+// RevokeSubjectOf ends the access tokens of one subject that were issued by a rule about an issuer, see [Store.Issuers].
+func (s *Tokens) RevokeSubjectOf(ctx context.Context, ruleID, subject string) error {
+	_, err := s.db.Run(ctx, `UPDATE {access_tokens} SET revoked_at = ? WHERE client_id = ? AND subject = ? AND revoked_at IS NULL`,
+		model.Millis(s.now()), ruleID, subject)
+	return database.Wrap(err, "revoke the tokens of a subject")
+}
+
 // RevokeReused is [Tokens.RevokeGrant] after a code or refresh token was used again. It stores an audit event in the same
 // step. action names the event, such as "refresh_token.reused". signature is that of the code or refresh token. ended tells
 // whether anything was alive until now; if not, there is no event.

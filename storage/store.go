@@ -70,6 +70,7 @@ type core struct {
 	db         *database.DB
 	external   fosite.ClientManager // nil: the store's own
 	clients    *clients.Registry
+	issuers    *clients.Registry
 	users      *people.Users
 	sessions   sessionTypes
 	log        *audit.Log
@@ -138,6 +139,7 @@ func New(db *gorm.DB, options ...Option) *Store {
 		registry, others = database.Failing(errClientsElsewhere), database.Failing(errTokensAlone)
 	}
 	s.clients = clients.New(registry, s.now, s.log)
+	s.issuers = s.clients.Issuers()
 	s.users, s.consents, s.logins = people.New(others, s.now, s.log, people.Access{Granted: s.liveGrants, Revoke: s.RevokeSubject})
 	s.adminKeys = audit.NewAdminKeys(others, s.log, s.now, func(id string) { s.adminKeysUsed.Note(id, s.now()) })
 	s.idempotencyKeys = audit.NewIdempotencyKeys(others, s.now)

@@ -35,9 +35,10 @@ type TokenInfo struct {
 
 // TokenFilter says which tokens [Tokens.ListTokens] returns. The zero value means the first page of all.
 type TokenFilter struct {
-	Active *bool // nil: both
-	After  TokenCursor
-	Limit  int // default 50
+	Active  *bool  // nil: both
+	Subject string // empty: any
+	After   TokenCursor
+	Limit   int // default 50
 }
 
 // TokenCursor is the place after a token, newest first. Its zero value is the start.
@@ -60,6 +61,9 @@ func (s *Tokens) ListTokens(ctx context.Context, clientID string, filter TokenFi
 			return nil, false, fmt.Errorf("storage: the cursor names no token: %w", err)
 		}
 		where, args = append(where, "(t.issued_at, t.signature) < (?, ?)"), append(args, filter.After.IssuedAt, hash)
+	}
+	if filter.Subject != "" {
+		where, args = append(where, "t.subject = ?"), append(args, filter.Subject)
 	}
 	if filter.Active != nil {
 		condition := `NOT ` + source.revoked() + ` AND (t.expires_at IS NULL OR t.expires_at > ?)`

@@ -13,7 +13,7 @@ import (
 	"fosite-mcp/storage/clients"
 )
 
-// listClients is GET /clients.
+// listClients is GET /clients, and GET /issuers, as the operations below are those of both.
 func (a *api) listClients(r *request) (*answer, error) {
 	var m strictjson.Mistakes
 	filter := clients.Filter{Limit: r.limit(&m), Query: strings.TrimSpace(r.query["q"]), Status: client.Status(r.query["status"])}
@@ -26,7 +26,7 @@ func (a *api) listClients(r *request) (*answer, error) {
 	if err := m.Err(); err != nil {
 		return nil, err
 	}
-	found, more, err := a.clients.List(r.Context(), filter)
+	found, more, err := a.registry(r).List(r.Context(), filter)
 	if err != nil {
 		return nil, err
 	}
@@ -40,12 +40,13 @@ func (a *api) listClients(r *request) (*answer, error) {
 
 // createClient is POST /clients. The secret in its answer is shown nowhere else and never again.
 func (a *api) createClient(r *request) (*answer, error) {
-	if _, err := a.Rules.New(r.body); err != nil {
+	kind := r.kind()
+	if _, err := kind.make(a.Rules, r.body); err != nil {
 		return nil, err
 	}
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
-		event := audit.Event{Action: "client.registered"}
-		c, err := a.Rules.New(r.body)
+		event := audit.Event{Action: kind.events + "registered"}
+		c, err := kind.make(a.Rules, r.body)
 		if err != nil {
 			return nil, event, err
 		}
@@ -57,25 +58,25 @@ func (a *api) createClient(r *request) (*answer, error) {
 			}
 			c.Secrets = []client.Secret{*fresh}
 		}
-		if err := a.clients.Create(ctx, c); err != nil {
+		if err := a.registry(r).Create(ctx, c); err != nil {
 			return nil, event, err
 		}
 		event.ClientID = c.ID
 		event.Changes, err = client.Differences(nil, c)
-		return registered(c, secret), event, err
+		return registered(kind, c, secret), event, err
 	})
 }
 
 // registered is the answer to a registration.
-func registered(c *client.Client, secret string) *answer {
-	answer := newAnswer(http.StatusCreated, client.Registered{Client: c, Secret: secret})
-	answer.kept = client.Registered{Client: c}
-	answer.header.Set("Location", clientPath(c.ID))
+func registered(kind *kind, c *client.Client, secret string) *answer {
+	answer := newAnswer(http.StatusCreated, c)
+	if kind == ofClients {
+		answer.body, answer.kept = client.Registered{Client: c, Secret: secret}, client.Registered{Client: c}
+	}
+	answer.header.Set("Location", kind.path+url.PathEscape(c.ID))
 	answer.header.Set("ETag", etag(c))
 	return answer
 }
-
-func clientPath(id string) string { return "/admin/v1/clients/" + url.PathEscape(id) }
 
 // newSecret makes a secret, puts it into secret, and returns what is stored of it.
 func (a *api) newSecret(ctx context.Context, secret *string) (*client.Secret, error) {
@@ -95,7 +96,7 @@ func shownClient(c *client.Client) *answer {
 
 // getClient is GET /clients/{client_id}.
 func (a *api) getClient(r *request) (*answer, error) {
-	client, err := a.clients.Find(r.Context(), r.vars["client_id"])
+	client, err := a.registry(r).Find(r.Context(), r.named())
 	if err != nil {
 		return nil, err
 	}
@@ -110,11 +111,11 @@ func (a *api) getClient(r *request) (*answer, error) {
 func (a *api) patchClient(r *request) (*answer, error) {
 	if r.Header.Get("If-Match") == "" {
 		return nil, newProblem(http.StatusPreconditionRequired, "precondition-required", "If-Match is missing",
-			"Read the c first, and send its ETag as If-Match, so that nobody else's change gets lost.")
+			"Read the "+r.kind().noun+" first, and send its ETag as If-Match, so that nobody else's change gets lost.")
 	}
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
-		event := audit.Event{Action: "client.changed", ClientID: r.vars["client_id"]}
-		c, err := a.clients.Find(ctx, event.ClientID)
+		event := audit.Event{Action: r.kind().events + "changed", ClientID: r.named()}
+		c, err := a.registry(r).Find(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
 		}
@@ -132,8 +133,13 @@ func (a *api) patchClient(r *request) (*answer, error) {
 		if event.Changes == nil {
 			return shownClient(c), audit.Event{}, nil
 		}
-		if err := a.clients.Update(ctx, changed); err != nil {
+		if err := a.registry(r).Update(ctx, changed); err != nil {
 			return nil, event, err
+		}
+		if c.Trust != nil {
+			if err := a.endWhatChanged(ctx, c, changed); err != nil {
+				return nil, event, err
+			}
 		}
 		return shownClient(changed), event, nil
 	})
@@ -142,8 +148,8 @@ func (a *api) patchClient(r *request) (*answer, error) {
 // deleteClient is DELETE /clients/{client_id}.
 func (a *api) deleteClient(r *request) (*answer, error) {
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
-		event := audit.Event{Action: "client.deleted", ClientID: r.vars["client_id"]}
-		c, err := a.clients.Find(ctx, event.ClientID)
+		event := audit.Event{Action: r.kind().events + "deleted", ClientID: r.named()}
+		c, err := a.registry(r).Find(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
 		}
@@ -153,24 +159,24 @@ func (a *api) deleteClient(r *request) (*answer, error) {
 		if event.Changes, err = client.Differences(c, nil); err != nil {
 			return nil, event, err
 		}
-		return noContent(), event, a.clients.Delete(ctx, c.ID)
+		return noContent(), event, a.registry(r).Delete(ctx, c.ID)
 	})
 }
 
 // disableClient is POST /clients/{client_id}/disable.
 func (a *api) disableClient(r *request) (*answer, error) {
-	return a.setStatus(r, client.Disabled, "client.disabled")
+	return a.setStatus(r, client.Disabled, "disabled")
 }
 
 // enableClient is POST /clients/{client_id}/enable.
 func (a *api) enableClient(r *request) (*answer, error) {
-	return a.setStatus(r, client.Active, "client.enabled")
+	return a.setStatus(r, client.Active, "enabled")
 }
 
 func (a *api) setStatus(r *request, status client.Status, action string) (*answer, error) {
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
-		event := audit.Event{Action: action, ClientID: r.vars["client_id"]}
-		before, err := a.clients.Find(ctx, event.ClientID)
+		event := audit.Event{Action: r.kind().events + action, ClientID: r.named()}
+		before, err := a.registry(r).Find(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
 		}
@@ -181,11 +187,11 @@ func (a *api) setStatus(r *request, status client.Status, action string) (*answe
 		if r.Header.Get("If-Match") != "" {
 			seen = before.Version
 		}
-		changed, err := a.clients.SetStatus(ctx, before.ID, status, seen)
+		changed, err := a.registry(r).SetStatus(ctx, before.ID, status, seen)
 		if err != nil || !changed {
 			return shownClient(before), audit.Event{}, err
 		}
-		after, err := a.clients.Find(ctx, before.ID)
+		after, err := a.registry(r).Find(ctx, before.ID)
 		if err != nil {
 			return nil, event, err
 		}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"fosite-mcp/handlers/failures"
@@ -75,6 +76,9 @@ func (a *api) routes() map[string]map[string]operation {
 	offered := maps.Clone(routes)
 	if a.Record != nil {
 		delete(offered, "/audit")
+	}
+	if a.hosted != nil {
+		maps.DeleteFunc(offered, func(path string, _ map[string]operation) bool { return strings.HasPrefix(path, "/issuers") })
 	}
 	return offered
 }

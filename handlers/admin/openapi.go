@@ -40,6 +40,10 @@ var (
 	}
 	// withTheirClients is what a store that keeps tokens alone cannot do.
 	withTheirClients = []edit{
+		{"paths|/issuers", nil}, {"paths|/issuers/{id}", nil}, {"paths|/issuers/{id}/disable", nil}, {"paths|/issuers/{id}/enable", nil},
+		{"paths|/issuers/{id}/tokens", nil}, {"paths|/issuers/{id}/tokens/revoke", nil}, {"components|parameters|RuleID", nil},
+		{"components|schemas|Issuer", nil}, {"components|schemas|NewIssuer", nil}, {"components|schemas|IssuerPatch", nil},
+		{"components|schemas|IssuerList", nil}, {"components|schemas|IssuerRevocation", nil},
 		{"paths|/clients|post|parameters", nil},
 		{"paths|/clients|post|responses|201|headers|Idempotency-Replayed", nil},
 		{"paths|/clients|post|responses|422", nil},
@@ -69,6 +73,12 @@ var (
 		{"paths|/clients/{client_id}/tokens|get|responses|403", forbidden},
 		{"components|responses|TooManyFailures|description", "Too many requests from this address were refused."},
 	}
+	// withOurIssuers is what follows from that where the store has rules about issuers.
+	withOurIssuers = []edit{
+		{"paths|/issuers|get|responses|403", forbidden},
+		{"paths|/issuers/{id}|get|responses|403", forbidden},
+		{"paths|/issuers/{id}/tokens|get|responses|403", forbidden},
+	}
 )
 
 // describe makes the document of what this API can do.
@@ -82,6 +92,9 @@ func (a *api) describe() error {
 	}
 	if a.says != ofKeys {
 		edits = append(edits, withTheirAuthentication...)
+		if a.hosted == nil {
+			edits = append(edits, withOurIssuers...)
+		}
 	}
 	if a.document = openAPIDocument; edits == nil {
 		return nil

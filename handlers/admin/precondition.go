@@ -37,8 +37,8 @@ func (r *request) checkConditions(c *client.Client) error {
 		return clients.ErrStale
 	}
 	if list := r.Header.Values("If-None-Match"); names(list, c) {
-		return newProblem(http.StatusPreconditionFailed, "not-changed", "The client is as you have seen it",
-			"If-None-Match names the version that the client has. Leave the header out to change it.")
+		return newProblem(http.StatusPreconditionFailed, "not-changed", "The "+r.kind().noun+" is as you have seen it",
+			"If-None-Match names the version that the "+r.kind().noun+" has. Leave the header out to change it.")
 	}
 	return nil
 }

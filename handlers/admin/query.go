@@ -68,7 +68,7 @@ func (r *request) readVars() error {
 	for name, segment := range mux.Vars(r.Request) {
 		value, err := url.PathUnescape(segment)
 		if err != nil || len(value) > maxParameter || !client.IsPlain(value) {
-			return notFound("There is no such client, secret or token.")
+			return notFound(r.kind().nothing)
 		}
 		r.vars[name] = value
 	}

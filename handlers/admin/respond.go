@@ -43,12 +43,12 @@ func (a *api) refuse(r *request, err error) *answer {
 	case errors.As(err, &mistakes):
 		p = invalid(mistakes)
 	case errors.Is(err, fosite.ErrNotFound):
-		p = notFound("There is no such client, secret or token.")
+		p = notFound(r.kind().nothing)
 	case errors.Is(err, clients.ErrExists):
-		p = conflict("exists", "A client with this id exists, or has existed: ids are never given out again. Choose another one, or leave client_id out.")
-		p.Errors.Add("/client_id", "exists", "is taken")
+		p = conflict("exists", "The id is taken, or was: ids are never given out again. Choose another one, or leave "+r.kind().idVar+" out.")
+		p.Errors.Add("/"+r.kind().idVar, "exists", "is taken")
 	case errors.Is(err, clients.ErrStale):
-		p = newProblem(http.StatusPreconditionFailed, "stale", "The client has changed", "Somebody has changed the client since you read it. Read it again, and repeat the change with its new ETag.")
+		p = newProblem(http.StatusPreconditionFailed, "stale", "The "+r.kind().noun+" has changed", "Somebody has changed the "+r.kind().noun+" since you read it. Read it again, and repeat the change with its new ETag.")
 	case errors.Is(err, clients.ErrUsesNoSecret):
 		p = conflict("no-secret", "The client has no use for a secret. Change its token_endpoint_auth_method first.")
 	case errors.Is(err, clients.ErrTooManySecrets):

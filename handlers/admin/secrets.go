@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 
 	"fosite-mcp/provider/client"
 	"fosite-mcp/provider/client/strictjson"
@@ -85,7 +86,7 @@ func (a *api) createSecret(r *request) (*answer, error) {
 		full.ClientSecret = secret
 		answer := newAnswer(http.StatusCreated, full)
 		answer.kept = kept
-		answer.header.Set("Location", clientPath(client.ID)+"/secrets/"+fresh.ID)
+		answer.header.Set("Location", ofClients.path+url.PathEscape(client.ID)+"/secrets/"+fresh.ID)
 		event.Changes, err = added("secret_id", fresh.ID, "expires_at", strictjson.TimeOf(fresh.ExpiresAt),
 			"previous_expire_at", strictjson.TimeOf(wanted.endPrevious), "end_previous_on_first_use", wanted.onFirstUse,
 			"tokens_revoked", wanted.leaked)

@@ -68,6 +68,7 @@ type API struct {
 
 // operation is one method of one path.
 type operation struct {
+	of     *kind      // nil: clients
 	role   audit.Role // empty: no key needed
 	query  []string   // parameters that may be given
 	body   bodyKind
@@ -99,7 +100,22 @@ var routes = map[string]map[string]operation{
 		http.MethodGet: {role: audit.RoleRead, query: []string{"active", "limit", "cursor"}, handle: (*api).listTokens},
 	},
 	"/clients/{client_id}/tokens/revoke": {http.MethodPost: {role: audit.RoleClients, body: bodyRequired, handle: (*api).revokeTokens}},
-	"/tokens/revoke":                     {http.MethodPost: {role: audit.RoleClients, body: bodyRequired, handle: (*api).revokeToken}},
+	"/issuers": {
+		http.MethodGet:  {of: ofIssuers, role: audit.RoleRead, query: []string{"limit", "cursor", "status", "q"}, handle: (*api).listClients},
+		http.MethodPost: {of: ofIssuers, role: audit.RoleClients, body: bodyRequired, once: true, handle: (*api).createClient},
+	},
+	"/issuers/{id}": {
+		http.MethodGet:    {of: ofIssuers, role: audit.RoleRead, handle: (*api).getClient},
+		http.MethodPatch:  {of: ofIssuers, role: audit.RoleClients, body: bodyPatch, handle: (*api).patchClient},
+		http.MethodDelete: {of: ofIssuers, role: audit.RoleClients, handle: (*api).deleteClient},
+	},
+	"/issuers/{id}/disable": {http.MethodPost: {of: ofIssuers, role: audit.RoleClients, handle: (*api).disableClient}},
+	"/issuers/{id}/enable":  {http.MethodPost: {of: ofIssuers, role: audit.RoleClients, handle: (*api).enableClient}},
+	"/issuers/{id}/tokens": {
+		http.MethodGet: {of: ofIssuers, role: audit.RoleRead, query: []string{"active", "subject", "limit", "cursor"}, handle: (*api).listTokens},
+	},
+	"/issuers/{id}/tokens/revoke": {http.MethodPost: {of: ofIssuers, role: audit.RoleClients, body: bodyRequired, handle: (*api).revokeTokens}},
+	"/tokens/revoke":              {http.MethodPost: {role: audit.RoleClients, body: bodyRequired, handle: (*api).revokeToken}},
 	"/audit": {
 		http.MethodGet: {
 			role:   audit.RoleRead,
@@ -113,6 +129,7 @@ var routes = map[string]map[string]operation{
 // request is an HTTP request that has passed the checks that all operations share.
 type request struct {
 	*http.Request
+	of    *kind             // nil: clients
 	id    string            // names this request in answers, logs and audit events
 	vars  map[string]string // the variable segments of the path, decoded
 	query map[string]string
@@ -139,6 +156,7 @@ func (a *api) resource(operations map[string]operation) http.Handler {
 func (a *api) serve(r *request, operations map[string]operation) (*answer, error) {
 	method := cmp.Or(map[string]string{http.MethodHead: http.MethodGet}[r.Method], r.Method)
 	op, known := operations[method]
+	r.of = op.of
 	if !known || op.role != "" {
 		// Before anything else is said, so that strangers learn nothing.
 		if err := a.authenticate(r, op.role); err != nil {

@@ -32,17 +32,17 @@ type tokenView struct {
 
 var tokenID = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 
-// listTokens is GET /clients/{client_id}/tokens.
+// listTokens is GET /clients/{client_id}/tokens, and that of a rule about an issuer.
 func (a *api) listTokens(r *request) (*answer, error) {
 	var m strictjson.Mistakes
-	filter := storage.TokenFilter{Limit: r.limit(&m), Active: r.bool("active", &m)}
+	filter := storage.TokenFilter{Limit: r.limit(&m), Active: r.bool("active", &m), Subject: r.query["subject"]}
 	if r.cursor(&filter.After, &m) && !tokenID.MatchString(filter.After.ID) {
 		m.Add("?cursor", "invalid", "must be next_cursor of an earlier page, as it was")
 	}
 	if err := m.Err(); err != nil {
 		return nil, err
 	}
-	client, err := a.clients.Find(r.Context(), r.vars["client_id"])
+	client, err := a.registry(r).Find(r.Context(), r.named())
 	if err != nil {
 		return nil, err
 	}
@@ -70,16 +70,22 @@ type revocation struct {
 	all          bool
 	tokenID      string
 	secretID     string
+	subject      string
 	issuedBefore time.Time
 }
 
-var revocationMembers = []string{"all", "token_id", "secret_id", "issued_before"}
+// revocationMembers are what revokes tokens of a client, or of a rule about an issuer.
+var revocationMembers = map[*kind][]string{
+	ofClients: {"all", "token_id", "secret_id", "issued_before"},
+	ofIssuers: {"all", "token_id", "subject", "issued_before"},
+}
 
-func readRevocation(body map[string]any) (rev revocation, err error) {
+func readRevocation(kind *kind, body map[string]any) (rev revocation, err error) {
 	var m strictjson.Mistakes
-	strictjson.RefuseUnknown(body, revocationMembers, &m)
+	members := revocationMembers[kind]
+	strictjson.RefuseUnknown(body, members, &m)
 	given := 0
-	for _, name := range revocationMembers {
+	for _, name := range members {
 		v := strictjson.Member(body, name, &m)
 		if v.JSON == nil {
 			continue
@@ -98,19 +104,23 @@ func readRevocation(body map[string]any) (rev revocation, err error) {
 			if v.Text(&rev.secretID); (rev.secretID == "" || !client.IsPlain(rev.secretID)) && !m.At("/secret_id") {
 				m.Add("/secret_id", "invalid", "must be the id of a secret")
 			}
+		case "subject":
+			if v.Text(&rev.subject); (rev.subject == "" || !client.IsPlain(rev.subject)) && !m.At("/subject") {
+				m.Add("/subject", "invalid", "must be the subject of a token, in full")
+			}
 		case "issued_before":
 			v.Time(&rev.issuedBefore)
 		}
 	}
 	if given != 1 {
-		m.Add("", "one_of", "must have exactly one of the members all, token_id, secret_id and issued_before")
+		m.Add("", "one_of", "must have exactly one of the members %s and %s", strings.Join(members[:3], ", "), members[3])
 	}
 	return rev, m.Err()
 }
 
-// revokeTokens is POST /clients/{client_id}/tokens/revoke.
+// revokeTokens is POST /clients/{client_id}/tokens/revoke, and that of a rule about an issuer.
 func (a *api) revokeTokens(r *request) (*answer, error) {
-	rev, err := readRevocation(r.body)
+	rev, err := readRevocation(r.kind(), r.body)
 	if err != nil {
 		return nil, err
 	}
@@ -120,23 +130,26 @@ func (a *api) revokeTokens(r *request) (*answer, error) {
 		return nil, m.Err()
 	}
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
-		event := audit.Event{Action: "tokens.revoked", ClientID: r.vars["client_id"], TokenID: rev.tokenID}
-		client, err := a.clients.Find(ctx, event.ClientID)
+		event := audit.Event{Action: "tokens.revoked", ClientID: r.named(), TokenID: rev.tokenID}
+		client, err := a.registry(r).Find(ctx, event.ClientID)
 		if err != nil {
 			return nil, event, err
 		}
 		switch {
 		case rev.all:
-			err = a.clients.Revoke(ctx, client.ID)
+			err = a.registry(r).Revoke(ctx, client.ID)
 			event.Changes, _ = added("all", true)
 		case rev.tokenID != "":
 			err = a.Store.RevokeTokenID(ctx, client.ID, rev.tokenID)
 			event.Action = "token.revoked"
+		case rev.subject != "":
+			err = a.Store.RevokeSubjectOf(ctx, client.ID, rev.subject)
+			event.Changes, _ = added("subject", rev.subject)
 		case rev.secretID != "":
-			err = a.clients.RevokeSecret(ctx, client.ID, rev.secretID)
+			err = a.registry(r).RevokeSecret(ctx, client.ID, rev.secretID)
 			event.Changes, _ = added("secret_id", rev.secretID)
 		default:
-			err = a.clients.RevokeBefore(ctx, client.ID, rev.issuedBefore)
+			err = a.registry(r).RevokeBefore(ctx, client.ID, rev.issuedBefore)
 			event.Changes, _ = added("issued_before", strictjson.TimeOf(rev.issuedBefore))
 		}
 		return noContent(), event, err

@@ -18,13 +18,16 @@ func (w *world) requestFor(method, template string) call {
 	w.t.Helper()
 	id, secret := w.client(`{"client_name":"walk"}`)
 	secretID := w.get("/clients/" + id + "/secrets").items()[0]["id"].(string)
-	c := call{method: method, path: strings.NewReplacer("{client_id}", id, "{secret_id}", secretID).Replace(template), header: map[string]string{}}
+	rule := w.issuer(`{"name":"walk","preset":"github-actions","subject":"repo:org/app:*"}`)
+	c := call{method: method, path: strings.NewReplacer("{client_id}", id, "{secret_id}", secretID, "{id}", rule).Replace(template), header: map[string]string{}}
 	switch {
 	case method == http.MethodPatch:
 		c.body, c.header["If-Match"] = `{"owner":"walker"}`, "*"
 	case method != http.MethodPost:
 	case template == "/clients":
 		c.body = `{"client_name":"walk"}`
+	case template == "/issuers":
+		c.body = `{"name":"walk","preset":"github-actions","subject":"repo:org/app:*"}`
 	case template == "/tokens/revoke":
 		c.body = `{"token":"` + w.mustToken(id, secret) + `"}`
 	case strings.HasSuffix(template, "/tokens/revoke"):
@@ -51,7 +54,7 @@ func (w *world) spoil(good call, template string, answers []string) {
 	w.t.Helper()
 	reader := w.withKey(&audit.AdminKey{Name: fmt.Sprintf("reader-%d", w.count()), Role: audit.RoleRead})
 	gone := good
-	if strings.Contains(template, "{client_id}") {
+	if strings.Contains(template, "{client_id}") || strings.Contains(template, "{id}") {
 		parts := strings.SplitN(good.path, "/", 4)
 		parts[2] = "nobody"
 		gone.path = strings.Join(parts, "/")
@@ -112,6 +115,7 @@ func TestEveryDocumentedAnswerOccurs(t *testing.T) {
 	}
 	w.client(`{"client_id":"taken","client_name":"walk"}`)
 	w.post("/clients", `{"client_id":"taken","client_name":"walk"}`).want(t, http.StatusConflict)
+	w.post("/issuers", `{"id":"taken","name":"walk","preset":"github-actions","subject":"repo:org/app:*"}`).want(t, http.StatusConflict)
 	w.client(`{"client_id":"public","client_name":"walk","token_endpoint_auth_method":"none","redirect_uris":["https://a.example/cb"]}`)
 	w.post("/clients/public/secrets", `{}`).want(t, http.StatusConflict)
 

@@ -120,6 +120,27 @@ func (rec *Recorder) Reused(ctx context.Context, action string, grant fosite.Req
 	rec.Note(ctx, audit.Event{Actor: "client:" + clientID, Action: action, ClientID: clientID, TokenID: storage.TokenID(signature)})
 }
 
+// AssertionRefused is for provider.Options: an assertion that was not exchanged for a token. issuer and subject are what it says.
+func (rec *Recorder) AssertionRefused(ctx context.Context, ruleID, issuer, subject, reason string) {
+	changes := map[string]any{}
+	for name, value := range map[string]string{"issuer": issuer, "subject": subject, "reason": reason} {
+		if value != "" {
+			changes[name] = map[string]string{"after": shortened(value)}
+		}
+	}
+	encoded, _ := json.Marshal(changes) // strings always encode
+	rec.Note(ctx, audit.Event{Actor: "unknown", Action: "assertion.refused", ClientID: ruleID, Changes: encoded})
+}
+
+// shortened is the beginning of what somebody sent.
+func shortened(sent string) string {
+	const most = 200
+	if len(sent) > most {
+		return strings.ToValidUTF8(sent[:most], "") + "…"
+	}
+	return sent
+}
+
 var harmlessID = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)
 
 // claimedID is who the request says it comes from, unless that looks like a secret in the wrong place.

@@ -42,6 +42,8 @@ type Client struct {
 	// RegistrationTokenHash is what [HashSecret] makes of the token with which the client manages its registration (RFC 7592);
 	// empty: it cannot.
 	RegistrationTokenHash string
+	// Trust makes the client a rule about an issuer, which is not a client otherwise; nil: it is a client.
+	Trust *Trust
 	// Epoch counts how often all tokens of the client were revoked. A token carries the epoch it was issued in.
 	Epoch         int64
 	RevokedBefore time.Time
@@ -54,9 +56,9 @@ type Client struct {
 	used *Secret // the secret that authenticated this request
 }
 
-// members are the members of a client's JSON form that can be written, in the order in which they are shown: their names,
+// clientMembers are the members of a client's JSON form that can be written, in the order in which they are shown: their names,
 // those of RFC 7591 §2 where that has one, and their fields. client_id can be written once.
-var members = []member{
+var clientMembers = []member{
 	text("client_id", func(c *Client) *string { return &c.ID }),
 	text("client_name", func(c *Client) *string { return &c.Name }),
 	text("owner", func(c *Client) *string { return &c.Owner }),

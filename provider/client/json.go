@@ -25,6 +25,7 @@ const (
 	Time    Kind = "time" // RFC 3339
 	Object  Kind = "object"
 	Keys    Kind = "keys" // a JWK set (RFC 7517 §5)
+	Flag    Kind = "flag" // true or false
 )
 
 // member is a member of a client's JSON form: how it is read into the client, and how it is shown. Reading checks types
@@ -37,7 +38,12 @@ type member struct {
 }
 
 // MemberNames are the names of the members of a client's JSON form that can be written.
-func MemberNames() []string {
+func MemberNames() []string { return namesOf(clientMembers) }
+
+// KindOf is the kind of a member that can be written.
+func KindOf(name string) Kind { return kindOf(clientMembers, name) }
+
+func namesOf(members []member) []string {
 	names := make([]string, len(members))
 	for i, member := range members {
 		names[i] = member.name
@@ -45,8 +51,7 @@ func MemberNames() []string {
 	return names
 }
 
-// KindOf is the kind of a member that can be written.
-func KindOf(name string) Kind {
+func kindOf(members []member, name string) Kind {
 	i := slices.IndexFunc(members, func(m member) bool { return m.name == name })
 	return members[i].kind
 }
@@ -94,6 +99,10 @@ func object(name string, field func(*Client) *json.RawMessage) member {
 
 func keys(name string, field func(*Client) **jose.JSONWebKeySet) member {
 	return member{name, Keys, func(c *Client, v strictjson.Value) { readKeys(v, field(c)) }, func(c *Client) any { return *field(c) }}
+}
+
+func flag(name string, field func(*Client) *bool) member {
+	return member{name, Flag, func(c *Client, v strictjson.Value) { v.Bool(field(c)) }, func(c *Client) any { return *field(c) }}
 }
 
 func orNull(set bool, value any) any {
@@ -161,6 +170,7 @@ type shownMember struct {
 }
 
 func (c *Client) shown() []shownMember {
+	members := c.members()
 	all := make([]shownMember, 0, len(members)+4)
 	for _, member := range members {
 		all = append(all, shownMember{member.name, member.show(c)})
@@ -208,7 +218,7 @@ func (c *Client) document() (map[string]any, error) {
 	if err := decoder.Decode(&all); err != nil {
 		return nil, fmt.Errorf("encode client %s: %w", c.ID, err)
 	}
-	for _, member := range members {
+	for _, member := range c.members() {
 		if value := all[member.name]; value != nil {
 			writable[member.name] = value
 		}
@@ -231,7 +241,10 @@ func Differences(before, after *Client) (json.RawMessage, error) {
 		Before any `json:"before"`
 		After  any `json:"after"`
 	}
-	changes := map[string]change{}
+	changes, members := map[string]change{}, after.members()
+	if after == nil {
+		members = before.members()
+	}
 	for _, member := range members {
 		before, err := json.Marshal(old[member.name])
 		if err != nil {

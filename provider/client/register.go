@@ -15,7 +15,7 @@ import (
 // its default. The error is a [strictjson.Mistakes].
 func (r Rules) New(body map[string]any) (*Client, error) {
 	var m strictjson.Mistakes
-	refuseUnwritable(body, MemberNames(), &m)
+	refuseUnwritable(body, "client_id", MemberNames(), &m)
 	document, _ := strictjson.Merge(nil, body).(map[string]any) // null is the same as left out
 	c := &Client{Status: Active}
 	r.fill(c, document, &m)
@@ -31,7 +31,8 @@ func (r Rules) New(body map[string]any) (*Client, error) {
 // it. The error is a [strictjson.Mistakes].
 func (r Rules) Change(c *Client, patch map[string]any) (*Client, error) {
 	var m strictjson.Mistakes
-	refuseUnwritable(patch, MemberNames()[1:], &m)
+	names := namesOf(c.members())
+	refuseUnwritable(patch, names[0], names[1:], &m)
 	if c.RegisteredBy == MetadataDocument {
 		for _, name := range understood {
 			if _, named := patch[name]; named && !m.At("/"+name) {
@@ -44,7 +45,7 @@ func (r Rules) Change(c *Client, patch map[string]any) (*Client, error) {
 		return nil, err
 	}
 	after, _ := strictjson.Merge(before, patch).(map[string]any)
-	after["client_id"] = before["client_id"]
+	after[names[0]] = before[names[0]] // the id
 	if _, chosen := patch["response_types"]; !chosen && patch["grant_types"] != nil {
 		delete(after, "response_types") // they follow from the grant types
 	}
@@ -53,6 +54,9 @@ func (r Rules) Change(c *Client, patch map[string]any) (*Client, error) {
 		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, LastUsedAt: c.LastUsedAt,
 		RegisteredBy: c.RegisteredBy,
 	}
+	if c.Trust != nil {
+		changed.Trust = &Trust{Profile: Workload}
+	}
 	r.fill(changed, after, &m)
 	m.AddNew(r.Check(changed), r.Check(c))
 	return changed, m.Err()
@@ -60,12 +64,12 @@ func (r Rules) Change(c *Client, patch map[string]any) (*Client, error) {
 
 // fill puts the members of a document into c, and defaults in the place of missing ones.
 func (r Rules) fill(c *Client, document map[string]any, m *strictjson.Mistakes) {
-	given := func(name string) bool { return document[name] != nil }
-	for _, member := range members {
-		if given(member.name) {
-			member.read(c, strictjson.Member(document, member.name, m))
-		}
+	if c.Trust != nil {
+		r.fillIssuer(c, document, m)
+		return
 	}
+	given := func(name string) bool { return document[name] != nil }
+	readMembers(c, document, m)
 	if !given("token_endpoint_auth_method") {
 		c.TokenEndpointAuthMethod = "client_secret_basic"
 	}
@@ -81,24 +85,39 @@ func (r Rules) fill(c *Client, document map[string]any, m *strictjson.Mistakes) 
 			c.ResponseTypes = []string{"code"}
 		}
 	}
-	if !given("scope") {
-		scope := r.DefaultScope
-		if scope == "" && slices.Contains(r.Scopes, "mcp:search") {
-			scope = "mcp:search"
-		}
-		c.Scope = strings.Fields(scope)
-	}
+	r.fillScope(c, given("scope"))
 	if !given("audience") && r.DefaultResource != "" {
 		c.Audience = []string{r.DefaultResource}
 	}
 }
 
-// refuseUnwritable notes members that are unknown, and those that are only shown.
-func refuseUnwritable(body map[string]any, writable []string, m *strictjson.Mistakes) {
+// readMembers puts the members of a document into c.
+func readMembers(c *Client, document map[string]any, m *strictjson.Mistakes) {
+	for _, member := range c.members() {
+		if document[member.name] != nil {
+			member.read(c, strictjson.Member(document, member.name, m))
+		}
+	}
+}
+
+// fillScope gives c the default scope unless it was given one.
+func (r Rules) fillScope(c *Client, given bool) {
+	if given {
+		return
+	}
+	scope := r.DefaultScope
+	if scope == "" && slices.Contains(r.Scopes, "mcp:search") {
+		scope = "mcp:search"
+	}
+	c.Scope = strings.Fields(scope)
+}
+
+// refuseUnwritable notes members that are unknown, and those that are only shown, as id is once it is given.
+func refuseUnwritable(body map[string]any, id string, writable []string, m *strictjson.Mistakes) {
 	unknown := map[string]any{}
 	for name, value := range body {
 		switch {
-		case slices.Contains(shownOnly, name), name == "client_id" && !slices.Contains(writable, name):
+		case slices.Contains(shownOnly, name), name == id && !slices.Contains(writable, name):
 			m.Add("/"+name, "read_only", "cannot be written; leave it out")
 		default:
 			unknown[name] = value

@@ -25,7 +25,7 @@ const (
 var (
 	clientID      = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
 	authMethods   = []string{"client_secret_basic", "client_secret_post", authMethodKey, authMethodNone}
-	grantTypes    = []string{"client_credentials", "authorization_code", "refresh_token"}
+	grantTypes    = []string{"client_credentials", "authorization_code", "refresh_token", JWTBearer}
 	responseTypes = []string{"code"}
 	states        = []Status{Active, Disabled}
 )
@@ -63,6 +63,9 @@ type rule struct {
 
 // Check lists everything that is wrong with a client.
 func (r Rules) Check(c *Client) strictjson.Mistakes {
+	if c.Trust != nil {
+		return r.checkIssuer(c)
+	}
 	var m strictjson.Mistakes
 	for _, rule := range append(r.memberRules(c), combinedRules(c)...) {
 		if rule.broken {
@@ -77,13 +80,19 @@ func (r Rules) Check(c *Client) strictjson.Mistakes {
 
 // memberRules look at one member each.
 func (r Rules) memberRules(c *Client) []rule {
-	return []rule{
-		{c.Name == "", "/client_name", "required", "is missing: a name tells people which client this is"},
-		{!isName(c.Name), "/client_name", "invalid", "must be at most 200 characters of text, without control characters"},
-		{!isName(c.Owner), "/owner", "invalid", "must be at most 200 characters of text, without control characters"},
-		{!slices.Contains(states, c.Status), "/status", "invalid", "must be active or disabled; to end a client for good, DELETE it"},
+	return append(r.sharedRules(c, "/client_name"), []rule{
 		{!slices.Contains(authMethods, c.TokenEndpointAuthMethod), "/token_endpoint_auth_method", "invalid", "must be client_secret_basic, client_secret_post, private_key_jwt or none"},
 		{c.TokenEndpointAuthSigningAlg != "" && !slices.Contains(signingAlgs, c.TokenEndpointAuthSigningAlg), "/token_endpoint_auth_signing_alg", "invalid", "must be an asymmetric algorithm such as ES256 or RS256"},
+	}...)
+}
+
+// sharedRules look at members that clients and rules about issuers have. name points to the one for people.
+func (r Rules) sharedRules(c *Client, name string) []rule {
+	return []rule{
+		{c.Name == "", name, "required", "is missing: a name tells people which one this is"},
+		{!isName(c.Name), name, "invalid", "must be at most 200 characters of text, without control characters"},
+		{!isName(c.Owner), "/owner", "invalid", "must be at most 200 characters of text, without control characters"},
+		{!slices.Contains(states, c.Status), "/status", "invalid", "must be active or disabled; to end it for good, DELETE it"},
 		{c.AccessTokenLifespan > maxLifespan, "/access_token_lifespan", "invalid", "must be at most 31622400 seconds (366 days); null or 0 means the server's own"},
 		{!c.ExpiresAt.IsZero() && !c.ExpiresAt.After(r.now()), "/expires_at", "invalid", "must be in the future; null means never. To stop a client now, disable it"},
 		{len(c.Metadata) > maxMetadata, "/metadata", "too_long", "must be at most 16 KiB of JSON"},
@@ -112,21 +121,27 @@ func combinedRules(c *Client) []rule {
 
 // checkLists looks at members that choose from a list, and at how long the lists are.
 func (r Rules) checkLists(c *Client, m *strictjson.Mistakes) {
-	chosen := []struct {
-		pointer string
-		list    []string
-		known   []string
-		code    string
-		what    string
-	}{
+	checkChosen([]chosen{
 		{"/scope", c.Scope, r.Scopes, "unknown_scope", "scope"},
 		{"/audience", c.Audience, r.Resources, "unknown_resource", "resource"},
 		{"/introspects", c.Introspects, r.Resources, "unknown_resource", "resource"},
 		{"/grant_types", c.GrantTypes, grantTypes, "invalid", "grant type"},
 		{"/response_types", c.ResponseTypes, responseTypes, "invalid", "response type"},
 		{"/redirect_uris", c.RedirectURIs, nil, "", ""},
-	}
-	for _, member := range chosen {
+	}, m)
+}
+
+// chosen is a list whose entries are among those that are known, unless code is empty.
+type chosen struct {
+	pointer string
+	list    []string
+	known   []string
+	code    string
+	what    string
+}
+
+func checkChosen(all []chosen, m *strictjson.Mistakes) {
+	for _, member := range all {
 		if len(member.list) > maxListed {
 			m.Add(member.pointer, "too_long", "has more than %d entries", maxListed)
 			continue

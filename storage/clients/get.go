@@ -144,6 +144,9 @@ func (r *Registry) GetWith(ctx context.Context, id string, join *Join, targets [
 	if first {
 		r.remember(ctx, id, registration)
 	}
+	if c.Trust != nil { // a rule is nobody who could authenticate
+		return nil, fosite.ErrNotFound
+	}
 	c.Secrets = slices.DeleteFunc(secrets, func(secret client.Secret) bool {
 		return !secret.ExpiresAt.IsZero() && !now.Before(secret.ExpiresAt)
 	})

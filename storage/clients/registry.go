@@ -35,12 +35,21 @@ type Registry struct {
 	log *audit.Log
 
 	used, secretsUsed *usage.Times
-	registrations     registrations
+	registrations     *registrations
+	kind              string // condition for the rows that are managed here
 }
+
+const (
+	areClients = "issuer = ''"
+	areIssuers = "issuer <> ''"
+)
 
 // New is for storage.New.
 func New(db *database.DB, now func() time.Time, log *audit.Log) *Registry {
-	return &Registry{db: db, now: now, log: log, used: usage.OfIDs(db, "clients"), secretsUsed: usage.OfIDs(db, "client_secrets")}
+	return &Registry{
+		db: db, now: now, log: log, used: usage.OfIDs(db, "clients"), secretsUsed: usage.OfIDs(db, "client_secrets"),
+		registrations: new(registrations), kind: areClients,
+	}
 }
 
 // alive are the states of clients that are not deleted.
@@ -93,7 +102,7 @@ func (r *Registry) Find(ctx context.Context, id string) (*client.Client, error) 
 		return nil, fosite.ErrNotFound
 	}
 	tx, row := r.db.Read(ctx), model.Client{}
-	found := tx.Where("id = ? AND status <> ?", id, client.Deleted).Limit(1).Find(&row)
+	found := tx.Where("id = ? AND status <> ?", id, client.Deleted).Where(r.kind).Limit(1).Find(&row)
 	if found.Error != nil {
 		return nil, fmt.Errorf("storage: read a client: %w", found.Error)
 	}
@@ -133,7 +142,7 @@ func (r *Registry) List(ctx context.Context, filter Filter) (clients []*client.C
 	if filter.Limit <= 0 {
 		filter.Limit = 50
 	}
-	tx := r.db.Read(ctx).Where("status IN ? AND (created_at, id) > (?, ?)", alive, filter.After.CreatedAt, filter.After.ID)
+	tx := r.db.Read(ctx).Where("status IN ? AND (created_at, id) > (?, ?)", alive, filter.After.CreatedAt, filter.After.ID).Where(r.kind)
 	if filter.Status != "" {
 		tx = tx.Where("status = ?", filter.Status)
 	}
@@ -169,7 +178,7 @@ func (r *Registry) Update(ctx context.Context, c *client.Client) error {
 	now := r.now().UTC().Truncate(time.Millisecond)
 	row.Version, row.UpdatedAt = c.Version+1, model.At(now)
 	n, err := r.db.Exec(ctx, func(tx *database.Tx) *gorm.DB {
-		return tx.Model(&model.Client{}).Where("id = ? AND version = ? AND status <> ?", c.ID, c.Version, client.Deleted).
+		return tx.Model(&model.Client{}).Where("id = ? AND version = ? AND status <> ?", c.ID, c.Version, client.Deleted).Where(r.kind).
 			Select("*").Omit("id", "epoch", "revoked_before", "created_at", "last_used_at").Updates(row)
 	})
 	if err != nil {
@@ -196,7 +205,7 @@ func (r *Registry) Delete(ctx context.Context, id string) error {
 				changes[column.Name] = ""
 			}
 		}
-		deleted := tx.Model(&model.Client{}).Where("id = ? AND status <> ?", id, client.Deleted).Updates(changes)
+		deleted := tx.Model(&model.Client{}).Where("id = ? AND status <> ?", id, client.Deleted).Where(r.kind).Updates(changes)
 		if deleted.Error != nil {
 			return fmt.Errorf("storage: delete a client: %w", deleted.Error)
 		}
@@ -223,7 +232,7 @@ func (r *Registry) SetStatus(ctx context.Context, id string, status client.Statu
 		return false, fosite.ErrNotFound
 	}
 	err = r.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
-		row := tx.Model(&model.Client{}).Where("id = ? AND status IN ?", id, alive).Session(&gorm.Session{})
+		row := tx.Model(&model.Client{}).Where("id = ? AND status IN ?", id, alive).Where(r.kind).Session(&gorm.Session{})
 		update := row.Where("status <> ?", status)
 		if version != 0 {
 			update = update.Where("version = ?", version)
@@ -264,6 +273,6 @@ func (r *Registry) RevokeBefore(ctx context.Context, id string, t time.Time) err
 
 func (r *Registry) revoke(ctx context.Context, id, column string, value clause.Expr, note func(tx *database.Tx) error) error {
 	return r.change(ctx, "revoke the tokens of a client", []string{id}, func(tx *database.Tx) *gorm.DB {
-		return tx.Model(&model.Client{}).Where("id = ? AND status <> ?", id, client.Deleted).Updates(map[string]any{column: value})
+		return tx.Model(&model.Client{}).Where("id = ? AND status <> ?", id, client.Deleted).Where(r.kind).Updates(map[string]any{column: value})
 	}, note)
 }

@@ -19,6 +19,7 @@ var (
 	_ provider.ReuseRevokingStore = (*storage.Store)(nil)
 	_ provider.AtomicStore        = (*storage.Store)(nil)
 	_ provider.TokenGrantStore    = (*storage.Store)(nil)
+	_ provider.IssuerRuleStore    = (*storage.Store)(nil)
 
 	_ provider.ClientWithUsedSecret = (*client.Client)(nil)
 	_ provider.ClientWithAuthMethod = (*client.Client)(nil)
@@ -32,4 +33,5 @@ var (
 	_ handlers.GroupsTimeSession    = (*provider.Session)(nil)
 	_ handlers.AuthenticatedSession = (*provider.Session)(nil)
 	_ storage.GroupsSession         = (*provider.Session)(nil)
+	_ storage.AssertedSession       = (*provider.Session)(nil)
 )

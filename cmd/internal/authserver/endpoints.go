@@ -54,10 +54,13 @@ func (p *parts) makeProvider(hasher fosite.Hasher) (err error) {
 		return err
 	}
 	p.oauth, err = provider.New(tokens, provider.Options{
-		SystemSecret:             p.secrets.current,
-		PreviousSystemSecrets:    p.secrets.previous,
-		OnMissingSecret:          p.observer.CountMissingSecret,
-		Reused:                   p.recorder.Reused,
+		SystemSecret:          p.secrets.current,
+		PreviousSystemSecrets: p.secrets.previous,
+		OnMissingSecret:       p.observer.CountMissingSecret,
+		Reused:                p.recorder.Reused,
+		AssertionRefused: func(ctx context.Context, refused provider.RefusedAssertion) {
+			p.recorder.AssertionRefused(ctx, refused.RuleID, refused.Issuer, refused.Subject, refused.Reason)
+		},
 		Issuer:                   cfg.Issuer,
 		TokenURL:                 cfg.Endpoint("token"),
 		AccessTokenLifespan:      cfg.Tokens.AccessLifespan,
@@ -260,6 +263,7 @@ func metadata(cfg config.Config, endpoints *handlers.Server) handlers.Metadata {
 	if len(cfg.Login.Methods) > 0 || cfg.Tokens.ClientCredentialsRefresh {
 		m.GrantTypes = append(m.GrantTypes, "refresh_token")
 	}
+	m.GrantTypes = append(m.GrantTypes, client.JWTBearer)
 	for _, identifier := range resourceIdentifiers(cfg) {
 		resource := cfg.Resources[identifier]
 		m.Resources = append(m.Resources, handlers.ProtectedResource{Resource: identifier, Name: resource.Name, Scopes: resource.Scopes})

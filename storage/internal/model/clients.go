@@ -27,13 +27,15 @@ type Client struct {
 	TokenEndpointAuthSigningAlg string  `gorm:"column:token_endpoint_auth_signing_alg;not null;default:''"`
 	JWKS                        JSON    `gorm:"column:jwks;not null;default:''"`
 	JWKSURI                     string  `gorm:"column:jwks_uri;not null;default:''"`
-	AccessTokenLifespan         Seconds `gorm:"column:access_token_lifespan;type:BIGINT;not null;default:0"` // 0: the server's
-	Metadata                    JSON    `gorm:"column:metadata;not null;default:''"`                         // an object
-	RegisteredBy                string  `gorm:"column:registered_by;not null;default:''"`                    // empty: an administrator
-	RegistrationToken           string  `gorm:"column:registration_token;not null;default:''"`               // its hash
-	Epoch                       int64   `gorm:"column:epoch;type:BIGINT;not null;default:0"`                 // raised to kill every token issued so far
-	RevokedBefore               int64   `gorm:"column:revoked_before;type:BIGINT;not null;default:0"`        // Unix milliseconds; kills tokens issued before
-	Version                     int64   `gorm:"column:version;type:BIGINT;not null;default:1"`               // raised by every change; the ETag
+	AccessTokenLifespan         Seconds `gorm:"column:access_token_lifespan;type:BIGINT;not null;default:0"`          // 0: the server's
+	Metadata                    JSON    `gorm:"column:metadata;not null;default:''"`                                  // an object
+	RegisteredBy                string  `gorm:"column:registered_by;not null;default:''"`                             // empty: an administrator
+	RegistrationToken           string  `gorm:"column:registration_token;not null;default:''"`                        // its hash
+	Issuer                      string  `gorm:"column:issuer;not null;default:'';index:by_issuer,where:issuer <> ''"` // of a rule about its assertions; empty: a client
+	Trust                       JSON    `gorm:"column:trust;not null;default:''"`                                     // what else the rule says
+	Epoch                       int64   `gorm:"column:epoch;type:BIGINT;not null;default:0"`                          // raised to kill every token issued so far
+	RevokedBefore               int64   `gorm:"column:revoked_before;type:BIGINT;not null;default:0"`                 // Unix milliseconds; kills tokens issued before
+	Version                     int64   `gorm:"column:version;type:BIGINT;not null;default:1"`                        // raised by every change; the ETag
 	CreatedAt                   Time    `gorm:"column:created_at;not null;index:by_creation,priority:1;index:unused,where:registered_by <> '' AND last_used_at IS NULL"`
 	UpdatedAt                   Time    `gorm:"column:updated_at;not null"`
 	ExpiresAt                   Time    `gorm:"column:expires_at"`
@@ -66,6 +68,8 @@ func (row *Client) Registration() []Column {
 		{"metadata", &row.Metadata, true},
 		{"registered_by", &row.RegisteredBy, false},
 		{"registration_token", &row.RegistrationToken, true},
+		{"issuer", &row.Issuer, false},
+		{"trust", &row.Trust, true},
 		{"created_at", &row.CreatedAt, false},
 	}
 }
@@ -87,6 +91,13 @@ func NewClient(c *client.Client) (*Client, error) {
 		}
 		row.JWKS = encoded
 	}
+	if c.Trust != nil {
+		encoded, err := json.Marshal(c.Trust)
+		if err != nil {
+			return nil, fmt.Errorf("storage: encode the rule %s: %w", c.ID, err)
+		}
+		row.Issuer, row.Trust = c.Trust.Issuer, encoded
+	}
 	return row, nil
 }
 
@@ -107,6 +118,13 @@ func (row *Client) Client() (*client.Client, error) {
 		if err := json.Unmarshal(row.JWKS, c.JWKS); err != nil {
 			return nil, fmt.Errorf("storage: decode the jwks of client %s: %v", c.ID, err) // %v: a corrupt row is an outage, not a malformed token
 		}
+	}
+	if len(row.Trust) > 0 {
+		c.Trust = new(client.Trust)
+		if err := json.Unmarshal(row.Trust, c.Trust); err != nil {
+			return nil, fmt.Errorf("storage: decode the rule %s: %v", c.ID, err)
+		}
+		c.Trust.Issuer = row.Issuer
 	}
 	return c, nil
 }

@@ -41,6 +41,11 @@ func filled(t *testing.T) *client.Client {
 			field.SetBytes([]byte(`{"team":"docs"}`))
 		case *jose.JSONWebKeySet:
 			field.Set(reflect.ValueOf(&jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: []byte("a key"), KeyID: "k"}}}))
+		case *client.Trust:
+			field.Set(reflect.ValueOf(&client.Trust{
+				Profile: client.IDJAG, Issuer: "https://idp.example", Audience: []string{"https://auth.example"}, Subject: "x*",
+				Claims: json.RawMessage(`{"team":"docs"}`), Reusable: true,
+			}))
 		case []client.Secret: // rows of their own
 		default:
 			t.Fatalf("the field %s has a type that this test does not know", all.Type().Field(i).Name)

@@ -1,0 +1,240 @@
+package provider
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	josev3 "github.com/go-jose/go-jose/v3"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/ory/fosite"
+
+	"fosite-mcp/provider/client"
+)
+
+// grantAssertions checks the assertions that are exchanged for tokens (RFC 7523 §3) by the rules about their issuers.
+type grantAssertions struct {
+	rules     IssuerRuleStore
+	used      fosite.ClientManager
+	keys      fosite.JWKSFetcherStrategy
+	audiences []string // of a rule that names none
+	now       func() time.Time
+}
+
+// sentAssertion is an assertion as it was sent. Its claims hold only once the signature was checked.
+type sentAssertion struct {
+	token  *jwt.JSONWebToken
+	typ    string // in lower case, without application/
+	claims jwt.Claims
+	all    map[string]any // numbers as json.Number
+	digest [sha256.Size]byte
+	ruleID string // of the rule that it came to
+}
+
+const (
+	maxGrantAssertionLength = 32 << 10
+	maxSubjectLength        = 1 << 10
+	// How far ahead an assertion may expire: one of a job's lives as long as the job, and Kubernetes hands out tokens of a day.
+	maxSingleUseAhead = 12 * time.Hour
+	maxReusableAhead  = 24 * time.Hour
+)
+
+var errAssertion = fosite.ErrInvalidGrant.WithHint("The assertion was not accepted. Its issuer, subject, audience and times must be as a rule of this server says; the server's audit log has the reason.")
+
+// refuseGrant makes the one answer to a bad assertion. The reason is for the log: fixed words, nothing sent.
+func refuseGrant(reason string) error { return &refusedGrant{reason} }
+
+type refusedGrant struct{ reason string }
+
+func (r *refusedGrant) Error() string { return "assertion: " + r.reason }
+
+func (r *refusedGrant) Unwrap() error { return errAssertion.WithDebug(r.Error()) }
+
+// refusalOf is why an assertion was refused; empty: err says something else.
+func refusalOf(err error) string {
+	if refused := (*refusedGrant)(nil); errors.As(err, &refused) {
+		return refused.reason
+	}
+	return ""
+}
+
+// read takes the assertion apart.
+func (s *sentAssertion) read(assertion string) (err error) {
+	if assertion == "" {
+		return fosite.ErrInvalidRequest.WithHint(`The parameter "assertion" is missing.`)
+	}
+	if len(assertion) > maxGrantAssertionLength {
+		return refuseGrant("it is longer than 32 KiB")
+	}
+	if s.token, err = jwt.ParseSigned(assertion, assertionAlgorithms); err != nil {
+		return refuseGrant("it is not a JWT signed with an algorithm that is allowed")
+	}
+	if typ, given := s.token.Headers[0].ExtraHeaders[jose.HeaderType]; given {
+		name, _ := typ.(string)
+		if s.typ = strings.TrimPrefix(strings.ToLower(name), "application/"); s.typ == "" {
+			return refuseGrant("its typ is no text")
+		}
+	}
+	payload := json.RawMessage{}
+	if s.token.UnsafeClaimsWithoutVerification(&s.claims, &payload) != nil {
+		return refuseGrant("its claims are malformed")
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(payload)))
+	decoder.UseNumber()
+	if decoder.Decode(&s.all) != nil {
+		return refuseGrant("its claims are malformed")
+	}
+	s.digest = sha256.Sum256(payload)
+	return nil
+}
+
+// workloadTypes are the values of typ that assertions of workloads have. An access token, an identity assertion or a client's
+// assertion has another one, and must not be exchanged though the same key has signed it.
+var workloadTypes = []string{"", "jwt", "jose", "authorization-grant+jwt"}
+
+// rulesFor returns the rules that are for the assertion, in their order. It is an error if there are none.
+func (g *grantAssertions) rulesFor(ctx context.Context, sent *sentAssertion) ([]*client.Client, error) {
+	if !slices.Contains(workloadTypes, sent.typ) {
+		return nil, refuseGrant("its typ is that of another kind of JWT")
+	}
+	if reason := g.checkTimes(sent.claims); reason != "" {
+		return nil, refuseGrant(reason)
+	}
+	if sent.claims.Subject == "" || len(sent.claims.Subject) > maxSubjectLength || !client.IsPlain(sent.claims.Subject) {
+		return nil, refuseGrant("it has no sub, or one that is no plain text of at most 1024 characters")
+	}
+	all, err := g.rules.RulesOfIssuer(ctx, sent.claims.Issuer)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	reason := "no rule is about its issuer"
+	var fitting []*client.Client
+	for _, rule := range all {
+		switch {
+		case rule.Trust == nil || rule.Trust.Profile != client.Workload:
+		case !g.isAudience(rule, sent.claims.Audience):
+			reason, sent.ruleID = "its aud is not what the rules about its issuer say", rule.ID
+		case !rule.Trust.Fits(sent.all):
+			reason, sent.ruleID = "its subject and claims fit no rule about its issuer", rule.ID
+		case g.isTooLong(rule, sent.claims):
+			reason, sent.ruleID = "its exp is too far ahead", rule.ID
+		default:
+			fitting = append(fitting, rule)
+		}
+	}
+	if len(fitting) == 0 {
+		return nil, refuseGrant(reason)
+	}
+	return fitting, nil
+}
+
+// isAudience tells whether the assertion is for us.
+func (g *grantAssertions) isAudience(rule *client.Client, audience jwt.Audience) bool {
+	ours := rule.Trust.Audience
+	if len(ours) == 0 {
+		ours = g.audiences
+	}
+	return slices.ContainsFunc(audience, func(aud string) bool { return slices.Contains(ours, aud) })
+}
+
+// isTooLong tells whether the assertion lives longer than one should.
+func (g *grantAssertions) isTooLong(rule *client.Client, claims jwt.Claims) bool {
+	ahead := maxSingleUseAhead
+	if rule.Trust.Reusable {
+		ahead = maxReusableAhead
+	}
+	return claims.Expiry.Time().After(clock(g.now).Add(ahead + clockLeeway))
+}
+
+// checkTimes answers what is wrong with the times of an assertion, or "".
+func (g *grantAssertions) checkTimes(claims jwt.Claims) (reason string) {
+	now := clock(g.now)
+	switch {
+	case claims.Expiry == nil:
+		return "it has no exp"
+	case !now.Before(claims.Expiry.Time().Add(clockLeeway)):
+		return "it has expired"
+	case claims.NotBefore != nil && claims.NotBefore.Time().After(now.Add(clockLeeway)):
+		return "its nbf is in the future"
+	case claims.IssuedAt != nil && claims.IssuedAt.Time().After(now.Add(clockLeeway)):
+		return "its iat is in the future"
+	}
+	return ""
+}
+
+// checkSignature verifies the assertion with the keys of the issuer, which the rule has or says where to find.
+func (g *grantAssertions) checkSignature(ctx context.Context, sent *sentAssertion, rule *client.Client) error {
+	if rule.JWKS != nil {
+		if !signedBy(sent.token, rule.JWKS) {
+			return refuseGrant("no key of the rule verifies it")
+		}
+		return nil
+	}
+	known, err := g.keysOf(ctx, rule, false)
+	if err != nil {
+		return err
+	}
+	if signedBy(sent.token, known) {
+		return nil
+	}
+	// The issuer may have changed its keys. The fetcher limits how often a location is asked again.
+	fresh, err := g.keysOf(ctx, rule, true)
+	if err != nil {
+		return err
+	}
+	if fresh == known || !signedBy(sent.token, fresh) {
+		return refuseGrant("no key of the issuer verifies it")
+	}
+	return nil
+}
+
+// keysOf fetches the keys of an issuer. Whatever goes wrong is an outage: it says nothing about the assertion, and the place is an
+// administrator's choice.
+func (g *grantAssertions) keysOf(ctx context.Context, rule *client.Client, ignoreCache bool) (set *josev3.JSONWebKeySet, err error) {
+	location := rule.JWKSURI
+	if location == "" {
+		discoverer, ok := g.keys.(KeyDiscoverer)
+		if !ok {
+			return nil, unavailable(errors.New("provider: the fetcher of keys discovers none; name the issuer's jwks_uri in the rule"))
+		}
+		if location, err = discoverer.DiscoverKeys(ctx, rule.Trust.Issuer); err != nil {
+			return nil, unavailable(err)
+		}
+	}
+	set, err = g.keys.Resolve(ctx, location, ignoreCache)
+	if errors.Is(err, fosite.ErrInvalidClient) {
+		return nil, unavailable(errors.New("provider: the keys of the issuer " + rule.Trust.Issuer + " cannot be read: " + fosite.ErrorToRFC6749Error(err).DebugField))
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return set, nil
+}
+
+// useOnce marks the assertion as used; of any number of concurrent calls the store lets one pass. A jti is unique per issuer
+// (RFC 7523 §3); without one the assertion is known by its claims. No client's assertion has a key that begins like these.
+func (g *grantAssertions) useOnce(ctx context.Context, sent *sentAssertion, rule *client.Client) error {
+	if rule.Trust.Reusable {
+		return nil
+	}
+	name := "jti " + sent.claims.ID
+	if sent.claims.ID == "" {
+		name = "claims " + base64.RawURLEncoding.EncodeToString(sent.digest[:])
+	}
+	until := sent.claims.Expiry.Time().Add(2 * clockLeeway)
+	err := g.used.SetClientAssertionJWT(ctx, "grant: "+url.QueryEscape(sent.claims.Issuer)+" "+name, until)
+	if errors.Is(err, fosite.ErrJTIKnown) {
+		return refuseGrant("it was used before")
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
