@@ -85,6 +85,11 @@ func shellActor() string {
 	return "shell"
 }
 
+// fromProvider is the provider's error without the name of the package.
+func fromProvider(err error) error {
+	return errors.New(strings.TrimPrefix(err.Error(), "provider: "))
+}
+
 // fromStorage is the storage's error without the name of the package.
 func fromStorage(err error) error {
 	return errors.New(strings.TrimPrefix(err.Error(), "storage: "))

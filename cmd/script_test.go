@@ -60,10 +60,10 @@ func TestScripts(t *testing.T) {
 }
 
 // serveForTest runs the server that ships, and returns once it accepts connections.
-func serveForTest(dataDir string) (authserver.Addresses, func(), error) {
-	cfg, err := config.Load("", []string{
+func serveForTest(dataDir string, environ ...string) (authserver.Addresses, func(), error) {
+	cfg, err := config.Load("", append([]string{
 		"FOSITE_MCP_DATA_DIR=" + dataDir, "FOSITE_MCP_LISTEN=127.0.0.1:0", "FOSITE_MCP_ADMIN_LISTEN=127.0.0.1:0",
-	})
+	}, environ...))
 	if err != nil {
 		return authserver.Addresses{}, nil, err
 	}

@@ -105,7 +105,7 @@ func checkArgs(c *cobra.Command, args []string) error {
 // likelyFlag is the flag that an argument was probably meant for, as the end of a message.
 func likelyFlag(c *cobra.Command, arg string) string {
 	flags := []string{"username", "name", "client-id"}
-	if strings.HasPrefix(arg, provider.AccessTokenPrefix) || strings.HasPrefix(arg, provider.RefreshTokenPrefix) {
+	if strings.HasPrefix(arg, provider.AccessTokenPrefix) || strings.HasPrefix(arg, provider.RefreshTokenPrefix) || strings.HasPrefix(arg, "eyJ") {
 		flags = []string{"token-file"}
 	}
 	for _, name := range flags {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"log/slog"
 	"time"
 )
@@ -62,7 +63,16 @@ type Tokens struct {
 	CodeLifespan            time.Duration
 	// ClientCredentialsRefresh also issues refresh tokens to machines, which RFC 6749 §4.4.3 advises against.
 	ClientCredentialsRefresh bool
+	Format                   string        // FormatOpaque or FormatJWT; a resource may have another one
+	SigningAlgorithm         string        // of the keys that sign JWTs
+	KeyLifespan              time.Duration // how long a key signs; 0: until it is replaced by hand
 }
+
+// The values of Tokens.Format and Resource.TokenFormat.
+const (
+	FormatOpaque = "opaque"
+	FormatJWT    = "jwt"
+)
 
 // Scope is one scope that tokens may carry.
 type Scope struct {
@@ -74,6 +84,8 @@ type Scope struct {
 type Resource struct {
 	Name   string   `yaml:"name,omitempty" json:"name,omitempty"` // shown to people
 	Scopes []string `yaml:"scopes" json:"scopes"`                 // scopes that the resource understands
+	// TokenFormat is FormatOpaque or FormatJWT; empty: that of Tokens.
+	TokenFormat string `yaml:"token_format,omitempty" json:"token_format,omitempty"`
 }
 
 // Login says how people prove who they are.
@@ -147,6 +159,21 @@ type Log struct {
 // Endpoint returns the public URL of one OAuth endpoint, for example "token".
 func (c Config) Endpoint(name string) string {
 	return c.PublicURL + c.BasePath + "/" + name
+}
+
+// WantsJWT reports whether tokens for a resource are JWTs.
+func (c Config) WantsJWT(resource string) bool {
+	return cmp.Or(c.Resources[resource].TokenFormat, c.Tokens.Format) == FormatJWT
+}
+
+// IssuesJWT reports whether tokens for any resource are JWTs.
+func (c Config) IssuesJWT() bool {
+	for resource := range c.Resources {
+		if c.WantsJWT(resource) {
+			return true
+		}
+	}
+	return false
 }
 
 // Enabled reports whether certificate files are configured.

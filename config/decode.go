@@ -48,7 +48,7 @@ func (d decoder) decode(key string, raw any, field any) {
 		*field = make(map[string]Resource)
 		d.object(key, raw, func(name, path string, raw any) {
 			resource := Resource{Scopes: []string{}}
-			d.fields(path, raw, map[string]any{"name": &resource.Name, "scopes": &resource.Scopes})
+			d.fields(path, raw, map[string]any{"name": &resource.Name, "scopes": &resource.Scopes, "token_format": &resource.TokenFormat})
 			(*field)[name] = resource
 		})
 	default:

@@ -34,6 +34,9 @@ func Default() Config {
 			RefreshAbsoluteLifespan: 365 * 24 * time.Hour,
 			RefreshGrace:            time.Minute,
 			CodeLifespan:            2 * time.Minute,
+			Format:                  FormatOpaque,
+			SigningAlgorithm:        "ES256",
+			KeyLifespan:             90 * 24 * time.Hour,
 		},
 		Scopes: map[string]Scope{
 			"mcp:search": {Description: "Search the documentation and read its pages", Tools: []string{"search", "get_page"}},

@@ -143,6 +143,9 @@ func (c Config) tokenRules() []check {
 		{t.RefreshLifespan > t.RefreshAbsoluteLifespan, "tokens.refresh_lifespan", "must not exceed tokens.refresh_absolute_lifespan"},
 		{outside(t.RefreshGrace, 0, maxRefreshGrace), "tokens.refresh_grace", "must be whole seconds between 0s and 5m"},
 		{outside(t.CodeLifespan, minCodeLifespan, maxCodeLifespan), "tokens.code_lifespan", "must be whole seconds between 10s and 10m"},
+		{t.Format != FormatOpaque && t.Format != FormatJWT, "tokens.format", "must be opaque or jwt"},
+		{!slices.Contains([]string{"ES256", "RS256", "EdDSA"}, t.SigningAlgorithm), "tokens.signing_algorithm", "must be ES256, RS256 or EdDSA"},
+		{t.KeyLifespan != 0 && outside(t.KeyLifespan, time.Hour, maxAbsoluteLifespan), "tokens.key_lifespan", "must be whole seconds between 1h and 43800h, or 0s"},
 	}
 }
 
@@ -177,7 +180,8 @@ func (c Config) resourceRules() []check {
 		}
 		rules = append(rules,
 			found(key, problem),
-			check{len(resource.Scopes) == 0, key + ".scopes", "must list at least one scope"})
+			check{len(resource.Scopes) == 0, key + ".scopes", "must list at least one scope"},
+			check{!slices.Contains([]string{"", FormatOpaque, FormatJWT}, resource.TokenFormat), key + ".token_format", "must be opaque or jwt"})
 		for _, scope := range resource.Scopes {
 			_, defined := c.Scopes[scope]
 			rules = append(rules, check{!defined, key + ".scopes", shown(scope) + " is not defined below scopes"})

@@ -101,7 +101,7 @@ func (m Metadata) serverPaths(issuer *url.URL) []string {
 }
 
 // serverMetadata is RFC 8414 §2, one document for all paths. The TypeScript SDK of MCP refuses a document without authorization_endpoint or jwks_uri. So
-// these are there although machines alone may get tokens, all of them opaque.
+// these are there although machines alone may get tokens, and all of them may be opaque.
 type serverMetadata struct {
 	Issuer                                     string   `json:"issuer"`
 	AuthorizationEndpoint                      string   `json:"authorization_endpoint"`

@@ -30,7 +30,7 @@ func (s *Server) Mount(r *mux.Router) error {
 	if s.answersIntrospection() {
 		r.Handle("/introspect", form(s.introspect))
 	}
-	r.Handle("/jwks.json", document(keySet{Keys: []any{}}))
+	r.Handle("/jwks.json", corsForAnyOrigin.Handler(Reading(s.jwks)))
 	if s.Registration != nil {
 		s.mountRegistration(r)
 	}

@@ -44,6 +44,9 @@ type Server struct {
 	// a store can read both at once and a strategy need not check token again; nil: nothing to prepare. With the packages
 	// provider and storage: see storage.ReadAhead.
 	ReadAhead func(ctx context.Context, token string) context.Context
+	// PublicKeys is the JWK Set (RFC 7517 §5) that verifies JWT access tokens, see provider.SigningKeys; nil: an empty one, as
+	// the tokens are opaque.
+	PublicKeys func(ctx context.Context) ([]byte, error)
 	// Log receives failures of the server, never tokens or secrets; nil: slog.Default.
 	Log *slog.Logger
 	// Now is the clock; nil: time.Now.
@@ -52,12 +55,6 @@ type Server struct {
 	authenticate fosite.ClientAuthenticationStrategy // of those who introspect (RFC 6749 §2.3)
 	busy         *rate.Limiter                       // of which refusals the log tells
 	unnamed      logonce.Set                         // resource servers that the log has told about
-}
-
-// keySet is RFC 7517 §5. Tokens are opaque, so there are no keys to publish; the document exists because metadata
-// must name it.
-type keySet struct {
-	Keys []any `json:"keys"`
 }
 
 func (s *Server) now() time.Time {

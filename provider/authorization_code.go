@@ -210,6 +210,8 @@ func (h *authorizationCodeGrant) PopulateTokenEndpointResponse(ctx context.Conte
 		return nil
 	case errors.Is(err, fosite.ErrInvalidatedAuthorizeCode):
 		return h.endReusedGrant(ctx, h.store, CodeReused, request, signature, errUsedCode)
+	case errors.Is(err, errTokenTooLong):
+		return errTokenTooLong
 	case errors.Is(err, fosite.ErrNotFound), errors.Is(err, fosite.ErrInvalidRequest): // fosite's word for a code that has expired by now
 		return errUnknownCode
 	}

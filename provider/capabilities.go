@@ -92,6 +92,18 @@ type SessionOfAssertion interface {
 	SetAsserted(issuer, subject string)
 }
 
+// SigningKeyStore keeps the keys that sign JWT access tokens. [NewSigningKeys] needs one. The keys are one text, and private halves in
+// it are encrypted.
+type SigningKeyStore interface {
+	// KeySet is the text and its revision; nothing and 0 if there is none.
+	KeySet(ctx context.Context) (keys []byte, revision int64, err error)
+	// ReplaceKeySet stores another text under the next revision, if revision is still that of the stored one. Of several calls
+	// with one revision exactly one succeeds.
+	ReplaceKeySet(ctx context.Context, revision int64, keys []byte) (replaced bool, err error)
+	// LastTokenEnd is when the last of all access tokens ends that are stored; zero: there is none.
+	LastTokenEnd(ctx context.Context) (time.Time, error)
+}
+
 // SessionWithGrantEnd says when its whole grant ends. Without it only the single tokens end.
 type SessionWithGrantEnd interface {
 	GetGrantExpiresAt() time.Time
@@ -111,7 +123,7 @@ type CheckingStrategy interface {
 	WithToken(ctx context.Context, token string) (_ context.Context, signature string)
 	MissingSecret(ctx context.Context, kind fosite.TokenType) error
 
-	unverified(ctx context.Context, token string) (kind fosite.TokenType, signature string)
+	unverified(ctx context.Context, token string) (kind fosite.TokenType, signature string, err error)
 	expired(r fosite.Requester, kind fosite.TokenType, fallback time.Duration) bool
 }
 

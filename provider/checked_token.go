@@ -18,6 +18,8 @@ type checkedToken struct {
 	// ours is true for a token that was made with one of the strategy's secrets. It is false for one that names a secret
 	// which is missing here: its HMAC cannot be checked, and anybody can write such a text.
 	ours bool
+	// outage is why it is not known whether the text is a JWT of this server; nil: it is known.
+	outage error
 }
 
 // WithToken checks token, and returns a context in which the strategy's methods need not check it again. signature is the one
@@ -26,7 +28,7 @@ type checkedToken struct {
 //
 // What is known is used for the same text and by the same strategy alone. Use the context for one request.
 func (s *TokenStrategy) WithToken(ctx context.Context, token string) (_ context.Context, signature string) {
-	checked := s.check(token)
+	checked := s.check(ctx, token)
 	info := reqinfo.From(ctx)
 	info.Token = checked
 	return reqinfo.With(ctx, info), checked.signature
@@ -37,7 +39,7 @@ func (s *TokenStrategy) checked(ctx context.Context, token string) checkedToken 
 	if known, ok := reqinfo.From(ctx).Token.(checkedToken); ok && known.strategy == s && known.text == token {
 		return known
 	}
-	return s.check(token)
+	return s.check(ctx, token)
 }
 
 // signature is that of a token of this kind which was made with one of our secrets, or "".
@@ -56,7 +58,7 @@ const (
 
 // check takes token apart and computes its HMAC. The prefixes differ, so that it has the form of one kind at most. A token
 // that names a secret which is missing here keeps its signature, if its time can be right.
-func (s *TokenStrategy) check(token string) checkedToken {
+func (s *TokenStrategy) check(ctx context.Context, token string) checkedToken {
 	checked := checkedToken{strategy: s, text: token}
 	var t tokenParts
 	for _, k := range []*tokenKind{&s.access, &s.refresh, &s.code} {
@@ -71,7 +73,13 @@ func (s *TokenStrategy) check(token string) checkedToken {
 		if checked.ours = ours; ours || missing {
 			checked.kind, checked.signature = k.kind, t.signature()
 		}
-		break
+		return checked
+	}
+	if s.jwt != nil {
+		checked.signature, checked.outage = s.jwt.verify(ctx, token)
+		if checked.ours = checked.signature != ""; checked.ours {
+			checked.kind = fosite.AccessToken
+		}
 	}
 	return checked
 }

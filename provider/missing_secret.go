@@ -19,14 +19,15 @@ import (
 // here; "" for every other one. Anybody can write such a text: use it to look whether the database knows the token, and
 // never to act on what is found.
 func (s *TokenStrategy) UnverifiedSignature(token string) (kind fosite.TokenType, signature string) {
-	return s.unverified(context.Background(), token)
+	kind, signature, _ = s.unverified(context.Background(), token)
+	return kind, signature
 }
 
-func (s *TokenStrategy) unverified(ctx context.Context, token string) (kind fosite.TokenType, signature string) {
+func (s *TokenStrategy) unverified(ctx context.Context, token string) (kind fosite.TokenType, signature string, err error) {
 	if checked := s.checked(ctx, token); !checked.ours {
-		return checked.kind, checked.signature
+		return checked.kind, checked.signature, checked.outage
 	}
-	return "", ""
+	return "", "", nil
 }
 
 var errMissingSecret = errors.New("a token was made with a system secret that this replica does not have: " +
@@ -46,7 +47,10 @@ func missingSecret(ctx context.Context, strategy any, kind fosite.TokenType, tok
 	if !ok {
 		return nil
 	}
-	found, signature := s.unverified(ctx, token)
+	found, signature, err := s.unverified(ctx, token)
+	if err != nil && kind == fosite.AccessToken {
+		return unavailable(err)
+	}
 	if signature == "" || found != kind {
 		return nil
 	}
@@ -68,7 +72,7 @@ func missingSecret(ctx context.Context, strategy any, kind fosite.TokenType, tok
 }
 
 // MissingSecretFactory answers the introspection of a token with an outage when the database knows the token and a
-// secret to check it is missing here. Put it before compose.OAuth2TokenIntrospectionFactory, which would call the token
+// secret to check it is missing here, and when the keys of JWTs cannot be read. Put it before compose.OAuth2TokenIntrospectionFactory, which would call the token
 // inactive. It takes a [TokenStrategy]; with another strategy it does nothing.
 func MissingSecretFactory(config fosite.Configurator, store, strategy any) any {
 	if err := refuseRival(config, "MissingSecretFactory", reflect.TypeFor[*oauth2.CoreValidator]()); err != nil {

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -39,6 +40,9 @@ type Options struct {
 	GroupsMaxAge time.Duration
 	// ClientCredentialsRefresh issues refresh tokens to machines as well, which RFC 6749 §4.4.3 advises against.
 	ClientCredentialsRefresh bool
+
+	// JWT makes access tokens for some resources JWTs; nil: all tokens are opaque.
+	JWT *JWTAccessTokens
 
 	Scopes    Scopes // nil: DefaultScopes
 	Resources Resources
@@ -104,6 +108,13 @@ func New(store fosite.Storage, o Options) (*Provider, error) {
 	}
 	if o.OnMissingSecret != nil {
 		strategy.onMissingSecret = o.OnMissingSecret
+	}
+	if o.JWT != nil {
+		j := *o.JWT
+		j.Issuer = cmp.Or(j.Issuer, o.Issuer)
+		if err := strategy.UseJWT(j); err != nil {
+			return nil, err
+		}
 	}
 	authenticator := &ClientAuthenticator{
 		Store:     store,

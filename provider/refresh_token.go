@@ -161,6 +161,8 @@ func (h *refreshTokenGrant) PopulateTokenEndpointResponse(ctx context.Context, r
 	case errors.Is(err, fosite.ErrInactiveToken): // lost a race without a grace, or against a revocation
 		signature := h.RefreshTokenStrategy.RefreshTokenSignature(ctx, token)
 		return h.endReusedGrant(ctx, h.store, RefreshReused, request, signature, errUsedRefresh)
+	case errors.Is(err, errTokenTooLong):
+		return errTokenTooLong
 	case errors.Is(err, fosite.ErrNotFound):
 		return errUnknownRefresh
 	}

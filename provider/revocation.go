@@ -84,7 +84,10 @@ func (h *revocationHandler) missing(ctx context.Context, kind fosite.TokenType, 
 	if !ok {
 		return fosite.ErrNotFound
 	}
-	found, signature := strategy.unverified(ctx, token)
+	found, signature, err := strategy.unverified(ctx, token)
+	if err != nil && kind == fosite.AccessToken {
+		return err
+	}
 	if signature == "" || found != kind {
 		return fosite.ErrNotFound
 	}

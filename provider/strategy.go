@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,7 +33,7 @@ const (
 // MinimumSecret is the shortest system secret, in bytes.
 const MinimumSecret = 32
 
-// TokenStrategy makes and checks opaque tokens: prefix, time, the name of a secret and 256 random bits, a dot, and the
+// TokenStrategy makes and checks tokens. Access tokens may be JWTs, see [TokenStrategy.UseJWT]. The others are opaque: prefix, time, the name of a secret and 256 random bits, a dot, and the
 // HMAC-SHA-256 of these. Each kind of token has a key of its own, derived from the system secret (RFC 5869), so that one
 // kind never passes for another.
 //
@@ -48,6 +49,7 @@ type TokenStrategy struct {
 	access  tokenKind
 	refresh tokenKind
 	code    tokenKind
+	jwt     *JWTAccessTokens // nil: no access token is a JWT
 
 	// onMissingSecret is told about each token that was made with a secret which is missing here.
 	onMissingSecret func(ctx context.Context, kind fosite.TokenType)
@@ -244,7 +246,10 @@ func (s *TokenStrategy) AccessTokenSignature(ctx context.Context, token string) 
 	return s.signature(ctx, fosite.AccessToken, token)
 }
 
-func (s *TokenStrategy) GenerateAccessToken(context.Context, fosite.Requester) (token, signature string, err error) {
+func (s *TokenStrategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) (token, signature string, err error) {
+	if s.jwt != nil && slices.ContainsFunc(r.GetGrantedAudience(), s.jwt.For) {
+		return s.jwt.generate(ctx, r, s.now(), s.config.GetAccessTokenLifespan(ctx))
+	}
 	return s.access.generate(s.now())
 }
 

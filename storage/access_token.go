@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"strings"
 
 	"github.com/ory/fosite"
 
@@ -34,6 +35,18 @@ func signatureHash(signature string) []byte {
 
 const timeDigits = 12
 
+// accessTokenKey is the key under which an access token with this signature is stored. The signature of a JWT of
+// provider.TokenStrategy is "~" and its jti, which is the key itself: the token, its introspection and the admin API then have
+// one name for it. Whoever knows the jti cannot sign a token.
+func accessTokenKey(signature string) []byte {
+	if jti, ok := strings.CutPrefix(signature, "~"); ok && len(jti) == tokenIDs.EncodedLen(sha256.Size) {
+		if key, err := tokenIDs.DecodeString(jti); err == nil {
+			return key
+		}
+	}
+	return signatureHash(signature)
+}
+
 func hashOf(text string) []byte {
 	sum := sha256.Sum256([]byte(text))
 	return sum[:]
@@ -44,7 +57,7 @@ var tokenIDs = base64.RawURLEncoding
 
 // TokenID is the public name of the token with this signature. The admin API calls it token_id, introspection jti. It
 // cannot be used as a token.
-func TokenID(signature string) string { return tokenIDs.EncodeToString(signatureHash(signature)) }
+func TokenID(signature string) string { return tokenIDs.EncodeToString(accessTokenKey(signature)) }
 
 // TokenUsed notes that the access token of this [TokenID] was used just now. It costs no database access.
 func (s *Tokens) TokenUsed(id string) {
@@ -67,7 +80,7 @@ func (s *Tokens) CreateAccessTokenSession(ctx context.Context, signature string,
 	if err != nil {
 		return err
 	}
-	query, args := insertAccessToken.of(s.core, r, signatureHash(signature))
+	query, args := insertAccessToken.of(s.core, r, accessTokenKey(signature))
 	if ofWorkload(request) {
 		s.clients.Used(r.ClientID)
 	}
@@ -175,7 +188,7 @@ func (s *Tokens) GetAccessTokenSession(ctx context.Context, signature string, se
 	if signature == "" {
 		return nil, fosite.ErrNotFound
 	}
-	hash := signatureHash(signature)
+	hash := accessTokenKey(signature)
 	token := readAheadOf(ctx).take(s.core, hash)
 	if token == nil {
 		row := tokenRows.Get().(*tokenRow)
@@ -207,7 +220,7 @@ func (s *Tokens) GetAccessTokenSession(ctx context.Context, signature string, se
 // DeleteAccessTokenSession implements [oauth2.AccessTokenStorage]. The row stays, revoked, until it expires.
 func (s *Tokens) DeleteAccessTokenSession(ctx context.Context, signature string) error {
 	_, err := s.db.Run(ctx, `UPDATE {access_tokens} SET revoked_at = ? WHERE signature = ? AND revoked_at IS NULL`,
-		model.Millis(s.now()), signatureHash(signature))
+		model.Millis(s.now()), accessTokenKey(signature))
 	return database.Wrap(err, "revoke an access token")
 }
 

@@ -83,14 +83,14 @@ func (s *Tokens) addImported(batch *tokenBatch, token ImportedToken) error {
 		return nil // of one that was revoked here there may be no trace left
 	}
 	if token.Kind == fosite.AccessToken {
-		batch.access = append(batch.access, model.AccessToken{Signature: signatureHash(token.Signature), Request: *r})
+		batch.access = append(batch.access, model.AccessToken{Signature: accessTokenKey(token.Signature), Request: *r})
 		if ofMachine(token.Request, r) {
 			return nil
 		}
 	} else {
 		refresh := model.RefreshToken{Signature: signatureHash(token.Signature), Request: *r}
 		if token.AccessSignature != "" {
-			refresh.AccessSignature = signatureHash(token.AccessSignature)
+			refresh.AccessSignature = accessTokenKey(token.AccessSignature)
 		}
 		batch.refresh = append(batch.refresh, refresh)
 	}

@@ -29,7 +29,7 @@ func ReadAhead(ctx context.Context, signature string) context.Context {
 		return ctx
 	}
 	info := reqinfo.From(ctx)
-	info.ReadAhead = &readAhead{hash: signatureHash(signature)}
+	info.ReadAhead = &readAhead{hash: accessTokenKey(signature)}
 	return reqinfo.With(ctx, info)
 }
 

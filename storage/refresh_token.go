@@ -25,7 +25,7 @@ func (s *Tokens) CreateRefreshTokenSession(ctx context.Context, signature, acces
 	}
 	var access model.Hash
 	if accessSignature != "" {
-		access = signatureHash(accessSignature)
+		access = accessTokenKey(accessSignature)
 	}
 	query, args := insertRefreshToken.of(s.core, r, signatureHash(signature), access, r.RequestID)
 	return s.db.Write(ctx, func(_ context.Context, tx *database.Tx) error {

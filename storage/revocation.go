@@ -79,7 +79,7 @@ func (s *Tokens) RevokeOwnToken(ctx context.Context, kind fosite.TokenType, sign
 	}
 	event := audit.Event{Actor: "client:" + clientID, Action: "token.revoked", ClientID: clientID, TokenID: TokenID(signature)}
 	if kind == fosite.AccessToken { // a machine's has no grant, and this is all
-		ended, err := s.log.Change(ctx, revokeMachineToken, event, signatureHash(signature), clientID)
+		ended, err := s.log.Change(ctx, revokeMachineToken, event, accessTokenKey(signature), clientID)
 		if err != nil {
 			return "", database.Wrap(err, "revoke an access token")
 		}
@@ -197,11 +197,10 @@ func (s *Tokens) TokenGrant(ctx context.Context, kind fosite.TokenType, signatur
 	if signature == "" {
 		return "", "", fosite.ErrNotFound
 	}
-	table := "access_tokens"
 	if kind == fosite.RefreshToken {
-		table = "refresh_tokens"
+		return s.findToken(ctx, "refresh_tokens", signatureHash(signature))
 	}
-	return s.findToken(ctx, table, signatureHash(signature))
+	return s.findToken(ctx, "access_tokens", accessTokenKey(signature))
 }
 
 func (s *Tokens) findToken(ctx context.Context, table string, hash []byte) (clientID, requestID string, err error) {

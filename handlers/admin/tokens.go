@@ -185,7 +185,7 @@ func (a *api) revokeToken(r *request) (*answer, error) {
 			return nil, audit.Event{}, err
 		}
 		return nil, audit.Event{}, notFound("This is no token of this server, or it expired and was cleaned up: nothing was revoked. " +
-			"Check that the value is whole: mcp_at_… or mcp_rt_….")
+			"Check that the value is whole: mcp_at_…, mcp_rt_…, or eyJ… for a JWT.")
 	})
 }
 

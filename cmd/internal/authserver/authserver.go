@@ -85,7 +85,12 @@ func (s *Instance) Run(ctx context.Context) error {
 		return err
 	}
 
-	p := &parts{cfg: cfg, log: s.Log, store: store, secrets: secrets, observer: observer, limits: newLimits(cfg, observer)}
+	keys, err := s.prepareKeys(ctx, store, cfg, secrets)
+	if err != nil {
+		return err
+	}
+
+	p := &parts{cfg: cfg, log: s.Log, store: store, secrets: secrets, observer: observer, limits: newLimits(cfg, observer), keys: keys}
 	if err := p.makeProvider(s.Hasher); err != nil {
 		return err
 	}
@@ -107,6 +112,7 @@ func (s *Instance) Run(ctx context.Context) error {
 			observer.Housekeep(ctx, store, storage.Maintenance{AuditRetention: cfg.Audit.Retention, UnusedRegistrations: cfg.Registration.UnusedLifespan})
 		},
 		func(ctx context.Context) { certificate.follow(ctx, s.Reread) },
+		func(ctx context.Context) { s.maintainKeys(ctx, keys) },
 	)()
 	s.ready(cfg, public, adminListener, keyFile)
 	return s.serve(ctx, certificate,

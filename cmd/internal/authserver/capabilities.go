@@ -20,6 +20,7 @@ var (
 	_ provider.AtomicStore        = (*storage.Store)(nil)
 	_ provider.TokenGrantStore    = (*storage.Store)(nil)
 	_ provider.IssuerRuleStore    = (*storage.Store)(nil)
+	_ provider.SigningKeyStore    = (*storage.Store)(nil)
 
 	_ provider.ClientWithUsedSecret = (*client.Client)(nil)
 	_ provider.ClientWithAuthMethod = (*client.Client)(nil)

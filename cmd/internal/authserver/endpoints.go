@@ -36,6 +36,7 @@ type parts struct {
 	observer *observe.Observer
 	limits   *limits
 	recorder *failures.Recorder
+	keys     *provider.SigningKeys
 	oauth    *provider.Provider
 }
 
@@ -69,6 +70,7 @@ func (p *parts) makeProvider(hasher fosite.Hasher) (err error) {
 		AuthorizeCodeLifespan:    cfg.Tokens.CodeLifespan,
 		GroupsMaxAge:             cfg.Login.GroupsMaxAge,
 		ClientCredentialsRefresh: cfg.Tokens.ClientCredentialsRefresh,
+		JWT:                      &provider.JWTAccessTokens{Keys: p.keys, For: cfg.WantsJWT},
 		Scopes:                   scopes(cfg),
 		Resources:                resources(cfg),
 		Authentication: func(next fosite.ClientAuthenticationStrategy) fosite.ClientAuthenticationStrategy {
@@ -133,7 +135,8 @@ func (p *parts) publicRouter() (http.Handler, error) {
 			ctx, signature := oauth.Strategy.WithToken(ctx, token)
 			return storage.ReadAhead(ctx, signature)
 		},
-		Log: p.log,
+		PublicKeys: p.keys.PublicKeys,
+		Log:        p.log,
 	}
 	people, err := p.newLogin()
 	if err != nil {

@@ -55,7 +55,11 @@ func listeners(t *testing.T) map[string]listener {
 	var log bytes.Buffer
 	s := &Instance{Config: cfg, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	public, admin := observe.New(s.Log, pool), observe.New(s.Log, pool)
-	p := &parts{cfg: cfg, log: s.Log, store: store, secrets: secret, observer: public, limits: newLimits(cfg, public)}
+	keys, err := newSigningKeys(store, cfg, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &parts{cfg: cfg, log: s.Log, store: store, secrets: secret, observer: public, limits: newLimits(cfg, public), keys: keys}
 	if err := p.makeProvider(nil); err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,9 @@ func (s systemSecrets) keys(purpose string) (current []byte, previous [][]byte) 
 	return deriveKey(s.current, purpose), previous
 }
 
+// systemSecretFile holds the generated secret, in the data directory.
+const systemSecretFile = "system.secret"
+
 // readSystemSecrets reads the configured secrets. Without one it generates one in the data directory at the first start.
 func readSystemSecrets(cfg config.Config) (s systemSecrets, err error) {
 	for _, secret := range cfg.SystemSecretsPrevious {
@@ -39,7 +42,7 @@ func readSystemSecrets(cfg config.Config) (s systemSecrets, err error) {
 		s.current = []byte(cfg.SystemSecret.Reveal())
 		return s, nil
 	}
-	path := filepath.Join(cfg.DataDir, "system.secret")
+	path := filepath.Join(cfg.DataDir, systemSecretFile)
 	secret, _, err := privatefile.ReadOrCreate(path, func() string {
 		random := make([]byte, 32)
 		_, _ = rand.Read(random) // never fails

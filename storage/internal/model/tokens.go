@@ -62,3 +62,10 @@ type ClientRevocation struct {
 	Epoch         int64  `gorm:"column:epoch;type:BIGINT;not null;default:0"`          // raised to kill every token issued so far
 	RevokedBefore int64  `gorm:"column:revoked_before;type:BIGINT;not null;default:0"` // Unix milliseconds; kills tokens issued before
 }
+
+// KeySet is the signing keys of JWT access tokens, of which there is one set. Private halves in it are encrypted.
+type KeySet struct {
+	Name     string `gorm:"column:name;primaryKey"`
+	Revision int64  `gorm:"column:revision;type:BIGINT;not null"` // raised with each change
+	Keys     JSON   `gorm:"column:keys;not null"`
+}

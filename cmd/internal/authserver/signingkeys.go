@@ -1,0 +1,87 @@
+package authserver
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"fosite-mcp/config"
+	"fosite-mcp/provider"
+	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
+)
+
+// SigningKeys are the keys of JWT access tokens in store, for the command line. It makes no system secret: a key that is sealed
+// with another one than the server's could not be used.
+func SigningKeys(ctx context.Context, store *storage.Store, cfg config.Config) (*provider.SigningKeys, error) {
+	if path := filepath.Join(cfg.DataDir, systemSecretFile); cfg.SystemSecret == "" {
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("system secret: %w; run this in the server's folder, or with its settings", err)
+		}
+	}
+	secrets, err := readSystemSecrets(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSecret(ctx, store, secrets); err != nil {
+		return nil, err
+	}
+	return newSigningKeys(store, cfg, secrets)
+}
+
+func newSigningKeys(store *storage.Store, cfg config.Config, secrets systemSecrets) (*provider.SigningKeys, error) {
+	o := provider.SigningKeyOptions{
+		SystemSecret: secrets.current, PreviousSystemSecrets: secrets.previous, Algorithm: cfg.Tokens.SigningAlgorithm,
+		Record: func(ctx context.Context, action string, key provider.SigningKey) error {
+			changes, err := audit.After(map[string]any{"kid": key.ID, "alg": key.Algorithm})
+			if err != nil {
+				return err
+			}
+			return store.Audit().Append(ctx, audit.Event{Action: action, Changes: changes})
+		},
+	}
+	if cfg.IssuesJWT() {
+		o.Lifespan = cfg.Tokens.KeyLifespan
+	}
+	return provider.NewSigningKeys(store, o)
+}
+
+// prepareKeys reads the keys, and makes them where a resource wants JWTs. Without such a resource they verify what was issued
+// while there was one.
+func (s *Instance) prepareKeys(ctx context.Context, store *storage.Store, cfg config.Config, secrets systemSecrets) (*provider.SigningKeys, error) {
+	keys, err := newSigningKeys(store, cfg, secrets)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.IssuesJWT() {
+		if err := keys.Ensure(ctx); err != nil {
+			return nil, fmt.Errorf("signing keys: %w", err)
+		}
+		return keys, nil
+	}
+	return keys, keys.Load(ctx)
+}
+
+// keysInterval is how often a replica looks whether another one has changed the keys.
+const keysInterval = 15 * time.Second
+
+// maintainKeys reads the keys anew, and changes them when it is time, until ctx ends.
+func (s *Instance) maintainKeys(ctx context.Context, keys *provider.SigningKeys) {
+	ticker := time.NewTicker(keysInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		within, cancel := context.WithTimeout(ctx, keysInterval)
+		err := keys.Maintain(within)
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			s.Log.ErrorContext(ctx, "the signing keys were not read; they will be the next time", "cause", err)
+		}
+	}
+}
