@@ -121,10 +121,11 @@ func (f *fixture) serve(store fosite.Storage) {
 	}
 	router := mux.NewRouter()
 	err = (&handlers.Server{
-		Provider:   oauth,
-		NewSession: func() fosite.Session { return provider.NewSession() },
-		Issuer:     issuer,
-		Login:      f,
+		Provider:    oauth,
+		NewSession:  func() fosite.Session { return provider.NewSession() },
+		Issuer:      issuer,
+		Login:       f,
+		ForwardAuth: &handlers.ForwardAuth{Resources: []string{docs, other, origin}, Default: docs},
 		FillSession: func(ctx context.Context, request fosite.Requester) error {
 			if f.fill == nil {
 				return nil

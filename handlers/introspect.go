@@ -48,11 +48,27 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 
 var inactive = []byte(`{"active":false}`)
 
-// inspect answers what caller may know about token. An error is an outage: "inactive" is said only of a token that
-// is.
+// inspect answers what caller may know about token. An error is an outage.
 func (s *Server) inspect(ctx context.Context, token string, caller fosite.Client) ([]byte, error) {
-	if len(token) > maxToken {
+	request, err := s.active(ctx, token, caller)
+	if err != nil {
+		return nil, err
+	}
+	if request == nil {
 		return inactive, nil
+	}
+	answer, err := s.describe(ctx, token, request)
+	if err != nil {
+		return nil, errors.Join(fosite.ErrServerError, err)
+	}
+	return answer, nil
+}
+
+// active is the request that token was issued to, as far as it concerns caller; nil for a token that is not active. An error is an
+// outage: "inactive" is said only of a token that is.
+func (s *Server) active(ctx context.Context, token string, caller fosite.Client) (fosite.AccessRequester, error) {
+	if len(token) > maxToken {
+		return nil, nil
 	}
 	var resources []string
 	if server, ok := caller.(ResourceServerClient); ok {
@@ -68,18 +84,14 @@ func (s *Server) inspect(ctx context.Context, token string, caller fosite.Client
 	case err != nil && fosite.ErrorToRFC6749Error(err).CodeField >= 500:
 		return nil, err
 	case err != nil, use != fosite.AccessToken:
-		return inactive, nil
+		return nil, nil
 	case !mayKnow(caller, resources, request):
 		if len(resources) == 0 && s.unnamed.First(caller.GetID()) {
 			s.log().WarnContext(ctx, "a client hears that another client's token is inactive, because it is no resource server; register it with introspects, and let its type have the method GetIntrospects", "client_id", caller.GetID())
 		}
-		return inactive, nil
+		return nil, nil
 	}
-	answer, err := s.describe(ctx, token, request)
-	if err != nil {
-		return nil, errors.Join(fosite.ErrServerError, err)
-	}
-	return answer, nil
+	return request, nil
 }
 
 // mayKnow tells whether the token concerns the caller, who is the resource server of resources (RFC 8707). A resource server hears of tokens for its resources alone, those of

@@ -31,6 +31,9 @@ func (s *Server) Mount(r *mux.Router) error {
 		r.Handle("/introspect", form(s.introspect))
 	}
 	r.Handle("/jwks.json", corsForAnyOrigin.Handler(Reading(s.jwks)))
+	if s.ForwardAuth != nil {
+		r.HandleFunc("/verify", s.verify) // whatever the method is of the request that it is about
+	}
 	if s.Registration != nil {
 		s.mountRegistration(r)
 	}

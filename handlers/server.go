@@ -35,6 +35,8 @@ type Server struct {
 	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, err *fosite.RFC6749Error)
 	// Registration lets clients register themselves; nil: an administrator does it.
 	Registration *Registration
+	// ForwardAuth lets proxies check tokens; nil: they have to introspect.
+	ForwardAuth *ForwardAuth
 	// AuthenticateIntrospection authenticates the callers of the introspection endpoint; nil: as Provider does, which
 	// authenticates those of the other endpoints.
 	AuthenticateIntrospection fosite.ClientAuthenticationStrategy

@@ -29,7 +29,7 @@ var imports = []struct {
 	{"storage/storagetest", nil},
 	{"storage", []string{"provider/client", "internal/", "storage/"}},
 	{"storage/", []string{"provider/client", "internal/", "storage/audit", "storage/internal/"}},
-	{"handlers", []string{"provider/client", "provider/client/strictjson", "internal/"}},
+	{"handlers", []string{"handlers/resource", "provider/client", "provider/client/strictjson", "internal/"}},
 	{"handlers/resource", nil},
 	{"handlers/limit", []string{"internal/"}},
 	{"handlers/clientaddr", []string{"internal/"}},

@@ -123,9 +123,10 @@ func (p *parts) publicRouter() (http.Handler, error) {
 
 	below := root.PathPrefix(cfg.BasePath).Subrouter()
 	endpoints := &handlers.Server{
-		Provider:   oauth,
-		NewSession: func() fosite.Session { return provider.NewSession() },
-		Issuer:     cfg.Issuer,
+		Provider:    oauth,
+		NewSession:  func() fosite.Session { return provider.NewSession() },
+		Issuer:      cfg.Issuer,
+		ForwardAuth: &handlers.ForwardAuth{Resources: resourceIdentifiers(cfg), Default: cfg.DefaultResource},
 		TokenID: func(ctx context.Context, token string) string { // called for active tokens only
 			id := storage.TokenID(oauth.Strategy.AccessTokenSignature(ctx, token))
 			p.store.TokenUsed(id)

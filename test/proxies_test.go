@@ -1,0 +1,252 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/auth/extauth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+)
+
+// debianProgram unpacks a program of Debian's, without installing it: an installed server would start. Where there is none, the
+// test is skipped, or fails under scripts/with-clients.
+func debianProgram(t *testing.T, path string, packages ...string) string {
+	t.Helper()
+	folder := t.TempDir()
+	output, err := exec.Command("../scripts/unpack-debian", append([]string{folder}, packages...)...).CombinedOutput()
+	if err == nil {
+		return filepath.Join(folder, path)
+	}
+	if os.Getenv("FOSITE_MCP_TEST_CLIENTS") != "" {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	t.Skipf("this test needs the Debian package %s: %v", packages[0], err)
+	return ""
+}
+
+// The configurations of docs/proxies, each in the real program.
+func TestProxiesWithForwardAuth(t *testing.T) {
+	for _, proxy := range []struct {
+		name, config, program string
+		arguments             func(config, folder string) []string
+	}{
+		{"nginx", "nginx.conf", "usr/sbin/nginx", func(config, folder string) []string {
+			return []string{"-c", config, "-p", folder, "-g", "daemon off; pid " + folder + "/nginx.pid; error_log stderr;"}
+		}},
+		{"caddy", "Caddyfile", "usr/bin/caddy", func(config, _ string) []string { return []string{"run", "--config", config, "--adapter", "caddyfile"} }},
+	} {
+		t.Run(proxy.name, func(t *testing.T) {
+			program := debianProgram(t, proxy.program, proxy.name)
+			upstream := startOpenMCP(t)
+			front := freeAddress(t)
+			resource := "http://" + front + "/authed/mcp"
+			s := startServer(t, binaries, "FOSITE_MCP_PUBLIC_URL=http://"+front,
+				`FOSITE_MCP_SCOPES={"mcp:search":{"description":"Search","tools":["search"]},"mcp:other":{"description":"Other"}}`,
+				`FOSITE_MCP_RESOURCES={"`+resource+`":{"name":"Documentation","scopes":["mcp:search","mcp:other"]}}`)
+
+			text, err := os.ReadFile(filepath.Join("../docs/proxies", proxy.config))
+			if err != nil {
+				t.Fatal(err)
+			}
+			folder := t.TempDir()
+			for _, name := range []string{"body", "fastcgi", "proxy", "scgi", "uwsgi"} { // which Debian's nginx makes in /var/lib
+				_ = os.MkdirAll(filepath.Join(folder, name), 0o700)
+			}
+			config := strings.NewReplacer("127.0.0.1:8000", front, "127.0.0.1:8080", s.public, "127.0.0.1:9000", upstream.address).Replace(string(text))
+			if proxy.name == "nginx" { // its own folders, as we are not root everywhere
+				config = strings.Replace(config, "http {", "http {\naccess_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; scgi_temp_path scgi; uwsgi_temp_path uwsgi;", 1)
+			}
+			file := filepath.Join(folder, proxy.config)
+			if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			command := exec.Command(program, proxy.arguments(file, folder)...)
+			command.Env = append(os.Environ(), "HOME="+folder, "XDG_DATA_HOME="+folder, "XDG_CONFIG_HOME="+folder)
+			log := new(lockedBuffer)
+			command.Stdout, command.Stderr = log, log
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = command.Process.Signal(os.Interrupt); _ = command.Wait() })
+			waitFor(t, "http://"+front+"/.well-known/oauth-authorization-server", log)
+			checkProtected(t, s, resource, upstream)
+		})
+	}
+}
+
+// openMCP is an MCP server that knows nothing of OAuth, and remembers what reached it.
+type openMCP struct {
+	address string
+	seen    chan http.Header // of the last request
+}
+
+func startOpenMCP(t *testing.T) *openMCP {
+	t.Helper()
+	server := mcp.NewServer(&mcp.Implementation{Name: "open", Version: "1"}, nil)
+	mcp.AddTool(server, &mcp.Tool{Name: "count"}, func(ctx context.Context, call *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+		for i := range 3 {
+			err := call.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{ProgressToken: call.Params.GetProgressToken(), Progress: float64(i)})
+			if err != nil {
+				return nil, nil, err
+			}
+		}
+		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "three"}}}, nil, nil
+	})
+	upstream := &openMCP{seen: make(chan http.Header, 1)}
+	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil)
+	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-upstream.seen:
+		default:
+		}
+		upstream.seen <- r.Header.Clone()
+		handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(listener.Close)
+	upstream.address = listener.Listener.Addr().String()
+	return upstream
+}
+
+// reached is what has reached the MCP server since the last call; nil: nothing.
+func (m *openMCP) reached() http.Header {
+	select {
+	case h := <-m.seen:
+		return h
+	default:
+		return nil
+	}
+}
+
+// checkProtected goes through what can happen to a token, at an MCP server behind a proxy.
+func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP) {
+	t.Helper()
+	id, secret := s.register(map[string]any{"client_name": "agent"})
+	good := s.token(id, secret)
+	otherID, otherSecret := s.register(map[string]any{"client_name": "other", "scope": "mcp:other"})
+	shortID, shortSecret := s.register(map[string]any{"client_name": "short", "access_token_lifespan": 1})
+	short := s.token(shortID, shortSecret)
+	revoked := s.token(id, secret)
+	s.run(revoked, "token", "revoke", "--token-file", "-")
+
+	ask := func(token string) *http.Response {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, resource, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"ping"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "X-Auth-Subject": {"admin"}, "X-Auth-Scope": {"all"}}
+		if token != "" {
+			request.Header.Set("Authorization", "Bearer "+token)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+		return response
+	}
+	for deadline := time.Now().Add(20 * time.Second); ask(short).StatusCode != http.StatusUnauthorized; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a token of one second does not expire")
+		}
+	}
+	upstream.reached()
+	for _, test := range []struct {
+		name, token string
+		status      int
+		challenge   string
+	}{
+		{"no token", "", 401, `Bearer resource_metadata="`},
+		{"expired", short, 401, `error="invalid_token"`},
+		{"revoked", revoked, 401, `error="invalid_token"`},
+		{"garbage", "garbage", 401, `error="invalid_token"`},
+		{"wrong scope", s.token(otherID, otherSecret), 403, `scope="mcp:search", error="insufficient_scope"`},
+	} {
+		response := ask(test.token)
+		if got := response.Header.Values("WWW-Authenticate"); response.StatusCode != test.status || len(got) != 1 || !strings.Contains(got[0], test.challenge) {
+			t.Errorf("%s: %d %q, want %d and one …%s…", test.name, response.StatusCode, got, test.status, test.challenge)
+		}
+		if upstream.reached() != nil {
+			t.Errorf("%s: it reached the MCP server", test.name)
+		}
+	}
+	ask(good)
+	seen := upstream.reached()
+	if fmt.Sprint(seen.Values("X-Auth-Subject"), seen.Values("X-Auth-Client-Id"), seen.Values("X-Auth-Scope")) != fmt.Sprintf("[%s] [%s] [mcp:search]", id, id) || len(seen.Values("X-Auth-Token-Id")) != 1 {
+		t.Errorf("a good token: the MCP server sees %v", seen)
+	}
+	if seen.Get("Authorization") != "" {
+		t.Error("the MCP server sees the token")
+	}
+
+	preflight, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, resource, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	preflight.Header.Set("X-Auth-Subject", "admin")
+	if response, err := http.DefaultClient.Do(preflight); err != nil {
+		t.Error(err)
+	} else {
+		response.Body.Close()
+	}
+	if seen := upstream.reached(); seen == nil || seen.Get("X-Auth-Subject") != "" {
+		t.Errorf("a browser's preflight: the MCP server sees %v", seen)
+	}
+
+	searchThrough(t, s, resource, id, secret)
+
+	_ = s.stop()
+	upstream.reached()
+	response := ask(good)
+	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" || response.Header.Get("WWW-Authenticate") != "" || upstream.reached() != nil {
+		t.Errorf("without the authorization server: %d %v", response.StatusCode, response.Header)
+	}
+}
+
+// searchThrough is the Go SDK's machine client, from the URL of the MCP server to a tool that reports its progress in a stream.
+func searchThrough(t *testing.T, s *server, resource, id, secret string) {
+	t.Helper()
+	credentials, err := extauth.NewClientCredentialsHandler(&extauth.ClientCredentialsHandlerConfig{Credentials: &oauthex.ClientCredentials{
+		ClientID: id, Issuer: s.setting("PUBLIC_URL", "http://"+s.public), ClientSecretAuth: &oauthex.ClientSecretAuth{ClientSecret: secret},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	progress := make(chan float64, 10)
+	client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, &mcp.ClientOptions{
+		ProgressNotificationHandler: func(_ context.Context, r *mcp.ProgressNotificationClientRequest) { progress <- r.Params.Progress },
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	session, err := client.Connect(ctx, &mcp.StreamableClientTransport{Endpoint: resource, OAuthHandler: credentials, MaxRetries: -1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	call := &mcp.CallToolParams{Name: "count", Arguments: map[string]any{}}
+	call.SetProgressToken("p")
+	if _, err := session.CallTool(ctx, call); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		select {
+		case got := <-progress:
+			if got != float64(i) {
+				t.Errorf("progress %v, want %d", got, i)
+			}
+		case <-ctx.Done():
+			t.Fatal("the stream does not arrive")
+		}
+	}
+}
