@@ -59,12 +59,12 @@ func newLimits(cfg config.Config, observer *observe.Observer) *limits {
 	return l
 }
 
-// middleware limits the requests of each address. Probes and preflights, which browsers make on their
-// own, do not count.
+// middleware limits the requests of each address. Probes do not count, nor preflights, which browsers make on their own, nor
+// what a proxy asks for everybody.
 func (l *limits) middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		preflight := r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
-		if !preflight && !isProbe(r) {
+		if !preflight && !isProbe(r) && r.URL.Path != l.basePath+"/verify" {
 			state := l.address.Take(clientaddr.Network(clientaddr.Of(r)))
 			state.Tell(w.Header())
 			if state.Exceeded {

@@ -157,6 +157,7 @@ func TestEveryRequestOfAnAddressCounts(t *testing.T) {
 		t.Errorf("the metric counts %s, want %d", got, refused)
 	}
 	for _, c := range []call{
+		{http.MethodGet, base + "verify", from, nil, nil}, // a proxy asks for everybody
 		{http.MethodGet, "/livez", from, nil, nil}, {http.MethodGet, "/readyz", from, nil, nil},
 		{http.MethodOptions, base + "token", from, nil, []string{"Origin", "https://app.example", "Access-Control-Request-Method", "POST"}},
 	} {
@@ -170,7 +171,7 @@ func TestEveryRequestOfAnAddressCounts(t *testing.T) {
 
 // Whoever adds a page has to name it, or people get JSON.
 func TestEveryPageIsKnownAsOne(t *testing.T) {
-	documents := []string{"token", "revoke", "introspect", "jwks.json"}
+	documents := []string{"token", "revoke", "introspect", "verify", "jwks.json"}
 	for _, path := range listeners(t)["public"].paths(t) {
 		endpoint, below := strings.CutPrefix(path, base)
 		if !below || slices.Contains(documents, endpoint) {

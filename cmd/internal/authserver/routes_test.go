@@ -161,6 +161,9 @@ func TestAWrongMethodNamesTheRightOnes(t *testing.T) {
 			if strings.HasPrefix(path, "/admin/v1") && w.Code == http.StatusUnauthorized {
 				continue // strangers learn nothing
 			}
+			if path == base+"verify" {
+				continue // takes the method of whatever request a proxy holds back
+			}
 			if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") == "" {
 				t.Errorf("%s listener, %s: status %d, Allow %q", name, path, w.Code, w.Header().Get("Allow"))
 			}
