@@ -11,7 +11,7 @@ test: ## every check and test; installs and starts what it needs
 	@scripts/test
 
 test-clients: ## the tests with published clients and a browser alone
-	@scripts/with-clients go test -count=1 -v -run 'TestPublishedClients|TestBrowser' ./test
+	@scripts/with-clients go test -count=1 -v -run 'TestPublishedClients|TestJWTsOfPublishedVerifiers|TestBrowser' ./test
 
 fosite-suite: ## fosite's own integration tests on our store, on both engines
 	@scripts/with-postgres scripts/fosite-suite

@@ -104,6 +104,12 @@ type SigningKeyStore interface {
 	LastTokenEnd(ctx context.Context) (time.Time, error)
 }
 
+// SessionWithSubjectID names the subject together with who has named it, where that is not this server: the sub_id of a JWT.
+// Without it the sub alone is in a JWT.
+type SessionWithSubjectID interface {
+	SubjectID() map[string]string
+}
+
 // SessionWithGrantEnd says when its whole grant ends. Without it only the single tokens end.
 type SessionWithGrantEnd interface {
 	GetGrantExpiresAt() time.Time
@@ -129,6 +135,7 @@ type CheckingStrategy interface {
 
 var (
 	_ SessionWithGrantEnd  = (*Session)(nil)
+	_ SessionWithSubjectID = (*Session)(nil)
 	_ SessionWithGroupsEnd = (*Session)(nil)
 	_ SessionOfAssertion   = (*Session)(nil)
 	_ KeyDiscoverer        = (*jwksFetcher)(nil)

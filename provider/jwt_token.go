@@ -47,15 +47,17 @@ type jwtHeader struct {
 
 // jwtClaims are those of RFC 9068 §2.2.
 type jwtClaims struct {
-	Issuer    string `json:"iss"`
-	Subject   string `json:"sub"`
-	Audience  any    `json:"aud"` // one text, or a list of several (RFC 7519 §4.1.3)
-	ClientID  string `json:"client_id"`
-	Scope     string `json:"scope,omitempty"`
-	IssuedAt  int64  `json:"iat"`
-	NotBefore int64  `json:"nbf"`
-	ExpiresAt int64  `json:"exp"`
-	ID        string `json:"jti"`
+	Issuer   string `json:"iss"`
+	Subject  string `json:"sub"`
+	Audience any    `json:"aud"` // one text, or a list of several (RFC 7519 §4.1.3)
+	ClientID string `json:"client_id"`
+	// SubjectID is there when another issuer has named the subject, so that nobody takes it for one of this server's (RFC 9493).
+	SubjectID map[string]string `json:"sub_id,omitempty"`
+	Scope     string            `json:"scope,omitempty"`
+	IssuedAt  int64             `json:"iat"`
+	NotBefore int64             `json:"nbf"`
+	ExpiresAt int64             `json:"exp"`
+	ID        string            `json:"jti"`
 }
 
 // MaximumToken is the length of the longest access token, in bytes: what the endpoints, and package handlers/resource, take.
@@ -89,6 +91,9 @@ func (j *JWTAccessTokens) generate(ctx context.Context, r fosite.Requester, now 
 	}
 	if claims.Subject == "" {
 		claims.Subject = claims.ClientID
+	}
+	if named, ok := session.(SessionWithSubjectID); ok {
+		claims.SubjectID = named.SubjectID()
 	}
 	claims.Audience = r.GetGrantedAudience()
 	if audience := r.GetGrantedAudience(); len(audience) == 1 {

@@ -136,6 +136,21 @@ func TestOneResourceThatWantsJWTsIsEnough(t *testing.T) {
 	}
 }
 
+// A workload's subject is not one of this server's, and a gateway must be able to tell.
+func TestAJWTSaysWhoHasNamedItsSubject(t *testing.T) {
+	ring := newKeyRing(t, &keyStore{}, SigningKeyOptions{})
+	ensure(t, ring)
+	r := accessRequest(docs)
+	r.Session.(*Session).SetAsserted("https://ci.example.com", "repo:docs")
+	token, _ := generate(t, jwtStrategy(t, ring), r)
+	_, payload, _ := split(t, token)
+	want := map[string]any{"format": "iss_sub", "iss": "https://ci.example.com", "sub": "repo:docs"}
+	claims := claimsIn(t, payload)
+	if diff := cmp.Diff(want, claims["sub_id"]); diff != "" || claims["sub"] != "repo:docs" || claims["iss"] != testIssuer {
+		t.Errorf("claims %v", claims)
+	}
+}
+
 // A token counts in the format that it has, whatever the format of new ones is.
 func TestTokensOfBothFormatsOutliveAChangeOfFormat(t *testing.T) {
 	ring := newKeyRing(t, &keyStore{}, SigningKeyOptions{})

@@ -110,6 +110,14 @@ func (s *Session) SetAsserted(issuer, subject string) { s.SubjectIssuer, s.Subje
 // IsAsserted tells that another issuer has named the subject, so that no local account is meant by it.
 func (s *Session) IsAsserted() bool { return s.SubjectIssuer != "" }
 
+// SubjectID is the subject together with the issuer that has named it (RFC 9493 §3.2.4); nil: this server has.
+func (s *Session) SubjectID() map[string]string {
+	if s.SubjectIssuer == "" {
+		return nil
+	}
+	return map[string]string{"format": "iss_sub", "iss": s.SubjectIssuer, "sub": s.Subject}
+}
+
 // SetGroupsAt says when the groups of the person were looked up.
 func (s *Session) SetGroupsAt(at time.Time) { s.GroupsAt = at.UTC().Truncate(time.Millisecond) }
 
@@ -163,8 +171,8 @@ func (s *Session) GetExtraClaims() map[string]any {
 	if s.claims == nil {
 		s.claims = make(map[string]any, len(s.Extra)+1)
 		maps.Copy(s.claims, s.Extra)
-		if s.SubjectIssuer != "" { // RFC 9493 §3.2.4
-			s.claims["sub_id"] = map[string]string{"format": "iss_sub", "iss": s.SubjectIssuer, "sub": s.Subject}
+		if id := s.SubjectID(); id != nil {
+			s.claims["sub_id"] = id
 		}
 	}
 	return s.claims

@@ -65,7 +65,7 @@ func (s *Instance) prepareKeys(ctx context.Context, store *storage.Store, cfg co
 }
 
 // keysInterval is how often a replica looks whether another one has changed the keys.
-const keysInterval = 15 * time.Second
+const keysInterval = 5 * time.Second
 
 // maintainKeys reads the keys anew, and changes them when it is time, until ctx ends.
 func (s *Instance) maintainKeys(ctx context.Context, keys *provider.SigningKeys) {
