@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,7 +37,10 @@ type Metadata struct {
 	// OwnAuthorization says that the host has an authorization endpoint of its own at Endpoints/authorize, which puts iss into
 	// its answers (RFC 9207). Server's own, with a Login and an Issuer, needs no word.
 	OwnAuthorization bool
-	Resources        []ProtectedResource
+	// GrantProfiles are the profiles of assertions that are exchanged at this moment
+	// (draft-ietf-oauth-identity-assertion-authz-grant §7.2), asked at each request for the document; nil: there are none.
+	GrantProfiles func(ctx context.Context) []string
+	Resources     []ProtectedResource
 }
 
 // ProtectedResource describes a resource server (RFC 9728).
@@ -72,7 +76,7 @@ func MountWellKnown(root *mux.Router, m Metadata) error {
 	if err != nil {
 		return fmt.Errorf("handlers: the issuer is no URL: %w", err)
 	}
-	server := document(m.server())
+	server := m.serverDocument()
 	for _, path := range m.serverPaths(issuer) {
 		root.Handle(path, server)
 	}
@@ -114,6 +118,7 @@ type serverMetadata struct {
 	ResponseTypesSupported                     []string `json:"response_types_supported"`
 	ResponseModesSupported                     []string `json:"response_modes_supported"`
 	GrantTypesSupported                        []string `json:"grant_types_supported,omitempty"`
+	AuthorizationGrantProfilesSupported        []string `json:"authorization_grant_profiles_supported,omitempty"`
 	TokenEndpointAuthMethodsSupported          []string `json:"token_endpoint_auth_methods_supported"`
 	TokenEndpointAuthSigningAlgValuesSupported []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
 	IntrospectionEndpointAuthMethodsSupported  []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
@@ -125,6 +130,25 @@ type serverMetadata struct {
 	IssParameterSupported                      bool     `json:"authorization_response_iss_parameter_supported,omitempty"`
 	SubjectTypesSupported                      []string `json:"subject_types_supported,omitempty"`
 	IDTokenSigningAlgValuesSupported           []string `json:"id_token_signing_alg_values_supported,omitempty"`
+}
+
+// serverDocument serves the document with the profiles of the moment.
+func (m Metadata) serverDocument() http.Handler {
+	plain := m.server()
+	without := document(plain)
+	if m.GrantProfiles == nil {
+		return without
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		profiles := m.GrantProfiles(r.Context())
+		if len(profiles) == 0 {
+			without.ServeHTTP(w, r)
+			return
+		}
+		with := plain
+		with.AuthorizationGrantProfilesSupported = profiles
+		document(with).ServeHTTP(w, r)
+	})
 }
 
 func (m Metadata) server() serverMetadata {

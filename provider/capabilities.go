@@ -110,6 +110,12 @@ type SessionWithSubjectID interface {
 	SubjectID() map[string]string
 }
 
+// SessionWithRule keeps the rule by which a client got its token for an identity assertion, so that the store ends the token with
+// the rule. Without it clients cannot exchange any.
+type SessionWithRule interface {
+	SetRule(id string, version, epoch int64)
+}
+
 // SessionWithGrantEnd says when its whole grant ends. Without it only the single tokens end.
 type SessionWithGrantEnd interface {
 	GetGrantExpiresAt() time.Time
@@ -138,6 +144,7 @@ var (
 	_ SessionWithSubjectID = (*Session)(nil)
 	_ SessionWithGroupsEnd = (*Session)(nil)
 	_ SessionOfAssertion   = (*Session)(nil)
+	_ SessionWithRule      = (*Session)(nil)
 	_ KeyDiscoverer        = (*jwksFetcher)(nil)
 	_ CheckingStrategy     = (*TokenStrategy)(nil)
 )

@@ -24,7 +24,8 @@ type grantAssertions struct {
 	rules     IssuerRuleStore
 	used      fosite.ClientManager
 	keys      fosite.JWKSFetcherStrategy
-	audiences []string // of a rule that names none
+	audiences []string // of a rule that names none: those of the issuer, of which there are ofIssuer, and the token URLs
+	ofIssuer  int
 	now       func() time.Time
 }
 
@@ -41,9 +42,6 @@ type sentAssertion struct {
 const (
 	maxGrantAssertionLength = 32 << 10
 	maxSubjectLength        = 1 << 10
-	// How far ahead an assertion may expire: one of a job's lives as long as the job, and Kubernetes hands out tokens of a day.
-	maxSingleUseAhead = 12 * time.Hour
-	maxReusableAhead  = 24 * time.Hour
 )
 
 var errAssertion = fosite.ErrInvalidGrant.WithHint("The assertion was not accepted. Its issuer, subject, audience and times must be as a rule of this server says; the server's audit log has the reason.")
@@ -95,14 +93,10 @@ func (s *sentAssertion) read(assertion string) (err error) {
 	return nil
 }
 
-// workloadTypes are the values of typ that assertions of workloads have. An access token, an identity assertion or a client's
-// assertion has another one, and must not be exchanged though the same key has signed it.
-var workloadTypes = []string{"", "jwt", "jose", "authorization-grant+jwt"}
-
 // rulesFor returns the rules that are for the assertion, in their order. It is an error if there are none.
-func (g *grantAssertions) rulesFor(ctx context.Context, sent *sentAssertion) ([]*client.Client, error) {
-	if !slices.Contains(workloadTypes, sent.typ) {
-		return nil, refuseGrant("its typ is that of another kind of JWT")
+func (g *grantAssertions) rulesFor(ctx context.Context, sent *sentAssertion, terms terms) ([]*client.Client, error) {
+	if reason := terms.check(sent); reason != "" {
+		return nil, refuseGrant(reason)
 	}
 	if reason := g.checkTimes(sent.claims); reason != "" {
 		return nil, refuseGrant(reason)
@@ -118,12 +112,12 @@ func (g *grantAssertions) rulesFor(ctx context.Context, sent *sentAssertion) ([]
 	var fitting []*client.Client
 	for _, rule := range all {
 		switch {
-		case rule.Trust == nil || rule.Trust.Profile != client.Workload:
-		case !g.isAudience(rule, sent.claims.Audience):
+		case rule.Trust == nil || rule.Trust.Profile != terms.profile():
+		case !isAudience(terms, rule, sent.claims.Audience):
 			reason, sent.ruleID = "its aud is not what the rules about its issuer say", rule.ID
 		case !rule.Trust.Fits(sent.all):
 			reason, sent.ruleID = "its subject and claims fit no rule about its issuer", rule.ID
-		case g.isTooLong(rule, sent.claims):
+		case sent.claims.Expiry.Time().After(clock(g.now).Add(terms.longest(rule) + clockLeeway)):
 			reason, sent.ruleID = "its exp is too far ahead", rule.ID
 		default:
 			fitting = append(fitting, rule)
@@ -136,21 +130,12 @@ func (g *grantAssertions) rulesFor(ctx context.Context, sent *sentAssertion) ([]
 }
 
 // isAudience tells whether the assertion is for us.
-func (g *grantAssertions) isAudience(rule *client.Client, audience jwt.Audience) bool {
-	ours := rule.Trust.Audience
-	if len(ours) == 0 {
-		ours = g.audiences
+func isAudience(terms terms, rule *client.Client, audience jwt.Audience) bool {
+	ours, alone := terms.audiences()
+	if len(rule.Trust.Audience) > 0 {
+		ours = rule.Trust.Audience
 	}
-	return slices.ContainsFunc(audience, func(aud string) bool { return slices.Contains(ours, aud) })
-}
-
-// isTooLong tells whether the assertion lives longer than one should.
-func (g *grantAssertions) isTooLong(rule *client.Client, claims jwt.Claims) bool {
-	ahead := maxSingleUseAhead
-	if rule.Trust.Reusable {
-		ahead = maxReusableAhead
-	}
-	return claims.Expiry.Time().After(clock(g.now).Add(ahead + clockLeeway))
+	return (!alone || len(audience) == 1) && slices.ContainsFunc(audience, func(aud string) bool { return slices.Contains(ours, aud) })
 }
 
 // checkTimes answers what is wrong with the times of an assertion, or "".

@@ -4,7 +4,7 @@ import (
 	"context"
 	"net/http"
 	"reflect"
-	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/ory/fosite"
@@ -19,6 +19,8 @@ import (
 // whose handler issues the token. The store must be an [IssuerRuleStore]. The rules of it say whose assertions are exchanged:
 //
 //   - those of workloads, with the assertion alone and no client. The token is the rule's, which fosite sees as its client;
+//   - identity assertions (ID-JAG), by which an enterprise lets a client act for a person. The client authenticates, and gets what
+//     it may have itself, as far as rule and assertion say so;
 //   - no refresh token is issued: who can refresh can as well send another assertion.
 //
 // A composition other than that of [New] has to call [WithoutClient] before fosite's NewAccessRequest.
@@ -37,9 +39,9 @@ func JWTBearerFactory(g Grants) compose.Factory {
 				rules: store.(IssuerRuleStore), used: store.(fosite.ClientManager), keys: config.GetJWKSFetcherStrategy(ctx), now: g.Now,
 			},
 		}
-		for _, url := range append([]string{config.GetAccessTokenIssuer(ctx)}, config.GetTokenURLs(ctx)...) {
-			h.assertions.audiences = append(h.assertions.audiences, audiences(url, "")...)
-		}
+		h.assertions.audiences = audiences(config.GetAccessTokenIssuer(ctx), "")
+		h.assertions.ofIssuer = len(h.assertions.audiences)
+		h.assertions.audiences = append(h.assertions.audiences, config.GetTokenURLs(ctx)...)
 		return composed(config, "JWTBearerFactory", h, reflect.TypeFor[*rfc7523.Handler]())
 	}
 }
@@ -109,16 +111,20 @@ func (h *jwtBearerGrant) exchange(ctx context.Context, request fosite.AccessRequ
 	if !ok || !can {
 		return fosite.ErrMisconfiguration.WithDebugf("the JWT bearer grant needs a *fosite.AccessRequest and a session with SetAsserted, not a %T and a %T", request, request.GetSession())
 	}
-	// A rule is for the assertion.
+	// The client may use the grant, if there is one, and a rule is for the assertion.
 	if err := sent.read(request.GetRequestForm().Get("assertion")); err != nil {
 		return err
 	}
-	rules, err := h.assertions.rulesFor(ctx, sent)
+	terms, err := h.terms(ctx, request, sent)
+	if err != nil {
+		return err
+	}
+	rules, err := h.assertions.rulesFor(ctx, sent, terms)
 	if err != nil {
 		return err
 	}
 	// Scope and resource: those of the first rule that has what is asked for.
-	offer, err := h.offer(ctx, request, rules)
+	offer, err := h.firstOffer(ctx, request, rules, terms)
 	if err != nil {
 		return err
 	}
@@ -137,18 +143,53 @@ func (h *jwtBearerGrant) exchange(ctx context.Context, request fosite.AccessRequ
 	if id, err := uuid.NewV7(); err == nil {
 		request.SetID(id.String())
 	}
-	access.Client, access.RequestedAt = offer.rule.Fosite(), clock(h.Now).UTC()
+	now := clock(h.Now).UTC()
+	access.RequestedAt = now
 	request.SetRequestedAudience(offer.audience)
 	request.SetRequestedScopes(offer.scopes)
 	grantAll(request, offer.scopes, offer.audience)
 	session.SetAsserted(sent.claims.Issuer, sent.claims.Subject)
-	lifespan := h.config.GetAccessTokenLifespan(ctx)
+	lifespan := terms.accept(ctx, access, offer.rule)
 	if own := offer.rule.AccessTokenLifespan; own > 0 {
 		lifespan = min(lifespan, own)
 	}
-	request.GetSession().SetExpiresAt(fosite.AccessToken, clock(h.Now).Add(lifespan))
+	request.GetSession().SetExpiresAt(fosite.AccessToken, earlier(now.Add(lifespan), offer.rule.ExpiresAt))
 	return nil
 }
+
+// terms are what the two kinds of assertions differ in.
+type terms interface {
+	// check tells what is wrong with the assertion whatever the rule, or "".
+	check(sent *sentAssertion) (reason string)
+	profile() client.Profile
+	// audiences are the values of aud of a rule that names none; alone: there may be no other one beside it.
+	audiences() (ours []string, alone bool)
+	longest(rule *client.Client) time.Duration
+	// offer is what a rule gives.
+	offer(resources Resources, request fosite.AccessRequester, rule *client.Client) offer
+	// accept makes the token that of its client, and tells how long it may live.
+	accept(ctx context.Context, access *fosite.AccessRequest, rule *client.Client) time.Duration
+}
+
+// terms are those of the assertion: of a workload without a client, or of an identity that a client acts for.
+func (h *jwtBearerGrant) terms(ctx context.Context, request fosite.AccessRequester, sent *sentAssertion) (terms, error) {
+	if isWithoutClient(ctx) {
+		if sent.typ == identityAssertion {
+			return nil, errNoCredentials
+		}
+		return &workloadTerms{h}, nil
+	}
+	asking := request.GetClient()
+	if !asking.GetGrantTypes().Has(client.JWTBearer) {
+		return nil, errNoAssertionClient
+	}
+	if _, ok := request.GetSession().(SessionWithRule); !ok {
+		return nil, fosite.ErrMisconfiguration.WithDebugf("an identity assertion needs a session with SetRule, not a %T", request.GetSession())
+	}
+	return &identityTerms{h, asking, sent}, nil
+}
+
+var errNoAssertionClient = fosite.ErrUnauthorizedClient.WithHint("The client is not registered for the grant urn:ietf:params:oauth:grant-type:jwt-bearer. A workload sends its assertion alone, and no client_id.")
 
 // offer is what a rule gives for an assertion, or why it gives nothing.
 type offer struct {
@@ -157,21 +198,14 @@ type offer struct {
 	err              error
 }
 
-// offer is what the first of the rules gives that has what the request asks for. If none has, it is the first one's refusal.
-func (h *jwtBearerGrant) offer(ctx context.Context, request fosite.AccessRequester, rules []*client.Client) (first offer, err error) {
+// firstOffer is what the first of the rules gives that has what the request asks for. If none has, it is the first one's refusal.
+func (h *jwtBearerGrant) firstOffer(ctx context.Context, request fosite.AccessRequester, rules []*client.Client, terms terms) (first offer, err error) {
 	resources, err := h.Resources.current(ctx)
 	if err != nil {
 		return offer{}, err
 	}
 	for i, rule := range rules {
-		o := offer{rule: rule}
-		o.audience, o.err = resources.resolve(rule, requestedResources(request.GetRequestForm()))
-		if o.err == nil {
-			o.scopes, o.err = resources.scopes(rule, o.audience, request.GetRequestedScopes())
-		}
-		if beyond := slices.IndexFunc(o.scopes, func(scope string) bool { return !slices.Contains(rule.Scope, scope) }); o.err == nil && beyond >= 0 {
-			o.err = fosite.ErrInvalidScope.WithHintf("The rule about the issuer does not allow the scope %q.", o.scopes[beyond])
-		}
+		o := terms.offer(resources, request, rule)
 		if o.err == nil && len(o.scopes) == 0 && len(o.audience) == 0 {
 			o.err = errNothingRegistered
 		}

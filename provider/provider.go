@@ -11,6 +11,8 @@ import (
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
+
+	"fosite-mcp/provider/client"
 )
 
 // Options say what [New] composes. The zero value with a SystemSecret is useful: opaque tokens of 14 days, the scope
@@ -165,9 +167,16 @@ func factories(store fosite.Storage, o Options) []compose.Factory {
 	return all
 }
 
-// NewAccessRequest implements [fosite.OAuth2Provider].
+// NewAccessRequest implements [fosite.OAuth2Provider]. A client of a metadata document that comes with an enterprise's word for the
+// first time is stored first.
 func (p *Provider) NewAccessRequest(ctx context.Context, r *http.Request, session fosite.Session) (fosite.AccessRequester, error) {
-	return p.OAuth2Provider.NewAccessRequest(WithoutClient(ctx, r), r, session)
+	ctx = WithoutClient(ctx, r)
+	if documents := p.Authorization.Documents; documents != nil && r.PostForm.Get("grant_type") == client.JWTBearer && !isWithoutClient(ctx) {
+		if err := p.meet(ctx, documents, r.PostForm.Get("assertion")); err != nil {
+			return fosite.NewAccessRequest(session), err
+		}
+	}
+	return p.OAuth2Provider.NewAccessRequest(ctx, r, session)
 }
 
 // NewAuthorizeRequest implements [fosite.OAuth2Provider] by [AuthorizePolicy].

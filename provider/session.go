@@ -38,10 +38,14 @@ type Session struct {
 	CameAt time.Time `json:"auth_time,omitzero"`
 	// SubjectIssuer is who has named the subject: the iss of the assertion that was exchanged for the token; empty: this server.
 	SubjectIssuer string `json:"sub_iss,omitempty"`
+	// RuleID is the rule by which a client got the token for an assertion; empty: there is none, or it is the client itself.
+	RuleID string `json:"rule,omitempty"`
 	// Extra holds members of a host's own, such as a tenant; introspection answers them. Use SetExtraClaims.
 	Extra ExtraClaims `json:"extra,omitempty"`
 
-	groupsCurrent bool           // Groups were looked up just now; never stored
+	groupsCurrent bool  // Groups were looked up just now; never stored
+	ruleVersion   int64 // of the rule, when the assertion was checked; never stored
+	ruleEpoch     int64
 	claims        map[string]any // Extra, and what introspection hooks have added; never stored
 }
 
@@ -106,6 +110,17 @@ func (s *Session) SetPerson(subject, username string, groups []string, authentic
 
 // SetAsserted says whose assertion was exchanged for the token.
 func (s *Session) SetAsserted(issuer, subject string) { s.SubjectIssuer, s.Subject = issuer, subject }
+
+// SetRule says by which rule a client gets the token, and in which state the rule was when the assertion was checked.
+func (s *Session) SetRule(id string, version, epoch int64) {
+	s.RuleID, s.ruleVersion, s.ruleEpoch = id, version, epoch
+}
+
+// GetRule is what [Session.SetRule] was told; id is empty where there is no rule. Of a session that was stored the id alone is
+// known.
+func (s *Session) GetRule() (id string, version, epoch int64) {
+	return s.RuleID, s.ruleVersion, s.ruleEpoch
+}
 
 // IsAsserted tells that another issuer has named the subject, so that no local account is meant by it.
 func (s *Session) IsAsserted() bool { return s.SubjectIssuer != "" }

@@ -92,6 +92,9 @@ func (s *Tokens) CreateAccessTokenSession(ctx context.Context, signature string,
 		if _, err := tx.Run(query, args...); err != nil {
 			return database.Wrap(err, "store an access token")
 		}
+		if session := s.ruled(request); session != nil {
+			return s.openRuledGrant(tx, r, session)
+		}
 		return s.openGrant(tx, r)
 	})
 	if err == nil && s.external == nil {

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"errors"
 	"time"
 
@@ -47,9 +48,18 @@ func (s *Tokens) RevokeSubject(ctx context.Context, subject, clientID string) (i
 
 // RevokeSubjectOf ends the access tokens of one subject that were issued by a rule about an issuer, see [Store.Issuers].
 func (s *Tokens) RevokeSubjectOf(ctx context.Context, ruleID, subject string) error {
-	_, err := s.db.Run(ctx, `UPDATE {access_tokens} SET revoked_at = ? WHERE client_id = ? AND subject = ? AND revoked_at IS NULL`,
-		model.Millis(s.now()), ruleID, subject)
-	return database.Wrap(err, "revoke the tokens of a subject")
+	now := model.Millis(s.now())
+	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		for _, statement := range []string{
+			`UPDATE {access_tokens} SET revoked_at = ? WHERE client_id = ? AND subject = ? AND revoked_at IS NULL`,
+			`UPDATE {grants} SET revoked_at = ? WHERE rule_id = ? AND subject = ? AND revoked_at IS NULL`,
+		} {
+			if _, err := tx.Run(statement, now, ruleID, subject); err != nil {
+				return database.Wrap(err, "revoke the tokens of a subject")
+			}
+		}
+		return nil
+	})
 }
 
 // RevokeReused is [Tokens.RevokeGrant] after a code or refresh token was used again. It stores an audit event in the same
@@ -152,7 +162,7 @@ func revokeAccessTokens(ctx context.Context, tx *database.Tx, requestID string, 
 	return database.Wrap(err, "revoke access tokens")
 }
 
-// RevokeTokenID ends an access token of a client by its public name ([TokenID]) together with the grant it was issued
+// RevokeTokenID ends an access token of a client, or of a rule about an issuer, by its public name ([TokenID]) together with the grant it was issued
 // under: a refresh token of the same grant would only bring it back. It answers [fosite.ErrNotFound] when the client
 // has no such token.
 func (s *Tokens) RevokeTokenID(ctx context.Context, clientID, id string) error {
@@ -166,10 +176,26 @@ func (s *Tokens) RevokeTokenID(ctx context.Context, clientID, id string) error {
 			return err
 		}
 		if owner != clientID {
-			return fosite.ErrNotFound
+			byRule, err := s.isByRule(ctx, requestID, clientID)
+			if err != nil {
+				return err
+			}
+			if !byRule {
+				return fosite.ErrNotFound
+			}
 		}
 		return s.RevokeGrant(ctx, requestID)
 	})
+}
+
+// isByRule tells whether a grant is one by the rule.
+func (s *Tokens) isByRule(ctx context.Context, requestID, ruleID string) (bool, error) {
+	var id string
+	err := s.db.Read(ctx).QueryRow(`SELECT rule_id FROM {grants} WHERE id = ?`, requestID).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return id == ruleID, database.Wrap(err, "read a grant")
 }
 
 // RevokeSignature ends the token with this signature, access or refresh token, and everything issued under the same

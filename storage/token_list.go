@@ -37,6 +37,7 @@ type TokenInfo struct {
 type TokenFilter struct {
 	Active  *bool  // nil: both
 	Subject string // empty: any
+	ByRule  bool   // also tokens that clients got by the rule of this id, see Store.Issuers
 	After   TokenCursor
 	Limit   int // default 50
 }
@@ -55,6 +56,9 @@ func (s *Tokens) ListTokens(ctx context.Context, clientID string, filter TokenFi
 	now := model.Millis(s.now())
 	queries, source := s.queries()
 	where, args := []string{"t.client_id = ?"}, []any{clientID}
+	if filter.ByRule {
+		where, args = []string{"(t.client_id = ? OR t.request_id IN (SELECT id FROM {grants} WHERE rule_id = ?))"}, []any{clientID, clientID}
+	}
 	if filter.After.ID != "" {
 		hash, err := tokenIDs.DecodeString(filter.After.ID)
 		if err != nil {

@@ -35,7 +35,7 @@ var tokenID = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 // listTokens is GET /clients/{client_id}/tokens, and that of a rule about an issuer.
 func (a *api) listTokens(r *request) (*answer, error) {
 	var m strictjson.Mistakes
-	filter := storage.TokenFilter{Limit: r.limit(&m), Active: r.bool("active", &m), Subject: r.query["subject"]}
+	filter := storage.TokenFilter{Limit: r.limit(&m), Active: r.bool("active", &m), Subject: r.query["subject"], ByRule: r.kind() == ofIssuers}
 	if r.cursor(&filter.After, &m) && !tokenID.MatchString(filter.After.ID) {
 		m.Add("?cursor", "invalid", "must be next_cursor of an earlier page, as it was")
 	}

@@ -91,7 +91,8 @@ func (r DynamicRules) narrow(document map[string]any, m *strictjson.Mistakes) {
 	if asked, ok := document["grant_types"].([]any); ok {
 		left := slices.DeleteFunc(slices.Clone(asked), func(grant any) bool {
 			name, isText := grant.(string)
-			return isText && !slices.Contains(grantsForPeople, name)
+			// An enterprise decides for the people (ID-JAG). It names the client, which only the URL of a document lets it do.
+			return isText && !slices.Contains(grantsForPeople, name) && !(name == JWTBearer && r.ownHost != "")
 		})
 		if len(left) == 0 && len(asked) > 0 {
 			m.Add("/grant_types", "invalid", "holds none that a client may register itself for: authorization_code, with refresh_token; an administrator registers clients that are machines")

@@ -80,7 +80,11 @@ func TrustsTheSame(a, b *Client) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for _, name := range []string{"profile", "issuer", "jwks", "jwks_uri", "audience", "subject", "claims"} {
+	decisive := []string{"profile", "issuer", "jwks", "jwks_uri", "audience", "subject", "claims"}
+	if a.Trust.Profile == IDJAG { // a workload's tokens follow the rule, which is their client
+		decisive = append(decisive, "scope", "resource")
+	}
+	for _, name := range decisive {
 		before, err := json.Marshal(old[name])
 		if err != nil {
 			return false, err

@@ -216,6 +216,9 @@ func (r *Registry) Delete(ctx context.Context, id string) error {
 		if err != nil {
 			return fmt.Errorf("storage: delete the secrets of a client: %w", err)
 		}
+		if err := r.endGrants(tx, id, now); err != nil {
+			return err
+		}
 		return noteRevoked(tx, id, now)
 	})
 	r.registrations.forget(id)
@@ -238,8 +241,14 @@ func (r *Registry) SetStatus(ctx context.Context, id string, status client.Statu
 			update = update.Where("version = ?", version)
 		}
 		update = update.Updates(map[string]any{"status": status, "version": raised("version"), "updated_at": model.At(r.now())})
-		if changed = update.RowsAffected == 1; changed || update.Error != nil {
+		if changed = update.RowsAffected == 1; update.Error != nil {
 			return update.Error
+		}
+		if changed && status == client.Disabled {
+			return r.endGrants(tx, id, r.now())
+		}
+		if changed {
+			return nil
 		}
 		var current model.Client
 		switch found := row.Select("version").Limit(1).Find(&current); {
@@ -261,14 +270,24 @@ func (r *Registry) SetStatus(ctx context.Context, id string, status client.Statu
 // Revoke ends every token issued to the client so far, in two small statements however many there are. Tokens
 // issued to requests that authenticate from now on are not affected.
 func (r *Registry) Revoke(ctx context.Context, id string) error {
-	return r.revoke(ctx, id, "epoch", raised("epoch"), func(tx *database.Tx) error { return noteRevoked(tx, id, r.now()) })
+	return r.revoke(ctx, id, "epoch", raised("epoch"), func(tx *database.Tx) error {
+		if err := r.endGrants(tx, id, r.now()); err != nil {
+			return err
+		}
+		return noteRevoked(tx, id, r.now())
+	})
 }
 
 // RevokeBefore ends every token that was issued to the client before the time t.
 func (r *Registry) RevokeBefore(ctx context.Context, id string, t time.Time) error {
 	before := wholeMillis(t)
 	later := gorm.Expr("CASE WHEN revoked_before > ? THEN revoked_before ELSE ? END", before, before)
-	return r.revoke(ctx, id, "revoked_before", later, func(tx *database.Tx) error { return noteRevokedBefore(tx, id, t) })
+	return r.revoke(ctx, id, "revoked_before", later, func(tx *database.Tx) error {
+		if err := r.endGrants(tx, id, t.Add(-time.Millisecond)); err != nil {
+			return err
+		}
+		return noteRevokedBefore(tx, id, t)
+	})
 }
 
 func (r *Registry) revoke(ctx context.Context, id, column string, value clause.Expr, note func(tx *database.Tx) error) error {

@@ -35,4 +35,5 @@ var (
 	_ handlers.AuthenticatedSession = (*provider.Session)(nil)
 	_ storage.GroupsSession         = (*provider.Session)(nil)
 	_ storage.AssertedSession       = (*provider.Session)(nil)
+	_ storage.RuledSession          = (*provider.Session)(nil)
 )

@@ -161,7 +161,7 @@ func (p *parts) publicRouter() (http.Handler, error) {
 			}
 		}
 	}
-	if err := errors.Join(endpoints.Mount(below), handlers.MountWellKnown(root, metadata(cfg, endpoints))); err != nil {
+	if err := errors.Join(endpoints.Mount(below), handlers.MountWellKnown(root, p.metadata(cfg, endpoints))); err != nil {
 		return nil, err
 	}
 	root.NewRoute().Handler(handlers.NotFound())
@@ -251,26 +251,4 @@ func resourceIdentifiers(cfg config.Config) []string {
 // ClientRules say what clients may be registered with, in the admin API and by import.
 func ClientRules(cfg config.Config) client.Rules {
 	return client.Rules{Scopes: slices.Sorted(maps.Keys(cfg.Scopes)), Resources: resourceIdentifiers(cfg), DefaultResource: cfg.DefaultResource}
-}
-
-func metadata(cfg config.Config, endpoints *handlers.Server) handlers.Metadata {
-	m := handlers.Metadata{
-		Server:     endpoints,
-		OpenID:     true,
-		Endpoints:  cfg.PublicURL + cfg.BasePath,
-		Scopes:     slices.Sorted(maps.Keys(cfg.Scopes)),
-		GrantTypes: []string{"client_credentials"},
-	}
-	if len(cfg.Login.Methods) > 0 {
-		m.GrantTypes = append(m.GrantTypes, "authorization_code")
-	}
-	if len(cfg.Login.Methods) > 0 || cfg.Tokens.ClientCredentialsRefresh {
-		m.GrantTypes = append(m.GrantTypes, "refresh_token")
-	}
-	m.GrantTypes = append(m.GrantTypes, client.JWTBearer)
-	for _, identifier := range resourceIdentifiers(cfg) {
-		resource := cfg.Resources[identifier]
-		m.Resources = append(m.Resources, handlers.ProtectedResource{Resource: identifier, Name: resource.Name, Scopes: resource.Scopes})
-	}
-	return m
 }

@@ -8,7 +8,8 @@ type Grant struct {
 	CreatedAt   Time   `gorm:"column:created_at;not null"`
 	ExpiresAt   Time   `gorm:"column:expires_at;index:by_expiry"`
 	RevokedAt   Time   `gorm:"column:revoked_at"`
-	LastRotated Hash   `gorm:"column:last_rotated"` // becomes the predecessor of the refresh token that is stored next
+	LastRotated Hash   `gorm:"column:last_rotated"`                                                  // becomes the predecessor of the refresh token that is stored next
+	RuleID      string `gorm:"column:rule_id;not null;default:'';index:by_rule,where:rule_id <> ''"` // of an identity assertion; empty: a login
 }
 
 // AccessToken has the SHA-256 of the token's signature as its key: what is stored here opens nothing.
