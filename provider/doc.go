@@ -12,6 +12,7 @@
 //     our rules around them, in place of the factories of the same grants in fosite's compose and of compose.OAuth2PKCEFactory.
 //     Like [RevocationFactory], they end a grant only for a whole token, with any token strategy. [AuthorizePolicy] reads
 //     authorization requests as MCP clients send them;
+//   - [SigningKeys] and [TokenStrategy.UseJWT] make access tokens JWTs, for gateways that verify them;
 //   - [ClientAuthenticator], [TokenStrategy], [SecretHasher] and [RevocationFactory] work alone too.
 //
 // What a client may be registered with is in the package client below.
