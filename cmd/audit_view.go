@@ -15,7 +15,7 @@ var auditActions = []string{
 	"admin.login_failed", "admin_key.created", "admin_key.replaced", "admin_key.revoked", "assertion.refused", "audit.pruned", "authorization_code.reused",
 	"client.changed", "client.deleted", "client.disabled", "client.enabled", "client.login_failed", "client.registered",
 	"consent.granted", "consent.withdrawn", "issuer.changed", "issuer.deleted", "issuer.disabled", "issuer.enabled", "issuer.registered", "refresh_token.reused", "secret.created", "secret.deleted", "secret.previous_ended",
-	"token.issued", "token.revoked", "tokens.revoked",
+	"signing_key.created", "signing_key.discarded", "signing_key.removed", "signing_key.rotated", "token.issued", "token.revoked", "tokens.revoked",
 	"user.created", "user.deleted", "user.disabled", "user.enabled", "user.groups_changed", "user.logged_in", "user.login_failed", "user.password_changed",
 }
 
@@ -45,18 +45,20 @@ func (v *auditView) cells() []string {
 	return []string{console.Time(v.Time), v.Actor, v.Action, v.target(), v.Outcome, v.IP, v.changed()}
 }
 
-// nameMember is the member of the changes that names an account or an admin key, when the event is about one.
+// nameMember is the member of the changes that names an account, an admin key or a signing key, when the event is about one.
 func (v *auditView) nameMember() string {
 	switch kind, _, _ := strings.Cut(v.Action, "."); kind {
 	case "user":
 		return "username"
 	case "admin_key":
 		return "name"
+	case "signing_key":
+		return "kid"
 	}
 	return ""
 }
 
-// target is the client, token, account or admin key of the event.
+// target is the client, token, account, admin key or signing key of the event.
 func (v *auditView) target() string {
 	words := []string{v.ClientID, v.TokenID}
 	if change := v.Changes[v.nameMember()]; change != nil {

@@ -158,7 +158,7 @@ func (a *app) rotateKey(ctx context.Context, cfg config.Config, store *storage.S
 			"took the key %s away; running servers learn of it within a minute, verifiers when they fetch the JWKS again (in 5 minutes, if they keep to its max-age)", leaked)
 	}
 	signs, err := keys.Rotate(ctx)
-	var early *provider.ErrNextKeyTooYoung
+	var early *provider.NextKeyTooYoungError
 	if errors.As(err, &early) {
 		return fmt.Errorf("the next key may sign from %s on, because some verifiers may not know it yet; wait, or replace a key that has leaked with --now",
 			early.MaySign.UTC().Format(time.RFC3339))

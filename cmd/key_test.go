@@ -90,4 +90,7 @@ func TestKeysAreRotatedAtTheShellWhileTheServerRuns(t *testing.T) {
 	if events != 4 || !strings.Contains(stdout, before["current"].ID) {
 		t.Errorf("%d audit events about keys, want 4: %s", events, stdout)
 	}
+	if table, _ := run(exitOK, "audit", "--action", "signing_key.discarded", "--admin-url", at.AdminURL, "--admin-key-file", at.AdminKey); !strings.Contains(table, before["current"].ID) {
+		t.Errorf("the audit log does not name the key: %s", table)
+	}
 }

@@ -80,6 +80,8 @@ const (
 	KeyLead = 6 * time.Minute
 	// staleKeys is how long a replica uses the keys without reading them anew.
 	staleKeys = time.Minute
+	// outageKeys is how long a replica publishes the keys of before while the store does not answer.
+	outageKeys = time.Hour
 	// unknownKeys is how often a replica looks for keys that it does not know: anybody can name one.
 	unknownKeys = time.Second
 	lookLimit   = 5 * time.Second
@@ -245,9 +247,13 @@ func (k *SigningKeys) find(ctx context.Context, header string) (*signingKey, err
 	return k.known(header), nil
 }
 
-// PublicKeys is the JWK Set (RFC 7517 §5) that verifies the tokens, an empty one if there are no keys. An error is an outage.
+// PublicKeys is the JWK Set (RFC 7517 §5) that verifies the tokens, an empty one if there are no keys. While the store does not
+// answer it is that of before, for up to an hour: verifiers need not stop. An error is an outage.
 func (k *SigningKeys) PublicKeys(ctx context.Context) ([]byte, error) {
 	set, err := k.fresh(ctx)
+	if known := k.set.Load(); err != nil && known != nil && clock(k.o.Now).Sub(known.readAt) < outageKeys {
+		return known.jwks, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -101,7 +101,7 @@ func TestAKeyIsPublishedBeforeItSigns(t *testing.T) {
 	ensure(t, ring)
 	first := ring.must(t, KeyNext, KeyCurrent)
 
-	var early *ErrNextKeyTooYoung
+	var early *NextKeyTooYoungError
 	ring.clock = ring.clock.Add(KeyLead - time.Second)
 	if _, err := ring.Rotate(t.Context()); !errors.As(err, &early) || !early.MaySign.Equal(ring.clock.Add(time.Second)) {
 		t.Fatalf("an early rotation: %v", err)
@@ -365,6 +365,28 @@ func TestKeysOfOtherReplicasAreReadEveryNowAndThen(t *testing.T) {
 		if _, err := here.find(t.Context(), unknown); err == nil {
 			t.Error("an outage is no unknown key")
 		}
+	}
+}
+
+// Verifiers go on while the database is gone; nothing is signed then.
+func TestTheJWKSOutlivesAnOutageOfTheStore(t *testing.T) {
+	ring := newKeyRing(t, &keyStore{}, SigningKeyOptions{})
+	ensure(t, ring)
+	before, err := ring.PublicKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring.store.err = errors.New("the database is gone")
+	ring.clock = ring.clock.Add(outageKeys - time.Second)
+	if got, err := ring.PublicKeys(t.Context()); !bytes.Equal(got, before) || err != nil {
+		t.Errorf("in an outage: %s, %v", got, err)
+	}
+	if _, err := ring.signer(t.Context()); err == nil {
+		t.Error("a key signs that may be gone")
+	}
+	ring.clock = ring.clock.Add(time.Second)
+	if got, err := ring.PublicKeys(t.Context()); err == nil {
+		t.Errorf("an hour later: %s", got)
 	}
 }
 

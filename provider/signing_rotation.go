@@ -20,10 +20,10 @@ const (
 	keyNoted     = "noted"                 // something that is no event
 )
 
-// ErrNextKeyTooYoung says that a rotation comes too early: some verifiers may not know the next key yet.
-type ErrNextKeyTooYoung struct{ MaySign time.Time }
+// NextKeyTooYoungError says that a rotation comes too early: some verifiers may not know the next key yet.
+type NextKeyTooYoungError struct{ MaySign time.Time }
 
-func (e *ErrNextKeyTooYoung) Error() string {
+func (e *NextKeyTooYoungError) Error() string {
 	return fmt.Sprintf("provider: the next key may sign from %s on: verifiers keep the JWKS for some minutes, and must know a key before it signs",
 		e.MaySign.UTC().Format(time.RFC3339))
 }
@@ -145,7 +145,7 @@ func (k *SigningKeys) newKey(algorithm string) (storedKey, error) {
 func (k *SigningKeys) instant() time.Time { return clock(k.o.Now).UTC().Truncate(time.Millisecond) }
 
 // Rotate has the next key sign from now on, and makes another next one. The key that has signed until now is retired: its tokens
-// go on verifying. It answers the key that signs, and an [*ErrNextKeyTooYoung] while some verifiers may not know it.
+// go on verifying. It answers the key that signs, and an [*NextKeyTooYoungError] while some verifiers may not know it.
 func (k *SigningKeys) Rotate(ctx context.Context) (SigningKey, error) {
 	return k.change(ctx, func(keys []storedKey) ([]storedKey, string, string, error) {
 		next := inState(keys, KeyNext)
@@ -153,7 +153,7 @@ func (k *SigningKeys) Rotate(ctx context.Context) (SigningKey, error) {
 			return nil, "", "", errNoKeys
 		}
 		if at := keys[next].public().MaySign; k.instant().Before(at) {
-			return nil, "", "", &ErrNextKeyTooYoung{at}
+			return nil, "", "", &NextKeyTooYoungError{at}
 		}
 		if private, _ := keys[next].open(k.seals); private == nil {
 			return nil, "", "", errMissingKeySecret

@@ -71,7 +71,7 @@ const keysInterval = 5 * time.Second
 func (s *Instance) maintainKeys(ctx context.Context, keys *provider.SigningKeys) {
 	ticker := time.NewTicker(keysInterval)
 	defer ticker.Stop()
-	for {
+	for failing := false; ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -80,8 +80,9 @@ func (s *Instance) maintainKeys(ctx context.Context, keys *provider.SigningKeys)
 		within, cancel := context.WithTimeout(ctx, keysInterval)
 		err := keys.Maintain(within)
 		cancel()
-		if err != nil && ctx.Err() == nil {
-			s.Log.ErrorContext(ctx, "the signing keys were not read; they will be the next time", "cause", err)
+		if err != nil && ctx.Err() == nil && !failing { // once for each outage
+			s.Log.ErrorContext(ctx, "the signing keys of JWTs could not be read or changed; this is tried again and again", "cause", err)
 		}
+		failing = err != nil
 	}
 }
