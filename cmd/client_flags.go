@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,16 +19,25 @@ import (
 
 // clientFlags are the flags of client create and client update that set members of a client.
 type clientFlags struct {
-	texts               map[string]*string   // by member
+	of                  *memberSet           // nil: a client
+	texts, objects      map[string]*string   // by member
 	lists               map[string]*[]string // by member
-	metadata, jwksFile  string
+	switches            map[string]*bool     // by member
+	jwksFile            string
 	expiresAt           string
 	expiresIn, lifespan console.Span
 	public              bool
 }
 
-// memberHelp is the help of members' flags.
-var memberHelp = map[string]string{
+// memberSet is whose members flags set.
+type memberSet struct {
+	noun   string
+	names  []string
+	kindOf func(name string) client.Kind
+	help   map[string]string // of members' flags
+}
+
+var clientMembers = &memberSet{noun: "client", names: client.MemberNames(), kindOf: client.KindOf, help: map[string]string{
 	"client_name":                "name for people (client_name)",
 	"owner":                      "who answers for the client",
 	"scope":                      "`scopes` it may ask for, separated by spaces; repeatable",
@@ -37,38 +48,47 @@ var memberHelp = map[string]string{
 	"redirect_uris":              "`URI` that a login may return to; repeatable",
 	"token_endpoint_auth_method": "token_endpoint_auth_method, such as client_secret_basic or private_key_jwt",
 	"jwks_uri":                   "`URI` of the client's public keys",
-}
+	"metadata":                   "a JSON `object` of your own",
+}}
 
-// memberFlag is the name of the flag for a member of a client, and its help.
-func memberFlag(member string) (name, help string) {
-	return strings.TrimPrefix(apiclient.FlagOf("/"+member), "--"), cmp.Or(memberHelp[member], member+" of the client")
+// memberFlag is the name of the flag for a member, and its help.
+func (of *memberSet) memberFlag(member string) (name, help string) {
+	return strings.TrimPrefix(apiclient.FlagOf("/"+member), "--"), cmp.Or(of.help[member], member+" of the "+of.noun)
 }
 
 func (f *clientFlags) register(c *cobra.Command) {
 	flags := c.Flags()
-	f.texts, f.lists = map[string]*string{}, map[string]*[]string{}
-	for _, member := range client.MemberNames() {
-		name, help := memberFlag(member)
-		switch kind := client.KindOf(member); {
-		case member == "client_id", member == "status": // have arguments and commands of their own
+	f.texts, f.lists, f.objects, f.switches = map[string]*string{}, map[string]*[]string{}, map[string]*string{}, map[string]*bool{}
+	of := f.members()
+	for i, member := range of.names {
+		name, help := of.memberFlag(member)
+		switch kind := of.kindOf(member); {
+		case i == 0, member == "status": // the id, and what has commands of its own
 		case member == "grant_types", member == "response_types":
 			f.lists[member] = flags.StringSlice(name, nil, help)
 		case kind == client.List, kind == client.Words:
 			f.lists[member] = flags.StringArray(name, nil, help)
 		case kind == client.Text:
 			f.texts[member] = flags.String(name, "", help)
+		case kind == client.Object:
+			f.objects[member] = flags.String(name, "", help)
+		case kind == client.Flag:
+			f.switches[member] = flags.Bool(name, false, help)
 		}
 	}
-	flags.BoolVar(&f.public, "public", false, "the client cannot keep a secret (auth method none)")
-	flags.StringVar(&f.jwksFile, "jwks-file", "", "`file` with the client's public keys, a JWK set")
+	flags.StringVar(&f.jwksFile, "jwks-file", "", "`file` with the "+of.noun+"'s public keys, a JWK set")
 	flags.Var(&f.lifespan, "access-token-lifespan", "life of its access tokens, such as 336h or 14d; 0s: the server's")
-	flags.StringVar(&f.expiresAt, "expires-at", "", "`time` at which the client stops working, such as 2027-12-31; never: it does not")
+	flags.StringVar(&f.expiresAt, "expires-at", "", "`time` at which the "+of.noun+" stops working, such as 2027-12-31; never: it does not")
 	flags.Var(&f.expiresIn, "expires-in", "the same counted from now, such as 90d")
-	flags.StringVar(&f.metadata, "metadata", "", "a JSON `object` of your own")
-	c.MarkFlagsMutuallyExclusive("public", "auth-method")
+	if of == clientMembers {
+		flags.BoolVar(&f.public, "public", false, "the client cannot keep a secret (auth method none)")
+		c.MarkFlagsMutuallyExclusive("public", "auth-method")
+	}
 	c.MarkFlagsMutuallyExclusive("jwks-file", "jwks-uri")
 	c.MarkFlagsMutuallyExclusive("expires-at", "expires-in")
 }
+
+func (f *clientFlags) members() *memberSet { return cmp.Or(f.of, clientMembers) }
 
 // fields returns the members of the API's client that were given on the command line. An empty list or text empties
 // the member; null takes it back to its default.
@@ -79,13 +99,18 @@ func (f *clientFlags) fields(c *cobra.Command, now time.Time) (map[string]any, e
 			fields[member] = value
 		}
 	}
+	of := f.members()
 	for member, text := range f.texts {
-		name, _ := memberFlag(member)
+		name, _ := of.memberFlag(member)
 		set(name, member, *text)
 	}
+	for member, on := range f.switches {
+		name, _ := of.memberFlag(member)
+		set(name, member, *on)
+	}
 	for member, list := range f.lists {
-		name, _ := memberFlag(member)
-		if client.KindOf(member) == client.Words {
+		name, _ := of.memberFlag(member)
+		if of.kindOf(member) == client.Words {
 			set(name, member, strings.Join(strings.Fields(strings.Join(*list, " ")), " "))
 			continue
 		}
@@ -114,12 +139,16 @@ func (f *clientFlags) parse(c *cobra.Command, fields map[string]any) error {
 			fields["expires_at"] = t
 		}
 	}
-	if c.Flags().Changed("metadata") {
-		var object map[string]any
-		if err := json.Unmarshal([]byte(f.metadata), &object); err != nil || object == nil {
-			return console.BadUsage(`--metadata: want a JSON object such as {"team":"search"}`)
+	for _, member := range slices.Sorted(maps.Keys(f.objects)) {
+		name, _ := f.members().memberFlag(member)
+		if !c.Flags().Changed(name) {
+			continue
 		}
-		fields["metadata"] = json.RawMessage(f.metadata)
+		text, object := *f.objects[member], map[string]any(nil)
+		if err := json.Unmarshal([]byte(text), &object); err != nil || object == nil {
+			return console.BadUsage(`--%s: want a JSON object such as {"team":"search"}`, name)
+		}
+		fields[member] = json.RawMessage(text)
 	}
 	if f.jwksFile != "" {
 		content, err := os.ReadFile(f.jwksFile)

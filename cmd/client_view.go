@@ -43,9 +43,13 @@ func (c *clientView) particulars() ([]string, error) {
 	others := slices.DeleteFunc(client.MemberNames(), func(name string) bool {
 		return name == "client_id" || slices.Contains(first, name) || slices.Contains(last, name)
 	})
-	pairs := []string{"client_id", c.ID, "client_secret", c.Secret}
-	for _, name := range slices.Concat(first, others, last) {
-		text, err := memberText(name, c.members[name])
+	return memberPairs([]string{"client_id", c.ID, "client_secret", c.Secret}, slices.Concat(first, others, last), c.members)
+}
+
+// memberPairs adds members by name, each in one line, to pairs.
+func memberPairs(pairs, names []string, members map[string]json.RawMessage) ([]string, error) {
+	for _, name := range names {
+		text, err := memberText(name, members[name])
 		if err != nil {
 			return nil, fmt.Errorf("the server shows %s in a way that this version does not understand: %w", name, err)
 		}
