@@ -1,27 +1,13 @@
 // What a person sees and does, in Chromium. Scripts are off but in one test: no page needs them.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { account, introspect, issuer, pages, registerForPeople } from './lib/server.mjs';
-import { button, heading, launch, logIn } from './lib/browser.mjs';
+import { browserForTests, button, heading, logIn } from './lib/browser.mjs';
 import { listen } from './lib/loopback.mjs';
 import { authorizationRequest } from './lib/pkce.mjs';
 
-let browser;
-before(async () => (browser = await launch()));
-after(() => browser.close());
-
-/** A browser window of its own, with nobody logged in. What its pages violate fails the test. */
-async function open(t, options) {
-  const context = await browser.newContext({ javaScriptEnabled: false, ...options });
-  const page = await context.newPage();
-  const violations = [];
-  page.on('console', (message) => message.type() === 'error' && /policy|csp/i.test(message.text()) && violations.push(message.text()));
-  t.after(async () => {
-    await context.close();
-    assert.deepEqual(violations, []);
-  });
-  return page;
-}
+const openWindow = browserForTests();
+const open = (t, kind) => openWindow(t, { javaScriptEnabled: false, ...kind });
 
 /** A client with a program that waits for the answer. */
 async function connect(t, { name = 'Desktop app', where, ...metadata } = {}) {
@@ -98,6 +84,7 @@ test('the answer is handed to an application with a scheme of its own', async (t
   const handed = page.waitForResponse((response) => response.headers().location?.startsWith(redirect));
   await button(page, 'Allow').click();
   await tokens(request, new URL((await handed).headers().location));
+  await page.context().close(); // the window asks whether to open the application, and waits
 });
 
 test('who is logged in is not asked to log in again, and a confidential client asks for consent once', async (t) => {

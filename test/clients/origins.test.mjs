@@ -1,27 +1,13 @@
 // What lies beyond the server's own origin, in Chromium: hosted callbacks that redirect on, applications with schemes of
 // their own, and pages of other origins that call the server.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { introspect, issuer, mcpURL, pages, register, registerForPeople } from './lib/server.mjs';
-import { button, heading, launch, logIn, openDesktop } from './lib/browser.mjs';
+import { browserForTests, button, heading, logIn, openDesktop } from './lib/browser.mjs';
 import { host, hostedCallback, listen } from './lib/loopback.mjs';
 import { authorizationRequest } from './lib/pkce.mjs';
 
-let browser;
-before(async () => (browser = await launch()));
-after(() => browser.close());
-
-async function open(t, options) {
-  const context = await browser.newContext(options);
-  const page = await context.newPage();
-  const violations = [];
-  page.on('console', (message) => message.type() === 'error' && /policy|csp/i.test(message.text()) && violations.push(message.text()));
-  t.after(async () => {
-    await context.close();
-    assert.deepEqual(violations, []);
-  });
-  return page;
-}
+const open = browserForTests();
 
 /** The tokens for an answer that has arrived. */
 async function redeem(request, answer) {
@@ -70,32 +56,31 @@ test('a denial goes through a hosted callback', async (t) => {
   assert.equal((await answer).searchParams.get('error'), 'access_denied');
 });
 
-test('a hosted callback hands the answer on to an application', async (t) => {
-  const redirect = await hostedCallback(t, 'vscode://example.app/callback');
-  const { page, opened } = await openDesktop(t, 'vscode', [issuer, new URL(redirect).origin]);
-  const client = await registerForPeople({ client_name: 'Hosted editor', redirect_uris: [redirect] });
-  const request = authorizationRequest({ client, redirect });
-  await page.goto(request.url);
-  await logIn(page);
-  await button(page, 'Allow').click();
-  const answer = new URL(await opened());
-  assert.equal(answer.href.split('?')[0], 'vscode://example.app/callback');
-  await redeem(request, answer);
-});
-
-for (const redirect of ['cursor://anysphere.cursor-mcp/oauth/callback', 'com.example.app:callback']) {
-  test(`the answer arrives at the application of ${redirect}`, async (t) => {
-    const { page, opened } = await openDesktop(t, redirect.split(':')[0], [issuer]);
-    const client = await registerForPeople({ client_name: 'Native app', redirect_uris: [redirect] });
-    const request = authorizationRequest({ client, redirect });
-    await page.goto(request.url);
-    await logIn(page);
-    await button(page, 'Allow').click();
-    const answer = new URL(await opened());
-    assert.equal(answer.href.split('?')[0], redirect);
-    await redeem(request, answer);
+test('the answer arrives at an application', async (t) => {
+  const hosted = await hostedCallback(t, 'vscode://example.app/callback');
+  const { page, opened, close } = await openDesktop({
+    [issuer]: ['vscode', 'cursor', 'com.example.app'],
+    [new URL(hosted).origin]: ['vscode'],
   });
-}
+  t.after(close);
+  for (const [what, redirect, arrives] of [
+    ['that a hosted callback hands it on to', hosted, 'vscode://example.app/callback'],
+    ['with a scheme of its own', 'cursor://anysphere.cursor-mcp/oauth/callback'],
+    ['whose URI has no slashes', 'com.example.app:callback'],
+  ]) {
+    await t.test(what, async () => {
+      await page.context().clearCookies();
+      const client = await registerForPeople({ client_name: 'Application', redirect_uris: [redirect] });
+      const request = authorizationRequest({ client, redirect });
+      await page.goto(request.url);
+      await logIn(page);
+      await button(page, 'Allow').click();
+      const answer = new URL(await opened());
+      assert.equal(answer.href.split('?')[0], arrives ?? redirect);
+      await redeem(request, answer);
+    });
+  }
+});
 
 test('a page of another origin finds the server, gets a token, uses and revokes it, with headers of its own', async (t) => {
   const page = await open(t);

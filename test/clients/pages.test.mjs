@@ -2,10 +2,10 @@
 // nothing that axe-core knows to keep people out (WCAG 2.2 AA). With SCREENSHOTS set to a folder it keeps pictures.
 import assert from 'node:assert/strict';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import axe from 'axe-core';
 import { pages, registerForPeople } from './lib/server.mjs';
-import { button, heading, launch, logIn } from './lib/browser.mjs';
+import { browserForTests, button, heading, logIn } from './lib/browser.mjs';
 import { listen } from './lib/loopback.mjs';
 import { authorizationRequest } from './lib/pkce.mjs';
 
@@ -13,15 +13,8 @@ const schemes = ['light', 'dark'];
 const screens = { phone: { width: 360, height: 740 }, desktop: { width: 1280, height: 800 } };
 const standards = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
 
-let browser;
-before(async () => (browser = await launch()));
-after(() => browser.close());
-
-async function open(t) {
-  const context = await browser.newContext({ bypassCSP: true }); // lets axe-core in, which no page would
-  t.after(() => context.close());
-  return context.newPage();
-}
+const openWindow = browserForTests();
+const open = (t) => openWindow(t, { bypassCSP: true }); // lets axe-core in, which no page would
 
 async function inspect(page, name) {
   const problems = [];
