@@ -13,7 +13,7 @@
 //		})
 //	}
 //
-// What a store can do beyond [Storage] (transactions, pushed authorization requests, OpenID Connect, RFC 7523 keys)
+// What a store can do beyond [Storage] (transactions, pushed authorization requests, OpenID Connect, RFC 7523 keys, signing keys)
 // is found by type assertion, as fosite does it, and tested too. A store that lets a rotated refresh token work for
 // a while is also handed to [RunGrace], one that removes what has expired to [RunCleanUp].
 //
@@ -93,6 +93,7 @@ func RunRules(t *testing.T, newStore NewStore) {
 	_, pushed := store.(fosite.PARStorage)
 	_, openID := store.(openid.OpenIDConnectRequestStorage)
 	_, keys := store.(rfc7523.RFC7523KeyStorage)
+	_, signing := store.(signingKeyStore)
 	for _, group := range []struct {
 		name    string
 		applies bool
@@ -109,6 +110,7 @@ func RunRules(t *testing.T, newStore NewStore) {
 		{"PushedAuthorization", pushed, pushedCases},
 		{"OpenIDConnect", openID, openIDCases},
 		{"AssertionKeys", keys, assertionKeyCases},
+		{"SigningKeys", signing, signingKeyCases},
 	} {
 		if group.applies {
 			t.Run(group.name, func(t *testing.T) { runCases(t, store, group.cases) })

@@ -144,7 +144,11 @@ func TestASystemSecretIsReplacedUnderTraffic(t *testing.T) {
 		key := admin.NewKey()
 		environ := func(secret string, previous ...string) []string {
 			list, _ := json.Marshal(append([]string{}, previous...)) // strings always encode
-			return []string{"FOSITE_MCP_ADMIN_KEY=" + key, "FOSITE_MCP_SYSTEM_SECRET=" + secret, "FOSITE_MCP_SYSTEM_SECRETS_PREVIOUS=" + string(list)}
+			format := "FOSITE_MCP_TOKENS_FORMAT=opaque"
+			if strings.HasPrefix(database, "sqlite:") { // one format on each engine
+				format = jwtFormat
+			}
+			return []string{"FOSITE_MCP_ADMIN_KEY=" + key, "FOSITE_MCP_SYSTEM_SECRET=" + secret, "FOSITE_MCP_SYSTEM_SECRETS_PREVIOUS=" + string(list), format}
 		}
 		f := &fleet{t: t, url: database}
 		f.restart(0, environ(before)...)
