@@ -21,14 +21,6 @@ type ForwardAuth struct {
 	Default string
 }
 
-// The headers of an answer that lets a request through. The proxy puts them into the request, in place of those that came with it.
-const (
-	authSubject  = "X-Auth-Subject"
-	authClientID = "X-Auth-Client-Id"
-	authScope    = "X-Auth-Scope"
-	authTokenID  = "X-Auth-Token-Id"
-)
-
 // verify checks the bearer token of a request that a proxy holds back. The proxy's configuration says in the query for which
 // resource, and which scopes it takes. 204 lets the request through; 401 and 403 are what the client gets to see, with a challenge
 // (RFC 6750 §3, RFC 9728 §5.1); 503 says that nobody knows; 400 is a mistake in the configuration.
@@ -76,17 +68,9 @@ func (f *ForwardAuth) asked(rawQuery string) (identifier string, scopes []string
 	return identifier, scopes, ""
 }
 
-// letThrough tells the proxy whose request it is. A name that cannot stand in a header is no reason to let it be read as another.
+// letThrough tells the proxy whose request it is.
 func letThrough(w http.ResponseWriter, r *http.Request) {
-	token := resource.TokenFromContext(r.Context())
-	for name, value := range map[string]string{
-		authSubject: token.Subject, authClientID: token.ClientID, authScope: strings.Join(token.Scope, " "), authTokenID: token.ID,
-	} {
-		if strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' }) {
-			value = url.PathEscape(value)
-		}
-		w.Header().Set(name, value)
-	}
+	resource.SetIdentity(w.Header(), resource.TokenFromContext(r.Context()))
 	w.WriteHeader(http.StatusNoContent)
 }
 

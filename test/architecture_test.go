@@ -37,7 +37,7 @@ var imports = []struct {
 	{"handlers/", []string{"handlers", "handlers/", "storage", "storage/", "provider/client", "provider/client/", "internal/"}},
 	{"config", []string{"provider/client", "provider/client/"}},
 	{"cmd/fosite-mcp", []string{"cmd"}},
-	{"cmd/mcp-search", []string{"cmd/mcp-search/search", "handlers/resource"}},
+	{"cmd/mcp-search", []string{"cmd/internal/guard", "cmd/mcp-search/search", "handlers/resource"}},
 	{"cmd/mcp-search/", []string{"handlers/resource"}},
 	{"cmd/pgpool", nil},
 	{"cmd/internal/", []string{"cmd/", "config", "handlers", "handlers/", "internal/", "provider", "provider/", "storage", "storage/"}},

@@ -31,7 +31,8 @@ func newReader(t *testing.T) *reader {
 	admin := freeAddress(t)
 	r.ports = strings.NewReplacer("127.0.0.1:8080", r.public, "127.0.0.1:8081", admin, "127.0.0.1:9000", r.mcp)
 	r.environment = append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"), "FOSITE_MCP_LISTEN="+r.public,
-		"FOSITE_MCP_ADMIN_LISTEN="+admin, "MCP_SEARCH_LISTEN="+r.mcp, "MCP_SEARCH_ISSUER=http://"+r.public)
+		"FOSITE_MCP_ADMIN_LISTEN="+admin, "MCP_SEARCH_LISTEN="+r.mcp, "MCP_SEARCH_ISSUER=http://"+r.public,
+		"MCP_PROXY_LISTEN="+r.mcp, "MCP_PROXY_ISSUER=http://"+r.public)
 	docs, err := filepath.Abs("../docs")
 	if err != nil {
 		t.Fatal(err)
@@ -85,6 +86,20 @@ func TestTheSearchServersDocumentWorksAsPasted(t *testing.T) {
 	token := blocks[3][strings.Index(blocks[3], "TOKEN="):strings.Index(blocks[3], "curl")]
 	if output := r.paste(token + blocks[4] + call); !strings.Contains(output, "revoked") {
 		t.Errorf("after the revocation: %s", output)
+	}
+}
+
+func TestTheProxyOfTheProtectionDocumentWorksAsPasted(t *testing.T) {
+	t.Parallel()
+	r, upstream := newReader(t), startOpenMCP(t)
+	blocks := shellBlocks(t, "docs/protect.md")
+	r.paste(blocks[0])
+	r.leave(blocks[1], r.public)
+	register, start, _ := strings.Cut(blocks[2], "\nfosite-mcp proxy ")
+	r.paste(register)
+	r.leave("fosite-mcp proxy "+strings.Replace(start, "127.0.0.1:9001", upstream.address, 1), r.mcp)
+	if output := r.paste(blocks[3]); !strings.Contains(output, `"result":{}`) {
+		t.Errorf("the MCP server does not answer a ping: %s\n%s", output, r.log)
 	}
 }
 

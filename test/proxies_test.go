@@ -84,6 +84,33 @@ func TestProxiesWithForwardAuth(t *testing.T) {
 	}
 }
 
+// The program itself is such a proxy, on another machine even.
+func TestProxyCommand(t *testing.T) {
+	t.Parallel()
+	upstream, front := startOpenMCP(t), freeAddress(t)
+	resource := "http://" + front + "/authed/mcp"
+	s := startServer(t, binaries, `FOSITE_MCP_SCOPES={"mcp:search":{"description":"Search","tools":["search"]},"mcp:other":{"description":"Other"}}`,
+		`FOSITE_MCP_RESOURCES={"`+resource+`":{"name":"Documentation","scopes":["mcp:search","mcp:other"]}}`)
+	id, secret := s.register(map[string]any{"client_name": "proxy", "introspects": []string{resource}})
+	command := exec.Command(s.binary, "proxy", "--upstream", "http://"+upstream.address+"/", "--listen", front, "--issuer", "http://"+s.public, "--client-id", id)
+	log := new(lockedBuffer)
+	command.Env, command.Stderr = append(os.Environ(), "MCP_PROXY_CLIENT_SECRET="+secret), log
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Signal(os.Interrupt)
+		if err := command.Wait(); err != nil {
+			t.Errorf("%v\n%s", err, log)
+		}
+		if strings.Contains(log.String(), secret) {
+			t.Error("the log shows the secret")
+		}
+	})
+	waitFor(t, "http://"+front+"/livez", log)
+	checkProtected(t, s, resource, upstream)
+}
+
 // openMCP is an MCP server that knows nothing of OAuth, and remembers what reached it.
 type openMCP struct {
 	address string
@@ -144,7 +171,7 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 		if err != nil {
 			t.Fatal(err)
 		}
-		request.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "X-Auth-Subject": {"admin"}, "X-Auth-Scope": {"all"}}
+		request.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "X-Auth-Subject": {"admin"}, "X_Auth_Subject": {"admin"}, "X-Auth-Scope": {"all"}}
 		if token != "" {
 			request.Header.Set("Authorization", "Bearer "+token)
 		}
@@ -186,6 +213,11 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 	if fmt.Sprint(seen.Values("X-Auth-Subject"), seen.Values("X-Auth-Client-Id"), seen.Values("X-Auth-Scope")) != fmt.Sprintf("[%s] [%s] [mcp:search]", id, id) || len(seen.Values("X-Auth-Token-Id")) != 1 {
 		t.Errorf("a good token: the MCP server sees %v", seen)
 	}
+	for name := range seen {
+		if strings.HasPrefix(name, "X_") {
+			t.Errorf("the MCP server sees %s, which some take for X-Auth-Subject", name)
+		}
+	}
 	if seen.Get("Authorization") != "" {
 		t.Error("the MCP server sees the token")
 	}
@@ -200,7 +232,7 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 	} else {
 		response.Body.Close()
 	}
-	if seen := upstream.reached(); seen == nil || seen.Get("X-Auth-Subject") != "" {
+	if seen := upstream.reached(); seen.Get("X-Auth-Subject") != "" {
 		t.Errorf("a browser's preflight: the MCP server sees %v", seen)
 	}
 

@@ -5,32 +5,40 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
-	"net/http"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"fosite-mcp/cmd/internal/guard"
 	"fosite-mcp/cmd/mcp-search/search"
-	"fosite-mcp/handlers/resource"
 )
 
 const (
 	exitFailed = 1
 	exitUsage  = 2
 
-	shutdownTime = 10 * time.Second
+	envPrefix = "MCP_SEARCH_"
 )
+
+// options are the flags.
+type options struct {
+	guard.Options
+	docs string
+}
+
+func (o *options) register(f *pflag.FlagSet) {
+	o.Register(f)
+	f.StringVar(&o.docs, "docs", "./docs", "folder of Markdown pages")
+}
 
 // usageError is a mistake in flags or environment.
 type usageError struct{ error }
 
 // run is the whole program: it serves until ctx is done and returns the exit
 // code. Messages go to stderr.
-func run(ctx context.Context, args []string, env lookupEnv, stdout, stderr io.Writer) int {
-	var o options
+func run(ctx context.Context, args []string, env guard.LookupEnv, stdout, stderr io.Writer) int {
+	o := options{Options: guard.Options{EnvPrefix: envPrefix}}
 	command := &cobra.Command{
 		Use:   "mcp-search",
 		Short: "An MCP server over a folder of Markdown pages, protected by access tokens",
@@ -45,10 +53,10 @@ func run(ctx context.Context, args []string, env lookupEnv, stdout, stderr io.Wr
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.complete(cmd.Flags(), env); err != nil {
+			if err := o.Complete(cmd.Flags(), env); err != nil {
 				return asUsage(err)
 			}
-			return serve(cmd.Context(), o, stderr)
+			return serve(cmd.Context(), &o, stderr)
 		},
 	}
 	o.register(command.Flags())
@@ -79,13 +87,8 @@ func asUsage(err error) error {
 }
 
 // serve loads the pages, finds the authorization server and serves.
-func serve(ctx context.Context, o options, stderr io.Writer) error {
-	level := slog.LevelInfo
-	if o.verbose {
-		level = slog.LevelDebug
-	}
-	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
-
+func serve(ctx context.Context, o *options, stderr io.Writer) error {
+	logger := o.Logger(stderr)
 	pages, err := loadPages(o.docs)
 	if err != nil {
 		return fmt.Errorf("cannot serve the pages of --docs %s: %w", o.docs, err)
@@ -93,15 +96,12 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 	for _, file := range pages.Skipped {
 		logger.Warn("page left out", "page", file)
 	}
-	listener, err := net.Listen("tcp", o.listen)
+	listener, err := o.Open()
 	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w", o.listen, err)
+		return err
 	}
 	defer listener.Close()
-	if o.resource == "" {
-		o.resource = "http://" + listener.Addr().String() + "/authed/mcp"
-	}
-	verifier, err := newVerifier(ctx, o, logger)
+	verifier, err := o.Verifier(ctx, logger)
 	if errors.Is(err, context.Canceled) {
 		return nil // a signal came while waiting for the authorization server
 	}
@@ -109,13 +109,13 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 		return err
 	}
 	handler, err := search.Service{
-		Pages: pages, Verifier: verifier, Resource: o.resource, AuthorizationServer: o.issuer, Logger: logger,
+		Pages: pages, Verifier: verifier, Resource: o.Resource, AuthorizationServer: o.Issuer, Logger: logger,
 	}.Handler()
 	if err != nil {
 		return err
 	}
-	logger.Info("serving", "url", o.resource, "listen", listener.Addr().String(), "pages", pages.Len(), "docs", o.docs)
-	return serveUntilDone(ctx, listener, handler, logger)
+	logger.Info("serving", "url", o.Resource, "listen", listener.Addr().String(), "pages", pages.Len(), "docs", o.docs)
+	return guard.Serve(ctx, listener, handler, guard.Documents, logger)
 }
 
 // loadPages opens the folder as a root, out of which no link leads.
@@ -126,48 +126,4 @@ func loadPages(folder string) (*search.Pages, error) {
 	}
 	defer root.Close()
 	return search.Load(root.FS())
-}
-
-func newVerifier(ctx context.Context, o options, logger *slog.Logger) (*resource.Introspector, error) {
-	config := resource.Config{
-		Endpoint: o.introspection, ClientID: o.clientID, ClientSecret: o.clientSecret,
-		Resource: o.resource, InsecureAllowHTTP: o.insecureAllowHTTP,
-	}
-	if config.Endpoint == "" {
-		discover := func() error { return config.Discover(ctx, o.issuer) }
-		if err := retry(ctx, discover, wait, func(err error) {
-			logger.Warn("waiting for the authorization server", "issuer", o.issuer, "error", err)
-		}); err != nil {
-			return nil, fmt.Errorf("%w (start the authorization server, correct --issuer, or set --introspection-endpoint)", err)
-		}
-	}
-	return resource.NewIntrospector(config)
-}
-
-// serveUntilDone lets requests in progress finish before it returns.
-func serveUntilDone(ctx context.Context, listener net.Listener, handler http.Handler, logger *slog.Logger) error {
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serving stopped: %w", err)
-	case <-ctx.Done():
-	}
-	logger.Info("stopping: requests in progress may finish", "within", shutdownTime)
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
-	defer cancel()
-	if err := server.Shutdown(limited); err != nil {
-		server.Close()
-		return fmt.Errorf("some requests did not finish within %s and were cut off: %w", shutdownTime, err)
-	}
-	return nil
 }

@@ -56,15 +56,14 @@ func (c *Console) IsTerminal() bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// variable reads the environment that the program was given.
-func (c *Console) variable(name string) string {
-	value := ""
+// Lookup reads the environment that the program was given.
+func (c *Console) Lookup(name string) (value string, found bool) {
 	for _, entry := range c.Environ {
 		if v, ok := strings.CutPrefix(entry, name+"="); ok {
-			value = v // the last one counts, as in os/exec
+			value, found = v, true // the last one counts, as in os/exec
 		}
 	}
-	return value
+	return value, found
 }
 
 // UsageError makes the program exit with 2: the command was used wrongly. Make one with [BadUsage].

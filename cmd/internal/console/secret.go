@@ -17,7 +17,7 @@ const secretInputLimit = 64 << 10
 // name the flag for the file. No flag takes the secret itself: command lines are visible to other users.
 func (c *Console) ReadSecret(ctx context.Context, what, flag, file, variable string) (string, error) {
 	if file == "" {
-		if secret := c.variable(variable); variable != "" && secret != "" {
+		if secret, _ := c.Lookup(variable); variable != "" && secret != "" {
 			return secret, nil
 		}
 		sources := flag + " FILE (- reads stdin)"

@@ -3,7 +3,6 @@ package search
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -16,10 +15,10 @@ import (
 // Scope is what a token needs to reach the MCP endpoint.
 const Scope = "mcp:search"
 
-// maxRequest is far above any request that the tools take.
 // clientCredentialsExtension tells clients that machines may get tokens with client credentials.
 const clientCredentialsExtension = "io.modelcontextprotocol/oauth-client-credentials"
 
+// maxRequest is far above any request that the tools take.
 const maxRequest = 256 << 10 // bytes
 
 // Service is the documentation search, an MCP server. Every field but Logger is required.
@@ -41,50 +40,21 @@ func (s Service) Handler() (http.Handler, error) {
 	if s.Pages == nil || s.Verifier == nil {
 		return nil, errors.New("search: Service needs Pages (see Load) and a Verifier")
 	}
-	metadata, err := resource.NewMetadataHandler(resource.Metadata{
-		Resource:             s.Resource,
-		AuthorizationServers: []string{s.AuthorizationServer},
-		Scopes:               []string{Scope},
-		Name:                 "Documentation search",
-	})
-	if err != nil {
-		return nil, fmt.Errorf("search: %w", err)
-	}
-	metadataPath, err := resource.MetadataPath(s.Resource)
-	if err != nil {
-		return nil, fmt.Errorf("search: %w", err)
-	}
 	u, err := url.Parse(s.Resource)
 	if err != nil {
 		return nil, fmt.Errorf("search: %w", err)
 	}
-	endpoint := u.EscapedPath()
-	if endpoint == "" {
-		endpoint = "/"
-	}
-	guard := resource.Bearer{Verifier: s.Verifier, Resource: s.Resource, Scopes: []string{Scope}, Logger: s.Logger}
-	return exactPaths{
-		metadataPath: metadata,
-		endpoint:     resource.CORS(guard.Wrap(s.mcpHandler(u.Hostname()))),
-		"/livez":     http.HandlerFunc(livez),
-	}, nil
-}
-
-// exactPaths routes by the path as it was sent. It takes paths from
-// configuration, in which http.ServeMux would see patterns.
-type exactPaths map[string]http.Handler
-
-func (p exactPaths) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if handler, ok := p[r.URL.EscapedPath()]; ok {
-		handler.ServeHTTP(w, r)
-		return
-	}
-	http.NotFound(w, r)
-}
-
-func livez(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	io.WriteString(w, "ok\n")
+	return resource.Site{
+		Verifier: s.Verifier,
+		Metadata: resource.Metadata{
+			Resource:             s.Resource,
+			AuthorizationServers: []string{s.AuthorizationServer},
+			Scopes:               []string{Scope},
+			Name:                 "Documentation search",
+		},
+		Scopes: []string{Scope},
+		Logger: s.Logger,
+	}.Handler(s.mcpHandler(u.Hostname()))
 }
 
 // mcpHandler is stateless: each request stands for itself and is answered with

@@ -1,0 +1,125 @@
+package guard
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"fosite-mcp/handlers/resource"
+)
+
+const shutdownTime = 10 * time.Second
+
+// Logger writes to w, at debug level too if that is asked for.
+func (o *Options) Logger(w io.Writer) *slog.Logger {
+	level := slog.LevelInfo
+	if o.Verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+// Open listens, and fills in Resource where it follows from the address.
+func (o *Options) Open() (net.Listener, error) {
+	listener, err := net.Listen("tcp", o.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", o.Listen, err)
+	}
+	if o.Resource == "" {
+		o.Resource = "http://" + listener.Addr().String() + "/authed/mcp"
+	}
+	return listener, nil
+}
+
+// Verifier finds the authorization server, which may start at the same time, and checks tokens there.
+func (o *Options) Verifier(ctx context.Context, logger *slog.Logger) (*resource.Introspector, error) {
+	config := resource.Config{
+		Endpoint: o.introspection, ClientID: o.clientID, ClientSecret: o.clientSecret,
+		Resource: o.Resource, InsecureAllowHTTP: o.InsecureAllowHTTP,
+	}
+	if config.Endpoint == "" {
+		discover := func() error { return config.Discover(ctx, o.Issuer) }
+		if err := retry(ctx, discover, wait, func(err error) {
+			logger.Warn("waiting for the authorization server", "issuer", o.Issuer, "error", err)
+		}); err != nil {
+			return nil, fmt.Errorf("%w (start the authorization server, correct --issuer, or set --introspection-endpoint)", err)
+		}
+	}
+	return resource.NewIntrospector(config)
+}
+
+// Answers are what a server sends.
+type Answers int
+
+const (
+	// Documents are sent within half a minute.
+	Documents Answers = iota
+	// Streams go on for as long as both sides like. They are cut off when the server stops.
+	Streams
+)
+
+// Serve serves until ctx ends, and then lets requests in progress finish.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler, answers Answers, logger *slog.Logger) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       bodyTime,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+	if answers == Streams {
+		server.ReadTimeout, server.WriteTimeout = 0, 0
+		server.Handler = timelyBodies(handler)
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving stopped: %w", err)
+	case <-ctx.Done():
+	}
+	logger.Info("stopping: requests in progress may finish", "within", shutdownTime)
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	if err := server.Shutdown(limited); err != nil {
+		server.Close()
+		if answers == Streams {
+			return nil
+		}
+		return fmt.Errorf("some requests did not finish within %s and were cut off: %w", shutdownTime, err)
+	}
+	return nil
+}
+
+// bodyTime is how long a client may take to send a request.
+const bodyTime = 15 * time.Second
+
+// timelyBodies bounds how long a body may take, and not what comes after it: a ReadTimeout would end streams.
+func timelyBodies(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if control := http.NewResponseController(w); r.Body != http.NoBody && control.SetReadDeadline(time.Now().Add(bodyTime)) == nil {
+			r.Body = &timelyBody{r.Body, control}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+type timelyBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+// Read implements [io.Reader].
+func (b *timelyBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}

@@ -1,0 +1,151 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"fosite-mcp/handlers/resource"
+)
+
+// verifier knows the token "good".
+type verifier struct{}
+
+func (verifier) Verify(_ context.Context, token string) (*resource.Token, error) {
+	switch token {
+	case "good":
+		return &resource.Token{ID: "t1", ClientID: "ci", Subject: "zoë", Scope: []string{"mcp:search"}}, nil
+	case "outage":
+		return nil, errors.New("the authorization server is down")
+	}
+	return nil, resource.ErrInactive
+}
+
+// start puts the proxy for a resource in front of a server and returns the proxy's URL.
+func start(t *testing.T, identifier, upstreamPath string, upstream http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(upstream)
+	t.Cleanup(server.Close)
+	target, err := url.Parse(server.URL + upstreamPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler, err := New(Options{
+		Verifier: verifier{}, Resource: identifier, Issuer: "https://auth.example.com", Scopes: []string{"mcp:search"},
+		Upstream: target, BodyLimit: 1000, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(handler)
+	t.Cleanup(front.Close)
+	return front.URL
+}
+
+func send(t *testing.T, method, address, token, body string, header http.Header) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if header != nil {
+		r.Header = header
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { response.Body.Close() })
+	return response
+}
+
+func TestPathsOfTheMCPServer(t *testing.T) {
+	for upstream, want := range map[string]map[string]string{
+		"":      {"/authed/mcp": "/", "/authed/mcp/a%2Fb": "/a%2Fb", "/authed/mcp?x=1": "/?x=1"},
+		"/":     {"/authed/mcp": "/", "/authed/mcp/sse": "/sse"},
+		"/mcp":  {"/authed/mcp": "/mcp", "/authed/mcp/sse": "/mcp/sse"},
+		"/mcp/": {"/authed/mcp": "/mcp", "/authed/mcp/": "/mcp/"},
+	} {
+		front := start(t, "https://docs.example.com/authed/mcp", upstream, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.RequestURI) })
+		for path, want := range want {
+			response := send(t, http.MethodGet, front+path, "good", "", nil)
+			if got, err := io.ReadAll(response.Body); err != nil || string(got) != want {
+				t.Errorf("upstream %q, %s: %s, %v; want %s", upstream, path, got, err, want)
+			}
+		}
+		for _, path := range []string{"/", "/authed", "/authed/mcpx", "/authed/mcp/../x", "/authed/mcp/a/%2e%2E/../x", "/authed/mcp/%2e%2e%2Fx", "/authed/mcp/..%5cx", "/authed/mcp/..;/x", "/authed/mcp/%252e%252e/x", "/other", "/authed%2Fmcp"} {
+			if response := send(t, http.MethodGet, front+path, "good", "", nil); response.StatusCode != http.StatusNotFound && response.StatusCode != http.StatusMovedPermanently {
+				t.Errorf("upstream %q, %s: %d", upstream, path, response.StatusCode)
+			}
+		}
+	}
+}
+
+func TestTheMCPServerLearnsWhoItIs(t *testing.T) {
+	var seen http.Header
+	front := start(t, "https://docs.example.com/mcp", "/mcp", func(_ http.ResponseWriter, r *http.Request) { seen = r.Header })
+	send(t, http.MethodPost, front+"/mcp", "good", "{}", http.Header{
+		"X-Auth-Subject": {"admin"}, "X_auth_subject": {"admin"}, "X-Auth-Groups": {"staff"}, "Mcp-Session-Id": {"s"}, "X-Forwarded-For": {"10.0.0.1"},
+	})
+	for name, want := range map[string]string{
+		"X-Auth-Subject": "zo%C3%AB", "X-Auth-Client-Id": "ci", "X-Auth-Scope": "mcp:search", "X-Auth-Token-Id": "t1",
+		"Authorization": "", "X-Auth-Groups": "", "X_auth_subject": "", "Mcp-Session-Id": "s", "X-Forwarded-For": "127.0.0.1",
+	} {
+		if got := strings.Join(seen[name], "|"); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	reached := false
+	front := start(t, "https://docs.example.com/mcp", "/mcp", func(http.ResponseWriter, *http.Request) { reached = true })
+	for _, test := range []struct {
+		token  string
+		body   string
+		status int
+	}{{"", "", 401}, {"bad", "", 401}, {"outage", "", 503}} {
+		response := send(t, http.MethodPost, front+"/mcp", test.token, test.body, nil)
+		if response.StatusCode != test.status || reached {
+			t.Errorf("%q: %d, reached %v", test.token, response.StatusCode, reached)
+		}
+	}
+	down := start(t, "https://docs.example.com/mcp", "/mcp", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	if response := send(t, http.MethodPost, down+"/mcp", "good", "{}", nil); response.StatusCode != http.StatusBadGateway || response.Header.Get("Retry-After") == "" {
+		t.Errorf("an MCP server that hangs up: %d", response.StatusCode)
+	}
+	large := start(t, "https://docs.example.com/mcp", "/mcp", func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	if response := send(t, http.MethodPost, large+"/mcp", "good", strings.Repeat("x", 1001), nil); response.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("more than the limit: %d", response.StatusCode)
+	}
+}
+
+// What the MCP server has written arrives before it goes on.
+func TestStreams(t *testing.T) {
+	next := make(chan struct{})
+	front := start(t, "https://docs.example.com/mcp", "", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for range 3 {
+			_, _ = io.WriteString(w, "data: x\n\n")
+			w.(http.Flusher).Flush()
+			<-next
+		}
+	})
+	response := send(t, http.MethodGet, front+"/mcp", "good", "", nil)
+	event := make([]byte, len("data: x\n\n"))
+	for range 3 {
+		if _, err := io.ReadFull(response.Body, event); err != nil {
+			t.Fatal(err)
+		}
+		next <- struct{}{}
+	}
+}

@@ -1,0 +1,39 @@
+package resource
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// The headers that tell a server behind a proxy whose request it is.
+const (
+	identityPrefix = "X-Auth-"
+	authSubject    = identityPrefix + "Subject"
+	authClientID   = identityPrefix + "Client-Id"
+	authScope      = identityPrefix + "Scope"
+	authTokenID    = identityPrefix + "Token-Id"
+)
+
+// SetIdentity is for proxies: it puts X-Auth-Subject, X-Auth-Client-Id,
+// X-Auth-Scope and X-Auth-Token-Id into h, and takes out everything else that
+// a reader could take for such a header (X-Auth-…, X_Auth_…). A nil token
+// leaves none. Bytes beyond ASCII are percent-encoded.
+func SetIdentity(h http.Header, token *Token) {
+	for name := range h {
+		if strings.HasPrefix(http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")), identityPrefix) {
+			delete(h, name)
+		}
+	}
+	if token == nil {
+		return
+	}
+	for name, value := range map[string]string{
+		authSubject: token.Subject, authClientID: token.ClientID, authScope: strings.Join(token.Scope, " "), authTokenID: token.ID,
+	} {
+		if strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' }) {
+			value = url.PathEscape(value)
+		}
+		h.Set(name, value)
+	}
+}
