@@ -226,11 +226,29 @@ func signedBy(token *jwt.JSONWebToken, set *josev3.JSONWebKeySet) bool {
 		if tried++; tried > maxKeysTried {
 			return false
 		}
-		if token.Claims(key.Key) == nil {
+		verifier := key.Key
+		if public, ok := verifier.(ed25519.PublicKey); ok {
+			verifier = ed25519Verifier(public)
+		}
+		if token.Claims(verifier) == nil {
 			return true
 		}
 	}
 	return false
+}
+
+// ed25519Verifier verifies a signature under either name: EdDSA (RFC 8037) or Ed25519 (RFC 9864), which go-jose does not know.
+type ed25519Verifier ed25519.PublicKey
+
+// VerifyPayload implements [jose.OpaqueVerifier].
+func (v ed25519Verifier) VerifyPayload(payload, signature []byte, alg jose.SignatureAlgorithm) error {
+	if alg != jose.EdDSA && alg != "Ed25519" || len(v) != ed25519.PublicKeySize {
+		return jose.ErrUnsupportedAlgorithm
+	}
+	if !ed25519.Verify(ed25519.PublicKey(v), payload, signature) {
+		return jose.ErrCryptoFailure
+	}
+	return nil
 }
 
 // fits tells whether key may verify signatures of alg. A key without use or alg says nothing against it
@@ -247,7 +265,7 @@ func fits(key *josev3.JSONWebKey, alg string) bool {
 	case *ecdsa.PublicKey:
 		return alg == curveAlgorithms[public.Curve]
 	case ed25519.PublicKey:
-		return alg == "EdDSA"
+		return alg == "EdDSA" || alg == "Ed25519"
 	}
 	return false
 }

@@ -142,11 +142,30 @@ func signAssertion(t testing.TB, alg jose.SignatureAlgorithm, key any, kid strin
 	if kid != "" {
 		options = options.WithHeader("kid", kid)
 	}
+	if private, ok := key.(ed25519.PrivateKey); ok && alg == ed25519Name {
+		key = ed25519Signer(private)
+	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return okay(okay(signer.Sign(okay(json.Marshal(claims)))).CompactSerialize())
+}
+
+// ed25519Name is EdDSA with Ed25519 by the name that RFC 9864 gives it.
+const ed25519Name jose.SignatureAlgorithm = "Ed25519"
+
+// ed25519Signer signs under that name, which go-jose does not know.
+type ed25519Signer ed25519.PrivateKey
+
+func (s ed25519Signer) Public() *jose.JSONWebKey { return nil }
+
+func (s ed25519Signer) Algs() []jose.SignatureAlgorithm {
+	return []jose.SignatureAlgorithm{ed25519Name}
+}
+
+func (s ed25519Signer) SignPayload(payload []byte, _ jose.SignatureAlgorithm) ([]byte, error) {
+	return ed25519.Sign(ed25519.PrivateKey(s), payload), nil
 }
 
 func assertionForm(assertion string) url.Values {
@@ -196,6 +215,8 @@ func TestAssertionAuthenticatesItsSigner(t *testing.T) {
 		"ES384":                              {alg: jose.ES384, key: keys.p384},
 		"ES512":                              {alg: jose.ES512, key: keys.p521},
 		"EdDSA":                              {alg: jose.EdDSA, key: keys.ed},
+		"Ed25519":                            {alg: ed25519Name, key: keys.ed},
+		"Ed25519, which the key names":       {alg: ed25519Name, key: keys.ed, jwks: []josev3.JSONWebKey{named(publicJWK(keys.ed), "", "sig", "Ed25519")}},
 		"the key with the kid":               {alg: jose.EdDSA, key: keys.ed, kid: "b", jwks: []josev3.JSONWebKey{named(publicJWK(keys.other), "a", "", ""), named(publicJWK(keys.ed), "b", "sig", "EdDSA")}},
 		"any key when there is no kid":       {alg: jose.EdDSA, key: keys.ed, jwks: []josev3.JSONWebKey{named(publicJWK(keys.other), "a", "", ""), named(publicJWK(keys.ed), "b", "", "")}},
 		"keys that do not fit are passed by": {alg: jose.RS256, key: keys.rsa, jwks: append(weakFirst, publicJWK(keys.p256))},
@@ -353,25 +374,30 @@ func TestAssertionSignaturesAreRefused(t *testing.T) {
 		pinned    string
 		reason    string
 	}{
-		"not a JWT":                    {assertion: "assertion", reason: "not a JWT"},
-		"alg none":                     {assertion: encode([]byte(`{"alg":"none"}`)) + "." + payload + ".", reason: "not a JWT"},
-		"no alg":                       {assertion: encode([]byte(`{}`)) + "." + payload + signature, reason: "not a JWT"},
-		"HS256 keyed by a public key":  {assertion: sign(jose.HS256, spki, ""), jwks: []josev3.JSONWebKey{publicJWK(keys.rsa)}, reason: "not a JWT"},
-		"HS256 with a registered key":  {assertion: sign(jose.HS256, secret, ""), jwks: []josev3.JSONWebKey{{Key: secret}}, reason: "not a JWT"},
-		"claims changed after signing": {assertion: head + "." + encode(okay(json.Marshal(goodClaims(claimSet{"jti": "j2"})))) + signature, reason: "no registered key"},
-		"no signature":                 {assertion: strings.TrimSuffix(good, signature) + ".", reason: "no registered key"},
-		"another's key":                {assertion: sign(jose.EdDSA, keys.other, ""), reason: "no registered key"},
-		"a key sent along":             {assertion: embedded(t, keys.other), reason: "no registered key"},
-		"unknown kid":                  {assertion: sign(jose.EdDSA, keys.ed, "b"), jwks: []josev3.JSONWebKey{{Key: keys.ed.Public(), KeyID: "a"}}, reason: "no registered key"},
-		"kid of another key":           {assertion: sign(jose.EdDSA, keys.ed, "b"), jwks: []josev3.JSONWebKey{{Key: keys.ed.Public(), KeyID: "a"}, {Key: keys.other.Public(), KeyID: "b"}}, reason: "no registered key"},
-		"key for encryption":           {assertion: good, jwks: []josev3.JSONWebKey{{Key: keys.ed.Public(), Use: "enc"}}, reason: "no registered key"},
-		"key for another alg":          {assertion: sign(jose.RS256, keys.rsa, ""), jwks: []josev3.JSONWebKey{{Key: keys.rsa.Public(), Algorithm: "PS256"}}, reason: "no registered key"},
-		"RSA key of 1024 bits":         {assertion: sign(jose.RS256, keys.weak, ""), jwks: []josev3.JSONWebKey{publicJWK(keys.weak)}, reason: "no registered key"},
-		"a private key":                {assertion: good, jwks: []josev3.JSONWebKey{{Key: keys.ed}}, reason: "no registered key"},
-		"a key without a point":        {assertion: sign(jose.ES256, keys.p256, ""), jwks: []josev3.JSONWebKey{{Key: &ecdsa.PublicKey{Curve: elliptic.P256()}}}, reason: "no registered key"},
-		"the seventeenth key":          {assertion: good, jwks: append(many, publicJWK(keys.ed)), reason: "no registered key"},
-		"alg the client did not pin":   {assertion: good, pinned: "ES256", reason: "alg"},
-		"no keys at all":               {assertion: good, jwks: []josev3.JSONWebKey{}, reason: "no keys"},
+		"not a JWT":                     {assertion: "assertion", reason: "not a JWT"},
+		"alg none":                      {assertion: encode([]byte(`{"alg":"none"}`)) + "." + payload + ".", reason: "not a JWT"},
+		"no alg":                        {assertion: encode([]byte(`{}`)) + "." + payload + signature, reason: "not a JWT"},
+		"HS256 keyed by a public key":   {assertion: sign(jose.HS256, spki, ""), jwks: []josev3.JSONWebKey{publicJWK(keys.rsa)}, reason: "not a JWT"},
+		"HS256 with a registered key":   {assertion: sign(jose.HS256, secret, ""), jwks: []josev3.JSONWebKey{{Key: secret}}, reason: "not a JWT"},
+		"claims changed after signing":  {assertion: head + "." + encode(okay(json.Marshal(goodClaims(claimSet{"jti": "j2"})))) + signature, reason: "no registered key"},
+		"no signature":                  {assertion: strings.TrimSuffix(good, signature) + ".", reason: "no registered key"},
+		"another's key":                 {assertion: sign(jose.EdDSA, keys.other, ""), reason: "no registered key"},
+		"a key sent along":              {assertion: embedded(t, keys.other), reason: "no registered key"},
+		"unknown kid":                   {assertion: sign(jose.EdDSA, keys.ed, "b"), jwks: []josev3.JSONWebKey{{Key: keys.ed.Public(), KeyID: "a"}}, reason: "no registered key"},
+		"kid of another key":            {assertion: sign(jose.EdDSA, keys.ed, "b"), jwks: []josev3.JSONWebKey{{Key: keys.ed.Public(), KeyID: "a"}, {Key: keys.other.Public(), KeyID: "b"}}, reason: "no registered key"},
+		"key for encryption":            {assertion: good, jwks: []josev3.JSONWebKey{{Key: keys.ed.Public(), Use: "enc"}}, reason: "no registered key"},
+		"key for another alg":           {assertion: sign(jose.RS256, keys.rsa, ""), jwks: []josev3.JSONWebKey{{Key: keys.rsa.Public(), Algorithm: "PS256"}}, reason: "no registered key"},
+		"RSA key of 1024 bits":          {assertion: sign(jose.RS256, keys.weak, ""), jwks: []josev3.JSONWebKey{publicJWK(keys.weak)}, reason: "no registered key"},
+		"a private key":                 {assertion: good, jwks: []josev3.JSONWebKey{{Key: keys.ed}}, reason: "no registered key"},
+		"a key without a point":         {assertion: sign(jose.ES256, keys.p256, ""), jwks: []josev3.JSONWebKey{{Key: &ecdsa.PublicKey{Curve: elliptic.P256()}}}, reason: "no registered key"},
+		"the seventeenth key":           {assertion: good, jwks: append(many, publicJWK(keys.ed)), reason: "no registered key"},
+		"alg the client did not pin":    {assertion: good, pinned: "ES256", reason: "alg"},
+		"Ed25519, another's key":        {assertion: sign(ed25519Name, keys.other, ""), reason: "no registered key"},
+		"Ed25519 and an RSA key":        {assertion: sign(ed25519Name, keys.ed, ""), jwks: []josev3.JSONWebKey{publicJWK(keys.rsa), publicJWK(keys.p256)}, reason: "no registered key"},
+		"Ed25519 and a key for EdDSA":   {assertion: sign(ed25519Name, keys.ed, ""), jwks: []josev3.JSONWebKey{{Key: keys.ed.Public(), Algorithm: "EdDSA"}}, reason: "no registered key"},
+		"Ed25519 where EdDSA is pinned": {assertion: sign(ed25519Name, keys.ed, ""), pinned: "EdDSA", reason: "alg"},
+		"EdDSA that is called Ed25519":  {assertion: encode([]byte(`{"alg":"Ed25519"}`)) + strings.TrimPrefix(good, head), reason: "no registered key"},
+		"no keys at all":                {assertion: good, jwks: []josev3.JSONWebKey{}, reason: "no keys"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -408,7 +434,7 @@ func TestAssertionKeyMustFitTheAlgorithm(t *testing.T) {
 		"P-256":   {"ES256": true},
 		"P-384":   {"ES384": true},
 		"P-521":   {"ES512": true},
-		"Ed25519": {"EdDSA": true},
+		"Ed25519": {"EdDSA": true, "Ed25519": true},
 	}
 	for name, key := range map[string]any{
 		"RSA": keys.rsa.Public(), "P-256": keys.p256.Public(), "P-384": keys.p384.Public(), "P-521": keys.p521.Public(),

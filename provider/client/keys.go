@@ -14,7 +14,7 @@ import (
 )
 
 // signingAlgs leaves out "none" and the symmetric algorithms: whoever knows a public key could sign.
-var signingAlgs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+var signingAlgs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 
 // SigningAlgorithms are those that a client may sign its assertions with.
 func SigningAlgorithms() []string { return slices.Clone(signingAlgs) }
