@@ -48,6 +48,9 @@ var clientMembers = &memberSet{noun: "client", names: client.MemberNames(), kind
 	"redirect_uris":              "`URI` that a login may return to; repeatable",
 	"token_endpoint_auth_method": "token_endpoint_auth_method, such as client_secret_basic or private_key_jwt",
 	"jwks_uri":                   "`URI` of the client's public keys",
+	"assertion_issuer":           "`iss` of its assertions where its platform makes them, with --auth-method private_key_jwt",
+	"assertion_subject":          "`sub` of these assertions",
+	"assertion_reusable":         "one of these assertions counts until it expires",
 	"metadata":                   "a JSON `object` of your own",
 }}
 

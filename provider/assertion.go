@@ -62,6 +62,9 @@ func (v *assertionVerifier) authenticate(ctx context.Context, form url.Values) (
 	if err != nil {
 		return nil, err
 	}
+	if id := form.Get("client_id"); id != "" && claims.Issuer != claims.Subject && claims.Subject != "" {
+		return v.byIssuer(ctx, id, token, claims)
+	}
 	if reason := v.checkClaims(claims, form.Get("client_id")); reason != "" {
 		return nil, refuseAssertion(reason)
 	}
@@ -79,6 +82,9 @@ func (v *assertionVerifier) authenticate(ctx context.Context, form url.Values) (
 	signer, ok := client.(fosite.OpenIDConnectClient)
 	if !ok || signer.GetTokenEndpointAuthMethod() != "private_key_jwt" {
 		return nil, refuseAssertion("the client is not registered for private_key_jwt")
+	}
+	if issuer, _, _ := assertionIssuerOf(client); issuer != "" {
+		return nil, refuseAssertion("the client's assertions are its issuer's (assertion_issuer)")
 	}
 	if err := v.checkSignature(ctx, token, signer); err != nil {
 		return nil, err
@@ -181,6 +187,14 @@ func (v *assertionVerifier) checkSignature(ctx context.Context, token *jwt.JSONW
 	location := client.GetJSONWebKeysURI()
 	if location == "" || v.keys == nil {
 		return refuseAssertion("no keys of the client to verify it with")
+	}
+	return v.checkSignatureAt(ctx, token, client, location)
+}
+
+// checkSignatureAt verifies the assertion with the keys at a location.
+func (v *assertionVerifier) checkSignatureAt(ctx context.Context, token *jwt.JSONWebToken, client fosite.OpenIDConnectClient, location string) error {
+	if pinned := client.GetTokenEndpointAuthSigningAlgorithm(); pinned != "" && pinned != token.Headers[0].Algorithm {
+		return refuseAssertion("alg is not the one the client registered")
 	}
 	known, err := v.resolve(ctx, location, false)
 	if err != nil {

@@ -21,6 +21,12 @@ type ClientWithAuthMethod interface {
 	GetTokenEndpointAuthMethod() string
 }
 
+// ClientWithAssertionIssuer tells whose assertions the client authenticates with (RFC 7523 §3): the iss and sub of another issuer, and
+// whether one counts until it expires. An empty issuer is the client itself, and so is one without the method.
+type ClientWithAssertionIssuer interface {
+	GetAssertionIssuer() (issuer, subject string, reusable bool)
+}
+
 // ClientWithUsedSecret wants to know by which of its secrets a request has authenticated. Without it nobody is told.
 type ClientWithUsedSecret interface {
 	AuthenticatedWith(hash []byte)

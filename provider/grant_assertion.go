@@ -98,7 +98,7 @@ func (g *grantAssertions) rulesFor(ctx context.Context, sent *sentAssertion, ter
 	if reason := terms.check(sent); reason != "" {
 		return nil, refuseGrant(reason)
 	}
-	if reason := g.checkTimes(sent.claims); reason != "" {
+	if reason := checkTimes(sent.claims, clock(g.now), maxReusableAhead); reason != "" {
 		return nil, refuseGrant(reason)
 	}
 	if sent.claims.Subject == "" || len(sent.claims.Subject) > maxSubjectLength || !client.IsPlain(sent.claims.Subject) {
@@ -136,22 +136,6 @@ func isAudience(terms terms, rule *client.Client, audience jwt.Audience) bool {
 		ours = rule.Trust.Audience
 	}
 	return (!alone || len(audience) == 1) && slices.ContainsFunc(audience, func(aud string) bool { return slices.Contains(ours, aud) })
-}
-
-// checkTimes answers what is wrong with the times of an assertion, or "".
-func (g *grantAssertions) checkTimes(claims jwt.Claims) (reason string) {
-	now := clock(g.now)
-	switch {
-	case claims.Expiry == nil:
-		return "it has no exp"
-	case !now.Before(claims.Expiry.Time().Add(clockLeeway)):
-		return "it has expired"
-	case claims.NotBefore != nil && claims.NotBefore.Time().After(now.Add(clockLeeway)):
-		return "its nbf is in the future"
-	case claims.IssuedAt != nil && claims.IssuedAt.Time().After(now.Add(clockLeeway)):
-		return "its iat is in the future"
-	}
-	return ""
 }
 
 // checkSignature verifies the assertion with the keys of the issuer, which the rule has or says where to find.

@@ -268,8 +268,8 @@ func TestTheWorkloadsDocumentWorksAsPasted(t *testing.T) {
 	r.environment = append(r.environment, "PATH="+r.folder+":"+pathOf(r.environment))
 	r.leave("fosite-mcp serve", r.public)
 	blocks := shellBlocks(t, "docs/workloads.md")
-	if len(blocks) != 5 {
-		t.Fatalf("%d blocks, want 5: what runs the others?", len(blocks))
+	if len(blocks) != 6 {
+		t.Fatalf("%d blocks, want 6: what runs the others?", len(blocks))
 	}
 	r.paste(blocks[0])
 	r.paste("fosite-mcp issuer update ci --jwks-file github-keys.json") // the test cannot sign with GitHub's
@@ -277,6 +277,12 @@ func TestTheWorkloadsDocumentWorksAsPasted(t *testing.T) {
 		if want := map[bool]string{true: "project_path:my-group/my-project", false: `"access_token":"mcp_at_`}[name == "GitLab"]; !strings.Contains(output, want) {
 			t.Errorf("%s: %s", name, output)
 		}
+	}
+	r.paste(blocks[5])
+	r.paste("fosite-mcp client update indexer_client --assertion-issuer " + platform.URL) // the test's cluster
+	answer := r.paste(`curl -sS --fail-with-body -d grant_type=client_credentials -d client_id=indexer_client -d client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer -d "client_assertion=$(kubectl create token indexer)" ` + server + `/authed/mcp/oauth/token`)
+	if !strings.Contains(answer, `"access_token":"mcp_at_`) {
+		t.Errorf("the platform's client: %s", answer)
 	}
 	r.paste(shellBlocks(t, "docs/enterprise.md")[0])
 	r.wantPrivate("chat_app.secret")

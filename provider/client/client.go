@@ -33,9 +33,13 @@ type Client struct {
 	TokenEndpointAuthSigningAlg string
 	JWKS                        *jose.JSONWebKeySet
 	JWKSURI                     string
-	AccessTokenLifespan         time.Duration // 0: the server's
-	Metadata                    json.RawMessage
-	Secrets                     []Secret
+	// AssertionIssuer and AssertionSubject are the iss and sub of its assertions where another issuer makes them, such as its
+	// platform; empty: the client signs them itself. AssertionReusable accepts one of these until it expires.
+	AssertionIssuer, AssertionSubject string
+	AssertionReusable                 bool
+	AccessTokenLifespan               time.Duration // 0: the server's
+	Metadata                          json.RawMessage
+	Secrets                           []Secret
 	// RegisteredBy is [DynamicRegistration] for a client that has registered itself, and [MetadataDocument] for one that a
 	// document describes; empty: an administrator has registered it.
 	RegisteredBy string
@@ -73,6 +77,9 @@ var clientMembers = []member{
 	optional("token_endpoint_auth_signing_alg", func(c *Client) *string { return &c.TokenEndpointAuthSigningAlg }),
 	keys("jwks", func(c *Client) **jose.JSONWebKeySet { return &c.JWKS }),
 	optional("jwks_uri", func(c *Client) *string { return &c.JWKSURI }),
+	optional("assertion_issuer", func(c *Client) *string { return &c.AssertionIssuer }),
+	optional("assertion_subject", func(c *Client) *string { return &c.AssertionSubject }),
+	flag("assertion_reusable", func(c *Client) *bool { return &c.AssertionReusable }),
 	seconds("access_token_lifespan", func(c *Client) *time.Duration { return &c.AccessTokenLifespan }),
 	instant("expires_at", func(c *Client) *time.Time { return &c.ExpiresAt }),
 	object("metadata", func(c *Client) *json.RawMessage { return &c.Metadata }),

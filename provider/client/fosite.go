@@ -26,6 +26,11 @@ func (c *Client) GetName() string                    { return c.Name }
 func (c *Client) GetIntrospects() []string           { return c.Introspects }
 func (c *Client) GetTokenEndpointAuthMethod() string { return c.TokenEndpointAuthMethod }
 
+// GetAssertionIssuer implements provider.ClientWithAssertionIssuer.
+func (c *Client) GetAssertionIssuer() (issuer, subject string, reusable bool) {
+	return c.AssertionIssuer, c.AssertionSubject, c.AssertionReusable
+}
+
 // UsesSecret tells whether the client proves who it is with a secret.
 func (c *Client) UsesSecret() bool {
 	return c.TokenEndpointAuthMethod != authMethodNone && c.TokenEndpointAuthMethod != authMethodKey

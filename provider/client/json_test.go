@@ -29,7 +29,7 @@ func TestTheNearestNameIsSuggested(t *testing.T) {
 func TestEveryFieldOfAClientHasAMember(t *testing.T) {
 	values := map[Kind]any{
 		Text: "x", Words: "x", List: []any{"x"}, Seconds: json.Number("60"), Time: "2026-01-31T12:00:00Z",
-		Object: map[string]any{"x": "y"}, Keys: map[string]any{"keys": []any{}},
+		Object: map[string]any{"x": "y"}, Keys: map[string]any{"keys": []any{}}, Flag: true,
 	}
 	c := new(Client)
 	for _, member := range clientMembers {

@@ -95,6 +95,8 @@ func (r Rules) sharedRules(c *Client, name string) []rule {
 		{!slices.Contains(states, c.Status), "/status", "invalid", "must be active or disabled; to end it for good, DELETE it"},
 		{c.AccessTokenLifespan > maxLifespan, "/access_token_lifespan", "invalid", "must be at most 31622400 seconds (366 days); null or 0 means the server's own"},
 		{!c.ExpiresAt.IsZero() && !c.ExpiresAt.After(r.now()), "/expires_at", "invalid", "must be in the future; null means never. To stop a client now, disable it"},
+		{len(c.AssertionIssuer) > maxIssuer || !IsPlain(c.AssertionIssuer), "/assertion_issuer", "invalid", "must be at most 500 characters, without control characters"},
+		{len(c.AssertionSubject) > maxPattern || !IsPlain(c.AssertionSubject), "/assertion_subject", "invalid", "must be at most 500 characters, without control characters"},
 		{len(c.Metadata) > maxMetadata, "/metadata", "too_long", "must be at most 16 KiB of JSON"},
 	}
 }
@@ -108,8 +110,11 @@ func combinedRules(c *Client) []rule {
 		{public && grants("client_credentials"), "/grant_types", "conflict", "a public client (token_endpoint_auth_method none) cannot prove who it is and so may not use client_credentials; use authorization_code, or another method"},
 		{public && len(c.Introspects) > 0, "/introspects", "conflict", "a public client cannot prove who it is and so may not introspect; use another token_endpoint_auth_method"},
 		{(public || byKey) && len(c.Secrets) > 0, "/token_endpoint_auth_method", "conflict", "the client has secrets, which this method has no use for; delete them first"},
-		{byKey && c.JWKS == nil && c.JWKSURI == "", "/jwks", "required", "is missing: private_key_jwt needs the client's public keys, in jwks or at jwks_uri"},
+		{byKey && c.JWKS == nil && c.JWKSURI == "" && (c.AssertionIssuer == "" || checkDiscoverable(c.AssertionIssuer) != nil), "/jwks", "required", "is missing: private_key_jwt needs the client's public keys, in jwks or at jwks_uri"},
 		{c.JWKS != nil && c.JWKSURI != "", "/jwks_uri", "conflict", "must not stand beside jwks (RFC 7591 §2); keep one of them"},
+		{!byKey && c.AssertionIssuer != "", "/assertion_issuer", "conflict", "is for private_key_jwt alone"},
+		{c.AssertionIssuer != "" && c.AssertionSubject == "", "/assertion_subject", "required", "is missing: the sub of the issuer's assertions for this client"},
+		{c.AssertionIssuer == "" && (c.AssertionSubject != "" || c.AssertionReusable), "/assertion_issuer", "required", "is missing: the iss of the assertions"},
 		{!byKey && c.TokenEndpointAuthSigningAlg != "", "/token_endpoint_auth_signing_alg", "conflict", "is for private_key_jwt alone"},
 		{len(c.GrantTypes) == 0, "/grant_types", "required", "must not be empty; leave it out for the default"},
 		{grants("authorization_code") && !code, "/response_types", "conflict", `must hold "code", which the grant authorization_code needs (RFC 7591 §2.1)`},

@@ -22,11 +22,12 @@ var (
 	_ provider.IssuerRuleStore    = (*storage.Store)(nil)
 	_ provider.SigningKeyStore    = (*storage.Store)(nil)
 
-	_ provider.ClientWithUsedSecret = (*client.Client)(nil)
-	_ provider.ClientWithAuthMethod = (*client.Client)(nil)
-	_ handlers.NamedClient          = (*client.Client)(nil)
-	_ handlers.ResourceServerClient = (*client.Client)(nil)
-	_ login.DynamicClient           = (*client.Client)(nil)
+	_ provider.ClientWithUsedSecret      = (*client.Client)(nil)
+	_ provider.ClientWithAuthMethod      = (*client.Client)(nil)
+	_ provider.ClientWithAssertionIssuer = (*client.Client)(nil)
+	_ handlers.NamedClient               = (*client.Client)(nil)
+	_ handlers.ResourceServerClient      = (*client.Client)(nil)
+	_ login.DynamicClient                = (*client.Client)(nil)
 
 	_ handlers.ClientAuthenticator  = (*provider.Provider)(nil)
 	_ handlers.PersonSession        = (*provider.Session)(nil)

@@ -27,6 +27,9 @@ type Client struct {
 	TokenEndpointAuthSigningAlg string  `gorm:"column:token_endpoint_auth_signing_alg;not null;default:''"`
 	JWKS                        JSON    `gorm:"column:jwks;not null;default:''"`
 	JWKSURI                     string  `gorm:"column:jwks_uri;not null;default:''"`
+	AssertionIssuer             string  `gorm:"column:assertion_issuer;not null;default:''"`
+	AssertionSubject            string  `gorm:"column:assertion_subject;not null;default:''"`
+	AssertionReusable           Flag    `gorm:"column:assertion_reusable;type:BIGINT;not null;default:0"`
 	AccessTokenLifespan         Seconds `gorm:"column:access_token_lifespan;type:BIGINT;not null;default:0"`          // 0: the server's
 	Metadata                    JSON    `gorm:"column:metadata;not null;default:''"`                                  // an object
 	RegisteredBy                string  `gorm:"column:registered_by;not null;default:''"`                             // empty: an administrator
@@ -64,6 +67,9 @@ func (row *Client) Registration() []Column {
 		{"token_endpoint_auth_signing_alg", &row.TokenEndpointAuthSigningAlg, false},
 		{"jwks", &row.JWKS, true},
 		{"jwks_uri", &row.JWKSURI, true},
+		{"assertion_issuer", &row.AssertionIssuer, false},
+		{"assertion_subject", &row.AssertionSubject, true},
+		{"assertion_reusable", &row.AssertionReusable, false},
 		{"access_token_lifespan", &row.AccessTokenLifespan, false},
 		{"metadata", &row.Metadata, true},
 		{"registered_by", &row.RegisteredBy, false},
@@ -80,6 +86,7 @@ func NewClient(c *client.Client) (*Client, error) {
 		ID: c.ID, Name: c.Name, Owner: c.Owner, Status: string(c.Status), Scope: c.Scope, Audience: c.Audience, Introspects: c.Introspects,
 		GrantTypes: c.GrantTypes, ResponseTypes: c.ResponseTypes, RedirectURIs: c.RedirectURIs,
 		TokenEndpointAuthMethod: c.TokenEndpointAuthMethod, TokenEndpointAuthSigningAlg: c.TokenEndpointAuthSigningAlg,
+		AssertionIssuer: c.AssertionIssuer, AssertionSubject: c.AssertionSubject, AssertionReusable: Flag(c.AssertionReusable),
 		JWKSURI: c.JWKSURI, AccessTokenLifespan: Seconds(c.AccessTokenLifespan), Metadata: JSON(c.Metadata),
 		RegisteredBy: c.RegisteredBy, RegistrationToken: c.RegistrationTokenHash,
 		Version: c.Version, CreatedAt: At(c.CreatedAt), UpdatedAt: At(c.UpdatedAt), ExpiresAt: At(c.ExpiresAt),
@@ -108,6 +115,7 @@ func (row *Client) Client() (*client.Client, error) {
 		Audience: slices.Clone(row.Audience), Introspects: slices.Clone(row.Introspects), GrantTypes: slices.Clone(row.GrantTypes),
 		ResponseTypes: slices.Clone(row.ResponseTypes), RedirectURIs: slices.Clone(row.RedirectURIs),
 		TokenEndpointAuthMethod: row.TokenEndpointAuthMethod, TokenEndpointAuthSigningAlg: row.TokenEndpointAuthSigningAlg,
+		AssertionIssuer: row.AssertionIssuer, AssertionSubject: row.AssertionSubject, AssertionReusable: bool(row.AssertionReusable),
 		JWKSURI: row.JWKSURI, AccessTokenLifespan: time.Duration(row.AccessTokenLifespan), Metadata: json.RawMessage(bytes.Clone(row.Metadata)),
 		RegisteredBy: row.RegisteredBy, RegistrationTokenHash: row.RegistrationToken,
 		Epoch: row.Epoch, RevokedBefore: RevokedBefore(row.RevokedBefore), Version: row.Version, CreatedAt: row.CreatedAt.Time,

@@ -33,6 +33,8 @@ func filled(t *testing.T) *client.Client {
 			field.Set(reflect.ValueOf([]string{"x", "y"}))
 		case int64:
 			field.SetInt(7)
+		case bool:
+			field.SetBool(true)
 		case time.Time:
 			field.Set(reflect.ValueOf(time.UnixMilli(1_700_000_000_000).UTC()))
 		case time.Duration:
