@@ -21,6 +21,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
+	"github.com/ory/fosite/compose"
 	"github.com/ory/fosite/storage"
 
 	"fosite-mcp/provider/client"
@@ -94,7 +95,12 @@ func trusting(t *testing.T, options Options, rules ...*client.Client) (oauth *Pr
 	options.Issuer, options.TokenURL = assertionIssuer, assertionTokenURL
 	options.Resources = Resources{Known: []string{docsMCP}, Default: docsMCP}
 	options.Now = func() time.Time { return assertionNow }
-	options.AssertionRefused = func(_ context.Context, refused RefusedAssertion) { *reason = refused.Reason }
+	var mu sync.Mutex
+	options.AssertionRefused = func(_ context.Context, refused RefusedAssertion) {
+		mu.Lock()
+		defer mu.Unlock()
+		*reason = refused.Reason
+	}
 	oauth, err := New(store, options)
 	if err != nil {
 		t.Fatal(err)
@@ -504,4 +510,38 @@ func TestAnIssuerThatIsDownIsAnOutage(t *testing.T) {
 			wantError(t, err, fosite.ErrTemporarilyUnavailable, "")
 		})
 	}
+}
+
+// A composition of a host's own takes the grant as one more factory.
+func TestAHostComposesTheGrantByItself(t *testing.T) {
+	store := &ruleStore{MemoryStore: storage.NewMemoryStore(), rules: []*client.Client{ruleOf(t, mainBranch)}}
+	config := &fosite.Config{AccessTokenIssuer: assertionIssuer, TokenURL: assertionTokenURL, GlobalSecret: []byte(strings.Repeat("s", 32))}
+	if _, err := Harden(config); err != nil {
+		t.Fatal(err)
+	}
+	now := func() time.Time { return assertionNow }
+	resources := Resources{Known: []string{docsMCP}, Default: docsMCP}
+	oauth := compose.Compose(config, store, compose.NewOAuth2HMACStrategy(config), JWTBearerFactory(Grants{Resources: resources, Now: now}))
+	r := httptest.NewRequest("POST", "/token", strings.NewReader(exchangeForm(signed(t, githubClaims(nil))).Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request, err := oauth.NewAccessRequest(WithoutClient(t.Context(), r), r, NewSession())
+	if err != nil {
+		t.Fatal(debugOf(err))
+	}
+	if response, err := oauth.NewAccessResponse(t.Context(), request); err != nil || response.GetAccessToken() == "" {
+		t.Error(err)
+	}
+	if _, err := oauth.NewAccessRequest(t.Context(), r, NewSession()); !errors.Is(err, fosite.ErrInvalidClient) && !errors.Is(err, fosite.ErrInvalidRequest) {
+		t.Errorf("without the mark: %v", err)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("fosite's own handler beside ours is let pass")
+		}
+	}()
+	other := &fosite.Config{GlobalSecret: config.GlobalSecret}
+	compose.Compose(other, struct {
+		*storage.MemoryStore
+		IssuerRuleStore
+	}{store.MemoryStore, store}, compose.NewOAuth2HMACStrategy(other), compose.RFC7523AssertionGrantFactory, JWTBearerFactory(Grants{}))
 }

@@ -122,6 +122,9 @@ func (s *Session) GetRule() (id string, version, epoch int64) {
 	return s.RuleID, s.ruleVersion, s.ruleEpoch
 }
 
+// GetSubjectIssuer is who has named the subject; empty: this server.
+func (s *Session) GetSubjectIssuer() string { return s.SubjectIssuer }
+
 // IsAsserted tells that another issuer has named the subject, so that no local account is meant by it.
 func (s *Session) IsAsserted() bool { return s.SubjectIssuer != "" }
 

@@ -16,7 +16,11 @@ type AuditedTokens struct{ *Store }
 
 // CreateAccessTokenSession implements [oauth2.AccessTokenStorage].
 func (a AuditedTokens) CreateAccessTokenSession(ctx context.Context, signature string, request fosite.Requester) error {
-	changes, err := audit.After(map[string]any{"scope": strings.Join(request.GetGrantedScopes(), " ")})
+	after := map[string]any{"scope": strings.Join(request.GetGrantedScopes(), " ")}
+	if session, ok := request.GetSession().(AssertedSession); ok && session.IsAsserted() {
+		after["subject"], after["issuer"] = subject(request.GetSession()), session.GetSubjectIssuer()
+	}
+	changes, err := audit.After(after)
 	if err != nil {
 		return err
 	}

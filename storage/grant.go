@@ -49,6 +49,7 @@ func (s *core) openRuledGrant(tx *database.Tx, r *model.Request, session RuledSe
 	if found == 0 {
 		return errRuleGone
 	}
+	s.clients.Used(id)
 	_, err := tx.Run(`INSERT INTO {grants} (id, client_id, subject, created_at, expires_at, rule_id) VALUES (?, ?, ?, ?, ?, ?)`,
 		r.RequestID, r.ClientID, string(r.Subject), model.Millis(s.now()), r.ExpiresAt, id)
 	return database.Wrap(err, "store a grant")

@@ -29,6 +29,7 @@ type GroupsSession interface {
 // somebody else. A session without the method is of a subject of this server.
 type AssertedSession interface {
 	IsAsserted() bool
+	GetSubjectIssuer() string
 }
 
 func isAsserted(session fosite.Session) bool {

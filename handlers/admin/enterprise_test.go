@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fosite-mcp/provider"
+	"fosite-mcp/storage"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
@@ -251,6 +252,33 @@ func TestARuleThatEndsMeanwhileGivesNothing(t *testing.T) {
 			}
 			if _, err := w.store.GetAccessTokenSession(t.Context(), "signature-"+name, provider.NewSession()); !errors.Is(err, fosite.ErrNotFound) {
 				t.Errorf("%s: the token is there: %v", name, err)
+			}
+		}
+	})
+}
+
+// Who wants every token on record learns whose assertion it was given for.
+func TestAnExchangeIsOnRecordWithItsSubject(t *testing.T) {
+	onEveryEngine(t, func(t *testing.T, w *world) {
+		rule := w.issuer(withKeys(githubRule))
+		rules, err := w.store.RulesOfIssuer(t.Context(), "https://token.actions.githubusercontent.com")
+		if err != nil || len(rules) != 1 {
+			t.Fatal(rules, err)
+		}
+		request := fosite.NewAccessRequest(provider.NewSession())
+		request.Client = rules[0].Fosite()
+		request.GetSession().(*provider.Session).SetAsserted("https://token.actions.githubusercontent.com", "repo:octo-org/octo-repo:ref:refs/heads/main")
+		if err := (storage.AuditedTokens{Store: w.store}).CreateAccessTokenSession(t.Context(), "signature", request); err != nil {
+			t.Fatal(err)
+		}
+		events := w.get("/audit?action=token.issued&client_id=" + rule).items()
+		if len(events) != 1 {
+			t.Fatalf("%d events", len(events))
+		}
+		changes := events[0]["changes"].(map[string]any)
+		for name, want := range map[string]string{"subject": "repo:octo-org/octo-repo:ref:refs/heads/main", "issuer": "https://token.actions.githubusercontent.com"} {
+			if got := changes[name].(map[string]any)["after"]; got != want {
+				t.Errorf("%s is %v, want %s", name, got, want)
 			}
 		}
 	})
