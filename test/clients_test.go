@@ -19,7 +19,9 @@ func TestPublishedClients(t *testing.T) {
 // Clients that nobody has registered: they are told the URL of an MCP server alone.
 func TestClientsThatRegisterThemselves(t *testing.T) {
 	needClients(t)
-	startSite(t, "FOSITE_MCP_REGISTRATION_ENABLED=true").runNode(t, "registration.test.mjs")
+	s := startSite(t, "FOSITE_MCP_REGISTRATION_ENABLED=true")
+	t.Run("TypeScript MCP client", func(t *testing.T) { s.runNode(t, "registration.test.mjs") })
+	t.Run("programs", func(t *testing.T) { s.runNode(t, "programs.test.mjs") })
 }
 
 // A person at Chromium logs in, consents, denies, withdraws, and makes the mistakes that people make.
