@@ -48,6 +48,9 @@ func newSigningKeys(store *storage.Store, cfg config.Config, secrets systemSecre
 	return provider.NewSigningKeys(store, o)
 }
 
+// longJWT is how long access tokens may live without a warning where gateways verify them.
+const longJWT = 24 * time.Hour
+
 // prepareKeys reads the keys, and makes them where a resource wants JWTs. Without such a resource they verify what was issued
 // while there was one.
 func (s *Instance) prepareKeys(ctx context.Context, store *storage.Store, cfg config.Config, secrets systemSecrets) (*provider.SigningKeys, error) {
@@ -58,6 +61,10 @@ func (s *Instance) prepareKeys(ctx context.Context, store *storage.Store, cfg co
 	if cfg.IssuesJWT() {
 		if err := keys.Ensure(ctx); err != nil {
 			return nil, fmt.Errorf("signing keys: %w", err)
+		}
+		if life := cfg.Tokens.AccessLifespan; life > longJWT {
+			s.Log.WarnContext(ctx, "a gateway that verifies JWTs accepts one that was revoked until it ends: set tokens.access_lifespan to minutes, "+
+				"or the access_token_lifespan of the clients concerned", "access_lifespan", life)
 		}
 		return keys, nil
 	}

@@ -155,6 +155,24 @@ func TestAJWTIsIntrospectedListedAndRevokedLikeAnyOtherToken(t *testing.T) {
 	})
 }
 
+// Who verifies does not hear of a revocation, so a long life is worth a warning.
+func TestTheStartWarnsOfJWTsThatLiveLong(t *testing.T) {
+	for _, c := range []struct {
+		environ []string
+		want    bool
+	}{
+		{[]string{jwtFormat}, true},
+		{[]string{jwtFormat, "FOSITE_MCP_TOKENS_ACCESS_LIFESPAN=24h"}, false},
+		{nil, false},
+	} {
+		r := startReplica(t, "sqlite:"+t.TempDir()+"/x.db", c.environ...)
+		if warned := strings.Contains(r.said(), "set tokens.access_lifespan to minutes"); warned != c.want {
+			t.Errorf("%v: warned: %v, want %v", c.environ, warned, c.want)
+		}
+		r.stop()
+	}
+}
+
 func TestWithoutJWTsTheJWKSIsEmpty(t *testing.T) {
 	r := startReplica(t, "sqlite:"+t.TempDir()+"/x.db")
 	if status, header, keys := r.jwks(""); status != http.StatusOK || keys.Keys == nil || len(keys.Keys) != 0 || header.Get("ETag") == "" {
