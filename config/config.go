@@ -66,7 +66,14 @@ type Tokens struct {
 	Format                   string        // FormatOpaque or FormatJWT; a resource may have another one
 	SigningAlgorithm         string        // of the keys that sign JWTs
 	KeyLifespan              time.Duration // how long a key signs; 0: until it is replaced by hand
+	AssertionAudience        string        // AudienceIssuer or AudienceAny; empty: what the database was started with
 }
+
+// The values of Tokens.AssertionAudience.
+const (
+	AudienceIssuer = "issuer"
+	AudienceAny    = "any"
+)
 
 // The values of Tokens.Format and Resource.TokenFormat.
 const (

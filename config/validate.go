@@ -145,6 +145,7 @@ func (c Config) tokenRules() []check {
 		{outside(t.CodeLifespan, minCodeLifespan, maxCodeLifespan), "tokens.code_lifespan", "must be whole seconds between 10s and 10m"},
 		{t.Format != FormatOpaque && t.Format != FormatJWT, "tokens.format", "must be opaque or jwt"},
 		{!slices.Contains([]string{"ES256", "RS256", "EdDSA"}, t.SigningAlgorithm), "tokens.signing_algorithm", "must be ES256, RS256 or EdDSA"},
+		{t.AssertionAudience != "" && t.AssertionAudience != AudienceIssuer && t.AssertionAudience != AudienceAny, "tokens.assertion_audience", "must be issuer or any; leave it out for what the database was started with"},
 		{t.KeyLifespan != 0 && outside(t.KeyLifespan, time.Hour, maxAbsoluteLifespan), "tokens.key_lifespan", "must be whole seconds between 1h and 43800h, or 0s"},
 	}
 }

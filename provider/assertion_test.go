@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"math/big"
 	"net/url"
@@ -668,4 +669,19 @@ func FuzzAssertion(f *testing.F) {
 			t.Fatalf("error = %v", err)
 		}
 	})
+}
+
+func TestTheIssuerMayBeTheOnlyAudience(t *testing.T) {
+	for _, only := range []bool{false, true} {
+		o := Options{Issuer: assertionIssuer, TokenURL: assertionTokenURL, AssertionIssuerOnly: only}
+		v, _ := verifierFor(assertingClient("machine", publicJWK(assertionKeys().ed)))
+		v.audiences = o.assertionAudiences()
+		for i, audience := range []string{assertionIssuer, assertionIssuer + "/", assertionTokenURL} {
+			claims := goodClaims(claimSet{"aud": audience, "jti": fmt.Sprint(only, i)})
+			_, err := v.authenticate(t.Context(), assertionForm(signAssertion(t, jose.EdDSA, assertionKeys().ed, "", claims)))
+			if accepted, want := err == nil, !only || i == 0; accepted != want {
+				t.Errorf("issuer only: %t, aud %s: accepted %t, want %t", only, audience, accepted, want)
+			}
+		}
+	}
 }

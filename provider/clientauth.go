@@ -24,7 +24,7 @@ import (
 type ClientAuthenticator struct {
 	Store  fosite.ClientManager
 	Hasher fosite.Hasher // nil: NewSecretHasher
-	// Audiences are the values one of which an assertion's aud must be: issuer, issuer with a slash, token URL. Empty: clients
+	// Audiences are the values one of which an assertion's aud must be: the issuer, or also issuer with a slash and token URL. Empty: clients
 	// cannot authenticate with a key.
 	Audiences []string
 	// Keys fetches a client's jwks_uri; nil: such clients cannot authenticate.

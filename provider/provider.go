@@ -28,6 +28,8 @@ type Options struct {
 
 	Issuer   string // RFC 8414 issuer; an assertion's aud may name it
 	TokenURL string // URL of the token endpoint; an assertion's aud may name it
+	// AssertionIssuerOnly leaves Issuer as the only aud of client assertions: without a slash, and not TokenURL.
+	AssertionIssuerOnly bool
 
 	AccessTokenLifespan   time.Duration
 	RefreshTokenLifespan  time.Duration // of one refresh token, counted from its issue; 0: 90 days
@@ -121,7 +123,7 @@ func New(store fosite.Storage, o Options) (*Provider, error) {
 	authenticator := &ClientAuthenticator{
 		Store:     store,
 		Hasher:    config.ClientSecretsHasher,
-		Audiences: audiences(o.Issuer, o.TokenURL),
+		Audiences: o.assertionAudiences(),
 		Keys:      config.JWKSFetcherStrategy,
 		Documents: o.Documents,
 		Now:       o.Now,
@@ -206,6 +208,14 @@ func (p *Provider) ChecksAuthorizationRequests() {}
 // AuthenticateClient tells which client sent r, whose form is form.
 func (p *Provider) AuthenticateClient(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
 	return p.Config.ClientAuthenticationStrategy(ctx, r, form)
+}
+
+// assertionAudiences are the values that aud of a client's assertion may have.
+func (o *Options) assertionAudiences() []string {
+	if o.AssertionIssuerOnly && o.Issuer != "" {
+		return []string{o.Issuer}
+	}
+	return audiences(o.Issuer, o.TokenURL)
 }
 
 // audiences are the values that an assertion's aud may have. SDKs send the issuer, with and without a slash, and

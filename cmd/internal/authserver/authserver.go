@@ -80,6 +80,9 @@ func (s *Instance) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if cfg.Tokens.AssertionAudience, err = assertionAudience(ctx, store, cfg); err != nil {
+		return err
+	}
 	keyFile, err := s.ensureAdminKey(ctx, store, cfg)
 	if err != nil {
 		return err
@@ -151,6 +154,9 @@ func (s *Instance) prepareDatabase(ctx context.Context, store *storage.Store, cf
 		if err := store.Migrate(ctx); err != nil {
 			return secrets, err
 		}
+	}
+	if err := noteFirstStart(ctx, store); err != nil {
+		return secrets, err
 	}
 	if err := checkIssuer(ctx, store, cfg.Issuer); err != nil {
 		return secrets, err

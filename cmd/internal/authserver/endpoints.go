@@ -64,6 +64,7 @@ func (p *parts) makeProvider(hasher fosite.Hasher) (err error) {
 		},
 		Issuer:                   cfg.Issuer,
 		TokenURL:                 cfg.Endpoint("token"),
+		AssertionIssuerOnly:      cfg.Tokens.AssertionAudience == config.AudienceIssuer,
 		AccessTokenLifespan:      cfg.Tokens.AccessLifespan,
 		RefreshTokenLifespan:     cfg.Tokens.RefreshLifespan,
 		RefreshAbsoluteLifespan:  cfg.Tokens.RefreshAbsoluteLifespan,

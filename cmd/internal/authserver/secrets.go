@@ -1,6 +1,7 @@
 package authserver
 
 import (
+	"cmp"
 	"context"
 	"crypto/hkdf"
 	"crypto/rand"
@@ -77,6 +78,25 @@ func checkIssuer(ctx context.Context, store *storage.Store, issuer string) error
 		return fmt.Errorf(`the issuer is %q, but this database was started with %q. The issuer is part of every token and client configuration and cannot change. Set issuer (or public_url) back, or start with an empty database`, issuer, stored)
 	}
 	return nil
+}
+
+// assertionAudienceFact says which aud of client assertions counts unless the configuration says.
+const assertionAudienceFact = "assertion_audience"
+
+// noteFirstStart notes what is true of databases that this version or a later one starts. It comes before the issuer is
+// noted: a replica that finds an issuer finds this as well.
+func noteFirstStart(ctx context.Context, store *storage.Store) error {
+	if _, started, err := store.Settings().Get(ctx, "issuer"); err != nil || started {
+		return err
+	}
+	_, err := store.Settings().Once(ctx, assertionAudienceFact, config.AudienceIssuer)
+	return err
+}
+
+// assertionAudience is the setting, or else what the database was started with.
+func assertionAudience(ctx context.Context, store *storage.Store, cfg config.Config) (string, error) {
+	noted, err := store.Settings().Once(ctx, assertionAudienceFact, config.AudienceAny)
+	return cmp.Or(cfg.Tokens.AssertionAudience, noted), err
 }
 
 // checkSecret refuses system secrets without the one of the replica that started last: this replica could not check the
