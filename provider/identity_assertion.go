@@ -129,8 +129,8 @@ func both(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(entry string) bool { return !slices.Contains(b, entry) })
 }
 
-// meet stores the client of a metadata document that an identity assertion names, unless it is known. The enterprise's signature comes
-// first: no stranger has a document fetched. What is wrong otherwise is told when the client authenticates.
+// meet stores the client of a metadata document that an identity assertion names, unless it is known with the grant, which its document
+// may have named since. The enterprise's signature comes first: no stranger has a document fetched. What is wrong otherwise is told when the client authenticates.
 func (p *Provider) meet(ctx context.Context, documents *ClientDocuments, assertion string) error {
 	sent := new(sentAssertion)
 	if sent.read(assertion) != nil || sent.typ != identityAssertion {
@@ -140,8 +140,8 @@ func (p *Provider) meet(ctx context.Context, documents *ClientDocuments, asserti
 	if !client.IsDocumentURL(id) {
 		return nil
 	}
-	_, err := p.Authorization.Clients.GetClient(ctx, id)
-	if err == nil || !errors.Is(err, fosite.ErrNotFound) {
+	known, err := p.Authorization.Clients.GetClient(ctx, id)
+	if err != nil && !errors.Is(err, fosite.ErrNotFound) || err == nil && known.GetGrantTypes().Has(client.JWTBearer) {
 		return nil
 	}
 	for _, handler := range p.Config.GetTokenEndpointHandlers(ctx) {

@@ -59,7 +59,12 @@ func TestAClientOfADocumentComesWithAnEnterprisesWord(t *testing.T) {
 		grants []string
 		want   error
 		asked  bool
+		before *client.Client // as it is stored
 	}{
+		"that has the grant now": {claims: identityClaims(nil), key: assertionKeys().ed, grants: []string{"authorization_code", client.JWTBearer}, asked: true,
+			before: &client.Client{ID: documentURL, Status: client.Active, RegisteredBy: client.MetadataDocument, TokenEndpointAuthMethod: "none", GrantTypes: []string{"authorization_code"}, Audience: []string{docsMCP}}},
+		"that has the grant not": {claims: identityClaims(nil), key: assertionKeys().other, grants: []string{client.JWTBearer}, want: fosite.ErrUnauthorizedClient,
+			before: &client.Client{ID: documentURL, Status: client.Active, RegisteredBy: client.MetadataDocument, TokenEndpointAuthMethod: "none", GrantTypes: []string{"authorization_code"}, Audience: []string{docsMCP}}},
 		"vouched for":          {claims: identityClaims(nil), key: assertionKeys().ed, grants: []string{"authorization_code", client.JWTBearer}, asked: true},
 		"by somebody else":     {claims: identityClaims(nil), key: assertionKeys().other, grants: []string{"authorization_code", client.JWTBearer}, want: fosite.ErrInvalidClient},
 		"by another issuer":    {claims: identityClaims(claimSet{"iss": "https://evil.example"}), key: assertionKeys().ed, grants: []string{client.JWTBearer}, want: fosite.ErrInvalidClient},
@@ -76,6 +81,9 @@ func TestAClientOfADocumentComesWithAnEnterprisesWord(t *testing.T) {
 			site.serve(document)
 			oauth, store, _ := trusting(t, Options{Documents: documents}, ruleOf(t, `{"issuer":"https://acme.idp.example","profile":"id-jag"}`))
 			documents.o.Store = store
+			if test.before != nil {
+				store.Clients[test.before.ID] = test.before.Fosite()
+			}
 			form := exchangeForm(signedIdentity(t, test.key, test.claims))
 			form.Set("client_id", test.claims["client_id"].(string))
 			response, err := tokenRequest(t, oauth, form)
