@@ -31,6 +31,9 @@ type Grants struct {
 	// Reused is told of each use of a code or refresh token that was used before: [CodeReused], [RefreshReused]. One of its
 	// two users has stolen it. ended is false when the grant had ended before. nil: nobody.
 	Reused func(ctx context.Context, action string, grant fosite.Requester, signature string, ended bool)
+	// AllowWorkload is asked before a workload gets a token for its assertion, which counts until then; its error is the answer.
+	// nil: there is no limit.
+	AllowWorkload func(ctx context.Context, ruleID, subject string) error
 	// AssertionRefused is told of each assertion that was not exchanged for a token; nil: nobody.
 	AssertionRefused func(ctx context.Context, refused RefusedAssertion)
 	Now              func() time.Time // nil: time.Now

@@ -136,6 +136,11 @@ func (h *jwtBearerGrant) exchange(ctx context.Context, request fosite.AccessRequ
 	if offer.err != nil {
 		return offer.err
 	}
+	if isWithoutClient(ctx) && h.AllowWorkload != nil {
+		if err := h.AllowWorkload(ctx, offer.rule.ID, sent.claims.Subject); err != nil {
+			return err
+		}
+	}
 	if err := h.assertions.useOnce(ctx, sent, offer.rule); err != nil {
 		return err
 	}

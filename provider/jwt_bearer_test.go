@@ -386,6 +386,25 @@ func TestARuleShortensTheLifespanAlone(t *testing.T) {
 	}
 }
 
+// A workload that has to wait has not used its assertion up.
+func TestAWorkloadThatIsHeldBackKeepsItsAssertion(t *testing.T) {
+	busy := true
+	options := Options{AllowWorkload: func(_ context.Context, ruleID, subject string) error {
+		if busy && ruleID != "" && subject == "repo:octo-org/octo-repo:ref:refs/heads/main" {
+			return fosite.ErrTemporarilyUnavailable
+		}
+		return nil
+	}}
+	oauth, _, _ := trusting(t, options, ruleOf(t, mainBranch))
+	form := exchangeForm(signed(t, githubClaims(nil)))
+	_, err := tokenRequest(t, oauth, form)
+	wantError(t, err, fosite.ErrTemporarilyUnavailable, "")
+	busy = false
+	if _, err := tokenRequest(t, oauth, form); err != nil {
+		t.Error(debugOf(err))
+	}
+}
+
 // Whoever names a client has to be it.
 func TestAClientThatIsNamedMustAuthenticate(t *testing.T) {
 	oauth, store, _ := trusting(t, Options{}, ruleOf(t, mainBranch))

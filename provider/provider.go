@@ -55,6 +55,8 @@ type Options struct {
 	// Reused is told of each use of a code or refresh token that was used before, see [Grants]; nil: nobody.
 	Reused func(ctx context.Context, action string, grant fosite.Requester, signature string, ended bool)
 
+	// AllowWorkload limits the tokens that workloads get for assertions, see [Grants]; nil: there is no limit.
+	AllowWorkload func(ctx context.Context, ruleID, subject string) error
 	// AssertionRefused is told of each assertion that was not exchanged for a token; nil: nobody.
 	AssertionRefused func(ctx context.Context, refused RefusedAssertion)
 
@@ -150,6 +152,7 @@ func factories(store fosite.Storage, o Options) []compose.Factory {
 		GroupsMaxAge:        o.GroupsMaxAge,
 		MachineRefresh:      o.ClientCredentialsRefresh,
 		Reused:              o.Reused,
+		AllowWorkload:       o.AllowWorkload,
 		AssertionRefused:    o.AssertionRefused,
 		Now:                 o.Now,
 	}

@@ -59,6 +59,7 @@ func (p *parts) makeProvider(hasher fosite.Hasher) (err error) {
 		PreviousSystemSecrets: p.secrets.previous,
 		OnMissingSecret:       p.observer.CountMissingSecret,
 		Reused:                p.recorder.Reused,
+		AllowWorkload:         p.limits.workload,
 		AssertionRefused: func(ctx context.Context, refused provider.RefusedAssertion) {
 			p.recorder.AssertionRefused(ctx, refused.RuleID, refused.Issuer, refused.Subject, refused.Reason)
 		},

@@ -143,6 +143,18 @@ func (l *limits) authenticate(next fosite.ClientAuthenticationStrategy) fosite.C
 	}
 }
 
+// workload limits the exchanges of each workload as authenticate does the requests of each client.
+func (l *limits) workload(ctx context.Context, ruleID, subject string) error {
+	state := l.client.Take(ruleID + " " + subject)
+	if answer := reqinfo.From(ctx).Answer; answer != nil {
+		state.Tell(answer)
+	}
+	if state.Exceeded {
+		return tooManyRequests("This workload", state)
+	}
+	return nil
+}
+
 // failed counts a failure. Beyond a limit it answers 429. Failures of an address beyond its limit do not count for the client.
 func (l *limits) failed(r *http.Request, answer http.Header, err error) error {
 	state := l.failures.Take(clientaddr.Network(clientaddr.Of(r)))

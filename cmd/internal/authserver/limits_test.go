@@ -8,6 +8,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"fosite-mcp/handlers/limit"
+	"fosite-mcp/internal/reqinfo"
+
+	"github.com/ory/fosite"
 )
 
 // proxied is a server that takes the caller's address from a header, so that tests can have many.
@@ -212,5 +218,24 @@ func TestRequestsOfAClientCount(t *testing.T) {
 	}
 	if strings.Contains(s.logged(), "level=ERROR") {
 		t.Errorf("a limit is no failure of the server:\n%s", s.logged())
+	}
+}
+
+// One workload of a rule does not use up what the others may have.
+func TestExchangesOfOneWorkloadAreLimited(t *testing.T) {
+	l := &limits{client: limit.New[string]("client", 1, time.Hour, nil)}
+	header := http.Header{}
+	ctx := reqinfo.With(t.Context(), reqinfo.Info{Answer: header})
+	for _, subject := range []string{"a", "b"} {
+		if err := l.workload(ctx, "rule", subject); err != nil {
+			t.Errorf("the first of %s: %v", subject, err)
+		}
+	}
+	err := l.workload(ctx, "rule", "a")
+	if err == nil || fosite.ErrorToRFC6749Error(err).CodeField != http.StatusTooManyRequests || header.Get("Retry-After") == "" {
+		t.Errorf("the second of a: %v, Retry-After %q", err, header.Get("Retry-After"))
+	}
+	if err := l.workload(t.Context(), "rule", "c"); err != nil {
+		t.Errorf("without a header to write to: %v", err)
 	}
 }
