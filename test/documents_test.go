@@ -1,7 +1,6 @@
 package test
 
 import (
-	"context"
 	"encoding/json"
 	"encoding/pem"
 	"io"
@@ -71,7 +70,11 @@ func TestClientsWithMetadataDocuments(t *testing.T) {
 	})
 	var token string
 	t.Run("Go SDK", func(t *testing.T) {
-		token = searchAsPerson(t, s, &auth.AuthorizationCodeHandlerConfig{ClientIDMetadataDocumentConfig: &auth.ClientIDMetadataDocumentConfig{URL: h.url}})
+		session, source, _ := connectAsPerson(t, s, &auth.AuthorizationCodeHandlerConfig{ClientIDMetadataDocumentConfig: &auth.ClientIDMetadataDocumentConfig{URL: h.url}})
+		if _, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "search", Arguments: map[string]any{"query": "fosite"}}); err != nil {
+			t.Fatal(err)
+		}
+		token = source.mustToken(t).AccessToken
 	})
 
 	t.Run("an administrator sees it, and shuts it out", func(t *testing.T) {
@@ -143,32 +146,4 @@ func (s *site) authorizePage(t *testing.T, clientID string) (status int, page st
 		t.Fatal(err)
 	}
 	return response.StatusCode, string(body)
-}
-
-// searchAsPerson connects the Go SDK's client for people, from nothing but the URL of the MCP server, and calls a tool. It
-// returns the access token.
-func searchAsPerson(t *testing.T, s *site, config *auth.AuthorizationCodeHandlerConfig) (token string) {
-	t.Helper()
-	const redirect = "http://127.0.0.1:53682/callback" // nobody listens there: the answer is read from the redirect
-	ada, source := newPerson(t, s.username, s.password), new(expiringSource)
-	config.RedirectURL, config.NewTokenSource = redirect, source.start
-	config.AuthorizationCodeFetcher = func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
-		answer, err := ada.allow(ctx, args.URL, redirect)
-		return &auth.AuthorizationResult{Code: answer.Get("code"), State: answer.Get("state"), Iss: answer.Get("iss")}, err
-	}
-	handler, err := auth.NewAuthorizationCodeHandler(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	session, err := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil).Connect(t.Context(), &mcp.StreamableClientTransport{
-		Endpoint: s.resource, OAuthHandler: handler, MaxRetries: -1, DisableStandaloneSSE: true,
-	}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer session.Close()
-	if _, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "search", Arguments: map[string]any{"query": "fosite"}}); err != nil {
-		t.Fatal(err)
-	}
-	return source.mustToken(t).AccessToken
 }

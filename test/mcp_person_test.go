@@ -20,7 +20,6 @@ func TestTheGoSDKsClientForPeopleUsesTheSearchServer(t *testing.T) {
 	for _, client := range []struct{ name, method string }{{"public", "none"}, {"confidential", "client_secret_post"}} {
 		t.Run(client.name, func(t *testing.T) {
 			s := startSite(t)
-			const redirect = "http://127.0.0.1:53682/callback" // nobody listens there: the answer is read from the redirect
 			id, secret := s.register(map[string]any{
 				"client_name": "desktop app", "redirect_uris": []string{"http://127.0.0.1/callback"},
 				"grant_types": []string{"authorization_code", "refresh_token"}, "token_endpoint_auth_method": client.method,
@@ -29,29 +28,7 @@ func TestTheGoSDKsClientForPeopleUsesTheSearchServer(t *testing.T) {
 			if secret != "" {
 				credentials.ClientSecretAuth = &oauthex.ClientSecretAuth{ClientSecret: secret}
 			}
-			ada, logins := newPerson(t, s.username, s.password), 0
-			source := new(expiringSource)
-			handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
-				PreregisteredClient: credentials,
-				RedirectURL:         redirect,
-				RequestRefreshToken: true,
-				AuthorizationCodeFetcher: func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
-					logins++
-					answer, err := ada.allow(ctx, args.URL, redirect)
-					return &auth.AuthorizationResult{Code: answer.Get("code"), State: answer.Get("state"), Iss: answer.Get("iss")}, err
-				},
-				NewTokenSource: source.start,
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			session, err := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil).Connect(t.Context(), &mcp.StreamableClientTransport{
-				Endpoint: s.resource, OAuthHandler: handler, MaxRetries: -1, DisableStandaloneSSE: true,
-			}, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer session.Close()
+			session, source, logins := connectAsPerson(t, s, &auth.AuthorizationCodeHandlerConfig{PreregisteredClient: credentials, RequestRefreshToken: true})
 			search := func() error {
 				_, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "search", Arguments: map[string]any{"query": "fosite"}})
 				return err
@@ -66,20 +43,49 @@ func TestTheGoSDKsClientForPeopleUsesTheSearchServer(t *testing.T) {
 				t.Fatalf("after a refresh: %v", err)
 			}
 			second := source.mustToken(t)
-			if second.AccessToken == first.AccessToken || logins != 1 {
-				t.Errorf("%d logins; the same access token: %t", logins, second.AccessToken == first.AccessToken)
+			if second.AccessToken == first.AccessToken || *logins != 1 {
+				t.Errorf("%d logins; the same access token: %t", *logins, second.AccessToken == first.AccessToken)
 			}
 
 			// What the person withdraws is dead at once. The client has to ask again.
 			s.run("", "consent", "revoke", "--username", s.username, "--client-id", id, "--yes")
-			if err := search(); err != nil || logins != 2 {
-				t.Errorf("after the withdrawal: %d logins, %v", logins, err)
+			if err := search(); err != nil || *logins != 2 {
+				t.Errorf("after the withdrawal: %d logins, %v", *logins, err)
 			}
 			if status := s.mcpStatus(second.AccessToken); status != http.StatusUnauthorized {
 				t.Errorf("the withdrawn token: status %d, want 401", status)
 			}
 		})
 	}
+}
+
+// personsRedirect is where nobody listens: the answer is read from the redirect.
+const personsRedirect = "http://127.0.0.1:53682/callback"
+
+// connectAsPerson connects the Go SDK's client for people, from nothing but the URL of the MCP server and how it gets in. It counts
+// the logins.
+func connectAsPerson(t *testing.T, s *site, config *auth.AuthorizationCodeHandlerConfig) (session *mcp.ClientSession, source *expiringSource, logins *int) {
+	t.Helper()
+	ada := newPerson(t, s.username, s.password)
+	source, logins = new(expiringSource), new(int)
+	config.RedirectURL, config.NewTokenSource = personsRedirect, source.start
+	config.AuthorizationCodeFetcher = func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
+		*logins++
+		answer, err := ada.allow(ctx, args.URL, personsRedirect)
+		return &auth.AuthorizationResult{Code: answer.Get("code"), State: answer.Get("state"), Iss: answer.Get("iss")}, err
+	}
+	handler, err := auth.NewAuthorizationCodeHandler(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err = mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil).Connect(t.Context(), &mcp.StreamableClientTransport{
+		Endpoint: s.resource, OAuthHandler: handler, MaxRetries: -1, DisableStandaloneSSE: true,
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { session.Close() })
+	return session, source, logins
 }
 
 // expiringSource is the token source of x/oauth2, whose access token can be made to look expired.
