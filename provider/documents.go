@@ -106,12 +106,8 @@ var errDocumentUnreachable = &fosite.RFC6749Error{ErrorField: fosite.ErrTemporar
 
 // Client is the client whose metadata document is at the URL id, stored or not. The error tells a person why there is none.
 func (d *ClientDocuments) Client(ctx context.Context, id string) (fosite.Client, error) {
-	host, err := client.DocumentHost(id)
-	if err != nil {
-		return nil, errDocument.WithHintf("The client_id %s.", err)
-	}
-	if host = strings.ToLower(host); !hostListed(d.o.Hosts, host) || hostListed(d.o.DeniedHosts, host) {
-		return nil, errDocument.WithHintf("Applications of %s are not let in here. The administrator decides which are (registration.document_hosts).", host)
+	if err := d.checkHost(id); err != nil {
+		return nil, err
 	}
 	stored, err := d.o.Store.Documented(ctx, id)
 	switch {
@@ -131,6 +127,18 @@ func (d *ClientDocuments) Client(ctx context.Context, id string) (fosite.Client,
 	}
 	fresh := *described
 	return fresh.Fosite(), nil
+}
+
+// checkHost tells a person why no document is read at the URL id.
+func (d *ClientDocuments) checkHost(id string) error {
+	host, err := client.DocumentHost(id)
+	if err != nil {
+		return errDocument.WithHintf("The client_id %s.", err)
+	}
+	if host = strings.ToLower(host); !hostListed(d.o.Hosts, host) || hostListed(d.o.DeniedHosts, host) {
+		return errDocument.WithHintf("Applications of %s are not let in here. The administrator decides which are (registration.document_hosts).", host)
+	}
+	return nil
 }
 
 // Keep stores the client of a document, with what the document says. Call it before anything is issued to the client. It does
@@ -156,6 +164,9 @@ func (d *ClientDocuments) current(ctx context.Context, stored fosite.Client) (fo
 	c := client.Of(stored)
 	if d == nil || c == nil || c.RegisteredBy != client.MetadataDocument || c.IsPublic() {
 		return stored, nil
+	}
+	if err := d.checkHost(c.ID); err != nil {
+		return nil, err
 	}
 	described, err := d.describe(ctx, c.ID)
 	if errors.Is(err, errDocumentUnreachable) {

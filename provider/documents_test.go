@@ -266,6 +266,7 @@ func TestDocumentURLRefused(t *testing.T) {
 		"https://app.example.com/client.json#x":               "fragment",
 		"https://user:secret@app.example.com/c":               "user name",
 		"https://app.example.com/" + strings.Repeat("x", 600): "longer than 512",
+		"https://bad.example.com./client.json":                "dot at its end",
 		"https://other.net/client.json":                       "not let in here",
 		"https://example.com/client.json":                     "not let in here",
 		"https://app.example.org/client.json":                 "not let in here",
@@ -277,6 +278,23 @@ func TestDocumentURLRefused(t *testing.T) {
 	}
 	if site.requests.Load() != 0 {
 		t.Error("a document was fetched that must not be")
+	}
+}
+
+// A host that is denied lets nobody in by a key either, and is not asked.
+func TestDocumentOfADeniedHostAuthenticatesNobody(t *testing.T) {
+	key, document := assertionKeys().p256, goodDocument()
+	document["jwks"] = jose.JSONWebKeySet{Keys: []jose.JSONWebKey{publicJWK(key)}}
+	before, site, _, _ := newDocuments(t, nil)
+	site.serve(document)
+	v, _ := verifierFor(okay(before.Client(t.Context(), documentURL)))
+	v.documents, site, _, _ = newDocuments(t, func(o *DocumentOptions) { o.DeniedHosts = []string{"app.example.com"} })
+	site.serve(document)
+	claims := goodClaims(claimSet{"iss": documentURL, "sub": documentURL})
+	_, err := v.authenticate(t.Context(), assertionForm(signAssertion(t, "ES256", key, "", claims)))
+	wantError(t, err, fosite.ErrInvalidClient, "metadata document of the client cannot be used")
+	if site.requests.Load() != 0 {
+		t.Error("the document was fetched")
 	}
 }
 

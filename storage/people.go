@@ -52,7 +52,7 @@ func (s *core) liveGrants(ctx context.Context, subject, clientID string) ([]peop
 		Select("g.subject, g.client_id, MAX(c.name) AS client_name, MIN(g.created_at) AS created_at, MAX(t.last_used_at) AS last_used_at").
 		Joins("LEFT JOIN "+s.db.Table("clients")+" c ON c.id = g.client_id").
 		Joins("LEFT JOIN "+s.db.Table("access_tokens")+" t ON t.request_id = g.id").
-		Where("g.subject <> '' AND g.revoked_at IS NULL").
+		Where("g.subject <> '' AND g.rule_id = '' AND g.revoked_at IS NULL"). // with a rule it is another issuer's subject
 		Where("g.expires_at IS NULL OR g.expires_at > ?", model.At(s.now())).
 		Where("c.status IS NULL OR c.status <> 'deleted'").
 		Group("g.subject, g.client_id")

@@ -36,12 +36,13 @@ func (s *Tokens) RevokeGrant(ctx context.Context, requestID string) error {
 }
 
 // RevokeSubject ends every grant of a person (the subject of tokens from a login), at all clients or at one
-// (clientID not empty), and tells how many there were. A client's own tokens are not a person's: see RevokeClient.
+// (clientID not empty), and tells how many there were. A client's own tokens are not a person's: see RevokeClient. Nor are those of
+// a person of the same name whom another issuer has named: see RevokeSubjectOf.
 func (s *Tokens) RevokeSubject(ctx context.Context, subject, clientID string) (int64, error) {
 	if subject == "" {
 		return 0, errors.New("storage: refusing to revoke the grants of an empty subject")
 	}
-	n, err := s.db.Run(ctx, `UPDATE {grants} SET revoked_at = ? WHERE subject = ? AND revoked_at IS NULL AND (client_id = ? OR CAST(? AS TEXT) = '')`,
+	n, err := s.db.Run(ctx, `UPDATE {grants} SET revoked_at = ? WHERE subject = ? AND rule_id = '' AND revoked_at IS NULL AND (client_id = ? OR CAST(? AS TEXT) = '')`,
 		model.Millis(s.now()), subject, clientID, clientID)
 	return n, database.Wrap(err, "revoke the grants of a subject")
 }

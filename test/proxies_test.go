@@ -171,7 +171,7 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 		if err != nil {
 			t.Fatal(err)
 		}
-		request.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "X-Auth-Subject": {"admin"}, "X_Auth_Subject": {"admin"}, "X-Auth-Scope": {"all"}}
+		request.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "X-Auth-Subject": {"admin"}, "X_Auth_Subject": {"admin"}, "X-Auth_Subject": {"admin"}, "X_Auth-Subject": {"admin"}, "Connection": {"X-Auth-Subject, X-Auth-Scope, Upgrade"}, "Upgrade": {"h2c"}, "X-Auth-Scope": {"all"}}
 		if token != "" {
 			request.Header.Set("Authorization", "Bearer "+token)
 		}
@@ -214,8 +214,8 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 		t.Errorf("a good token: the MCP server sees %v", seen)
 	}
 	for name := range seen {
-		if strings.HasPrefix(name, "X_") {
-			t.Errorf("the MCP server sees %s, which some take for X-Auth-Subject", name)
+		if strings.Contains(name, "_") || name == "Upgrade" {
+			t.Errorf("the MCP server sees %s", name)
 		}
 	}
 	if seen.Get("Authorization") != "" {

@@ -11,6 +11,7 @@ import (
 
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/people"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
@@ -280,6 +281,46 @@ func TestAnExchangeIsOnRecordWithItsSubject(t *testing.T) {
 			if got := changes[name].(map[string]any)["after"]; got != want {
 				t.Errorf("%s is %v, want %s", name, got, want)
 			}
+		}
+	})
+}
+
+// Whatever ends a rule ends the tokens of clients at their next check: they are the clients', so nothing else would.
+func TestAPatchThatEndsARuleEndsItsTokens(t *testing.T) {
+	onEveryEngine(t, func(t *testing.T, w *world) {
+		_, secret := w.client(enterpriseClient)
+		for _, patch := range []string{`{"status":"disabled"}`, `{"expires_at":"` + w.clock.Now().Add(time.Minute).Format(time.RFC3339) + `"}`} {
+			rule := w.issuer(withKeys(enterpriseRule))
+			token, err := w.asApp(secret, w.identity())
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.patch("/issuers/"+rule, "*", patch).want(t, http.StatusOK)
+			if w.active(token) {
+				t.Errorf("%s: the token is alive", patch)
+			}
+			w.delete("/issuers/"+rule).want(t, http.StatusNoContent)
+		}
+	})
+}
+
+// A person whom another issuer has named is not the local account of the same name.
+func TestTheSubjectOfAnotherIssuerIsNoLocalPerson(t *testing.T) {
+	onEveryEngine(t, func(t *testing.T, w *world) {
+		rule := w.issuer(withKeys(enterpriseRule))
+		_, secret := w.client(enterpriseClient)
+		token, err := w.asApp(secret, w.identity("sub", "alice"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list, err := w.store.Consents().List(t.Context(), people.ConsentFilter{Subject: "alice"}); err != nil || len(list) != 0 {
+			t.Errorf("what alice has consented to: %+v, %v", list, err)
+		}
+		if n, err := w.store.RevokeSubject(t.Context(), "alice", ""); err != nil || n != 0 || !w.active(token) {
+			t.Errorf("alice has ended %d, %v", n, err)
+		}
+		if err := w.store.RevokeSubjectOf(t.Context(), rule, "alice"); err != nil || w.active(token) {
+			t.Errorf("the rule's own way: %v", err)
 		}
 	})
 }

@@ -18,7 +18,8 @@ const (
 // SetIdentity is for proxies: it puts X-Auth-Subject, X-Auth-Client-Id,
 // X-Auth-Scope and X-Auth-Token-Id into h, and takes out everything else that
 // a reader could take for such a header (X-Auth-…, X_Auth_…). A nil token
-// leaves none. Bytes beyond ASCII are percent-encoded.
+// leaves none. A value with bytes beyond ASCII, a percent sign, or a space at
+// either end is percent-encoded, so that no two are the same header.
 func SetIdentity(h http.Header, token *Token) {
 	for name := range h {
 		if strings.HasPrefix(http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")), identityPrefix) {
@@ -31,7 +32,7 @@ func SetIdentity(h http.Header, token *Token) {
 	for name, value := range map[string]string{
 		authSubject: token.Subject, authClientID: token.ClientID, authScope: strings.Join(token.Scope, " "), authTokenID: token.ID,
 	} {
-		if strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' }) {
+		if value != strings.TrimSpace(value) || strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' || c == '%' }) {
 			value = url.PathEscape(value)
 		}
 		h.Set(name, value)

@@ -74,7 +74,7 @@ func isBelow(path, base string) bool {
 	}
 	again, err := url.PathUnescape(decoded)
 	if err != nil {
-		again = ""
+		return false
 	}
 	for _, text := range []string{decoded, again} {
 		for _, segment := range strings.FieldsFunc(text, func(c rune) bool { return c == '/' || c == '\\' || c == ';' }) {

@@ -30,7 +30,7 @@ func TestSite(t *testing.T) {
 			"/mcp": http.StatusTeapot, "/mcp/sse": under, "/mcp/": under, "/mcp/a%2Fb": under,
 			"/livez": http.StatusOK, "/.well-known/oauth-protected-resource/mcp": http.StatusOK,
 			"/": http.StatusNotFound, "/mcpx": http.StatusNotFound, "/.well-known/oauth-protected-resource": http.StatusNotFound,
-			"/mcp/../x": http.StatusNotFound, "/mcp/%2e%2e/x": http.StatusNotFound, "/mcp/..%2fx": http.StatusNotFound, "/mcp/./x": http.StatusNotFound,
+			"/mcp/../x": http.StatusNotFound, "/mcp/%2e%2e/x": http.StatusNotFound, "/mcp/..%2fx": http.StatusNotFound, "/mcp/./x": http.StatusNotFound, "/mcp/%252e%252e/%25zz": http.StatusNotFound,
 		} {
 			r := httptest.NewRequest(http.MethodPost, "/", nil)
 			r.URL.Path, r.URL.RawPath = "", ""

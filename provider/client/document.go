@@ -32,6 +32,8 @@ func DocumentHost(id string) (string, error) {
 		return "", errors.New("must use https")
 	case u.Path == "" || u.Path == "/":
 		return "", errors.New("must have a path")
+	case strings.HasSuffix(u.Hostname(), "."):
+		return "", errors.New("must not have a host with a dot at its end")
 	}
 	return u.Hostname(), checkHost(u)
 }

@@ -134,6 +134,18 @@ func TestAPatchOfARule(t *testing.T) {
 			t.Errorf("%s: trusts the same: %v, %v", patch, got, err)
 		}
 	}
+	rule.Trust.Profile = IDJAG // the tokens are the clients'
+	for _, patch := range []string{`{"status":"disabled"}`, `{"expires_at":"2099-01-01T00:00:00Z"}`} {
+		body, _ := strictjson.Decode([]byte(patch))
+		changed, err := issuerRulesOf.Change(rule, body)
+		if err != nil {
+			t.Fatalf("%s: %v", patch, err)
+		}
+		if same, err := TrustsTheSame(rule, changed); err != nil || same {
+			t.Errorf("%s: the tokens stay, %v", patch, err)
+		}
+	}
+	rule.Trust.Profile = Workload
 	for patch, want := range map[string]map[string]string{
 		`{"id":"r2"}`: {"/id": "read_only"}, `{"subject":null,"claims":null}`: {"/subject": "required"}, `{"client_name":"y"}`: {"/client_name": "unknown_member"},
 		`{"preset":"gitlab"}`: {"/preset": "unknown_member"},

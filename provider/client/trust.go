@@ -82,7 +82,7 @@ func TrustsTheSame(a, b *Client) (bool, error) {
 	}
 	decisive := []string{"profile", "issuer", "jwks", "jwks_uri", "audience", "subject", "claims"}
 	if a.Trust.Profile == IDJAG { // a workload's tokens follow the rule, which is their client
-		decisive = append(decisive, "scope", "resource")
+		decisive = append(decisive, "scope", "resource", "status", "expires_at")
 	}
 	for _, name := range decisive {
 		before, err := json.Marshal(old[name])

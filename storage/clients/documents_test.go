@@ -81,6 +81,25 @@ func TestDocumentedClients(t *testing.T) {
 	})
 }
 
+// What an administrator has shut out stays, though it was never used.
+func TestADisabledDocumentedClientIsNotDropped(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		s, ctx := e.open(t), soon(t)
+		if err := s.KeepDocumented(ctx, documented("unwanted")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.SetStatus(ctx, documentURL, client.Disabled, 0); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := s.DropUnused(ctx, time.Now().Add(time.Hour)); n != 0 || err != nil {
+			t.Errorf("%d were deleted, %v", n, err)
+		}
+		if err := s.KeepDocumented(ctx, documented("unwanted")); !errors.Is(err, fosite.ErrNotFound) {
+			t.Errorf("it came back: %v", err)
+		}
+	})
+}
+
 // Of many people who are the first to consent, none fails.
 func TestDocumentedClientsAtOnce(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e engine) {

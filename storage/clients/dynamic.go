@@ -22,8 +22,9 @@ type tooManyUnused struct{ error }
 
 func (tooManyUnused) Busy() bool { return true }
 
-// unused are the clients that have registered themselves and never got a token.
-const unused = "registered_by <> '' AND last_used_at IS NULL AND status <> 'deleted'"
+// unused are the clients that have registered themselves and never got a token. One that an administrator has disabled stays: it
+// would come back as if nothing had been.
+const unused = "registered_by <> '' AND last_used_at IS NULL AND status = 'active'"
 
 // Register stores a client that has registered itself (RFC 7591), and an audit event, as [Registry.Create] does. It answers
 // [ErrTooManyUnused] when there are max such clients that were never used. Several that come at once may exceed that a little.

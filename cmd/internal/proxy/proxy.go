@@ -41,6 +41,9 @@ func New(o Options) (http.Handler, error) {
 			setPath(r.Out.URL, strings.TrimSuffix(o.Upstream.EscapedPath(), "/")+below)
 			r.SetXForwarded()
 			r.Out.Header.Del("Authorization")
+			r.Out.Header.Del("Connection") // an upgraded connection would be a tunnel, in which nobody checks anything
+			r.Out.Header.Del("Upgrade")
+			r.Out.Header.Del("Http2-Settings")
 			resource.SetIdentity(r.Out.Header, resource.TokenFromContext(r.In.Context()))
 		},
 		Transport: &http.Transport{

@@ -129,6 +129,23 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// An upgraded connection would be a tunnel to the MCP server, in which nobody looks at paths, names and revocations.
+func TestNoConnectionIsUpgraded(t *testing.T) {
+	for _, protocol := range []string{"h2c", "websocket"} {
+		front := start(t, "https://docs.example.com/mcp", "/mcp", func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Upgrade") == "" && r.Header.Get("Http2-Settings") == "" {
+				return
+			}
+			t.Errorf("the MCP server is asked for %s: %v", protocol, r.Header)
+			w.WriteHeader(http.StatusSwitchingProtocols)
+		})
+		response := send(t, http.MethodGet, front+"/mcp", "good", "", http.Header{"Connection": {"Upgrade, HTTP2-Settings"}, "Upgrade": {protocol}, "Http2-Settings": {"AAMAAABkAAQ"}})
+		if response.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d", protocol, response.StatusCode)
+		}
+	}
+}
+
 // What the MCP server has written arrives before it goes on.
 func TestStreams(t *testing.T) {
 	next := make(chan struct{})
