@@ -40,20 +40,10 @@ value ("") empties it; metadata is merged member by member, null taking one out 
 	return c
 }
 
-// updateClient reads the client and changes it. If-Match makes the server refuse when somebody else has changed it meanwhile.
+// updateClient reads the client and changes it.
 func updateClient(ctx context.Context, out *console.Console, api *apiclient.Admin, clientID string, fields map[string]any) error {
-	before, err := api.Do(ctx, apiclient.Get("clients", clientID))
-	if err != nil {
-		return apiclient.NoClient(err, clientID)
-	}
 	var client clientView
-	after, err := api.Decode(ctx, apiclient.Call{
-		Method: http.MethodPatch, Path: []string{"clients", clientID}, Body: fields,
-		ContentType: "application/merge-patch+json", IfMatch: before.ETag,
-	}, &client)
-	if apiclient.IsStatus(err, http.StatusPreconditionFailed) {
-		return fmt.Errorf("somebody else changed client %s at the same moment; nothing was changed. Look at it (fosite-mcp client show %[1]s) and try again", console.Printable(clientID))
-	}
+	after, err := patchUnchanged(ctx, api, "client", clientID, fields, &client, apiclient.NoClient)
 	if err != nil {
 		return err
 	}
@@ -61,6 +51,23 @@ func updateClient(ctx context.Context, out *console.Console, api *apiclient.Admi
 		return out.PrintJSON(after.Body)
 	}
 	return printClient(out, &client)
+}
+
+// patchUnchanged reads a client or an issuer and changes it. If-Match makes the server refuse when somebody else has changed it
+// meanwhile. missing tells that there is none.
+func patchUnchanged(ctx context.Context, api *apiclient.Admin, noun, id string, fields map[string]any, view any, missing func(error, string) error) (*apiclient.Answer, error) {
+	before, err := api.Do(ctx, apiclient.Get(noun+"s", id))
+	if err != nil {
+		return nil, missing(err, id)
+	}
+	after, err := api.Decode(ctx, apiclient.Call{
+		Method: http.MethodPatch, Path: []string{noun + "s", id}, Body: fields,
+		ContentType: "application/merge-patch+json", IfMatch: before.ETag,
+	}, view)
+	if apiclient.IsStatus(err, http.StatusPreconditionFailed) {
+		return nil, fmt.Errorf("somebody else changed %s %s at the same moment; nothing was changed. Look at it (fosite-mcp %[1]s show %[2]s) and try again", noun, console.Printable(id))
+	}
+	return after, err
 }
 
 func clientEnableCommand(a *app, admin *apiclient.Flags) *cobra.Command {

@@ -31,18 +31,8 @@ member, null taking one out (RFC 7396). A change of whom the rule trusts ends th
 			if err != nil {
 				return err
 			}
-			before, err := api.Do(c.Context(), apiclient.Get("issuers", args[0]))
-			if err != nil {
-				return noIssuer(err, args[0])
-			}
 			var view issuerView
-			after, err := api.Decode(c.Context(), apiclient.Call{
-				Method: http.MethodPatch, Path: []string{"issuers", args[0]}, Body: fields,
-				ContentType: "application/merge-patch+json", IfMatch: before.ETag,
-			}, &view)
-			if apiclient.IsStatus(err, http.StatusPreconditionFailed) {
-				return fmt.Errorf("somebody else changed issuer %s at the same moment; nothing was changed. Look at it (fosite-mcp issuer show %[1]s) and try again", console.Printable(args[0]))
-			}
+			after, err := patchUnchanged(c.Context(), api, "issuer", args[0], fields, &view, noIssuer)
 			if err != nil {
 				return err
 			}

@@ -63,11 +63,9 @@ func (s *Instance) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-
 	if err := checkDataDir(cfg); err != nil {
 		return err
 	}
-	s.noticeWritableFolder(cfg.DataDir)
 	db, pool, err := database.Open(cfg.Database)
 	if err != nil {
 		return err
@@ -87,29 +85,17 @@ func (s *Instance) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-
 	keys, err := s.prepareKeys(ctx, store, cfg, secrets)
 	if err != nil {
 		return err
 	}
 
 	p := &parts{cfg: cfg, log: s.Log, store: store, secrets: secrets, observer: observer, limits: newLimits(cfg, observer), keys: keys}
-	if err := p.makeProvider(s.Hasher); err != nil {
-		return err
-	}
-	publicRouter, err := p.publicRouter()
+	publicRouter, adminRouter, err := p.routers(s.Hasher)
 	if err != nil {
 		return err
 	}
-	adminRouter, err := p.adminRouter()
-	if err != nil {
-		return err
-	}
-
-	s.warnOfProxyAddress(ctx, cfg)
-	if cfg.Registration.InsecureAllowPrivateAddresses {
-		s.notify("registration.insecure_allow_private_addresses is on: what clients name is fetched from private addresses too")
-	}
+	s.warnOfSettings(ctx, cfg)
 	defer background(ctx,
 		func(ctx context.Context) {
 			observer.Housekeep(ctx, store, storage.Maintenance{AuditRetention: cfg.Audit.Retention, UnusedRegistrations: cfg.Registration.UnusedLifespan})
@@ -119,9 +105,7 @@ func (s *Instance) Run(ctx context.Context) error {
 	)()
 	s.ready(cfg, public, adminListener, keyFile)
 	return s.serve(ctx, certificate,
-		service{public, publicRouter, cfg.TLS.Enabled()},
-		service{adminListener, adminRouter, cfg.AdminTLS()},
-	)
+		service{public, publicRouter, cfg.TLS.Enabled()}, service{adminListener, adminRouter, cfg.AdminTLS()})
 }
 
 // background runs work beside the listeners until stop is called, which waits for it. The work goes on when ctx ends: the
@@ -207,8 +191,13 @@ func (s *Instance) resolve(addr net.Addr) (config.Config, error) {
 	return cfg.Resolve()
 }
 
-// warnOfProxyAddress warns that limits and the audit log know only the address of the proxy.
-func (s *Instance) warnOfProxyAddress(ctx context.Context, cfg config.Config) {
+// warnOfSettings warns of dangerous ones: a data directory that others may write to, one that lets clients name private addresses, and those by which limits and the audit log
+// know only the address of the proxy.
+func (s *Instance) warnOfSettings(ctx context.Context, cfg config.Config) {
+	s.noticeWritableFolder(cfg.DataDir)
+	if cfg.Registration.InsecureAllowPrivateAddresses {
+		s.notify("registration.insecure_allow_private_addresses is on: what clients name is fetched from private addresses too")
+	}
 	if !cfg.BehindProxy || cfg.ClientIPHeader != "" {
 		return
 	}

@@ -113,6 +113,18 @@ func dynamicRules(cfg config.Config) client.DynamicRules {
 	}
 }
 
+// routers makes the provider, and what both listeners serve with it.
+func (p *parts) routers(hasher fosite.Hasher) (public, admin http.Handler, err error) {
+	if err = p.makeProvider(hasher); err != nil {
+		return nil, nil, err
+	}
+	if public, err = p.publicRouter(); err != nil {
+		return nil, nil, err
+	}
+	admin, err = p.adminRouter()
+	return public, admin, err
+}
+
 // publicRouter serves the OAuth endpoints, login and consent, metadata and health.
 func (p *parts) publicRouter() (http.Handler, error) {
 	cfg, oauth := p.cfg, p.oauth
