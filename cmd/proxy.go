@@ -30,8 +30,9 @@ func proxyCommand(a *app) *cobra.Command {
 		Use:   "proxy",
 		Short: "Put OAuth in front of an MCP server that knows nothing of it",
 		Long: `Clients reach the MCP server at --upstream only with an access token that has the scopes; each one is checked at the
-authorization server, so that a revoked token is refused at its next use. The MCP server gets X-Auth-Subject, X-Auth-Client-Id,
-X-Auth-Scope and X-Auth-Token-Id, and never the token. Let nothing else reach it: it believes these headers.
+authorization server, so that a revoked token is refused at its next use. The MCP server gets X-Auth-Subject, X-Auth-Subject-Issuer
+(where another issuer has named the subject), X-Auth-Client-Id, X-Auth-Scope and X-Auth-Token-Id, and never the token. Let nothing
+else reach it: it believes these headers.
 
 Every flag can also be set in the environment, such as MCP_PROXY_UPSTREAM for --upstream.`,
 		Example: `  fosite-mcp proxy --upstream http://127.0.0.1:9001/mcp --client-id docs_search --client-secret-file docs_search.secret`,

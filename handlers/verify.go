@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -99,10 +100,31 @@ func (v *localVerifier) Verify(ctx context.Context, token string) (*resource.Tok
 	if found.Subject == "" {
 		found.Subject = found.ClientID
 	}
+	if found.SubjectIssuer, err = v.subjectIssuer(request.GetSession(), found.Subject); err != nil {
+		v.server.log().WarnContext(ctx, "a token is refused at verify: its session has a claim sub_id that is not of the format iss_sub for its subject", "client_id", found.ClientID)
+		return nil, err
+	}
 	if v.server.TokenID != nil {
 		found.ID = v.server.TokenID(ctx, token)
 	}
 	return found, nil
+}
+
+// subjectIssuer is who has named the subject, as the introspection endpoint would say.
+func (v *localVerifier) subjectIssuer(session fosite.Session, subject string) (string, error) {
+	extra, ok := session.(fosite.ExtraClaimsSession)
+	if !ok {
+		return "", nil
+	}
+	subjectID := extra.GetExtraClaims()["sub_id"]
+	if subjectID == nil {
+		return "", nil
+	}
+	encoded, err := json.Marshal(subjectID)
+	if err != nil {
+		return "", err
+	}
+	return resource.SubjectIssuer(encoded, subject, v.server.Issuer)
 }
 
 // localResourceServer is who asks: nobody has to authenticate, as the token itself comes along.

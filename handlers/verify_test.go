@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"fosite-mcp/provider/client"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/ory/fosite"
 )
 
 // verify is the request of a proxy about a request with these Authorization headers.
@@ -118,6 +120,39 @@ func TestForwardAuthNarrows(t *testing.T) {
 	}
 	if a := f.do(verify("?scope=mcp:write", "Bearer "+token)); a.status != 403 {
 		t.Errorf("a scope that means nothing at this resource: %d", a.status)
+	}
+}
+
+// Two enterprises may call their people by the same names; who cannot be told apart is not let through.
+func TestForwardAuthSaysWhoHasNamedTheSubject(t *testing.T) {
+	const theirs = "https://idp.example.com"
+	for name, test := range map[string]struct {
+		subjectID any
+		issuer    string
+		status    int
+	}{
+		"this server":     {nil, "", 204},
+		"this, by name":   {map[string]string{"format": "iss_sub", "iss": issuer, "sub": "joe"}, "", 204},
+		"another issuer":  {map[string]any{"format": "iss_sub", "iss": theirs, "sub": "joe"}, theirs, 204},
+		"another subject": {map[string]string{"format": "iss_sub", "iss": theirs, "sub": "ann"}, "", 401},
+		"another format":  {map[string]string{"format": "opaque", "id": "joe"}, "", 401},
+		"a text":          {"joe", "", 401},
+	} {
+		f := newFixture(t, func(f *fixture) {
+			f.hooks = []provider.IntrospectionHook{func(_ context.Context, token fosite.AccessRequester) error {
+				token.GetSession().(*provider.Session).Subject = "joe"
+				if test.subjectID != nil {
+					provider.AddClaim(token, "sub_id", test.subjectID)
+				}
+				return nil
+			}}
+		})
+		r := verify("", "Bearer "+f.token("ci", f.client("ci")))
+		r.header.Set("X-Auth-Subject-Issuer", "https://evil.example.com")
+		a := f.do(r)
+		if found := a.header.Get("X-Auth-Subject-Issuer"); a.status != test.status || found != test.issuer || a.status == 204 && a.header.Get("X-Auth-Subject") != "joe" {
+			t.Errorf("%s: %d %v, want %d %q", name, a.status, authHeaders(a.header), test.status, test.issuer)
+		}
 	}
 }
 

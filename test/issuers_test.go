@@ -118,7 +118,7 @@ func (i *issuerSite) signed(typ jose.ContentType, claims map[string]any, issuer 
 }
 
 // exchangeHere sends an assertion to the token endpoint, and nothing else.
-func (s *site) exchangeHere(t *testing.T, assertion string) (status int, answer map[string]any) {
+func (s *server) exchangeHere(t *testing.T, assertion string) (status int, answer map[string]any) {
 	t.Helper()
 	response, err := http.PostForm("http://"+s.public+"/authed/mcp/oauth/token", url.Values{"grant_type": {jwtBearer}, "assertion": {assertion}})
 	if err != nil {

@@ -2,6 +2,10 @@ package test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -171,7 +175,7 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 		if err != nil {
 			t.Fatal(err)
 		}
-		request.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "X-Auth-Subject": {"admin"}, "X_Auth_Subject": {"admin"}, "X-Auth_Subject": {"admin"}, "X_Auth-Subject": {"admin"}, "Connection": {"X-Auth-Subject, X-Auth-Scope, Upgrade"}, "Upgrade": {"h2c"}, "X-Auth-Scope": {"all"}}
+		request.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "X-Auth-Subject": {"admin"}, "X_Auth_Subject": {"admin"}, "X-Auth_Subject": {"admin"}, "X_Auth-Subject": {"admin"}, "Connection": {"X-Auth-Subject, X-Auth-Scope, Upgrade"}, "Upgrade": {"h2c"}, "X-Auth-Scope": {"all"}, "X-Auth-Subject-Issuer": {"https://evil.example.com"}}
 		if token != "" {
 			request.Header.Set("Authorization", "Bearer "+token)
 		}
@@ -222,6 +226,14 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 		t.Error("the MCP server sees the token")
 	}
 
+	if seen.Values("X-Auth-Subject-Issuer") != nil {
+		t.Errorf("this server has named the subject: the MCP server sees %v", seen)
+	}
+	ask(s.workloadToken(t, id))
+	if seen := upstream.reached(); seen.Get("X-Auth-Subject") != id || seen.Get("X-Auth-Subject-Issuer") != "https://ci.example.com" || len(seen.Values("X-Auth-Subject-Issuer")) != 1 {
+		t.Errorf("the platform's subject of the same name: the MCP server sees %v", seen)
+	}
+
 	preflight, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, resource, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -244,6 +256,31 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" || response.Header.Get("WWW-Authenticate") != "" || upstream.reached() != nil {
 		t.Errorf("without the authorization server: %d %v", response.StatusCode, response.Header)
 	}
+}
+
+// workloadToken is a token of a job that a platform calls subject.
+func (s *server) workloadToken(t *testing.T, subject string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	platform := &issuerSite{t: t, key: key}
+	keys, err := json.Marshal(platform.keys())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "keys.json")
+	if err := os.WriteFile(file, keys, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.run("", "issuer", "create", "--id", "ci_rule", "--name", "CI", "--issuer", "https://ci.example.com", "--subject", subject, "--jwks-file", file)
+	status, answer := s.exchangeHere(t, platform.signed("JWT", map[string]any{"sub": subject, "aud": s.setting("PUBLIC_URL", "http://"+s.public)}, "https://ci.example.com"))
+	token, _ := answer["access_token"].(string)
+	if status != http.StatusOK {
+		t.Fatalf("%d %v", status, answer)
+	}
+	return token
 }
 
 // searchThrough is the Go SDK's machine client, from the URL of the MCP server to a tool that reports its progress in a stream.

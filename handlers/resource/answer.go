@@ -28,6 +28,7 @@ type answer struct {
 	Issued     numericDate     `json:"iat"`
 	NotBefore  numericDate     `json:"nbf"`
 	Subject    string          `json:"sub"`
+	SubjectID  json.RawMessage `json:"sub_id"`
 	Audience   stringOrStrings `json:"aud"`
 	Issuer     string          `json:"iss"`
 	ID         string          `json:"jti"`
@@ -54,9 +55,13 @@ func parseAnswer(body []byte, resource string, now time.Time) (*Token, error) {
 	if err := a.check(resource, now); err != nil {
 		return nil, err
 	}
+	subjectIssuer, err := SubjectIssuer(a.SubjectID, a.Subject, a.Issuer)
+	if err != nil {
+		return nil, err
+	}
 	return &Token{
 		ID: a.ID, ClientID: a.ClientID, ClientName: a.ClientName,
-		Subject: a.Subject, Username: a.Username, Issuer: a.Issuer,
+		Subject: a.Subject, SubjectIssuer: subjectIssuer, Username: a.Username, Issuer: a.Issuer,
 		Scope: strings.Fields(a.Scope), Audience: a.Audience, Groups: a.Groups, Tools: a.MCP.Tools,
 		IssuedAt: a.Issued.Time, ExpiresAt: a.Expires.Time,
 		raw: body,

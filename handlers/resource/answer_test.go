@@ -84,6 +84,32 @@ func TestTokenIsRefusedHereEvenIfTheServerCallsItActive(t *testing.T) {
 	}
 }
 
+// Two enterprises may call their people by the same names.
+func TestAnswerSaysWhoHasNamedTheSubject(t *testing.T) {
+	for name, test := range map[string]struct{ subjectID, want string }{
+		"another issuer":           {`{"format":"iss_sub","iss":"https://idp.example.com","sub":"joe"}`, "https://idp.example.com"},
+		"the authorization server": {`{"format":"iss_sub","iss":"https://auth.example.com","sub":"joe"}`, ""},
+		"null":                     {`null`, ""},
+		"another subject":          {`{"format":"iss_sub","iss":"https://idp.example.com","sub":"ann"}`, "refused"},
+		"no issuer":                {`{"format":"iss_sub","sub":"joe"}`, "refused"},
+		"another format":           {`{"format":"email","email":"joe@example.com"}`, "refused"},
+		"several":                  {`{"format":"aliases","identifiers":[{"format":"iss_sub","iss":"https://idp.example.com","sub":"joe"}]}`, "refused"},
+		"a text":                   {`"joe"`, "refused"},
+		"nothing":                  {`{}`, "refused"},
+	} {
+		body := `{"active":true,"aud":"` + here + `","iss":"https://auth.example.com","sub":"joe","sub_id":` + test.subjectID + `}`
+		token, err := parseAnswer([]byte(body), here, noon)
+		switch {
+		case test.want == "refused":
+			if !errors.Is(err, ErrInactive) {
+				t.Errorf("%s: %+v, %v; want an error that wraps ErrInactive", name, token, err)
+			}
+		case err != nil || token.SubjectIssuer != test.want || token.Subject != "joe":
+			t.Errorf("%s: %+v, %v; want the issuer %q", name, token, err, test.want)
+		}
+	}
+}
+
 func TestInactiveAnswerIsErrInactive(t *testing.T) {
 	if _, err := parseAnswer([]byte(`{"active":false}`), here, noon); !errors.Is(err, ErrInactive) {
 		t.Errorf("error %v, want ErrInactive", err)

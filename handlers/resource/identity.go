@@ -10,15 +10,17 @@ import (
 const (
 	identityPrefix = "X-Auth-"
 	authSubject    = identityPrefix + "Subject"
+	authIssuer     = identityPrefix + "Subject-Issuer"
 	authClientID   = identityPrefix + "Client-Id"
 	authScope      = identityPrefix + "Scope"
 	authTokenID    = identityPrefix + "Token-Id"
 )
 
 // SetIdentity is for proxies: it puts X-Auth-Subject, X-Auth-Client-Id,
-// X-Auth-Scope and X-Auth-Token-Id into h, and takes out everything else that
-// a reader could take for such a header (X-Auth-…, X_Auth_…). A nil token
-// leaves none. A value with bytes beyond ASCII, a percent sign, or a space at
+// X-Auth-Scope and X-Auth-Token-Id into h, and X-Auth-Subject-Issuer where
+// another issuer than the authorization server has named the subject. It takes
+// out everything else that a reader could take for such a header (X-Auth-…,
+// X_Auth_…). A nil token leaves none. A value with bytes beyond ASCII, a percent sign, or a space at
 // either end is percent-encoded, so that no two are the same header.
 func SetIdentity(h http.Header, token *Token) {
 	for name := range h {
@@ -30,8 +32,11 @@ func SetIdentity(h http.Header, token *Token) {
 		return
 	}
 	for name, value := range map[string]string{
-		authSubject: token.Subject, authClientID: token.ClientID, authScope: strings.Join(token.Scope, " "), authTokenID: token.ID,
+		authSubject: token.Subject, authIssuer: token.SubjectIssuer, authClientID: token.ClientID, authScope: strings.Join(token.Scope, " "), authTokenID: token.ID,
 	} {
+		if name == authIssuer && value == "" {
+			continue
+		}
 		if value != strings.TrimSpace(value) || strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' || c == '%' }) {
 			value = url.PathEscape(value)
 		}

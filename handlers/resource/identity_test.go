@@ -10,7 +10,7 @@ import (
 func TestIdentitiesAreToldApart(t *testing.T) {
 	seen := map[string]string{}
 	for _, subject := range []string{"zoë", "zo%C3%AB", "zo%25C3%25AB", "alice", " alice", "alice ", "alice%20", "%20alice", "a\tb", "a%09b"} {
-		h := http.Header{"X_auth_subject": {"admin"}, "X-Auth_subject": {"admin"}, "X-Auth-Groups": {"staff"}}
+		h := http.Header{"X_auth_subject": {"admin"}, "X-Auth_subject": {"admin"}, "X-Auth-Groups": {"staff"}, "X-Auth-Subject-Issuer": {"https://evil.example.com"}}
 		SetIdentity(h, &Token{Subject: subject})
 		value := strings.TrimSpace(h.Get("X-Auth-Subject"))
 		if other, taken := seen[value]; taken {
@@ -19,6 +19,17 @@ func TestIdentitiesAreToldApart(t *testing.T) {
 		seen[value] = subject
 		if len(h) != 4 {
 			t.Errorf("%v is left", h)
+		}
+	}
+}
+
+// The same subject of two enterprises is two people. One of the authorization server has no issuer, whatever the client sends.
+func TestIdentityNamesWhoHasNamedTheSubject(t *testing.T) {
+	for issuer, want := range map[string]string{"": "", "https://idp.example.com": "https://idp.example.com", "https://idp.example.com/%20": "https:%2F%2Fidp.example.com%2F%2520"} {
+		h := http.Header{"X-Auth-Subject-Issuer": {"https://evil.example.com"}, "X_auth_subject_issuer": {"https://evil.example.com"}}
+		SetIdentity(h, &Token{Subject: "joe", SubjectIssuer: issuer})
+		if _, there := h["X_auth_subject_issuer"]; there || h.Get("X-Auth-Subject-Issuer") != want || len(h["X-Auth-Subject-Issuer"]) > 1 {
+			t.Errorf("%q: %v", issuer, h)
 		}
 	}
 }

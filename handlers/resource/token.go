@@ -34,20 +34,22 @@ type ResourceVerifier interface {
 var _ ResourceVerifier = (*Introspector)(nil)
 
 // Token is what the authorization server says about an active access token.
-// Its fields are read-only: requests may share them.
+// Its fields are read-only: requests may share them. Subject and SubjectIssuer
+// together name a person: two enterprises may call theirs by the same Subject.
 type Token struct {
-	ID         string    // jti: names the token in logs; it is not a secret
-	ClientID   string    // client_id: the client that the token was issued to
-	ClientName string    // client_name
-	Subject    string    // sub: the person, or the client itself for a machine
-	Username   string    // username: empty for a machine
-	Issuer     string    // iss
-	Scope      []string  // scope, split at the spaces
-	Audience   []string  // aud: resource identifiers
-	Groups     []string  // groups
-	Tools      []string  // mcp.tools: the MCP tools that the scopes allow
-	IssuedAt   time.Time // iat; zero if not given
-	ExpiresAt  time.Time // exp; zero if not given
+	ID            string    // jti: names the token in logs; it is not a secret
+	ClientID      string    // client_id: the client that the token was issued to
+	ClientName    string    // client_name
+	Subject       string    // sub: the person, or the client itself for a machine
+	SubjectIssuer string    // iss of sub_id: who has named Subject; empty: the authorization server
+	Username      string    // username: empty for a machine
+	Issuer        string    // iss
+	Scope         []string  // scope, split at the spaces
+	Audience      []string  // aud: resource identifiers
+	Groups        []string  // groups
+	Tools         []string  // mcp.tools: the MCP tools that the scopes allow
+	IssuedAt      time.Time // iat; zero if not given
+	ExpiresAt     time.Time // exp; zero if not given
 
 	raw []byte
 }

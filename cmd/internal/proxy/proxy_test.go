@@ -20,7 +20,7 @@ type verifier struct{}
 func (verifier) Verify(_ context.Context, token string) (*resource.Token, error) {
 	switch token {
 	case "good":
-		return &resource.Token{ID: "t1", ClientID: "ci", Subject: "zoë", Scope: []string{"mcp:search"}}, nil
+		return &resource.Token{ID: "t1", ClientID: "ci", Subject: "zoë", SubjectIssuer: "https://idp.example.com", Scope: []string{"mcp:search"}}, nil
 	case "outage":
 		return nil, errors.New("the authorization server is down")
 	}
@@ -94,10 +94,10 @@ func TestTheMCPServerLearnsWhoItIs(t *testing.T) {
 	var seen http.Header
 	front := start(t, "https://docs.example.com/mcp", "/mcp", func(_ http.ResponseWriter, r *http.Request) { seen = r.Header })
 	send(t, http.MethodPost, front+"/mcp", "good", "{}", http.Header{
-		"X-Auth-Subject": {"admin"}, "X_auth_subject": {"admin"}, "X-Auth-Groups": {"staff"}, "Mcp-Session-Id": {"s"}, "X-Forwarded-For": {"10.0.0.1"},
+		"X-Auth-Subject": {"admin"}, "X_auth_subject": {"admin"}, "X-Auth-Subject-Issuer": {"https://evil.example.com"}, "X-Auth-Groups": {"staff"}, "Mcp-Session-Id": {"s"}, "X-Forwarded-For": {"10.0.0.1"},
 	})
 	for name, want := range map[string]string{
-		"X-Auth-Subject": "zo%C3%AB", "X-Auth-Client-Id": "ci", "X-Auth-Scope": "mcp:search", "X-Auth-Token-Id": "t1",
+		"X-Auth-Subject": "zo%C3%AB", "X-Auth-Subject-Issuer": "https://idp.example.com", "X-Auth-Client-Id": "ci", "X-Auth-Scope": "mcp:search", "X-Auth-Token-Id": "t1",
 		"Authorization": "", "X-Auth-Groups": "", "X_auth_subject": "", "Mcp-Session-Id": "s", "X-Forwarded-For": "127.0.0.1",
 	} {
 		if got := strings.Join(seen[name], "|"); got != want {
