@@ -155,7 +155,17 @@ func bearerCredentials(authorization []string) (string, bool) {
 // isToken68 is the syntax of an access token in a header (RFC 6750 §2.1).
 func isToken68(s string) bool {
 	body := strings.TrimRight(s, "=")
-	return body != "" && !strings.ContainsFunc(body, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._~+/", r))
-	})
+	for i := range len(body) {
+		if !token68[body[i]] {
+			return false
+		}
+	}
+	return body != ""
 }
+
+var token68 = func() (set [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/") {
+		set[c] = true
+	}
+	return set
+}()

@@ -58,3 +58,51 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 }
+
+// cached is a service whose cache knows the token, and a request with it.
+func cached(t testing.TB) (http.Handler, *http.Request) {
+	a := newAuthorization()
+	config, _ := a.config(t)
+	v := started(t, config)
+	for v.cache.answers.current() == 0 || !v.cache.follower.fresh(time.Now()) {
+		time.Sleep(time.Millisecond)
+	}
+	r := httptest.NewRequest("POST", "/authed/mcp", nil)
+	r.Header.Set("Authorization", "Bearer mcp_at_0123456789abcdefghijklmnop.qrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+	handler := RequireBearer(v, "mcp:search")(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if TokenFromContext(r.Context()) == nil {
+			t.Error("no token in the context")
+		}
+	}))
+	handler.ServeHTTP(httptest.NewRecorder(), r)
+	return handler, r
+}
+
+// One allocation is the context, and one the copy of the request that holds it.
+func TestCachedRequestAllocatesItsContextOnly(t *testing.T) {
+	handler, r := cached(t)
+	w := httptest.NewRecorder()
+	if got := testing.AllocsPerRun(1000, func() { handler.ServeHTTP(w, r) }); got != 2 {
+		t.Errorf("%v allocations, want 2", got)
+	}
+}
+
+func BenchmarkCachedRequest(b *testing.B) {
+	handler, r := cached(b)
+	w := httptest.NewRecorder()
+	b.ReportAllocs()
+	for b.Loop() {
+		handler.ServeHTTP(w, r)
+	}
+}
+
+func BenchmarkCachedRequestParallel(b *testing.B) {
+	handler, r := cached(b)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		w := httptest.NewRecorder()
+		for pb.Next() {
+			handler.ServeHTTP(w, r)
+		}
+	})
+}

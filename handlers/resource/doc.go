@@ -20,7 +20,11 @@
 // RequireBearer with every field spelled out.
 //
 // Every request is checked at the authorization server, and nothing is kept
-// between two requests: a revoked token is refused at its very next use. When
-// the authorization server cannot answer, the request is refused with 503 and
-// never with 401, because a client throws a good token away on a 401.
+// between two requests: a revoked token is refused at its very next use. With
+// [Config.Cache] answers are kept and dropped when the server's feed of
+// revocations names them: a revoked token is refused within a bound, 5 seconds
+// if nothing else is said, also when the feed cannot be reached.
+//
+// When the authorization server cannot answer, the request is refused with 503
+// and never with 401, because a client throws a good token away on a 401.
 package resource

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -27,6 +28,15 @@ type Config struct {
 	// Resource is this service's identifier (RFC 8707). A token whose "aud"
 	// does not hold exactly this string is not accepted.
 	Resource string
+	// Cache keeps positive answers for as long as nothing is revoked. Nil means
+	// that every request is asked about. With a cache, call
+	// [Introspector.Close] when the introspector is no longer needed.
+	Cache *Cache
+	// Revocations is the feed of revocations, which a cache needs.
+	// Config.Discover can fill it in.
+	Revocations string
+	// Logger hears of trouble with the feed. Nil means slog.Default().
+	Logger *slog.Logger
 	// HTTPClient is used for its transport and timeout; nil means one that
 	// gives up after 5 seconds and keeps connections open for many requests
 	// at once. Redirects are never followed and cookies never kept.
@@ -34,61 +44,103 @@ type Config struct {
 	// InsecureAllowHTTP permits a plain http endpoint on another machine.
 	// Everyone on the way can then read credentials and tokens.
 	InsecureAllowHTTP bool
-	// Now is the clock; nil means time.Now.
+	// Now is the clock by which tokens expire; nil means time.Now.
 	Now func() time.Time
 }
 
-// Introspector asks the authorization server about each token (RFC 7662). It
-// keeps no answers: a revocation is seen by the next request.
+// Introspector asks the authorization server about each token (RFC 7662).
+// Without a [Cache] it keeps no answers: a revocation is seen by the next
+// request.
 type Introspector struct {
 	endpoint      string
 	authorization string
 	resource      string
 	client        *http.Client
 	now           func() time.Time
+	cache         *liveCache // nil: none
 }
 
 var _ Verifier = (*Introspector)(nil)
 
 // NewIntrospector checks the configuration, reporting every mistake at once.
-// It does not connect to anything.
+// It does not connect to anything; with a cache, it starts to follow the feed
+// in the background.
 func NewIntrospector(c Config) (*Introspector, error) {
-	var problems []error
-	endpoint, err := parseIdentifier("introspection endpoint", c.Endpoint)
-	if err == nil {
-		err = checkTransport("introspection endpoint", endpoint, c.InsecureAllowHTTP)
-	}
-	problems = append(problems, err)
-	_, err = parseIdentifier("resource", c.Resource)
-	problems = append(problems, err)
-	if c.ClientID == "" || c.ClientSecret == "" {
-		problems = append(problems, errors.New("client id or client secret is missing: introspection needs both"))
-	}
-	if err := errors.Join(problems...); err != nil {
+	if err := errors.Join(c.problems()...); err != nil {
 		return nil, fmt.Errorf("resource: cannot set up introspection: %w", err)
 	}
-	now := c.Now
-	if now == nil {
-		now = time.Now
-	}
-	return &Introspector{
+	i := &Introspector{
 		endpoint:      c.Endpoint,
 		authorization: basicAuthorization(c.ClientID, c.ClientSecret),
 		resource:      c.Resource,
 		client:        hardenedClient(c.HTTPClient),
-		now:           now,
-	}, nil
+		now:           c.Now,
+	}
+	if i.now == nil {
+		i.now = time.Now
+	}
+	if c.Cache != nil {
+		settings, err := c.Cache.withDefaults()
+		if err != nil {
+			return nil, fmt.Errorf("resource: cannot set up introspection: %w", err)
+		}
+		i.cache = newLiveCache(settings, i, c)
+	}
+	return i, nil
+}
+
+func (c *Config) problems() []error {
+	problems := []error{c.endpointProblem("introspection endpoint", c.Endpoint)}
+	_, err := parseIdentifier("resource", c.Resource)
+	problems = append(problems, err)
+	if c.ClientID == "" || c.ClientSecret == "" {
+		problems = append(problems, errors.New("client id or client secret is missing: introspection needs both"))
+	}
+	if c.Cache != nil {
+		_, err := c.Cache.withDefaults()
+		problems = append(problems, err)
+		if c.Revocations == "" {
+			return append(problems, errors.New("a cache must follow the server's revocations_endpoint, and Revocations is empty: "+
+				"set it, update a server that has none, or go without Cache"))
+		}
+		problems = append(problems, c.endpointProblem("revocation feed", c.Revocations))
+	}
+	return problems
+}
+
+func (c *Config) endpointProblem(what, address string) error {
+	u, err := parseIdentifier(what, address)
+	if err != nil {
+		return err
+	}
+	return checkTransport(what, u, c.InsecureAllowHTTP)
 }
 
 // Resource returns the identifier that tokens must name in "aud".
 func (i *Introspector) Resource() string { return i.resource }
 
-// Verify asks the authorization server about one token. See [Verifier] for
-// its errors.
+// Verify asks the authorization server about one token, or the cache. See
+// [Verifier] for its errors.
 func (i *Introspector) Verify(ctx context.Context, token string) (*Token, error) {
-	if token == "" {
+	switch {
+	case token == "":
 		return nil, ErrInactive
+	case i.cache != nil:
+		return i.cache.verify(ctx, token)
 	}
+	return i.introspect(ctx, token)
+}
+
+// Close stops following the feed of revocations. From then on every token is
+// asked about. Without a cache it does nothing. It always returns nil.
+func (i *Introspector) Close() error {
+	if i.cache != nil {
+		i.cache.follower.close()
+	}
+	return nil
+}
+
+func (i *Introspector) introspect(ctx context.Context, token string) (*Token, error) {
 	body, err := i.ask(ctx, token)
 	if err != nil {
 		return nil, fmt.Errorf("introspection at %s: %w", i.endpoint, err)
@@ -178,5 +230,8 @@ func pooledTransport() http.RoundTripper {
 	transport := shared.Clone()
 	transport.MaxIdleConns = 256
 	transport.MaxIdleConnsPerHost = 256
+	// HTTP/2 keeps a connection that has died without a word for minutes,
+	// unless it is told to look.
+	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: 3 * time.Second, PingTimeout: 3 * time.Second}
 	return transport
 }

@@ -1,0 +1,180 @@
+package resource
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	fromNow       = "now" // the cursor of who has kept nothing yet
+	fromBeginning = ""    // the cursor of who wants all that the server still knows
+
+	maxWait      = 25 * time.Second // proxies cut off longer answers
+	firstBackoff = 50 * time.Millisecond
+	maxBackoff   = 800 * time.Millisecond
+	// refusedBackoff follows an answer that will not change soon, such as 401.
+	refusedBackoff = 5 * time.Second
+	maxRetryAfter  = 30 * time.Second
+)
+
+// A listener hears what the feed says, in its order.
+type listener interface {
+	// restart says that revocations may have been missed: what is known so far
+	// is not sure.
+	restart()
+	// revoked tells of revocations. One may be told twice.
+	revoked([]revocation)
+}
+
+// follower asks the feed again and again, and tells a listener.
+//
+// Each answer is complete as of the moment at which its request was sent, by
+// the clock of this machine: no other clock is involved. A stream of events
+// would not say that, since bytes that waited in a buffer look new.
+type follower struct {
+	feed     feed
+	from     string
+	bound    time.Duration
+	listener listener
+	logger   *slog.Logger
+
+	complete atomic.Pointer[time.Time] // when the newest complete answer was asked for
+	stop     context.CancelFunc
+	done     chan struct{}
+
+	cursor   string
+	failures int
+	quiet    seldom
+}
+
+// start follows the feed until close.
+func (f *follower) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	f.stop, f.done = cancel, make(chan struct{})
+	go func() {
+		defer close(f.done)
+		for ctx.Err() == nil {
+			pause(ctx, f.poll(ctx))
+		}
+		f.complete.Store(nil)
+	}()
+}
+
+// close ends what start began. It may be called again.
+func (f *follower) close() {
+	f.stop()
+	<-f.done
+}
+
+// fresh reports whether all that was revoked before the bound has been heard.
+func (f *follower) fresh(now time.Time) bool {
+	complete := f.complete.Load()
+	return complete != nil && elapsed(*complete, now) < f.bound
+}
+
+// poll asks once, and returns how long to pause before the next time.
+func (f *follower) poll(ctx context.Context) time.Duration {
+	wait := min(f.bound/4, maxWait)
+	after := f.cursor
+	if after == "" {
+		after, wait = f.from, 0
+	}
+	limited, cancel := context.WithTimeout(ctx, wait+max(f.bound, time.Second))
+	defer cancel()
+	sent := time.Now()
+	got, err := f.feed.get(limited, after, wait)
+	if err != nil {
+		return f.failed(ctx, err)
+	}
+	if f.failures > 0 {
+		f.logger.Info("the revocation feed is followed again", "endpoint", f.feed.endpoint)
+	}
+	f.failures = 0
+	if f.cursor == "" || got.Reset {
+		f.restart()
+	}
+	if got.Reset && f.cursor != "" && f.from == fromBeginning {
+		f.cursor = "" // load all of it again
+		return 0
+	}
+	if len(got.Revocations) > 0 {
+		f.listener.revoked(got.Revocations)
+	}
+	repeated := f.cursor == got.Cursor
+	f.cursor = got.Cursor
+	if got.More {
+		return 0
+	}
+	f.complete.Store(&sent)
+	return f.pace(time.Since(sent), wait, repeated)
+}
+
+// pace keeps a server that does not wait, or that tells the same again, from
+// being asked without end. Many revocations come in batches.
+func (f *follower) pace(took, wait time.Duration, repeated bool) time.Duration {
+	if repeated && took < wait {
+		return min(wait-took, f.bound/8)
+	}
+	return f.bound / 100
+}
+
+// restart makes nothing fresh before the listener forgets.
+func (f *follower) restart() {
+	f.complete.Store(nil)
+	f.listener.restart()
+}
+
+func (f *follower) failed(ctx context.Context, err error) time.Duration {
+	if ctx.Err() != nil {
+		return 0 // closed
+	}
+	var garbled unreadable
+	if errors.As(err, &garbled) {
+		f.restart()
+	}
+	f.failures++
+	if f.quiet.due(time.Now()) {
+		f.logger.Error("the revocation feed cannot be followed: until it can, every token is checked at the authorization server",
+			"endpoint", f.feed.endpoint, "error", err)
+	}
+	backoff := min(firstBackoff<<min(f.failures-1, 10), maxBackoff)
+	var refused *refusedError
+	if errors.As(err, &refused) {
+		switch refused.status {
+		case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+			backoff = refusedBackoff
+		case http.StatusTooManyRequests:
+			backoff = min(max(backoff, refused.retryAfter), maxRetryAfter)
+		}
+	}
+	return backoff + rand.N(backoff/4)
+}
+
+// pause waits, or returns early when ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// seldom says yes once a minute.
+type seldom struct{ last time.Time }
+
+func (s *seldom) due(now time.Time) bool {
+	if !s.last.IsZero() && now.Sub(s.last) < time.Minute {
+		return false
+	}
+	s.last = now
+	return true
+}
