@@ -14,19 +14,19 @@ import (
 
 // The server does not start with secrets or a database that everybody may read. The command that it names mends that.
 func TestFilesThatEverybodyMayReadStopTheStart(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data with 'quotes'")
+	start := func() error {
+		r, err := tryReplica(t, "sqlite:"+filepath.Join(data, "fosite-mcp.db"), "FOSITE_MCP_DATA_DIR="+data)
+		if err == nil {
+			r.stop()
+		}
+		return err
+	}
+	if err := start(); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"system.secret", "admin.key", "fosite-mcp.db", "fosite-mcp.db-wal"} {
 		for _, mode := range []os.FileMode{0o604, 0o644, 0o602, 0o666} {
-			data := filepath.Join(t.TempDir(), "data with 'quotes'")
-			start := func() error {
-				r, err := tryReplica(t, "sqlite:"+filepath.Join(data, "fosite-mcp.db"), "FOSITE_MCP_DATA_DIR="+data)
-				if err == nil {
-					r.stop()
-				}
-				return err
-			}
-			if err := start(); err != nil {
-				t.Fatal(err)
-			}
 			path := filepath.Join(data, name)
 			if file, err := os.OpenFile(path, os.O_CREATE, 0o600); err != nil || file.Close() != nil { // SQLite has removed its log
 				t.Fatal(err)

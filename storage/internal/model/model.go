@@ -73,4 +73,14 @@ func TableNames(namer schema.Namer) map[string]string {
 var tableNames sync.Map
 
 // OwnName is the name of a model's table that the store's SQL has in it, and that it has without a NamingStrategy.
-func OwnName(model any) string { return TableName(schema.NamingStrategy{}, model) }
+func OwnName(model any) string {
+	if known, ok := ownNames.Load(reflect.TypeOf(model)); ok {
+		return known.(string)
+	}
+	name := TableName(schema.NamingStrategy{}, model)
+	ownNames.Store(reflect.TypeOf(model), name)
+	return name
+}
+
+// ownNames keeps them, by the type of the model: see tableNames.
+var ownNames sync.Map
