@@ -76,9 +76,10 @@ func (s *TokenStrategy) check(ctx context.Context, token string) checkedToken {
 		return checked
 	}
 	if s.jwt != nil {
-		checked.signature, checked.outage = s.jwt.verify(ctx, token)
-		if checked.ours = checked.signature != ""; checked.ours {
-			checked.kind = fosite.AccessToken
+		var missing bool
+		checked.signature, missing, checked.outage = s.jwt.verify(ctx, token)
+		if checked.signature != "" {
+			checked.kind, checked.ours = fosite.AccessToken, !missing
 		}
 	}
 	return checked

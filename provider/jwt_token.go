@@ -23,6 +23,8 @@ type JWTAccessTokens struct {
 	// For tells whether a resource wants JWTs. A token with such a resource in its audience is a JWT, and every other one is
 	// opaque; a token without an audience is. nil: no resource wants JWTs, and what was issued before goes on working.
 	For func(resource string) bool
+
+	macKeys []tokenKey // the newest system secret's first
 }
 
 // UseJWT makes access tokens for some resources JWTs. Call it before the first request.
@@ -33,6 +35,7 @@ func (s *TokenStrategy) UseJWT(j JWTAccessTokens) error {
 	if j.For == nil {
 		j.For = func(string) bool { return false }
 	}
+	j.macKeys = s.jwtMAC.keys
 	s.jwt = &j
 	return nil
 }
@@ -69,7 +72,7 @@ var errTokenTooLong = fosite.ErrInvalidScope.WithHint("The token would be longer
 const jtiBytes = 32
 
 // generate makes a token for r. Its signature, under which it is stored, is "~" and its jti: that is what the storage package
-// calls the token, so that the token, its introspection and the admin API agree. Nobody can make a token of it.
+// calls the token, so that the token, its introspection and the admin API agree. Nobody can make a token of it, see addMAC.
 func (j *JWTAccessTokens) generate(ctx context.Context, r fosite.Requester, now time.Time, lifespan time.Duration) (token, signature string, err error) {
 	key, err := j.Keys.signer(ctx)
 	if err != nil {
@@ -103,6 +106,7 @@ func (j *JWTAccessTokens) generate(ctx context.Context, r fosite.Requester, now 
 	if err != nil {
 		return "", "", err
 	}
+	payload = j.addMAC(payload)
 	message := make([]byte, 0, len(key.header)+1+tokenEncoding.EncodedLen(len(payload)))
 	message = tokenEncoding.AppendEncode(append(append(message, key.header...), '.'), payload)
 	signed, err := key.sign(message)
@@ -130,39 +134,43 @@ func newJTI(now time.Time) (string, error) {
 func jwtSignature(jti string) string { return "~" + jti }
 
 // verify returns the signature that token is stored under, "" for one that was not made here. It says nothing of the token's time.
-// An error is an outage.
-func (j *JWTAccessTokens) verify(ctx context.Context, token string) (signature string, err error) {
+// missing is true where a signing key of ours has signed it and its system secret is not here. An error is an outage.
+func (j *JWTAccessTokens) verify(ctx context.Context, token string) (signature string, missing bool, err error) {
 	header, rest, _ := strings.Cut(token, ".")
 	payload, encoded, three := strings.Cut(rest, ".")
 	if !three || len(token) > MaximumToken || strings.Contains(encoded, ".") || strings.ContainsAny(token, "\r\n") { // which decoders skip
-		return "", nil
+		return "", false, nil
 	}
-	claims, ok := j.claims(payload)
+	claims, missing, ok := j.claims(payload)
 	if !ok {
-		return "", nil
+		return "", false, nil
 	}
 	key := j.Keys.known(header)
 	if key == nil && plausible(header) {
 		key, err = j.Keys.find(ctx, header)
 	}
 	if err != nil || key == nil {
-		return "", err
+		return "", false, err
 	}
 	signed, err := tokenEncoding.DecodeString(encoded)
 	if err != nil || !key.verify([]byte(token[:len(header)+1+len(payload)]), signed) {
-		return "", nil
+		return "", false, nil
 	}
-	return jwtSignature(claims.ID), nil
+	return jwtSignature(claims.ID), missing, nil
 }
 
-// claims reads what matters of a payload that nobody has verified yet, and tells whether it can be one of ours.
-func (j *JWTAccessTokens) claims(payload string) (claims jwtClaims, ok bool) {
+// claims reads a payload, and tells whether it can be one of ours. What names a missing system secret nobody has verified yet.
+func (j *JWTAccessTokens) claims(payload string) (claims jwtClaims, missing, ok bool) {
 	decoded, err := tokenEncoding.DecodeString(payload)
-	if err != nil || json.Unmarshal(decoded, &claims) != nil || claims.Issuer != j.Issuer {
-		return claims, false
+	if err != nil {
+		return claims, false, false
+	}
+	ours, missing := j.checkMAC(decoded)
+	if !ours && !missing || json.Unmarshal(decoded, &claims) != nil || claims.Issuer != j.Issuer {
+		return claims, false, false
 	}
 	id, err := tokenEncoding.DecodeString(claims.ID)
-	return claims, err == nil && len(id) == jtiBytes
+	return claims, missing, err == nil && len(id) == jtiBytes
 }
 
 // plausible tells whether a header can be that of a key of ours, so that it is worth a look.

@@ -24,7 +24,12 @@ const testIssuer = "https://as.example.com"
 // jwtStrategy issues JWTs for docs, and opaque tokens for other resources.
 func jwtStrategy(t *testing.T, ring *keyRing) *TokenStrategy {
 	t.Helper()
-	s := newStrategy(t, secretA)
+	return jwtStrategyWith(t, ring, secretA)
+}
+
+func jwtStrategyWith(t *testing.T, ring *keyRing, secrets ...string) *TokenStrategy {
+	t.Helper()
+	s := newStrategy(t, secrets...)
 	if err := s.UseJWT(JWTAccessTokens{Keys: ring.SigningKeys, Issuer: testIssuer, For: func(resource string) bool { return resource == docs }}); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +84,7 @@ func TestJWTsVerifyByTheJWKSAlone(t *testing.T) {
 		issued := float64(r.RequestedAt.Unix())
 		want := map[string]any{
 			"iss": testIssuer, "sub": "ci", "client_id": "ci", "aud": docs, "scope": "mcp:search docs:read", "iat": issued, "nbf": issued,
-			"exp": float64(r.Session.GetExpiresAt(fosite.AccessToken).Unix()), "jti": strings.TrimPrefix(signature, "~"),
+			"exp": float64(r.Session.GetExpiresAt(fosite.AccessToken).Unix()), "jti": strings.TrimPrefix(signature, "~"), "mac": claims["mac"], // see TestASigningKeyAloneMakesNoToken
 		}
 		if diff := cmp.Diff(want, claims); diff != "" {
 			t.Errorf("%s: claims (-want +got):\n%s", algorithm, diff)
@@ -193,6 +198,7 @@ func TestWhatIsNoJWTOfThisServerHasNoSignature(t *testing.T) {
 		t.Fatal(err)
 	}
 	claims := claimsIn(t, payload)
+	delete(claims, "mac")
 	with := func(name string, value any) map[string]any {
 		changed := map[string]any{}
 		for k, v := range claims {
@@ -201,18 +207,16 @@ func TestWhatIsNoJWTOfThisServerHasNoSignature(t *testing.T) {
 		changed[name] = value
 		return changed
 	}
+	sealed := func(claims any) []byte { // all else about a token is checked as well
+		encoded, err := json.Marshal(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.jwt.addMAC(encoded)
+	}
 	sign := func(key any, alg jose.SignatureAlgorithm, claims any, header map[jose.HeaderKey]any) string {
 		t.Helper()
-		o := &jose.SignerOptions{ExtraHeaders: header}
-		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := jwt.Signed(signer).Claims(claims).Serialize()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return text
+		return signPayload(t, key, alg, sealed(claims), header)
 	}
 	at := func(typ string) map[jose.HeaderKey]any { return map[jose.HeaderKey]any{"typ": typ, "kid": current.id} }
 	raw := func(header any) string {
@@ -247,8 +251,8 @@ func TestWhatIsNoJWTOfThisServerHasNoSignature(t *testing.T) {
 		"our header, no signature":          header + "." + payload + ".",
 		"our signature, alg RS256":          raw(map[string]string{"alg": "RS256", "kid": current.id, "typ": "at+jwt"}) + "." + payload + "." + signed,
 		"signed by another of our keys":     otherHeader + "." + payload + "." + signed,
-		"other claims":                      header + "." + raw(with("scope", "admin")) + "." + signed,
-		"another exp":                       header + "." + raw(with("exp", 1<<40)) + "." + signed,
+		"other claims":                      header + "." + base64.RawURLEncoding.EncodeToString(sealed(with("scope", "admin"))) + "." + signed,
+		"another exp":                       header + "." + base64.RawURLEncoding.EncodeToString(sealed(with("exp", 1<<40))) + "." + signed,
 		"two parts":                         header + "." + payload,
 		"four parts":                        token + "." + signed,
 		"five parts":                        token + "." + signed + "." + signed,
@@ -274,8 +278,10 @@ func TestWhatIsNoJWTOfThisServerHasNoSignature(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if s.AccessTokenSignature(t.Context(), token) == "" {
-		t.Error("the token that they are made of has no signature, so the test shows nothing")
+	for _, token := range []string{token, sign(ours, jose.ES256, claims, at("at+jwt"))} {
+		if s.AccessTokenSignature(t.Context(), token) == "" {
+			t.Error("the token that they are made of has no signature, so the test shows nothing")
+		}
 	}
 }
 

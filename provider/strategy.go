@@ -49,6 +49,7 @@ type TokenStrategy struct {
 	access  tokenKind
 	refresh tokenKind
 	code    tokenKind
+	jwtMAC  tokenKind
 	jwt     *JWTAccessTokens // nil: no access token is a JWT
 
 	// onMissingSecret is told about each token that was made with a secret which is missing here.
@@ -73,7 +74,8 @@ func NewTokenStrategy(config lifespans, secret []byte, previous ...[]byte) (*Tok
 	s.access = tokenKind{kind: fosite.AccessToken, prefix: AccessTokenPrefix}
 	s.refresh = tokenKind{kind: fosite.RefreshToken, prefix: RefreshTokenPrefix}
 	s.code = tokenKind{kind: fosite.AuthorizeCode, prefix: AuthorizeCodePrefix}
-	for _, k := range []*tokenKind{&s.access, &s.refresh, &s.code} {
+	s.jwtMAC = tokenKind{kind: fosite.AccessToken, prefix: "jwt"}
+	for _, k := range []*tokenKind{&s.access, &s.refresh, &s.code, &s.jwtMAC} {
 		if err := k.derive(secrets); err != nil {
 			return nil, err
 		}
