@@ -85,6 +85,7 @@ const (
 type Scope struct {
 	Description string   `yaml:"description,omitempty" json:"description,omitempty"` // shown on the consent page
 	Tools       []string `yaml:"tools" json:"tools"`                                 // MCP tools that the scope allows
+	Includes    []string `yaml:"includes,omitempty" json:"includes,omitempty"`       // other scopes that a token with this one has as well
 }
 
 // Resource is one protected resource that tokens may be for.

@@ -41,7 +41,7 @@ func (d decoder) decode(key string, raw any, field any) {
 		*field = make(map[string]Scope)
 		d.object(key, raw, func(name, path string, raw any) {
 			scope := Scope{Tools: []string{}}
-			d.fields(path, raw, map[string]any{"description": &scope.Description, "tools": &scope.Tools})
+			d.fields(path, raw, map[string]any{"description": &scope.Description, "tools": &scope.Tools, "includes": &scope.Includes})
 			(*field)[name] = scope
 		})
 	case *map[string]Resource:

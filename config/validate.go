@@ -162,9 +162,27 @@ func (c Config) scopeRules() []check {
 		rules = append(rules,
 			check{!scopeToken.MatchString(name), key, "is no scope name: RFC 6749 allows printable ASCII without spaces, quotes and backslashes"},
 			check{slices.ContainsFunc(scope.Tools, func(tool string) bool { return !toolName.MatchString(tool) }),
-				key + ".tools", "must hold MCP tool names: 1 to 128 letters, digits and _ . -"})
+				key + ".tools", "must hold MCP tool names: 1 to 128 letters, digits and _ . -"},
+			check{c.includes(scope.Includes, name), key + ".includes", "must not lead back to the scope itself"})
+		for _, included := range scope.Includes {
+			_, defined := c.Scopes[included]
+			rules = append(rules, check{!defined, key + ".includes", shown(included) + " is not defined below scopes"})
+		}
 	}
 	return rules
+}
+
+// includes tells whether one of scopes is name, or leads to it.
+func (c Config) includes(scopes []string, name string) bool {
+	all := slices.Clone(scopes)
+	for i := 0; i < len(all); i++ {
+		for _, scope := range c.Scopes[all[i]].Includes {
+			if !slices.Contains(all, scope) {
+				all = append(all, scope)
+			}
+		}
+	}
+	return slices.Contains(all, name)
 }
 
 func (c Config) resourceRules() []check {

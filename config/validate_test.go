@@ -184,6 +184,11 @@ func TestEveryRule(t *testing.T) {
 		{func(c *Config) { c.Scopes[`back\slash`] = Scope{} }, `scopes.back\slash: is no scope name: RFC 6749 allows printable ASCII without spaces, quotes and backslashes`},
 		{func(c *Config) { c.Scopes[`quo"te`] = Scope{} }, `scopes.quo"te: is no scope name: RFC 6749 allows printable ASCII without spaces, quotes and backslashes`},
 		{func(c *Config) { c.Scopes["a]b"] = Scope{} }, ""},
+		{func(c *Config) { c.Scopes["admin"] = Scope{Includes: []string{"mcp:search"}} }, ""},
+		{func(c *Config) { c.Scopes["admin"] = Scope{Includes: []string{"mcp:serach"}} }, "scopes.admin.includes: mcp:serach is not defined below scopes"},
+		{func(c *Config) {
+			c.Scopes["a"], c.Scopes["b"], c.Scopes["c"] = Scope{Includes: []string{"b"}}, Scope{Includes: []string{"a"}}, Scope{Includes: []string{"b"}}
+		}, "scopes.a.includes: must not lead back to the scope itself"},
 		{func(c *Config) { c.Scopes["docs:read"] = Scope{Tools: []string{"get page"}} }, "scopes.docs:read.tools: must hold MCP tool names: 1 to 128 letters, digits and _ . -"},
 
 		{resource("https://docs.example.com/authed/mcp"), ""},

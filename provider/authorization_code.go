@@ -20,7 +20,7 @@ const authorizationCode = "authorization_code"
 func AuthorizationCodeFactory(g Grants) compose.Factory {
 	return func(config fosite.Configurator, store, strategy any) any {
 		rules, core := grantRules{Grants: g, config: config}, store.(grantStore)
-		inner, strict := &fositeStore{core, rules}, fositeConfig{config}
+		inner, strict := &fositeStore{core, rules}, fositeConfig{config, g.Resources}
 		return composed(config, "AuthorizationCodeFactory", &authorizationCodeGrant{
 			AuthorizeExplicitGrantHandler: compose.OAuth2AuthorizeExplicitFactory(strict, inner, strategy).(*oauth2.AuthorizeExplicitGrantHandler),
 			pkce:                          compose.OAuth2PKCEFactory(strict, inner, strategy).(*pkce.Handler),
@@ -86,7 +86,7 @@ func (h *authorizationCodeGrant) HandleAuthorizeEndpointRequest(ctx context.Cont
 // checkGranted refuses a code for what the client may not have, or for a scope that no granted resource understands.
 func (h *authorizationCodeGrant) checkGranted(ctx context.Context, request fosite.AuthorizeRequester) error {
 	client := request.GetClient()
-	if !containsAll(client.GetScopes(), request.GetGrantedScopes()) {
+	if !containsAll(h.Resources.included(client.GetScopes()), request.GetGrantedScopes()) {
 		return fosite.ErrInvalidScope.WithHint("The client is not registered for the scope.")
 	}
 	if err := exactAudience(client.GetAudience(), request.GetGrantedAudience()); err != nil {

@@ -134,7 +134,7 @@ func (p *AuthorizePolicy) check(ctx context.Context, request *fosite.AuthorizeRe
 	if err != nil {
 		return err
 	}
-	scopes, err := resources.scopes(client, audience, registered(client, form.Get("scope")))
+	scopes, err := resources.scopes(client, audience, resources.registered(client, form.Get("scope")))
 	if err != nil {
 		return err
 	}
@@ -216,9 +216,10 @@ func isSHA256(challenge string) bool {
 
 // registered are the requested scopes that the client is registered for; none left counts as none requested. Clients ask
 // for scopes that they cannot know to exist here (RFC 6749 §3.3 allows to ignore those).
-func registered(client fosite.Client, requested string) (scopes []string) {
+func (r Resources) registered(client fosite.Client, requested string) (scopes []string) {
+	may := r.included(client.GetScopes())
 	for _, scope := range strings.Fields(requested) {
-		if slices.Contains(client.GetScopes(), scope) && !slices.Contains(scopes, scope) {
+		if slices.Contains(may, scope) && !slices.Contains(scopes, scope) {
 			scopes = append(scopes, scope)
 		}
 	}

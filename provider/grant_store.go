@@ -85,11 +85,14 @@ func storeError(err error) error {
 }
 
 // fositeConfig is the host's configuration as the grants of people show it to fosite's handlers.
-type fositeConfig struct{ fosite.Configurator }
+type fositeConfig struct {
+	fosite.Configurator
+	resources Resources
+}
 
 // GetScopeStrategy implements [fosite.ScopeStrategyProvider]: scopes are compared byte by byte.
-func (fositeConfig) GetScopeStrategy(context.Context) fosite.ScopeStrategy {
-	return fosite.ExactScopeStrategy
+func (c fositeConfig) GetScopeStrategy(context.Context) fosite.ScopeStrategy {
+	return c.resources.ScopeStrategy
 }
 
 // GetAudienceStrategy implements [fosite.AudienceStrategyProvider]: resources are compared byte by byte.

@@ -72,6 +72,7 @@ var errNobodysToken = fosite.ErrInactiveToken.WithDebug("the token has no client
 type Scope struct {
 	Description string   // for people who are asked to consent
 	Tools       []string // MCP tools that it allows
+	Includes    []string // other scopes that a token with this one has as well, see [Resources]
 }
 
 // Scopes maps the name of a scope to its meaning.
@@ -80,6 +81,17 @@ type Scopes map[string]Scope
 // DefaultScopes is the MCP search scope: mcp:search allows the tools search and get_page.
 func DefaultScopes() Scopes {
 	return Scopes{"mcp:search": {Description: "Search the documentation and read its pages", Tools: []string{"search", "get_page"}}}
+}
+
+// includes are those of [Resources].
+func (s Scopes) includes() map[string][]string {
+	all := make(map[string][]string)
+	for name, scope := range s {
+		if len(scope.Includes) > 0 {
+			all[name] = scope.Includes
+		}
+	}
+	return all
 }
 
 // tools lists what the granted scopes allow, in the order of the scopes.

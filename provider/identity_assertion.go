@@ -62,7 +62,7 @@ func (t *identityTerms) offer(resources Resources, request fosite.AccessRequeste
 	o.rule = rule
 	left := &lesserClient{
 		Client:   t.asks,
-		scopes:   both(t.asks.GetScopes(), rule.Scope),
+		scopes:   both(resources.included(t.asks.GetScopes()), resources.included(rule.Scope)),
 		audience: both(t.asks.GetAudience(), rule.Audience),
 	}
 	requested := requestedResources(request.GetRequestForm())
@@ -89,14 +89,14 @@ func (t *identityTerms) offer(resources Resources, request fosite.AccessRequeste
 	}
 	if scope, given := t.sent.all["scope"]; given {
 		text, ok := scope.(string)
-		if left.scopes = both(strings.Fields(text), left.scopes); !ok || len(left.scopes) == 0 {
+		if left.scopes = both(resources.included(strings.Fields(text)), left.scopes); !ok || len(left.scopes) == 0 {
 			o.err = refuseGrant("its scope is none that both the client and the rule may have")
 			return o
 		}
 	}
 	o.scopes = keep(left.scopes, func(scope string) bool { return resources.understood(o.audience, scope) })
 	if wanted := request.GetRequestedScopes(); len(wanted) > 0 {
-		o.scopes = both(wanted, o.scopes)
+		o.scopes = both(resources.included(wanted), o.scopes)
 	}
 	if len(o.scopes) == 0 {
 		o.err = fosite.ErrInvalidScope.WithHint("Nothing is left of the scope that the client, the rule about the issuer, the assertion and the request have in common.")

@@ -92,6 +92,9 @@ func New(store fosite.Storage, o Options) (*Provider, error) {
 	if o.Scopes == nil {
 		o.Scopes = DefaultScopes()
 	}
+	if o.Resources.Includes == nil {
+		o.Resources.Includes = o.Scopes.includes()
+	}
 	config := &fosite.Config{
 		AccessTokenLifespan:   o.AccessTokenLifespan,
 		RefreshTokenLifespan:  o.RefreshTokenLifespan,
@@ -104,6 +107,9 @@ func New(store fosite.Storage, o Options) (*Provider, error) {
 	}
 	if _, err := Harden(config); err != nil {
 		return nil, err
+	}
+	if len(o.Resources.Includes) > 0 {
+		config.ScopeStrategy = o.Resources.ScopeStrategy
 	}
 	strategy, err := NewTokenStrategy(config, o.SystemSecret, o.PreviousSystemSecrets...)
 	if err != nil {

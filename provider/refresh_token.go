@@ -21,7 +21,7 @@ func RefreshTokenFactory(g Grants) compose.Factory {
 	return func(config fosite.Configurator, store, strategy any) any {
 		rules, core := grantRules{Grants: g, config: config}, store.(grantStore)
 		return composed(config, "RefreshTokenFactory", &refreshTokenGrant{
-			RefreshTokenGrantHandler: compose.OAuth2RefreshTokenGrantFactory(fositeConfig{config}, &fositeStore{core, rules}, strategy).(*oauth2.RefreshTokenGrantHandler),
+			RefreshTokenGrantHandler: compose.OAuth2RefreshTokenGrantFactory(fositeConfig{config, g.Resources}, &fositeStore{core, rules}, strategy).(*oauth2.RefreshTokenGrantHandler),
 			grantRules:               rules,
 			store:                    core,
 		}, reflect.TypeFor[*oauth2.RefreshTokenGrantHandler]())

@@ -27,8 +27,13 @@ type Resources struct {
 	Default string
 	// Scopes holds, by identifier, the scopes that a resource understands. One without a list understands every scope.
 	Scopes map[string][]string
+	// Includes holds, by scope, the scopes that it includes, and these include others in turn. A client that is registered for a
+	// scope may ask for each of them, and a token with the scope has them as well, as far as its resources understand them.
+	// A host that composes grants itself sets fosite.Config.ScopeStrategy to [Resources.ScopeStrategy], after [Harden]. [New] takes
+	// Options.Scopes where it is nil.
+	Includes map[string][]string
 	// Source, when set, is asked at each request for the Resources of that moment, in place of Known, Default and Scopes:
-	// a host's own table, for instance. None in it means that there are none, and ends what was granted for them; so return an error while your table is not
+	// a host's own table, for instance; Includes stay. None in it means that there are none, and ends what was granted for them; so return an error while your table is not
 	// loaded. Its error is an outage (503). It runs on the
 	// way of each token and each introspection, so keep what it answers for some seconds.
 	Source func(ctx context.Context) (Resources, error)
@@ -43,7 +48,7 @@ func (r Resources) current(ctx context.Context) (Resources, error) {
 	if err != nil {
 		return Resources{}, unavailable(err)
 	}
-	now.Source = r.Source // so that none is none
+	now.Source, now.Includes = r.Source, r.Includes // Source, so that none is none
 	return now, nil
 }
 
@@ -164,14 +169,39 @@ func (r Resources) understood(audience []string, scope string) bool {
 	})
 }
 
-// scopes turns the requested scopes into those of a token for audience. None requested means those of the client's that the
-// resources understand (RFC 6749 §3.3). Whether the client may have what it asks for is checked elsewhere.
+// included are scopes and what they include, each once.
+func (r Resources) included(scopes []string) []string {
+	if len(r.Includes) == 0 {
+		return scopes
+	}
+	all := slices.Clone(scopes)
+	for i := 0; i < len(all); i++ {
+		for _, scope := range r.Includes[all[i]] {
+			if !slices.Contains(all, scope) {
+				all = append(all, scope)
+			}
+		}
+	}
+	return all
+}
+
+// ScopeStrategy is a [fosite.ScopeStrategy]: a scope is allowed when a client lists it, or one that includes it, byte by byte.
+func (r Resources) ScopeStrategy(allowed []string, scope string) bool {
+	return slices.Contains(r.included(allowed), scope)
+}
+
+// scopes turns the requested scopes into those of a token for audience, with those that they include. None requested means those of
+// the client's that the resources understand (RFC 6749 §3.3). Whether the client may have what it asks for is checked elsewhere.
 func (r Resources) scopes(client fosite.Client, audience, requested []string) ([]string, error) {
+	meaningful := func(scope string) bool { return r.understood(audience, scope) }
 	if len(requested) > 0 {
-		return requested, r.checkScopes(audience, requested)
+		if err := r.checkScopes(audience, requested); err != nil {
+			return nil, err
+		}
+		return keep(r.included(requested), meaningful), nil
 	}
 	registered := client.GetScopes()
-	scopes := keep(registered, func(scope string) bool { return r.understood(audience, scope) })
+	scopes := keep(r.included(registered), meaningful)
 	if len(scopes) == 0 && len(registered) > 0 {
 		return nil, fosite.ErrInvalidScope.WithHintf("None of the client's scopes means anything to the resource %s; name another resource, or change the client's scope.",
 			strings.Join(audience, " "))
@@ -179,10 +209,10 @@ func (r Resources) scopes(client fosite.Client, audience, requested []string) ([
 	return scopes, nil
 }
 
-// checkScopes refuses a scope that none of the resources in audience understands.
+// checkScopes refuses a scope of which none of the resources in audience understands anything.
 func (r Resources) checkScopes(audience, scopes []string) error {
 	for _, scope := range scopes {
-		if !r.understood(audience, scope) {
+		if !slices.ContainsFunc(r.included([]string{scope}), func(s string) bool { return r.understood(audience, s) }) {
 			return fosite.ErrInvalidScope.WithHintf("The scope %q means nothing to the resource %s; leave it out, or name a resource that understands it.",
 				scope, strings.Join(audience, " "))
 		}
@@ -194,7 +224,7 @@ func (r Resources) checkScopes(audience, scopes []string) error {
 // registered for, at resources that still exist, and which these understand. Where nothing is left of what there was, the
 // token counts no more. It does not ask Source: with one, call it on what that answers.
 func (r Resources) Narrow(client fosite.Client, scopes, audience []string) (leftScopes, leftAudience []string) {
-	return r.narrow(client, scopes, audience, strategies{fosite.ExactScopeStrategy, exactAudience})
+	return r.narrow(client, scopes, audience, strategies{r.ScopeStrategy, exactAudience})
 }
 
 // strategies are a composition's ways to match what a client is registered for.

@@ -1,11 +1,24 @@
 package provider
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
 )
+
+func TestScopesIncludeWhatTheirScopesInclude(t *testing.T) {
+	r := Resources{Includes: map[string][]string{"admin": {"edit", "audit"}, "edit": {"read"}, "audit": {"read"}, "loop": {"loop2"}, "loop2": {"loop"}}}
+	for scopes, want := range map[string]string{"": "", "read": "read", "admin": "admin edit audit read", "read admin": "read admin edit audit", "loop": "loop loop2", "other": "other"} {
+		if got := strings.Join(r.included(strings.Fields(scopes)), " "); got != want {
+			t.Errorf("%q includes %q, want %q", scopes, got, want)
+		}
+	}
+	if !r.ScopeStrategy([]string{"admin"}, "read") || r.ScopeStrategy([]string{"read"}, "admin") || r.ScopeStrategy([]string{"admin"}, "rea") {
+		t.Error("the strategy takes scopes that are not included, or refuses some that are")
+	}
+}
 
 func TestWhatIsLeftOfATokenToday(t *testing.T) {
 	const gone = "https://gone.example.com/mcp"

@@ -245,7 +245,7 @@ func (p *parts) adminRouter() (http.Handler, error) {
 func scopes(cfg config.Config) provider.Scopes {
 	all := provider.Scopes{}
 	for name, scope := range cfg.Scopes {
-		all[name] = provider.Scope{Description: scope.Description, Tools: scope.Tools}
+		all[name] = provider.Scope{Description: scope.Description, Tools: scope.Tools, Includes: scope.Includes}
 	}
 	return all
 }
