@@ -55,6 +55,11 @@ func parseAnswer(body []byte, resource string, now time.Time) (*Token, error) {
 	if err := a.check(resource, now); err != nil {
 		return nil, err
 	}
+	return a.token(body)
+}
+
+// token is what the members say; raw holds all of them.
+func (a *answer) token(raw []byte) (*Token, error) {
 	subjectIssuer, err := SubjectIssuer(a.SubjectID, a.Subject, a.Issuer)
 	if err != nil {
 		return nil, err
@@ -64,7 +69,7 @@ func parseAnswer(body []byte, resource string, now time.Time) (*Token, error) {
 		Subject: a.Subject, SubjectIssuer: subjectIssuer, Username: a.Username, Issuer: a.Issuer,
 		Scope: strings.Fields(a.Scope), Audience: a.Audience, Groups: a.Groups, Tools: a.MCP.Tools,
 		IssuedAt: a.Issued.Time, ExpiresAt: a.Expires.Time,
-		raw: body,
+		raw: raw,
 	}, nil
 }
 

@@ -106,3 +106,18 @@ func BenchmarkCachedRequestParallel(b *testing.B) {
 		}
 	})
 }
+
+func BenchmarkVerifyJWT(b *testing.B) {
+	for _, algorithm := range []string{algES256, algRS256, algEdDSA} {
+		b.Run(algorithm, func(b *testing.B) {
+			v := newAuthorization().offline(b)
+			token := testKeys()[algorithm].token(time.Now(), nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := v.Verify(b.Context(), token); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

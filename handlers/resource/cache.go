@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 )
@@ -84,21 +83,11 @@ type question struct {
 }
 
 func newLiveCache(settings Cache, i *Introspector, c Config) *liveCache {
-	logger := c.Logger
-	if logger == nil {
-		logger = slog.Default()
-	}
-	polling := *i.client
-	polling.Timeout = 0 // the server waits on purpose; each request has its own limit
 	cache := &liveCache{
 		ask: i.introspect, now: i.now, bound: settings.Bound,
 		answers: newAnswers(settings), open: make(map[tokenHash]*question),
 	}
-	cache.follower = &follower{
-		feed: feed{c.Revocations, i.authorization, &polling},
-		from: fromNow, bound: settings.Bound, listener: cache.answers, logger: logger,
-	}
-	cache.follower.start()
+	cache.follower = c.follow(fromNow, settings.Bound, cache.answers)
 	return cache
 }
 

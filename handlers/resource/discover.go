@@ -1,8 +1,10 @@
 package resource
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 )
@@ -14,14 +16,20 @@ import (
 // server may not be up yet.
 func (c *Config) Discover(ctx context.Context, issuer string) error {
 	found, err := c.discover(ctx, issuer)
+	if err == nil && found.Introspection == "" {
+		err = errors.New("the metadata name no introspection_endpoint: the server has none, or set the endpoint yourself")
+	}
 	if err != nil {
 		return fmt.Errorf("resource: cannot find the introspection endpoint: %w", err)
 	}
-	c.Endpoint = found.Introspection
-	if found.Revocations != "" {
-		c.Revocations = found.Revocations
-	}
+	c.take(found)
 	return nil
+}
+
+// take fills in what the server has.
+func (c *Config) take(found *serverMetadata) {
+	c.Endpoint = cmp.Or(found.Introspection, c.Endpoint)
+	c.Revocations = cmp.Or(found.Revocations, c.Revocations)
 }
 
 // serverMetadata are the members of RFC 8414 §2 that are used here, and ours.
@@ -29,6 +37,7 @@ type serverMetadata struct {
 	Issuer        string `json:"issuer"`
 	Introspection string `json:"introspection_endpoint"`
 	Revocations   string `json:"revocations_endpoint"`
+	JWKS          string `json:"jwks_uri"`
 }
 
 func (c *Config) discover(ctx context.Context, issuer string) (*serverMetadata, error) {
@@ -39,7 +48,7 @@ func (c *Config) discover(ctx context.Context, issuer string) (*serverMetadata, 
 	if err != nil {
 		return nil, err
 	}
-	body, err := fetch(ctx, hardenedClient(c.HTTPClient), address)
+	body, _, err := fetch(ctx, hardenedClient(c.HTTPClient), address)
 	if err != nil {
 		return nil, err
 	}
@@ -49,28 +58,26 @@ func (c *Config) discover(ctx context.Context, issuer string) (*serverMetadata, 
 		return nil, fmt.Errorf("%s is not authorization server metadata: %w", address, err)
 	case metadata.Issuer != issuer: // RFC 8414 §3.3: identical, or not to be used
 		return nil, fmt.Errorf("%s speaks for the issuer %q: use exactly that one, or ask another server", address, metadata.Issuer)
-	case metadata.Introspection == "":
-		return nil, fmt.Errorf("%s names no introspection_endpoint: the server has none, or set the endpoint yourself", address)
 	}
 	return &metadata, nil
 }
 
-func fetch(ctx context.Context, client *http.Client, address string) ([]byte, error) {
+func fetch(ctx context.Context, client *http.Client, address string) ([]byte, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	req.Header.Set("Accept", "application/json")
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	body, err := readAll(resp)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answered %s instead of 200", address, resp.Status)
+		return nil, nil, fmt.Errorf("%s answered %s instead of 200", address, resp.Status)
 	}
-	return body, nil
+	return body, resp.Header, nil
 }

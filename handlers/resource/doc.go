@@ -25,6 +25,10 @@
 // revocations names them: a revoked token is refused within a bound, 5 seconds
 // if nothing else is said, also when the feed cannot be reached.
 //
+// [NewJWTVerifier] makes a verifier for access tokens that are JWTs. It needs
+// the keys of the issuer, and asks about a token only when the feed of
+// revocations does not decide.
+//
 // When the authorization server cannot answer, the request is refused with 503
 // and never with 401, because a client throws a good token away on a 401.
 package resource

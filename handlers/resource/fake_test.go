@@ -33,6 +33,11 @@ type authorization struct {
 	pageSize   int           // not 0: more than that many revocations take several pages
 	lag        time.Duration // between the decision of an introspection and its answer
 	feedPolls  int
+
+	keys        []testKey // that the JWKS lists
+	keysFail    bool      // the JWKS can not be fetched
+	keysLag     time.Duration
+	keysFetched int
 }
 
 func newAuthorization() *authorization {
@@ -46,9 +51,12 @@ func newAuthorization() *authorization {
 func (a *authorization) RoundTrip(r *http.Request) (*http.Response, error) {
 	recorder := httptest.NewRecorder()
 	var err error
-	if r.URL.Path == "/revocations" {
+	switch r.URL.Path {
+	case "/revocations":
 		err = a.revocations(recorder, r)
-	} else {
+	case "/jwks.json":
+		err = a.jwks(recorder)
+	default:
 		err = a.introspect(recorder, r)
 	}
 	if err != nil {

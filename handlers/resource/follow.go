@@ -52,6 +52,21 @@ type follower struct {
 	quiet    seldom
 }
 
+// follow starts to follow the feed.
+func (c *Config) follow(from string, bound time.Duration, l listener) *follower {
+	if bound == 0 {
+		bound = defaultBound
+	}
+	polling := hardenedClient(c.HTTPClient)
+	polling.Timeout = 0 // the server waits on purpose; each request has its own limit
+	f := &follower{
+		feed: feed{c.Revocations, basicAuthorization(c.ClientID, c.ClientSecret), polling},
+		from: from, bound: bound, listener: l, logger: c.logger(),
+	}
+	f.start()
+	return f
+}
+
 // start follows the feed until close.
 func (f *follower) start() {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -93,14 +108,14 @@ func (f *follower) poll(ctx context.Context) time.Duration {
 	}
 	if f.failures > 0 {
 		f.logger.Info("the revocation feed is followed again", "endpoint", f.feed.endpoint)
+		f.failures = 0
 	}
-	f.failures = 0
-	if f.cursor == "" || got.Reset {
+	first := f.cursor == ""
+	if first || got.Reset {
 		f.restart()
 	}
-	if got.Reset && f.cursor != "" && f.from == fromBeginning {
-		f.cursor = "" // load all of it again
-		return 0
+	if got.Reset && !first && f.from == fromBeginning {
+		return firstBackoff // load all of it again
 	}
 	if len(got.Revocations) > 0 {
 		f.listener.revoked(got.Revocations)
@@ -123,9 +138,10 @@ func (f *follower) pace(took, wait time.Duration, repeated bool) time.Duration {
 	return f.bound / 100
 }
 
-// restart makes nothing fresh before the listener forgets.
+// restart begins anew. Nothing is fresh any more before the listener forgets.
 func (f *follower) restart() {
 	f.complete.Store(nil)
+	f.cursor = ""
 	f.listener.restart()
 }
 
@@ -139,7 +155,7 @@ func (f *follower) failed(ctx context.Context, err error) time.Duration {
 	}
 	f.failures++
 	if f.quiet.due(time.Now()) {
-		f.logger.Error("the revocation feed cannot be followed: until it can, every token is checked at the authorization server",
+		f.logger.Error("the revocation feed cannot be followed: until it can, the authorization server is asked about every token",
 			"endpoint", f.feed.endpoint, "error", err)
 	}
 	backoff := min(firstBackoff<<min(f.failures-1, 10), maxBackoff)

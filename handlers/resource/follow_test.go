@@ -28,7 +28,7 @@ func TestPartitionLetsNothingThroughLaterThanTheBound(t *testing.T) {
 				} else if !errors.Is(err, ErrInactive) {
 					t.Fatal(err)
 				}
-				time.Sleep(10 * time.Millisecond)
+				time.Sleep(40 * time.Millisecond)
 			}
 			if last >= defaultBound || last < defaultBound/3 {
 				t.Errorf("cut %s after the start: let through until %s after the revocation, want between a third of the bound and the bound", cutAfter, last)

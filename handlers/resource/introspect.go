@@ -93,9 +93,7 @@ func (c *Config) problems() []error {
 	problems := []error{c.endpointProblem("introspection endpoint", c.Endpoint)}
 	_, err := parseIdentifier("resource", c.Resource)
 	problems = append(problems, err)
-	if c.ClientID == "" || c.ClientSecret == "" {
-		problems = append(problems, errors.New("client id or client secret is missing: introspection needs both"))
-	}
+	problems = append(problems, c.credentialProblem())
 	if c.Cache != nil {
 		_, err := c.Cache.withDefaults()
 		problems = append(problems, err)
@@ -106,6 +104,20 @@ func (c *Config) problems() []error {
 		problems = append(problems, c.endpointProblem("revocation feed", c.Revocations))
 	}
 	return problems
+}
+
+func (c *Config) credentialProblem() error {
+	if c.ClientID == "" || c.ClientSecret == "" {
+		return errors.New("client id or client secret is missing: introspection needs both")
+	}
+	return nil
+}
+
+func (c *Config) logger() *slog.Logger {
+	if c.Logger == nil {
+		return slog.Default()
+	}
+	return c.Logger
 }
 
 func (c *Config) endpointProblem(what, address string) error {

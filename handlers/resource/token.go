@@ -14,7 +14,7 @@ import (
 // not be answered.
 var ErrInactive = errors.New("access token is not active")
 
-// A Verifier checks an access token. [Introspector] is one.
+// A Verifier checks an access token. [Introspector] and [JWTVerifier] are.
 //
 // Verify returns a token that is active right now, or an error that wraps
 // [ErrInactive] when it is not, or any other error when that is not known (an
@@ -65,12 +65,12 @@ func (t *Token) HasTool(tool string) bool {
 	return t != nil && slices.Contains(t.Tools, tool)
 }
 
-// Claims decodes the whole introspection answer into v, for members that
-// Token has no field for. It fails on a token that did not come from an
-// [Introspector].
+// Claims decodes the whole introspection answer into v, or the payload of the
+// JWT, for members that Token has no field for. It fails on a token that did
+// not come from an [Introspector] or a [JWTVerifier].
 func (t *Token) Claims(v any) error {
 	if t == nil || t.raw == nil {
-		return errors.New("resource: this token holds no introspection answer to decode")
+		return errors.New("resource: this token holds no claims to decode: it comes from no verifier of this package")
 	}
 	return json.Unmarshal(t.raw, v)
 }
