@@ -120,6 +120,9 @@ func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request,
 		if len(sent.secrets) > 0 {
 			return a.refuse(ctx, sent, "a public client sent a secret")
 		}
+		if a.Documents.letsIn(client) != nil {
+			return a.refuse(ctx, sent, "the host of the client's metadata document is not let in")
+		}
 		return client, nil
 	}
 	// One that is registered for assertions may use no secret, whatever hashes it has.

@@ -141,6 +141,25 @@ func (d *ClientDocuments) checkHost(id string) error {
 	return nil
 }
 
+// letsIn tells why the client of a document is not let in here any more; nil for every other client. A nil d lets all in.
+func (d *ClientDocuments) letsIn(c fosite.Client) error {
+	if d == nil || !client.IsDocumentURL(c.GetID()) {
+		return nil
+	}
+	if known := client.Of(c); known == nil || known.RegisteredBy != client.MetadataDocument {
+		return nil
+	}
+	return d.checkHost(c.GetID())
+}
+
+// hook ends the tokens of clients whose host was denied after they were issued.
+func (d *ClientDocuments) hook(_ context.Context, token fosite.AccessRequester) error {
+	if err := d.letsIn(token.GetClient()); err != nil {
+		return fosite.ErrInactiveToken.WithDebug("the host of the client's metadata document is not let in")
+	}
+	return nil
+}
+
 // Keep stores the client of a document, with what the document says. Call it before anything is issued to the client. It does
 // nothing for another client.
 func (d *ClientDocuments) Keep(ctx context.Context, c fosite.Client) error {

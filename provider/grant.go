@@ -34,8 +34,9 @@ type Grants struct {
 	// AllowWorkload is asked before a workload gets a token for its assertion, which counts until then; its error is the answer.
 	// nil: there is no limit.
 	AllowWorkload func(ctx context.Context, ruleID, subject string) error
-	// AssertionRefused is told of each assertion that was not exchanged for a token; nil: nobody.
-	AssertionRefused func(ctx context.Context, refused RefusedAssertion)
+	// AssertionRefused is told of each assertion that was not exchanged for a token. Its error is the answer in place of
+	// invalid_grant. nil: nobody.
+	AssertionRefused func(ctx context.Context, refused RefusedAssertion) error
 	Now              func() time.Time // nil: time.Now
 }
 

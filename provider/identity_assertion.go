@@ -87,6 +87,10 @@ func (t *identityTerms) offer(resources Resources, request fosite.AccessRequeste
 	if o.audience, o.err = resources.resolve(left, requested); o.err != nil {
 		return o
 	}
+	if len(o.audience) == 0 {
+		o.err = ErrInvalidTarget.WithHint("The client and the rule about the issuer have no resource in common; give both an audience.")
+		return o
+	}
 	if scope, given := t.sent.all["scope"]; given {
 		text, ok := scope.(string)
 		if left.scopes = both(resources.included(strings.Fields(text)), left.scopes); !ok || len(left.scopes) == 0 {
@@ -162,6 +166,9 @@ func (p *Provider) meet(ctx context.Context, documents *ClientDocuments, asserti
 		c, err := documents.Client(ctx, id)
 		if err != nil {
 			return err
+		}
+		if c.IsPublic() {
+			return errPublicAssertion
 		}
 		return documents.Keep(ctx, c)
 	}

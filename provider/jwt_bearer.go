@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"reflect"
@@ -98,7 +99,8 @@ func (h *jwtBearerGrant) HandleTokenEndpointRequest(ctx context.Context, request
 	err := h.exchange(ctx, request, sent)
 	if reason := refusalOf(err); reason != "" {
 		if h.AssertionRefused != nil {
-			h.AssertionRefused(ctx, RefusedAssertion{Issuer: sent.claims.Issuer, Subject: sent.claims.Subject, RuleID: sent.ruleID, Reason: reason})
+			refused := RefusedAssertion{Issuer: sent.claims.Issuer, Subject: sent.claims.Subject, RuleID: sent.ruleID, Reason: reason}
+			err = cmp.Or(h.AssertionRefused(ctx, refused), err)
 		}
 		h.refusals.hold(ctx)
 	}
@@ -188,6 +190,9 @@ func (h *jwtBearerGrant) terms(ctx context.Context, request fosite.AccessRequest
 	if !asking.GetGrantTypes().Has(client.JWTBearer) {
 		return nil, errNoAssertionClient
 	}
+	if asking.IsPublic() {
+		return nil, errPublicAssertion
+	}
 	if _, ok := request.GetSession().(SessionWithRule); !ok {
 		return nil, fosite.ErrMisconfiguration.WithDebugf("an identity assertion needs a session with SetRule, not a %T", request.GetSession())
 	}
@@ -195,6 +200,10 @@ func (h *jwtBearerGrant) terms(ctx context.Context, request fosite.AccessRequest
 }
 
 var errNoAssertionClient = fosite.ErrUnauthorizedClient.WithHint("The client is not registered for the grant urn:ietf:params:oauth:grant-type:jwt-bearer. A workload sends its assertion alone, and no client_id.")
+
+// errPublicAssertion is for a client that proves nothing: whoever gets hold of an assertion could be it. The profile wants clients
+// that authenticate.
+var errPublicAssertion = fosite.ErrUnauthorizedClient.WithHint("A client that exchanges identity assertions must authenticate, with a secret or a key. This one is public; send the person through the authorization code flow.")
 
 // offer is what a rule gives for an assertion, or why it gives nothing.
 type offer struct {

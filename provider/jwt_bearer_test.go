@@ -96,10 +96,11 @@ func trusting(t *testing.T, options Options, rules ...*client.Client) (oauth *Pr
 	options.Resources = Resources{Known: []string{docsMCP}, Default: docsMCP}
 	options.Now = func() time.Time { return assertionNow }
 	var mu sync.Mutex
-	options.AssertionRefused = func(_ context.Context, refused RefusedAssertion) {
+	options.AssertionRefused = func(_ context.Context, refused RefusedAssertion) error {
 		mu.Lock()
 		defer mu.Unlock()
 		*reason = refused.Reason
+		return nil
 	}
 	oauth, err := New(store, options)
 	if err != nil {

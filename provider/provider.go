@@ -57,8 +57,9 @@ type Options struct {
 
 	// AllowWorkload limits the tokens that workloads get for assertions, see [Grants]; nil: there is no limit.
 	AllowWorkload func(ctx context.Context, ruleID, subject string) error
-	// AssertionRefused is told of each assertion that was not exchanged for a token; nil: nobody.
-	AssertionRefused func(ctx context.Context, refused RefusedAssertion)
+	// AssertionRefused is told of each assertion that was not exchanged for a token. Its error is the answer in place of
+	// invalid_grant. nil: nobody.
+	AssertionRefused func(ctx context.Context, refused RefusedAssertion) error
 
 	// Authentication goes around the authentication of clients, at every endpoint: to limit it, and to put failures on record.
 	// A failure is a [RefusedClient]. nil: nothing goes around it.
@@ -163,6 +164,9 @@ func factories(store fosite.Storage, o Options) []compose.Factory {
 		Now:                 o.Now,
 	}
 	hooks := append([]IntrospectionHook{MCPSearchHook(o.Scopes), GroupsHook(o.GroupsMaxAge, o.Now)}, o.Hooks...)
+	if o.Documents != nil {
+		hooks = append(hooks, o.Documents.hook)
+	}
 	all := []compose.Factory{
 		ClientCredentialsFactory(grants),
 		AuthorizationCodeFactory(grants),

@@ -25,6 +25,7 @@ func TestPatterns(t *testing.T) {
 		{"*", "", true}, {"*", "a", true}, {"*", "a/b", false}, {"*", "a:b", false},
 		{"**", "a/b:c\nd", true}, {"", "", true}, {"", "a", false},
 		{"a*b*c", "axxbyyc", true}, {"a*b*c", "axxbyyd", false}, {"***", "a/b", true},
+		{"a**", strings.Repeat("a", 1024), true}, {"a**", strings.Repeat("a", 1025), false}, {strings.Repeat("a", 1025), strings.Repeat("a", 1025), true},
 		{"a.c", "abc", false}, {"[a]", "a", false}, {"Main", "main", false}, {"ü*", "üb", true},
 	} {
 		if got := Pattern(test.pattern).Matches(test.text); got != test.want {

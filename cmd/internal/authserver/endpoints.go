@@ -60,8 +60,9 @@ func (p *parts) makeProvider(hasher fosite.Hasher) (err error) {
 		OnMissingSecret:       p.observer.CountMissingSecret,
 		Reused:                p.recorder.Reused,
 		AllowWorkload:         p.limits.workload,
-		AssertionRefused: func(ctx context.Context, refused provider.RefusedAssertion) {
+		AssertionRefused: func(ctx context.Context, refused provider.RefusedAssertion) error {
 			p.recorder.AssertionRefused(ctx, refused.RuleID, refused.Issuer, refused.Subject, refused.Reason)
+			return p.limits.assertionFailed(ctx)
 		},
 		Issuer:                   cfg.Issuer,
 		TokenURL:                 cfg.Endpoint("token"),

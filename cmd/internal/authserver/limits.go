@@ -155,6 +155,22 @@ func (l *limits) workload(ctx context.Context, ruleID, subject string) error {
 	return nil
 }
 
+// assertionFailed counts an assertion that was not exchanged for a token, like a failed authentication. Its error is the answer
+// beyond the limit of the address.
+func (l *limits) assertionFailed(ctx context.Context) error {
+	info := reqinfo.From(ctx)
+	state := l.failures.Take(clientaddr.Network(info.Address))
+	if info.Answer != nil {
+		state.Tell(info.Answer)
+	}
+	if !state.Exceeded {
+		return nil
+	}
+	refused := *fosite.ErrInvalidGrant
+	refused.CodeField = http.StatusTooManyRequests
+	return refused.WithHintf("The assertion was not accepted. Too many attempts have failed; wait %d seconds before the next one.", int(state.Wait.Seconds()))
+}
+
 // failed counts a failure. Beyond a limit it answers 429. Failures of an address beyond its limit do not count for the client.
 func (l *limits) failed(r *http.Request, answer http.Header, err error) error {
 	state := l.failures.Take(clientaddr.Network(clientaddr.Of(r)))

@@ -15,6 +15,7 @@ import (
 	"fosite-mcp/config"
 	"fosite-mcp/handlers/login"
 	"fosite-mcp/provider"
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/people"
 
@@ -47,6 +48,22 @@ func TestFailedAuthenticationsOfAnAddressAreLimited(t *testing.T) {
 	if got := s.limitedSoFar(t, "address-failures"); got != "3" {
 		t.Errorf("the metric counts %s, want 3", got)
 	}
+}
+
+// Whoever invents assertions has the rules of an issuer read each time.
+func TestRefusedAssertionsOfAnAddressAreLimited(t *testing.T) {
+	s := proxied(t, "RATE_LIMITS_ADDRESS_FAILURES_PER_MINUTE=2")
+	send := func(from string) reply {
+		return s.do(t, call{http.MethodPost, base + "token", from, []string{"grant_type", client.JWTBearer, "assertion", "x"}, nil})
+	}
+	for i := range 2 {
+		r := send("192.0.2.1").want(t, http.StatusBadRequest, "invalid_grant")
+		if want := fmt.Sprintf(`"address-failures";r=%d;`, 1-i); !strings.HasPrefix(r.Header.Get("RateLimit"), want) {
+			t.Errorf("RateLimit %s, want %s", r.Header.Get("RateLimit"), want)
+		}
+	}
+	send("192.0.2.1").want(t, http.StatusTooManyRequests, "invalid_grant").wantLimited(t, "address-failures")
+	send("192.0.2.2").want(t, http.StatusBadRequest, "invalid_grant")
 }
 
 func TestFailedAuthenticationsAsAClientAreLimited(t *testing.T) {
