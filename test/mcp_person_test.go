@@ -59,6 +59,35 @@ func TestTheGoSDKsClientForPeopleUsesTheSearchServer(t *testing.T) {
 	}
 }
 
+// A call that needs more than the token allows is answered with 403. The Go SDK's client then asks the person for what the challenge
+// names, and goes on with the new token (step-up).
+func TestTheGoSDKsClientStepsUp(t *testing.T) {
+	t.Setenv("MCP_SEARCH_TOOL_SCOPE", "get_page=docs:read")
+	server, resource := startSearch(t, func(environment ...string) *server {
+		for i := range environment {
+			environment[i] = strings.ReplaceAll(environment[i], `["mcp:search"]`, `["mcp:search","docs:read"]`)
+		}
+		return startServer(t, binaries, append(environment, `FOSITE_MCP_SCOPES={"mcp:search":{"tools":["search","get_page"]},"docs:read":{}}`)...)
+	})
+	s := &site{server, resource, "ada", "correct horse battery staple"}
+	s.run(s.password+"\n", "user", "create", "--username", s.username, "--password-file", "-")
+	id, _ := s.register(map[string]any{"client_name": "desktop app", "redirect_uris": []string{"http://127.0.0.1/callback"},
+		"grant_types": []string{"authorization_code"}, "token_endpoint_auth_method": "none", "scope": "mcp:search docs:read"})
+	session, source, logins := connectAsPerson(t, s, &auth.AuthorizationCodeHandlerConfig{PreregisteredClient: &oauthex.ClientCredentials{ClientID: id, Issuer: "http://" + s.public}})
+	search := &mcp.CallToolParams{Name: "search", Arguments: map[string]any{"query": "fosite"}}
+	if _, err := session.CallTool(t.Context(), search); err != nil || *logins != 1 {
+		t.Fatalf("a call that needs nothing more: %d logins, %v", *logins, err)
+	}
+	first := source.mustToken(t).AccessToken
+	page, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "get_page", Arguments: map[string]any{"path": "jwt.md"}})
+	if err != nil || page.IsError || *logins != 2 || source.mustToken(t).AccessToken == first {
+		t.Fatalf("a call that needs more: %d logins, %+v, %v", *logins, page, err)
+	}
+	if _, err := session.CallTool(t.Context(), search); err != nil || *logins != 2 {
+		t.Errorf("the first call again: %d logins, %v", *logins, err)
+	}
+}
+
 // personsRedirect is where nobody listens: the answer is read from the redirect.
 const personsRedirect = "http://127.0.0.1:53682/callback"
 

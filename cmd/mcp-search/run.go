@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"fosite-mcp/cmd/internal/guard"
 	"fosite-mcp/cmd/mcp-search/search"
+	"fosite-mcp/handlers/resource"
 )
 
 const (
@@ -24,12 +26,22 @@ const (
 // options are the flags.
 type options struct {
 	guard.Options
-	docs string
+	docs       string
+	toolScopes map[string]string
 }
 
 func (o *options) register(f *pflag.FlagSet) {
 	o.Register(f)
-	f.StringVar(&o.docs, "docs", "./docs", "folder of Markdown pages")
+	f.StringVar(&o.docs, "docs", "./docs", "folder of Markdown pages; one with a line such as \"groups: staff, authors\" between lines of --- at its top is for people in one of these groups")
+	f.StringToStringVar(&o.toolScopes, "tool-scope", nil, "scopes that a tool needs besides "+search.Scope+", as get_page=docs:read; several scopes with spaces between")
+}
+
+func (o *options) scopesOfTools() resource.ToolScopes {
+	scopes := resource.ToolScopes{}
+	for tool, text := range o.toolScopes {
+		scopes[tool] = strings.Fields(text)
+	}
+	return scopes
 }
 
 // usageError is a mistake in flags or environment.
@@ -109,7 +121,7 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 		return err
 	}
 	handler, err := search.Service{
-		Pages: pages, Verifier: verifier, Resource: o.Resource, AuthorizationServer: o.Issuer, Logger: logger,
+		Pages: pages, Verifier: verifier, Resource: o.Resource, AuthorizationServer: o.Issuer, ToolScopes: o.scopesOfTools(), Logger: logger,
 	}.Handler()
 	if err != nil {
 		return err

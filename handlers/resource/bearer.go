@@ -28,6 +28,9 @@ type Bearer struct {
 	Resource string
 	// Scopes must all have been granted. None means: any active token.
 	Scopes []string
+	// Tools are the scopes that calls of MCP tools need beyond Scopes. With
+	// them a POST is a JSON-RPC message of up to 4 MiB, which is looked into.
+	Tools ToolScopes
 	// Logger hears why a token could not be checked, and at debug level why
 	// one was refused. It never sees a token. Nil means slog.Default().
 	Logger *slog.Logger
@@ -65,6 +68,12 @@ func (b Bearer) Wrap(next http.Handler) http.Handler {
 			refused.write(w)
 			return
 		}
+		if len(g.tools) > 0 {
+			if refused := g.checkTools(w, r, token); refused != nil {
+				refused.write(w)
+				return
+			}
+		}
 		next.ServeHTTP(w, r.WithContext(ContextWithToken(r.Context(), token)))
 	})
 }
@@ -73,6 +82,7 @@ func (b Bearer) Wrap(next http.Handler) http.Handler {
 type gate struct {
 	verifier  Verifier
 	scopes    []string
+	tools     ToolScopes
 	challenge challenge
 }
 
@@ -88,13 +98,13 @@ func (b Bearer) gate() (*gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("a bearer guard must know what it guards: set Bearer.Resource: %w", err)
 	}
-	for _, scope := range b.Scopes {
+	for _, scope := range append(b.Tools.scopes(), b.Scopes...) {
 		if scope == "" || strings.ContainsFunc(scope, notInURI) { // RFC 6749 §3.3 has the same alphabet
 			return nil, fmt.Errorf("%q is not a scope: give each scope as an argument of its own", scope)
 		}
 	}
 	scopes := append([]string(nil), b.Scopes...)
-	return &gate{b.Verifier, scopes, challenge{metadata: metadata, scope: strings.Join(scopes, " ")}}, nil
+	return &gate{b.Verifier, scopes, b.Tools, challenge{metadata: metadata, scope: strings.Join(scopes, " ")}}, nil
 }
 
 // refusal is the answer to a request that may not pass.

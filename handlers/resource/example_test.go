@@ -1,10 +1,12 @@
 package resource_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 
 	"fosite-mcp/handlers/resource"
 )
@@ -56,4 +58,36 @@ func Example() {
 	// Output:
 	// 401 Bearer resource_metadata="https://docs.example.com/.well-known/oauth-protected-resource/authed/mcp", scope="mcp:search"
 	// 200 hello ci
+}
+
+// An MCP server whose tool edit needs more than the others.
+func ExampleToolScopes() {
+	const identifier = "https://docs.example.com/authed/mcp"
+	tools := resource.ToolScopes{"edit": {"docs:edit"}}
+	guarded := resource.Bearer{Verifier: reader{}, Resource: identifier, Scopes: []string{"mcp:search"}, Tools: tools}.Wrap(
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			token := resource.TokenFromContext(r.Context())
+			for _, tool := range []string{"search", "edit"} { // what tools/list answers
+				fmt.Println(tool, tools.Allows(token, tool))
+			}
+		}))
+	for _, message := range []string{`{"method":"tools/list"}`, `{"method":"tools/call","params":{"name":"edit"}}`} {
+		r := httptest.NewRequest(http.MethodPost, identifier, strings.NewReader(message))
+		r.Header.Set("Authorization", "Bearer mcp_at_example")
+		w := httptest.NewRecorder()
+		guarded.ServeHTTP(w, r)
+		fmt.Println(w.Code, w.Header()["Www-Authenticate"])
+	}
+	// Output:
+	// search true
+	// edit false
+	// 200 []
+	// 403 [Bearer resource_metadata="https://docs.example.com/.well-known/oauth-protected-resource/authed/mcp", scope="mcp:search docs:edit", error="insufficient_scope", error_description="The access token lacks the scope docs:edit"]
+}
+
+// reader knows one token.
+type reader struct{}
+
+func (reader) Verify(context.Context, string) (*resource.Token, error) {
+	return &resource.Token{ClientID: "ci", Scope: []string{"mcp:search"}}, nil
 }

@@ -17,6 +17,8 @@ type Site struct {
 	// Scopes must all have been granted; none means: any active token. They
 	// may be fewer than those of Metadata.
 	Scopes []string
+	// Tools are those of [Bearer].
+	Tools ToolScopes
 	// Below also lets requests to paths below the resource's through.
 	Below bool
 	// Logger hears what [Bearer.Logger] hears.
@@ -39,7 +41,7 @@ func (s Site) Handler(next http.Handler) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resource: %w", err)
 	}
-	bearer := Bearer{Verifier: s.Verifier, Resource: s.Metadata.Resource, Scopes: s.Scopes, Logger: s.Logger}
+	bearer := Bearer{Verifier: s.Verifier, Resource: s.Metadata.Resource, Scopes: s.Scopes, Tools: s.Tools, Logger: s.Logger}
 	if _, err := bearer.gate(); err != nil {
 		return nil, fmt.Errorf("resource: %w", err)
 	}

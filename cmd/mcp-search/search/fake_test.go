@@ -101,21 +101,25 @@ func startSearch(t *testing.T, auth *authServer) string {
 // startSearchAs runs it under another identifier, as behind a proxy.
 func startSearchAs(t *testing.T, auth *authServer, identifier string) string {
 	t.Helper()
+	return startSearchOf(t, auth, Service{Pages: load(t, library), Resource: identifier})
+}
+
+// startSearchOf runs a service, whose verifier and addresses it sets.
+func startSearchOf(t *testing.T, auth *authServer, service Service) string {
+	t.Helper()
 	site := httptest.NewUnstartedServer(nil)
 	endpoint := "http://" + site.Listener.Addr().String() + "/authed/mcp"
-	if identifier == "" {
-		identifier = endpoint
+	if service.Resource == "" {
+		service.Resource = endpoint
 	}
 	verifier, err := resource.NewIntrospector(resource.Config{
-		Endpoint: auth.URL + "/introspect", ClientID: "docs_search", ClientSecret: "sesame", Resource: identifier,
+		Endpoint: auth.URL + "/introspect", ClientID: "docs_search", ClientSecret: "sesame", Resource: service.Resource,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	site.Config.Handler, err = Service{
-		Pages: load(t, library), Verifier: verifier, Resource: identifier, AuthorizationServer: auth.URL,
-		Logger: slog.New(slog.DiscardHandler),
-	}.Handler()
+	service.Verifier, service.AuthorizationServer, service.Logger = verifier, auth.URL, slog.New(slog.DiscardHandler)
+	site.Config.Handler, err = service.Handler()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,15 +19,21 @@ type Hit struct {
 }
 
 // Search returns up to limit pages, best first; 0 means 5, and 20 is the most.
-func (p *Pages) Search(query string, limit int) []Hit {
+// Only pages count that somebody in these groups may see.
+func (p *Pages) Search(query string, limit int, groups []string) []Hit {
 	if limit <= 0 {
 		limit = defaultHits
 	}
 	wanted := queryWords(query)
-	found := p.index.search(wanted)
 	hits := make([]Hit, 0, maxHits)
-	for _, r := range found[:min(limit, maxHits, len(found))] {
+	for _, r := range p.index.search(wanted) {
 		pg := p.list[r.page]
+		if !pg.visible(groups) {
+			continue
+		}
+		if len(hits) == min(limit, maxHits) {
+			break
+		}
 		hits = append(hits, Hit{Path: pg.path, Title: pg.title, Snippet: snippet(pg.text, wanted)})
 	}
 	return hits

@@ -41,7 +41,7 @@ func TestBestPageComesFirst(t *testing.T) {
 	} {
 		t.Run(tc.query, func(t *testing.T) {
 			var got []string
-			for _, hit := range pages.Search(tc.query, 20) {
+			for _, hit := range pages.Search(tc.query, 20, nil) {
 				got = append(got, hit.Path)
 			}
 			if len(got) > len(tc.want) && len(tc.want) > 0 {
@@ -55,7 +55,7 @@ func TestBestPageComesFirst(t *testing.T) {
 }
 
 func TestHitHoldsTitleAndFittingSnippet(t *testing.T) {
-	got := load(t, library).Search("dead check", 1)
+	got := load(t, library).Search("dead check", 1, nil)
 	want := []Hit{{Path: "revocation.md", Title: "Revocation", Snippet: "A token that was revoked is dead at its next check."}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("hits (-want +got):\n%s", diff)
@@ -69,7 +69,7 @@ func TestLimitIsBounded(t *testing.T) {
 	}
 	pages := load(t, files)
 	for limit, want := range map[int]int{-1: 5, 0: 5, 1: 1, 20: 20, 21: 20, 1 << 40: 20} {
-		if got := len(pages.Search("common", limit)); got != want {
+		if got := len(pages.Search("common", limit, nil)); got != want {
 			t.Errorf("limit %d gave %d hits, want %d", limit, got, want)
 		}
 	}
@@ -101,7 +101,7 @@ func TestSnippetIsShortAndWholeRunes(t *testing.T) {
 func TestAnyQueryIsAnswered(t *testing.T) {
 	pages := load(t, library)
 	for _, query := range []string{strings.Repeat("word ", 10000), strings.Repeat("x", 1<<20), "\x00\xff", "ſ", "İstanbul"} {
-		pages.Search(query, 5)
+		pages.Search(query, 5, nil)
 	}
 }
 
@@ -116,6 +116,6 @@ func BenchmarkSearch(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		pages.Search("token word42", 5)
+		pages.Search("token word42", 5, nil)
 	}
 }

@@ -52,11 +52,16 @@ func loadUpTo(folder fs.FS, maxTotal int) (*Pages, error) {
 			pages.Skipped = append(pages.Skipped, name+": "+why)
 			return nil
 		}
+		parsed, why := parsePage(name, text)
+		if why != "" {
+			pages.Skipped = append(pages.Skipped, name+": "+why)
+			return nil
+		}
 		if total += len(text); total > maxTotal {
 			return fmt.Errorf("the pages are larger than %d bytes together: point to a smaller folder", maxTotal)
 		}
 		pages.byPath[name] = len(pages.list)
-		pages.list = append(pages.list, parsePage(name, text))
+		pages.list = append(pages.list, parsed)
 		return nil
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -30,6 +31,8 @@ type Service struct {
 	Resource string
 	// AuthorizationServer is the issuer that clients get tokens from.
 	AuthorizationServer string
+	// ToolScopes are scopes that tools need beyond [Scope]; nil: none.
+	ToolScopes resource.ToolScopes
 	// Logger is told about outages; nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -44,15 +47,28 @@ func (s Service) Handler() (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("search: %w", err)
 	}
+	supported := []string{Scope}
+	for tool, scopes := range s.ToolScopes {
+		if tool != toolSearch && tool != toolGetPage {
+			return nil, fmt.Errorf("search: there is no tool %q: the tools are %s and %s", tool, toolSearch, toolGetPage)
+		}
+		for _, scope := range scopes {
+			if !slices.Contains(supported, scope) {
+				supported = append(supported, scope)
+			}
+		}
+	}
+	slices.Sort(supported)
 	return resource.Site{
 		Verifier: s.Verifier,
 		Metadata: resource.Metadata{
 			Resource:             s.Resource,
 			AuthorizationServers: []string{s.AuthorizationServer},
-			Scopes:               []string{Scope},
+			Scopes:               supported,
 			Name:                 "Documentation search",
 		},
 		Scopes: []string{Scope},
+		Tools:  s.ToolScopes,
 		Logger: s.Logger,
 	}.Handler(s.mcpHandler(u.Hostname()))
 }
@@ -72,7 +88,7 @@ func (s Service) mcpHandler(host string) http.Handler {
 		Capabilities: capabilities,
 	})
 	addTools(server, s.Pages)
-	server.AddReceivingMiddleware(allowTools)
+	server.AddReceivingMiddleware(s.allowTools)
 	return mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{
 		Stateless:           true,
 		JSONResponse:        true,

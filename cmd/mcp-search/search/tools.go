@@ -36,32 +36,42 @@ func addTools(server *mcp.Server, pages *Pages) {
 	mcp.AddTool(server, &mcp.Tool{
 		Name: toolSearch, Title: "Search the documentation", Annotations: readOnly,
 		Description: "Finds pages of the documentation by words and returns path, title and a fitting snippet of each, best first.",
-	}, func(_ context.Context, _ *mcp.CallToolRequest, in searchInput) (*mcp.CallToolResult, searchOutput, error) {
+	}, func(ctx context.Context, _ *mcp.CallToolRequest, in searchInput) (*mcp.CallToolResult, searchOutput, error) {
 		if strings.TrimSpace(in.Query) == "" {
 			return nil, searchOutput{}, fmt.Errorf("query is empty: give one or more words to look for")
 		}
-		return nil, searchOutput{Hits: pages.Search(in.Query, in.Limit)}, nil
+		return nil, searchOutput{Hits: pages.Search(in.Query, in.Limit, groups(ctx))}, nil
 	})
 	mcp.AddTool(server, &mcp.Tool{
 		Name: toolGetPage, Title: "Read a page", Annotations: readOnly,
 		Description: "Returns one page of the documentation as Markdown.",
-	}, func(_ context.Context, _ *mcp.CallToolRequest, in getPageInput) (*mcp.CallToolResult, any, error) {
+	}, func(ctx context.Context, _ *mcp.CallToolRequest, in getPageInput) (*mcp.CallToolResult, any, error) {
 		found, ok := pages.get(in.Path)
-		if !ok {
+		if !ok || !found.visible(groups(ctx)) { // one answer: a path must not tell that there is a page
 			return nil, nil, fmt.Errorf("there is no page %.200q: use a path that search returned", in.Path)
 		}
 		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: found.text}}}, nil, nil
 	})
 }
 
+// groups are those of the person whose token this request came with.
+func groups(ctx context.Context) []string {
+	if token := resource.TokenFromContext(ctx); token != nil {
+		return token.Groups
+	}
+	return nil
+}
+
 // allowTools lets a token use and see only the tools that the authorization
-// server names for it. The token is the one of this very HTTP request.
-func allowTools(next mcp.MethodHandler) mcp.MethodHandler {
+// server names for it, and for which it has the scopes. The token is the one of
+// this very HTTP request.
+func (s Service) allowTools(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		token := resource.TokenFromContext(ctx)
+		allowed := func(tool string) bool { return token.HasTool(tool) && s.ToolScopes.Allows(token, tool) }
 		switch method {
 		case "tools/call":
-			if tool := calledTool(req); !token.HasTool(tool) {
+			if tool := calledTool(req); !allowed(tool) {
 				return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: fmt.Sprintf(
 					"this access token does not allow the tool %.64q: get one with a scope that does", tool)}
 			}
@@ -70,7 +80,7 @@ func allowTools(next mcp.MethodHandler) mcp.MethodHandler {
 		}
 		result, err := next(ctx, method, req)
 		if list, ok := result.(*mcp.ListToolsResult); ok && err == nil {
-			list.Tools = slices.DeleteFunc(list.Tools, func(t *mcp.Tool) bool { return !token.HasTool(t.Name) })
+			list.Tools = slices.DeleteFunc(list.Tools, func(t *mcp.Tool) bool { return !allowed(t.Name) })
 			list.CacheScope = "private" // it differs from token to token
 		}
 		return result, err

@@ -1,0 +1,139 @@
+package resource
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// ToolScopes says which scopes the tools of an MCP server need, by the name
+// of the tool. A tool that is not in it needs none.
+type ToolScopes map[string][]string
+
+// Allows reports whether token may call tool. An MCP server leaves out of its
+// answer to tools/list what the token may not call. A nil token may call
+// nothing.
+func (s ToolScopes) Allows(token *Token, tool string) bool {
+	return token != nil && !slices.ContainsFunc(s[tool], func(scope string) bool { return !token.HasScope(scope) })
+}
+
+// scopes are all scopes of all tools.
+func (s ToolScopes) scopes() (all []string) {
+	for _, scopes := range s {
+		all = append(all, scopes...)
+	}
+	return all
+}
+
+// maxCall is the longest body of a request in which a tool is looked for.
+const maxCall = 4 << 20 // bytes
+
+// checkTools refuses a request that calls a tool for which token has too few
+// scopes. The challenge names all scopes of the call, and those of the token
+// that other tools need: a client that asks for exactly these gets a token
+// with which it can go on (step-up). The body is read, and put back.
+func (g *gate) checkTools(w http.ResponseWriter, r *http.Request, token *Token) *refusal {
+	if r.Method != http.MethodPost {
+		return nil
+	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" {
+		return &refusal{status: http.StatusUnsupportedMediaType, message: "Send the request without Content-Encoding."}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCall))
+	if errors.As(err, new(*http.MaxBytesError)) {
+		return &refusal{status: http.StatusRequestEntityTooLarge, message: fmt.Sprintf("The request is larger than %d MiB.", maxCall>>20)}
+	}
+	if err != nil {
+		return &refusal{status: http.StatusBadRequest, message: "The request could not be read to its end."}
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	called, err := calledTools(body)
+	if err != nil {
+		return &refusal{status: http.StatusBadRequest, message: "The request is no JSON-RPC message: " + err.Error() + "."}
+	}
+	needed := slices.Clone(g.scopes)
+	allowed := true
+	for _, tool := range called {
+		needed = append(needed, g.tools[tool]...)
+		allowed = allowed && g.tools.Allows(token, tool)
+	}
+	if allowed {
+		return nil
+	}
+	missing := slices.DeleteFunc(slices.Clone(needed), token.HasScope)
+	relevant := g.tools.scopes()
+	for _, scope := range token.Scope {
+		if slices.Contains(relevant, scope) {
+			needed = append(needed, scope)
+		}
+	}
+	stepUp := *g
+	stepUp.challenge.scope = strings.Join(distinct(needed), " ")
+	return stepUp.insufficient(strings.Join(distinct(missing), " "))
+}
+
+func distinct(list []string) (once []string) {
+	for _, item := range list {
+		if !slices.Contains(once, item) {
+			once = append(once, item)
+		}
+	}
+	return once
+}
+
+// calledTools are the tools that a JSON-RPC message calls, or a batch of them.
+func calledTools(body []byte) (tools []string, err error) {
+	var messages []json.RawMessage
+	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) {
+		messages = append(messages, body)
+	} else if err := json.Unmarshal(body, &messages); err != nil {
+		return nil, errors.New("it is not JSON")
+	}
+	for _, message := range messages {
+		found, err := exactMembers(message, "method", "params")
+		if err != nil {
+			return nil, err
+		}
+		var method, tool string
+		if err := decode(found, map[string]any{"method": &method}); err != nil {
+			return nil, err
+		}
+		if method != "tools/call" {
+			continue
+		}
+		params, err := exactMembers(found["params"], "name")
+		if err != nil {
+			return nil, err
+		}
+		if err := decode(params, map[string]any{"name": &tool}); err != nil {
+			return nil, err
+		}
+		if tool == "" {
+			return nil, errors.New("it names no tool")
+		}
+		tools = append(tools, tool)
+	}
+	return tools, nil
+}
+
+// exactMembers are those of a JSON object, none of which differs from one of
+// names in capitals alone: some readers would take it for that.
+func exactMembers(object json.RawMessage, names ...string) (map[string]json.RawMessage, error) {
+	found, err := members(object)
+	if err != nil {
+		return nil, err
+	}
+	for member := range found {
+		for _, name := range names {
+			if member != name && strings.EqualFold(member, name) {
+				return nil, fmt.Errorf("member %q is written %q", member, name)
+			}
+		}
+	}
+	return found, nil
+}

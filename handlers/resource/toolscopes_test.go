@@ -1,0 +1,142 @@
+package resource
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var editorial = ToolScopes{"edit": {"docs:edit"}, "publish": {"docs:edit", "docs:publish"}, "delete": {"docs:admin"}}
+
+// scopesInToken accepts every token: its scopes are what it says, with dots for spaces.
+var scopesInToken = verifierFunc(func(token string) (*Token, error) {
+	return &Token{ClientID: "c1", Scope: strings.Split(strings.ReplaceAll(token, "-", ":"), ".")}, nil
+})
+
+func TestCallsOfToolsNeedTheirScopes(t *testing.T) {
+	call := func(tool string) string {
+		return `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `","arguments":{"name":"x","method":"y"}}}`
+	}
+	for _, tc := range []struct {
+		name, token, body string
+		status            int
+		scope             string // of the challenge
+	}{
+		{"a tool that needs nothing more", "mcp-search", call("search"), 200, ""},
+		{"a tool that is not known", "mcp-search", call("nothing"), 200, ""},
+		{"its scope", "mcp-search.docs-edit", call("edit"), 200, ""},
+		{"not its scope", "mcp-search", call("edit"), 403, "mcp:search docs:edit"},
+		{"one of its two scopes", "mcp-search.docs-edit", call("publish"), 403, "mcp:search docs:edit docs:publish"},
+		{"the scope of another tool, which is kept", "mcp-search.docs-admin.profile", call("edit"), 403, "mcp:search docs:edit docs:admin"},
+		{"no scope at all", "profile", call("edit"), 403, "mcp:search"},
+		{"a list of tools", "mcp-search", `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, 200, ""},
+		{"an answer to the server", "mcp-search", `{"jsonrpc":"2.0","id":1,"result":{"name":"edit"}}`, 200, ""},
+		{"a batch of good calls", "mcp-search", "[" + call("search") + "," + call("search") + "]", 200, ""},
+		{"a batch with a bad one", "mcp-search", " \n[" + call("search") + "," + call("edit") + "]", 403, "mcp:search docs:edit"},
+
+		// What readers of JSON do not agree about is refused.
+		{"two methods", "mcp-search", `{"method":"tools/call","method":"ping","params":{"name":"edit"}}`, 400, ""},
+		{"a method in capitals", "mcp-search", `{"Method":"tools/call","params":{"name":"edit"}}`, 400, ""},
+		{"a method in other letters", "mcp-search", `{"method":"ping","Method":"tools/call","params":{"name":"edit"}}`, 400, ""},
+		{"parameters with a long s", "mcp-search", `{"method":"tools/call","paramſ":{"name":"edit"}}`, 400, ""},
+		{"two parameters", "mcp-search", `{"method":"tools/call","params":{"name":"search"},"params":{"name":"edit"}}`, 400, ""},
+		{"two names", "mcp-search", `{"method":"tools/call","params":{"name":"search","Name":"edit"}}`, 400, ""},
+		{"an escaped name", "mcp-search", `{"method":"tools\/call","params":{"n\u0061me":"\u0065dit"}}`, 403, "mcp:search docs:edit"},
+		{"no name", "mcp-search", `{"method":"tools/call","params":{}}`, 400, ""},
+		{"a name that is no text", "mcp-search", `{"method":"tools/call","params":{"name":["edit"]}}`, 400, ""},
+		{"a method that is no text", "mcp-search", `{"method":["tools/call"],"params":{"name":"edit"}}`, 400, ""},
+		{"no parameters", "mcp-search", `{"method":"tools/call"}`, 400, ""},
+		{"two messages", "mcp-search", `{"method":"ping"}` + call("edit"), 400, ""},
+		{"a comment", "mcp-search", `/* */` + call("edit"), 400, ""},
+		{"half a message", "mcp-search", `{"method":"tools/call"`, 400, ""},
+		{"nothing", "mcp-search", "", 400, ""},
+		{"too much", "mcp-search", strings.Repeat(" ", maxCall) + call("search"), 413, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var got string
+			guarded := Bearer{Verifier: scopesInToken, Scopes: []string{"mcp:search"}, Tools: editorial}.Wrap(
+				http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					body, _ := io.ReadAll(r.Body)
+					got = string(body)
+				}))
+			r := httptest.NewRequest(http.MethodPost, here, strings.NewReader(tc.body))
+			r.Header.Set("Authorization", "Bearer "+tc.token)
+			w := httptest.NewRecorder()
+			guarded.ServeHTTP(w, r)
+			if w.Code != tc.status {
+				t.Fatalf("%d %s, want %d", w.Code, w.Body, tc.status)
+			}
+			if tc.status == 200 && got != tc.body {
+				t.Errorf("the handler got %q, want what was sent", got)
+			}
+			challenge := w.Header().Get("WWW-Authenticate")
+			if want := `, scope="` + tc.scope + `", error="insufficient_scope"`; tc.scope != "" && !strings.Contains(challenge, want) || tc.scope == "" && challenge != "" {
+				t.Errorf("challenge %s, want the scopes %q", challenge, tc.scope)
+			}
+		})
+	}
+}
+
+func TestACompressedCallIsNotLookedInto(t *testing.T) {
+	guarded := Bearer{Verifier: scopesInToken, Tools: editorial}.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it got through") }))
+	r := httptest.NewRequest(http.MethodPost, here, strings.NewReader("x"))
+	r.Header.Set("Authorization", "Bearer mcp-search")
+	r.Header.Set("Content-Encoding", "gzip")
+	w := httptest.NewRecorder()
+	guarded.ServeHTTP(w, r)
+	if w.Code != http.StatusUnsupportedMediaType {
+		t.Errorf("%d, want 415", w.Code)
+	}
+}
+
+// A stranger's body is not read.
+func TestABodyIsReadForAGoodTokenOnly(t *testing.T) {
+	read := false
+	guarded := Bearer{Verifier: known, Tools: editorial}.Wrap(http.NotFoundHandler())
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, here, readerFunc(func([]byte) (int, error) { read = true; return 0, io.EOF }))
+	r.Header.Set("Authorization", "Bearer stale")
+	guarded.ServeHTTP(httptest.NewRecorder(), r)
+	if read {
+		t.Error("the body of a request with a bad token was read")
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
+func TestToolsOfAToken(t *testing.T) {
+	token := &Token{Scope: []string{"docs:edit"}}
+	for tool, want := range map[string]bool{"search": true, "edit": true, "publish": false, "delete": false} {
+		if got := editorial.Allows(token, tool); got != want {
+			t.Errorf("%s: %v, want %v", tool, got, want)
+		}
+		if editorial.Allows(nil, tool) {
+			t.Errorf("%s is allowed without a token", tool)
+		}
+	}
+}
+
+func FuzzCalledTools(f *testing.F) {
+	f.Add([]byte(`{"method":"tools/call","params":{"name":"edit"}}`))
+	f.Add([]byte(`[{"method":"tools/call","params":{"name":"a","Name":"b"}},{}]`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		tools, err := calledTools(body)
+		if err != nil {
+			return
+		}
+		// Another reader, which takes the last of two members and does not tell Name from name, sees no other tool.
+		var message struct {
+			Method string
+			Params struct{ Name string }
+		}
+		if json.Unmarshal(body, &message) == nil && message.Method == "tools/call" && !slices.Contains(tools, message.Params.Name) {
+			t.Errorf("%q calls %q, found %q", body, message.Params.Name, tools)
+		}
+	})
+}
