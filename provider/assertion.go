@@ -185,6 +185,7 @@ func (v *assertionVerifier) checkSignatureAt(ctx context.Context, token *jwt.JSO
 	if pinned := client.GetTokenEndpointAuthSigningAlgorithm(); pinned != "" && pinned != token.Headers[0].Algorithm {
 		return refuseAssertion("alg is not the one the client registered")
 	}
+	ctx = forClient(ctx, client)
 	known, err := v.resolve(ctx, location, false)
 	if err != nil {
 		return err

@@ -15,14 +15,12 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/ory/fosite"
-	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 )
 
 const (
 	maxDocumentLength = 5 << 10
 	maxDocuments      = 500 // that are remembered
-	fetchesAtOnce     = 16
 	usualDocumentLife = 15 * time.Minute
 	minDocumentLife   = 5 * time.Minute
 	maxDocumentLife   = time.Hour
@@ -52,7 +50,7 @@ type ClientDocuments struct {
 	guarded *http.Client
 	known   *lru.Cache[string, knownDocument]
 	flights singleflight.Group
-	slots   *semaphore.Weighted
+	slots   *fetchSlots
 }
 
 // DocumentOptions are the choices of [NewClientDocuments]. Store, Rules and Hosts are required.
@@ -61,7 +59,7 @@ type DocumentOptions struct {
 	Rules client.DynamicRules
 	// Hosts may have documents: names, *.example.com for every host below a name, or * for any. DeniedHosts may not, even so.
 	Hosts, DeniedHosts []string
-	// Allow is asked before each fetch; its error is the answer. nil: there is no limit beyond 16 at a time.
+	// Allow is asked before each fetch; its error is the answer. nil: there is no limit beyond 16 at a time, and 2 of one host.
 	Allow func(ctx context.Context) error
 	// InsecureAllowPrivateAddresses also fetches from addresses that are not of the public internet, over https.
 	InsecureAllowPrivateAddresses bool
@@ -92,7 +90,7 @@ func NewClientDocuments(o DocumentOptions) (*ClientDocuments, error) {
 		o:       o,
 		guarded: guardedHTTPClient(reach{anyAddress: o.InsecureAllowPrivateAddresses}),
 		known:   known,
-		slots:   semaphore.NewWeighted(fetchesAtOnce),
+		slots:   newFetchSlots(),
 	}, nil
 }
 
@@ -211,10 +209,11 @@ func (d *ClientDocuments) describe(ctx context.Context, id string) (*client.Clie
 	fetched := d.flights.DoChan(id, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*fetchTimeout)
 		defer cancel()
-		if err := d.slots.Acquire(ctx, 1); err != nil {
+		release, err := d.slots.acquire(ctx, id)
+		if err != nil {
 			return nil, errDocumentUnreachable
 		}
-		defer d.slots.Release(1)
+		defer release()
 		return d.fetch(ctx, id)
 	})
 	select {

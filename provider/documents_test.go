@@ -370,7 +370,7 @@ func TestDocumentLimits(t *testing.T) {
 		t.Errorf("beyond the limit: %v, %d requests", err, site.requests.Load())
 	}
 
-	// A hundred people who come at once are one fetch, and a slow site holds up no more than sixteen.
+	// A hundred people who come at once are one fetch, and slow sites hold up no more than sixteen.
 	synctest.Test(t, func(t *testing.T) {
 		d, site, _, _ := newDocuments(t, nil)
 		var now, most atomic.Int64
@@ -390,7 +390,7 @@ func TestDocumentLimits(t *testing.T) {
 					t.Error(err)
 				}
 			})
-			all.Go(func() { _, _ = d.Client(t.Context(), fmt.Sprintf("https://slow.example.com/%d", i)) })
+			all.Go(func() { _, _ = d.Client(t.Context(), fmt.Sprintf("https://slow%d.example.com/client.json", i)) })
 		}
 		all.Wait()
 		if n := most.Load(); n != fetchesAtOnce {
@@ -398,6 +398,46 @@ func TestDocumentLimits(t *testing.T) {
 		}
 		if n := site.requests.Load(); n > 101 {
 			t.Errorf("%d requests", n)
+		}
+	})
+}
+
+// A host that does not answer holds up its own applications alone.
+func TestDocumentsOfOneSlowHostLeaveRoomForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, site, _, _ := newDocuments(t, nil)
+		var now, most atomic.Int64
+		good := site.answer
+		site.answer = func(r *http.Request) (*http.Response, error) {
+			if r.URL.Hostname() == "app.example.com" {
+				return good(r)
+			}
+			if n := now.Add(1); n > most.Load() {
+				most.Store(n)
+			}
+			defer now.Add(-1)
+			time.Sleep(fetchTimeout)
+			return nil, errors.New("it has not answered")
+		}
+		var all sync.WaitGroup
+		for i := range 100 {
+			all.Go(func() {
+				_, _ = d.Client(t.Context(), fmt.Sprintf("https://%s/%d.json", []string{"slow.example.com", "SLOW.example.com"}[i%2], i))
+			})
+		}
+		synctest.Wait()
+		asked := time.Now()
+		if _, err := d.Client(t.Context(), documentURL); err != nil || time.Since(asked) > 0 {
+			t.Errorf("another host: %v after %v", err, time.Since(asked))
+		}
+		all.Wait()
+		if n := most.Load(); n != fetchesOfHostAtOnce {
+			t.Errorf("%d fetches of one host at once", n)
+		}
+		d.slots.mu.Lock()
+		defer d.slots.mu.Unlock()
+		if len(d.slots.hosts) != 0 {
+			t.Errorf("%d hosts are remembered", len(d.slots.hosts))
 		}
 	})
 }

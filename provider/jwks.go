@@ -11,11 +11,13 @@ import (
 	jose "github.com/go-jose/go-jose/v3" // the version of fosite's interfaces
 	"github.com/ory/fosite"
 	"golang.org/x/sync/singleflight"
+
+	"fosite-mcp/provider/client"
 )
 
 const (
 	maxKeySetLength   = 64 << 10
-	maxCachedKeySets  = 256
+	maxCachedKeySets  = 256 // of administrators' choice, and as many of strangers'
 	defaultKeySetLife = 5 * time.Minute
 	minKeySetLife     = time.Minute
 	maxKeySetLife     = time.Hour
@@ -48,7 +50,8 @@ func NewJWKSFetcher(o JWKSFetcherOptions) fosite.JWKSFetcherStrategy {
 	return &jwksFetcher{
 		client: guardedHTTPClient(reach{anyAddress: o.InsecureAllowPrivateAddresses, loopback: o.InsecureAllowLoopback}),
 		now:    o.Now,
-		cache:  make(map[string]*cachedKeySet),
+		chosen: &keySets{cache: make(map[string]*cachedKeySet)},
+		others: &keySets{name: "stranger ", cache: make(map[string]*cachedKeySet), slots: newFetchSlots()},
 	}
 }
 
@@ -57,10 +60,37 @@ type jwksFetcher struct {
 	now     func() time.Time
 	flights singleflight.Group
 
-	mu    sync.Mutex
-	cache map[string]*cachedKeySet // by location
+	chosen *keySets // of locations that an administrator has chosen
+	others *keySets // of clients that nobody has registered: these displace none of the former, nor hold them up
 
+	mu      sync.Mutex // for the caches and issuers
 	issuers map[string]discovered
+}
+
+// keySets are those of one kind of location.
+type keySets struct {
+	name  string
+	cache map[string]*cachedKeySet // by location
+	slots *fetchSlots              // nil: there are few locations, and no limit
+}
+
+type strangerKey struct{}
+
+// forClient marks a look-up of keys that c has chosen, where no administrator has registered c.
+func forClient(ctx context.Context, c fosite.OpenIDConnectClient) context.Context {
+	if c, ok := c.(fosite.Client); ok {
+		if known := client.Of(c); known != nil && known.RegisteredBy != "" {
+			return context.WithValue(ctx, strangerKey{}, true)
+		}
+	}
+	return ctx
+}
+
+func (f *jwksFetcher) setsFor(ctx context.Context) *keySets {
+	if ctx.Value(strangerKey{}) != nil {
+		return f.others
+	}
+	return f.chosen
 }
 
 // cachedKeySet is the last good set of a location, if there was one, and the outcome of the last fetch.
@@ -75,16 +105,26 @@ type cachedKeySet struct {
 // Resolve implements [fosite.JWKSFetcherStrategy]. With ignoreCache it asks the location again, but not within
 // seconds of the last time: the cached set, or the last error, is the answer then.
 func (f *jwksFetcher) Resolve(ctx context.Context, location string, ignoreCache bool) (*jose.JSONWebKeySet, error) {
-	if set, ok, err := f.cached(location, ignoreCache); ok {
+	sets := f.setsFor(ctx)
+	if set, ok, err := f.cached(sets, location, ignoreCache); ok {
 		return set, err
 	}
 	// The fetch outlives the caller who happened to be first: others wait for it too.
-	fetched := f.flights.DoChan(location, func() (any, error) {
-		if set, ok, err := f.cached(location, ignoreCache); ok {
+	fetched := f.flights.DoChan(sets.name+location, func() (any, error) {
+		if set, ok, err := f.cached(sets, location, ignoreCache); ok {
 			return set, err
 		}
-		set, life, err := f.fetch(context.WithoutCancel(ctx), location)
-		f.remember(location, set, life, err)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*fetchTimeout)
+		defer cancel()
+		if sets.slots != nil {
+			release, err := sets.slots.acquire(ctx, location)
+			if err != nil {
+				return nil, unavailable(err)
+			}
+			defer release()
+		}
+		set, life, err := f.fetch(ctx, location)
+		f.remember(sets, location, set, life, err)
 		return set, err
 	})
 	select {
@@ -96,10 +136,10 @@ func (f *jwksFetcher) Resolve(ctx context.Context, location string, ignoreCache 
 	}
 }
 
-func (f *jwksFetcher) cached(location string, ignoreCache bool) (set *jose.JSONWebKeySet, ok bool, err error) {
+func (f *jwksFetcher) cached(sets *keySets, location string, ignoreCache bool) (set *jose.JSONWebKeySet, ok bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c := f.cache[location]
+	c := sets.cache[location]
 	if c == nil {
 		return nil, false, nil
 	}
@@ -116,17 +156,17 @@ func (f *jwksFetcher) cached(location string, ignoreCache bool) (set *jose.JSONW
 }
 
 // remember keeps the outcome of a fetch. A failed one leaves the last good set in place until that expires.
-func (f *jwksFetcher) remember(location string, set *jose.JSONWebKeySet, life time.Duration, err error) {
+func (f *jwksFetcher) remember(sets *keySets, location string, set *jose.JSONWebKeySet, life time.Duration, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := f.now()
-	c := f.cache[location]
+	c := sets.cache[location]
 	if c == nil {
-		if len(f.cache) >= maxCachedKeySets {
-			f.evict()
+		if len(sets.cache) >= maxCachedKeySets {
+			sets.evict()
 		}
 		c = &cachedKeySet{}
-		f.cache[location] = c
+		sets.cache[location] = c
 	}
 	c.usedAt, c.err = now, err
 	if err != nil {
@@ -137,15 +177,15 @@ func (f *jwksFetcher) remember(location string, set *jose.JSONWebKeySet, life ti
 }
 
 // evict drops the location that was not asked for the longest time.
-func (f *jwksFetcher) evict() {
+func (s *keySets) evict() {
 	var oldest string
 	var usedAt time.Time
-	for location, c := range f.cache {
+	for location, c := range s.cache {
 		if oldest == "" || c.usedAt.Before(usedAt) {
 			oldest, usedAt = location, c.usedAt
 		}
 	}
-	delete(f.cache, oldest)
+	delete(s.cache, oldest)
 }
 
 // fetch asks the location and tells how long its answer may be kept.

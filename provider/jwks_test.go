@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,8 @@ import (
 	jose "github.com/go-jose/go-jose/v3"
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
+
+	"fosite-mcp/provider/client"
 )
 
 func TestPublicAddress(t *testing.T) {
@@ -342,6 +345,56 @@ func TestJWKSFetcherCaching(t *testing.T) {
 	}
 }
 
+// What strangers name neither displaces nor holds up the keys of those whom an administrator trusts.
+func TestJWKSFetcherKeepsStrangersApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := make(chan struct{})
+		var now, most atomic.Int64
+		f, clock, _ := scriptedFetcher(nil)
+		var requests atomic.Int64
+		f.client.Transport = scriptedTransport(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Hostname() == "slow.example.com" {
+				if n := now.Add(1); n > most.Load() {
+					most.Store(n)
+				}
+				defer now.Add(-1)
+				<-slow
+			}
+			if r.URL.String() == keySetURL {
+				requests.Add(1)
+			}
+			return answerKeySet()
+		})
+		trusted := forClient(t.Context(), (&client.Client{ID: "trusted", TokenEndpointAuthMethod: "private_key_jwt", JWKSURI: keySetURL}).Fosite().(fosite.OpenIDConnectClient))
+		strange := forClient(t.Context(), (&client.Client{ID: documentURL, TokenEndpointAuthMethod: "private_key_jwt", JWKSURI: keySetURL, RegisteredBy: client.MetadataDocument}).Fosite().(fosite.OpenIDConnectClient))
+		resolve := func(ctx context.Context, location string) {
+			if _, err := f.Resolve(ctx, location, false); err != nil {
+				t.Error(location, err)
+			}
+		}
+		resolve(trusted, keySetURL)
+		for i := range 2 * maxCachedKeySets {
+			*clock = clock.Add(time.Millisecond)
+			resolve(strange, fmt.Sprintf("https://host%d.example.com/jwks.json", i))
+		}
+		if resolve(trusted, keySetURL); requests.Load() != 1 {
+			t.Errorf("the keys of an administrator's choice were fetched %d times", requests.Load())
+		}
+		var all sync.WaitGroup
+		for i := range 50 {
+			all.Go(func() { resolve(strange, fmt.Sprintf("https://slow.example.com/%d.json", i)) })
+		}
+		synctest.Wait()
+		resolve(trusted, "https://idp.example.com/jwks.json")
+		resolve(strange, "https://quick.example.com/jwks.json")
+		close(slow)
+		all.Wait()
+		if n := most.Load(); n != fetchesOfHostAtOnce {
+			t.Errorf("%d fetches of one host at once", n)
+		}
+	})
+}
+
 func TestJWKSFetcherCacheIsBounded(t *testing.T) {
 	f, clock, requests := scriptedFetcher(func(*http.Request) (*http.Response, error) { return answerKeySet() })
 	ask := func(i int) {
@@ -355,8 +408,8 @@ func TestJWKSFetcherCacheIsBounded(t *testing.T) {
 	}
 	ask(0)                // 1 is now the one that was not asked for the longest
 	ask(maxCachedKeySets) // one too many
-	if len(f.cache) != maxCachedKeySets {
-		t.Errorf("%d sets cached, want %d", len(f.cache), maxCachedKeySets)
+	if len(f.chosen.cache) != maxCachedKeySets {
+		t.Errorf("%d sets cached, want %d", len(f.chosen.cache), maxCachedKeySets)
 	}
 	ask(0)
 	ask(1)
