@@ -93,6 +93,7 @@ func (a *app) proxy(ctx context.Context, o *proxyOptions, upstream *url.URL) err
 	if err != nil {
 		return err
 	}
+	defer verifier.Close()
 	handler, err := proxy.New(proxy.Options{
 		Verifier: verifier, Resource: o.Resource, Issuer: o.Issuer, Scopes: o.scopes, Name: o.name, Upstream: upstream, BodyLimit: o.bodyLimit, Log: log,
 	})

@@ -120,6 +120,7 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	defer verifier.Close()
 	handler, err := search.Service{
 		Pages: pages, Verifier: verifier, Resource: o.Resource, AuthorizationServer: o.Issuer, ToolScopes: o.scopesOfTools(), Logger: logger,
 	}.Handler()

@@ -9,7 +9,7 @@ import (
 	"net/http"
 )
 
-// Discover fills in Endpoint and Revocations from the metadata of the
+// Discover fills in Issuer, Endpoint and Revocations from the metadata of the
 // authorization server (RFC 8414), whose issuer is an origin such as
 // "https://auth.example.com", maybe with a path. Revocations stays as it
 // was when the server has no feed. It asks once; call it again when the
@@ -28,6 +28,7 @@ func (c *Config) Discover(ctx context.Context, issuer string) error {
 
 // take fills in what the server has.
 func (c *Config) take(found *serverMetadata) {
+	c.Issuer = found.Issuer
 	c.Endpoint = cmp.Or(found.Introspection, c.Endpoint)
 	c.Revocations = cmp.Or(found.Revocations, c.Revocations)
 }

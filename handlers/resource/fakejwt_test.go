@@ -149,8 +149,8 @@ func (a *authorization) jwtConfig(t testing.TB) JWTConfig {
 		a.keys = append(a.keys, testKeys()[algorithm])
 	}
 	config, _ := a.config(t)
-	config.Cache = nil
-	return JWTConfig{Config: config, Issuer: issuer, JWKS: issuer + "/jwks.json"}
+	config.Cache, config.Issuer = nil, issuer
+	return JWTConfig{Config: config, JWKS: issuer + "/jwks.json"}
 }
 
 // offline is a verifier that follows no feed.

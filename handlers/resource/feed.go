@@ -58,68 +58,31 @@ func parsePage(body []byte) (*page, error) {
 
 // feed is where and as whom revocations are asked for.
 type feed struct {
-	endpoint      string
-	authorization string
-	client        *http.Client
+	endpoint string
+	caller   *caller
 }
 
 // unreadable is an answer 200 that is no page.
 type unreadable struct{ error }
 
-// refusedError is an answer other than 200.
-type refusedError struct {
-	status     int
-	retryAfter time.Duration
-}
-
-// Error implements error, with the remedy.
-func (e *refusedError) Error() string {
-	text := fmt.Sprintf("answered %d %s", e.status, http.StatusText(e.status))
-	switch e.status {
-	case http.StatusUnauthorized:
-		return text + ": check this service's client id and secret"
-	case http.StatusForbidden:
-		return text + ": register this service as a resource server, so that it may introspect"
-	case http.StatusNotFound:
-		return text + ": check the address of the revocation feed, or update the authorization server"
-	}
-	return text
-}
-
 // get asks for what came after the cursor; the server may wait for something to
 // tell.
 func (f *feed) get(ctx context.Context, after string, wait time.Duration) (*page, error) {
-	u, err := url.Parse(f.endpoint)
-	if err != nil {
-		return nil, err
-	}
-	query := u.Query()
+	form := url.Values{}
 	if after != "" {
-		query.Set("after", after)
+		form.Set("after", after)
 	}
 	if wait > 0 {
-		query.Set("wait", strconv.FormatFloat(wait.Seconds(), 'f', 3, 64))
+		form.Set("wait", strconv.FormatFloat(wait.Seconds(), 'f', 3, 64))
 	}
-	u.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	r, _, err := f.caller.once(ctx, http.MethodGet, f.endpoint, form)
 	if err != nil {
 		return nil, err
 	}
-	req.Header["Authorization"] = []string{f.authorization}
-	req.Header["Accept"] = []string{"application/json"}
-	resp, err := f.client.Do(req)
-	if err != nil {
-		return nil, err
+	if r.status != http.StatusOK {
+		return nil, &refusedError{r.status, r.retryAfter()}
 	}
-	body, err := readAll(resp)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
-		return nil, &refusedError{resp.StatusCode, time.Duration(max(seconds, 0)) * time.Second}
-	}
-	p, err := parsePage(body)
+	p, err := parsePage(r.body)
 	if err != nil {
 		return nil, unreadable{err}
 	}

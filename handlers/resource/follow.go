@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -57,10 +58,10 @@ func (c *Config) follow(from string, bound time.Duration, l listener) *follower 
 	if bound == 0 {
 		bound = defaultBound
 	}
-	polling := hardenedClient(c.HTTPClient)
-	polling.Timeout = 0 // the server waits on purpose; each request has its own limit
+	polling := c.caller()
+	polling.client.Timeout = 0 // the server waits on purpose; each request has its own limit
 	f := &follower{
-		feed: feed{c.Revocations, basicAuthorization(c.ClientID, c.ClientSecret), polling},
+		feed: feed{c.Revocations, polling},
 		from: from, bound: bound, listener: l, logger: c.logger(),
 	}
 	f.start()
@@ -185,9 +186,14 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // seldom says yes once a minute.
-type seldom struct{ last time.Time }
+type seldom struct {
+	mu   sync.Mutex
+	last time.Time
+}
 
 func (s *seldom) due(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !s.last.IsZero() && now.Sub(s.last) < time.Minute {
 		return false
 	}

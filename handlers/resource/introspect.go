@@ -2,14 +2,11 @@ package resource
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -22,9 +19,22 @@ const (
 type Config struct {
 	// Endpoint is the introspection endpoint. Config.Discover can fill it in.
 	Endpoint string
-	// ClientID and ClientSecret are this service's own credentials at the
-	// authorization server, where it is registered as a resource server.
-	ClientID, ClientSecret string
+	// Issuer is the authorization server. Config.Discover sets it.
+	Issuer string
+	// ClientID is this service's own id at the authorization server, where it is
+	// registered as a resource server. Set one of ClientSecret, Secret and Key
+	// with it.
+	ClientID string
+	// ClientSecret is sent as the password of Basic.
+	ClientSecret string
+	// Secret returns the client secret. It is called for each request, so that
+	// a secret can be replaced without a restart: see [SecretFile].
+	Secret func() (string, error)
+	// SecretInBody sends the secret in the form (client_secret_post).
+	SecretInBody bool
+	// Key returns the key that signs assertions (private_key_jwt), which are
+	// for Issuer. It is called for each request.
+	Key func() (ClientKey, error)
 	// Resource is this service's identifier (RFC 8707). A token whose "aud"
 	// does not hold exactly this string is not accepted.
 	Resource string
@@ -35,7 +45,8 @@ type Config struct {
 	// Revocations is the feed of revocations, which a cache needs.
 	// Config.Discover can fill it in.
 	Revocations string
-	// Logger hears of trouble with the feed. Nil means slog.Default().
+	// Logger hears of trouble with the feed, and with this service's own
+	// credentials: once a minute. Nil means slog.Default().
 	Logger *slog.Logger
 	// HTTPClient is used for its transport and timeout; nil means one that
 	// gives up after 5 seconds and keeps connections open for many requests
@@ -52,12 +63,14 @@ type Config struct {
 // Without a [Cache] it keeps no answers: a revocation is seen by the next
 // request.
 type Introspector struct {
-	endpoint      string
-	authorization string
-	resource      string
-	client        *http.Client
-	now           func() time.Time
-	cache         *liveCache // nil: none
+	endpoint string
+	resource string
+	caller   *caller
+	breaker  breaker
+	now      func() time.Time
+	cache    *liveCache // nil: none
+	logger   *slog.Logger
+	quiet    seldom
 }
 
 var _ Verifier = (*Introspector)(nil)
@@ -70,11 +83,11 @@ func NewIntrospector(c Config) (*Introspector, error) {
 		return nil, fmt.Errorf("resource: cannot set up introspection: %w", err)
 	}
 	i := &Introspector{
-		endpoint:      c.Endpoint,
-		authorization: basicAuthorization(c.ClientID, c.ClientSecret),
-		resource:      c.Resource,
-		client:        hardenedClient(c.HTTPClient),
-		now:           c.Now,
+		endpoint: c.Endpoint,
+		resource: c.Resource,
+		caller:   c.caller(),
+		now:      c.Now,
+		logger:   c.logger(),
 	}
 	if i.now == nil {
 		i.now = time.Now
@@ -104,13 +117,6 @@ func (c *Config) problems() []error {
 		problems = append(problems, c.endpointProblem("revocation feed", c.Revocations))
 	}
 	return problems
-}
-
-func (c *Config) credentialProblem() error {
-	if c.ClientID == "" || c.ClientSecret == "" {
-		return errors.New("client id or client secret is missing: introspection needs both")
-	}
-	return nil
 }
 
 func (c *Config) logger() *slog.Logger {
@@ -165,53 +171,23 @@ func (i *Introspector) introspect(ctx context.Context, token string) (*Token, er
 }
 
 func (i *Introspector) ask(ctx context.Context, token string) ([]byte, error) {
-	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.endpoint, strings.NewReader(form))
+	if err := i.breaker.allow(time.Now()); err != nil {
+		return nil, err
+	}
+	r, err := i.caller.post(ctx, i.endpoint, url.Values{"token": {token}, "token_type_hint": {"access_token"}})
+	i.breaker.report(ctx, time.Now(), r, err)
 	if err != nil {
 		return nil, err
 	}
-	req.Header["Authorization"] = []string{i.authorization}
-	req.Header["Content-Type"] = []string{"application/x-www-form-urlencoded"}
-	req.Header["Accept"] = []string{"application/json"}
-	// Asking twice does no harm: let net/http try again when a kept connection
-	// turns out to be dead. An empty list is not sent (http.Transport).
-	req.Header["X-Idempotency-Key"] = []string{}
-
-	resp, err := i.client.Do(req)
-	if err != nil {
-		return nil, err
+	if r.status == http.StatusOK {
+		return r.body, nil
 	}
-	body, err := readAll(resp)
-	if err != nil {
-		return nil, err
+	refused := &refusedError{status: r.status}
+	if (r.status == http.StatusUnauthorized || r.status == http.StatusForbidden) && i.quiet.due(time.Now()) {
+		i.logger.Error("the authorization server refuses this service itself, whatever the token: requests get 503 until that is mended",
+			"endpoint", i.endpoint, "client_id", i.caller.credentials.clientID, "error", refused)
 	}
-	switch resp.StatusCode {
-	case http.StatusOK:
-		return body, nil
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, fmt.Errorf("answered %s: check this service's client id and secret, and that it is registered as a resource server", resp.Status)
-	default:
-		return nil, fmt.Errorf("answered %s instead of 200", resp.Status)
-	}
-}
-
-// readAll reads to the end, so that the connection can serve the next request.
-func readAll(resp *http.Response) ([]byte, error) {
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading the answer: %w", err)
-	}
-	if len(body) > maxAnswer {
-		return nil, fmt.Errorf("the answer is larger than %d bytes", maxAnswer)
-	}
-	return body, nil
-}
-
-// basicAuthorization form-encodes both parts before joining them (RFC 6749 §2.3.1).
-func basicAuthorization(id, secret string) string {
-	pair := url.QueryEscape(id) + ":" + url.QueryEscape(secret)
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
+	return nil, refused
 }
 
 // hardenedClient copies the caller's client. A redirect would carry the token

@@ -11,11 +11,11 @@ import (
 
 const defaultMaxLifespan = 24 * time.Hour
 
-// JWTConfig says which JWTs a [JWTVerifier] accepts. Of Config it uses
-// Resource, and what is said below.
+// JWTConfig says which JWTs a [JWTVerifier] accepts: those of Issuer, "iss", for
+// Resource, "aud".
 type JWTConfig struct {
-	// ClientID and ClientSecret are those under which Revocations is read, and
-	// Endpoint asked. Revocations is required unless IgnoreRevocations is set.
+	// Revocations is required, and read under ClientID, unless IgnoreRevocations
+	// is set.
 	//
 	// Endpoint is asked about a token that cannot be decided here: one that is
 	// no JWT, one of a client that was changed after it was issued, and every
@@ -23,9 +23,7 @@ type JWTConfig struct {
 	// is an outage (503), and one that is no JWT is not active. Cache is for
 	// its answers.
 	Config
-	// Issuer is the authorization server: "iss" must be exactly this.
-	Issuer string
-	// JWKS is where its keys are. Discover can fill in both, and more.
+	// JWKS is where the keys of the issuer are. Discover fills it in.
 	JWKS string
 	// Algorithms are those that are accepted: ES256, RS256, EdDSA or Ed25519.
 	// Empty means the first three.
@@ -54,7 +52,7 @@ func (c *JWTConfig) Discover(ctx context.Context, issuer string) error {
 	if err != nil {
 		return fmt.Errorf("resource: cannot find the keys of the issuer: %w", err)
 	}
-	c.Issuer, c.JWKS = issuer, found.JWKS
+	c.JWKS = found.JWKS
 	c.Config.take(found)
 	return nil
 }

@@ -29,6 +29,7 @@ type Options struct {
 	clientID         string
 	clientSecretFile string
 	clientSecret     string
+	cache            bool
 }
 
 // Register adds the flags.
@@ -38,7 +39,8 @@ func (o *Options) Register(f *pflag.FlagSet) {
 	f.StringVar(&o.Issuer, "issuer", "http://127.0.0.1:8080", "authorization server that clients get tokens from")
 	f.StringVar(&o.introspection, "introspection-endpoint", "", "where to check tokens (default: as the issuer's metadata say)")
 	f.StringVar(&o.clientID, "client-id", "", "client id of this server at the authorization server")
-	f.StringVar(&o.clientSecretFile, "client-secret-file", "", "file that holds the client secret (or set "+o.EnvPrefix+"CLIENT_SECRET)")
+	f.StringVar(&o.clientSecretFile, "client-secret-file", "", "file that holds the client secret, read again at each check (or set "+o.EnvPrefix+"CLIENT_SECRET)")
+	f.BoolVar(&o.cache, "cache", false, "keep answers about tokens while the server's feed of revocations is followed: a revoked token is refused within 5s")
 	f.BoolVar(&o.InsecureAllowHTTP, "insecure-allow-http", false, "allow plain HTTP beyond this machine: behind a TLS proxy or in a closed network only")
 	f.BoolVar(&o.Verbose, "verbose", false, "log why tokens are refused")
 }

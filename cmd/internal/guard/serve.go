@@ -1,12 +1,14 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"fosite-mcp/handlers/resource"
@@ -35,13 +37,16 @@ func (o *Options) Open() (net.Listener, error) {
 	return listener, nil
 }
 
-// Verifier finds the authorization server, which may start at the same time, and checks tokens there.
+// Verifier finds the authorization server, which may start at the same time, and checks tokens there. Close it.
 func (o *Options) Verifier(ctx context.Context, logger *slog.Logger) (*resource.Introspector, error) {
 	config := resource.Config{
-		Endpoint: o.introspection, ClientID: o.clientID, ClientSecret: o.clientSecret,
-		Resource: o.Resource, InsecureAllowHTTP: o.InsecureAllowHTTP,
+		Endpoint: o.introspection, ClientID: o.clientID, Secret: o.secret(),
+		Resource: o.Resource, InsecureAllowHTTP: o.InsecureAllowHTTP, Logger: logger,
 	}
-	if config.Endpoint == "" {
+	if o.cache {
+		config.Cache = &resource.Cache{}
+	}
+	if config.Endpoint == "" || o.cache {
 		discover := func() error { return config.Discover(ctx, o.Issuer) }
 		if err := retry(ctx, discover, wait, func(err error) {
 			logger.Warn("waiting for the authorization server", "issuer", o.Issuer, "error", err)
@@ -49,7 +54,16 @@ func (o *Options) Verifier(ctx context.Context, logger *slog.Logger) (*resource.
 			return nil, fmt.Errorf("%w (start the authorization server, correct --issuer, or set --introspection-endpoint)", err)
 		}
 	}
+	config.Endpoint = cmp.Or(o.introspection, config.Endpoint)
 	return resource.NewIntrospector(config)
+}
+
+// secret reads the file again at each check, so that it can be replaced. A pipe can be read but once.
+func (o *Options) secret() func() (string, error) {
+	if info, err := os.Stat(o.clientSecretFile); err == nil && info.Mode().IsRegular() {
+		return resource.SecretFile(o.clientSecretFile)
+	}
+	return func() (string, error) { return o.clientSecret, nil }
 }
 
 // Answers are what a server sends.
