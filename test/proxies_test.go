@@ -83,8 +83,29 @@ func TestProxiesWithForwardAuth(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = command.Process.Signal(os.Interrupt); _ = command.Wait() })
 			waitFor(t, "http://"+front+"/.well-known/oauth-authorization-server", log)
+			checkVerifyIsInside(t, front)
 			checkProtected(t, s, resource, upstream)
 		})
+	}
+}
+
+// checkVerifyIsInside goes through the ways in which somebody may write the path of verify.
+func checkVerifyIsInside(t *testing.T, front string) {
+	t.Helper()
+	for _, path := range []string{"verify", "verify?resource=x", "%76erify", "/verify", "./verify", "x/../verify", "verify/", "VERIFY", "verify;x"} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+front, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.URL.Opaque = "//" + front + "/authed/mcp/oauth/" + path // as it is
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusNotFound {
+			t.Errorf("%s from outside: %d", path, response.StatusCode)
+		}
 	}
 }
 
@@ -175,7 +196,7 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 		if err != nil {
 			t.Fatal(err)
 		}
-		request.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "X-Auth-Subject": {"admin"}, "X_Auth_Subject": {"admin"}, "X-Auth_Subject": {"admin"}, "X_Auth-Subject": {"admin"}, "Connection": {"X-Auth-Subject, X-Auth-Scope, Upgrade"}, "Upgrade": {"h2c"}, "X-Auth-Scope": {"all"}, "X-Auth-Subject-Issuer": {"https://evil.example.com"}}
+		request.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "X-Auth-Subject": {"admin"}, "X_Auth_Subject": {"admin"}, "X-Auth_Subject": {"admin"}, "X_Auth-Subject": {"admin"}, "Connection": {"X-Auth-Subject, X-Auth-Scope, Upgrade"}, "Upgrade": {"h2c"}, "X-Auth-Scope": {"all"}, "X-Auth-Subject-Issuer": {"https://evil.example.com"}, "X-Auth-Groups": {"staff"}, "X-Auth-Request-User": {"admin"}}
 		if token != "" {
 			request.Header.Set("Authorization", "Bearer "+token)
 		}
@@ -218,7 +239,7 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 		t.Errorf("a good token: the MCP server sees %v", seen)
 	}
 	for name := range seen {
-		if strings.Contains(name, "_") || name == "Upgrade" {
+		if strings.Contains(name, "_") || name == "Upgrade" || name == "X-Auth-Groups" || name == "X-Auth-Request-User" {
 			t.Errorf("the MCP server sees %s", name)
 		}
 	}
@@ -239,12 +260,13 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 		t.Fatal(err)
 	}
 	preflight.Header.Set("X-Auth-Subject", "admin")
+	preflight.Header.Set("X-Auth-Groups", "staff")
 	if response, err := http.DefaultClient.Do(preflight); err != nil {
 		t.Error(err)
 	} else {
 		response.Body.Close()
 	}
-	if seen := upstream.reached(); seen.Get("X-Auth-Subject") != "" {
+	if seen := upstream.reached(); seen.Get("X-Auth-Subject") != "" || seen.Get("X-Auth-Groups") != "" {
 		t.Errorf("a browser's preflight: the MCP server sees %v", seen)
 	}
 
