@@ -53,6 +53,8 @@ type fixture struct {
 	resourceServer string                       // secret of the client that inspect asks as
 	hooks          []provider.IntrospectionHook // set before serve
 	fill           func(context.Context, fosite.Requester) error
+	keys           *provider.SigningKeys // of JWTs
+	signed         *handlers.SignedIntrospection
 	missing        []fosite.TokenType // kinds of tokens that were made with a missing secret
 }
 
@@ -121,11 +123,12 @@ func (f *fixture) serve(store fosite.Storage) {
 	}
 	router := mux.NewRouter()
 	err = (&handlers.Server{
-		Provider:    oauth,
-		NewSession:  func() fosite.Session { return provider.NewSession() },
-		Issuer:      issuer,
-		Login:       f,
-		ForwardAuth: &handlers.ForwardAuth{Resources: []string{docs, other, origin}, Default: docs},
+		Provider:            oauth,
+		NewSession:          func() fosite.Session { return provider.NewSession() },
+		Issuer:              issuer,
+		Login:               f,
+		SignedIntrospection: f.signed,
+		ForwardAuth:         &handlers.ForwardAuth{Resources: []string{docs, other, origin}, Default: docs},
 		FillSession: func(ctx context.Context, request fosite.Requester) error {
 			if f.fill == nil {
 				return nil

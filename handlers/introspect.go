@@ -38,9 +38,18 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 		writeOAuthError(w, fosite.ErrInvalidRequest.WithHint(`The parameter "token" is missing.`))
 		return
 	}
+	signed, ok := s.wantsSigned(r.Header.Values("Accept"))
+	if !ok {
+		writeOAuthError(w, refusal(http.StatusNotAcceptable, "This server does not sign introspection answers: accept application/json."))
+		return
+	}
 	answer, err := s.inspect(ctx, token, caller)
 	if err != nil {
 		s.fail(w, r, err)
+		return
+	}
+	if signed {
+		s.writeSigned(w, r, caller, answer)
 		return
 	}
 	writeRawJSON(w, http.StatusOK, answer)

@@ -30,6 +30,7 @@ func withJWTs(f *fixture) {
 		if err := keys.Ensure(f.t.Context()); err != nil {
 			f.t.Fatal(err)
 		}
+		f.keys, f.signed = keys, &handlers.SignedIntrospection{Sign: keys.SignIntrospection, Algorithms: []string{provider.ES256}}
 		o.JWT = &provider.JWTAccessTokens{Keys: keys, For: func(resource string) bool { return resource == docs }}
 	}
 }

@@ -123,6 +123,7 @@ type serverMetadata struct {
 	TokenEndpointAuthSigningAlgValuesSupported []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
 	IntrospectionEndpointAuthMethodsSupported  []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
 	IntrospectionEndpointAuthSigningAlgs       []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
+	IntrospectionSigningAlgValuesSupported     []string `json:"introspection_signing_alg_values_supported,omitempty"`
 	RevocationEndpointAuthMethodsSupported     []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
 	RevocationEndpointAuthSigningAlgs          []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
 	ClientIDMetadataDocumentSupported          bool     `json:"client_id_metadata_document_supported,omitempty"`
@@ -193,6 +194,9 @@ func (m Metadata) server() serverMetadata {
 	if m.Server.answersIntrospection() {
 		document.IntrospectionEndpoint = m.Endpoints + "/introspect"
 		document.IntrospectionEndpointAuthMethodsSupported, document.IntrospectionEndpointAuthSigningAlgs = methods, algorithms
+		if signed := m.Server.SignedIntrospection; signed != nil {
+			document.IntrospectionSigningAlgValuesSupported = signed.Algorithms
+		}
 	}
 	if m.Server.revokes() {
 		document.RevocationEndpoint = m.Endpoints + "/revoke"

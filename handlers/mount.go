@@ -62,6 +62,9 @@ func (s *Server) check() error {
 	if first, second := reflect.ValueOf(s.NewSession()), reflect.ValueOf(s.NewSession()); first.Kind() == reflect.Pointer && first.Type().Elem().Size() > 0 && first.Pointer() == second.Pointer() {
 		return errors.New("handlers: Server.NewSession returns the same session each time, which all requests would share; let it make a new one")
 	}
+	if signed := s.SignedIntrospection; signed != nil && (signed.Sign == nil || s.Issuer == "") {
+		return errors.New("handlers: set SignedIntrospection.Sign and Server.Issuer")
+	}
 	if d := s.Registration; d != nil && (d.Clients == nil || d.Endpoint == "" || d.MaxUnused == 0 || s.Login == nil) {
 		return errors.New("handlers: set Clients, Endpoint and MaxUnused of Server.Registration, and Server.Login: who registers itself gets tokens for people alone")
 	}

@@ -195,10 +195,14 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	writeRawJSON(w, status, encoded)
 }
 
-// writeRawJSON writes an answer that nobody may keep (RFC 6749 §5.1).
 func writeRawJSON(w http.ResponseWriter, status int, body []byte) {
+	writeRaw(w, status, "application/json", body)
+}
+
+// writeRaw writes an answer that nobody may keep (RFC 6749 §5.1).
+func writeRaw(w http.ResponseWriter, status int, contentType string, body []byte) {
 	header := w.Header()
-	header.Set("Content-Type", "application/json")
+	header.Set("Content-Type", contentType)
 	header.Set("Cache-Control", "no-store")
 	header.Set("Pragma", "no-cache")
 	header.Set("X-Content-Type-Options", "nosniff")

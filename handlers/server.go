@@ -40,6 +40,8 @@ type Server struct {
 	// AuthenticateIntrospection authenticates the callers of the introspection endpoint; nil: as Provider does, which
 	// authenticates those of the other endpoints.
 	AuthenticateIntrospection fosite.ClientAuthenticationStrategy
+	// SignedIntrospection signs introspection answers for callers who ask for that; nil: answers are JSON alone.
+	SignedIntrospection *SignedIntrospection
 	// TokenID names an access token in introspection answers (jti) without revealing it; nil: no jti.
 	TokenID func(ctx context.Context, token string) string
 	// ReadAhead prepares the context of an introspection, before the caller is authenticated, for a look at token, so that

@@ -50,6 +50,21 @@ test('the claims are those of the introspection', async () => {
   assert.equal(await mcpStatus(token), 200); // which introspects
 });
 
+test('a signed introspection answer (RFC 9701)', async () => {
+  const plain = { [oauth.allowInsecureRequests]: true };
+  const server = new URL(issuer);
+  const metadata = await oauth.processDiscoveryResponse(server, await oauth.discoveryRequest(server, { ...plain, algorithm: 'oauth2' }));
+  assert.ok(metadata.introspection_signing_alg_values_supported.includes(algorithm));
+  const caller = { client_id: client.client_id, introspection_signed_response_alg: algorithm };
+  const authentication = oauth.ClientSecretBasic(client.client_secret);
+  for (const [token, active] of [[await mint(), true], ['unknown', false]]) {
+    const response = await oauth.introspectionRequest(metadata, caller, authentication, token, { ...plain, requestJwtResponse: true });
+    const answer = await oauth.processIntrospectionResponse(metadata, caller, response);
+    assert.equal(answer.active, active);
+    await oauth.validateApplicationLevelSignature({ ...metadata, jwks_uri: `${pages}/jwks.json` }, response, plain);
+  }
+});
+
 test('a revoked token is dead at introspection at once, and a verifier does not hear of it', async () => {
   const token = await mint();
   assert.equal((await introspect(token)).active, true);

@@ -154,6 +154,9 @@ func (p *parts) publicRouter() (http.Handler, error) {
 		PublicKeys: p.keys.PublicKeys,
 		Log:        p.log,
 	}
+	if cfg.IssuesJWT() { // otherwise there are no keys
+		endpoints.SignedIntrospection = &handlers.SignedIntrospection{Sign: p.keys.SignIntrospection, Algorithms: provider.SigningAlgorithms()}
+	}
 	people, err := p.newLogin()
 	if err != nil {
 		return nil, err
