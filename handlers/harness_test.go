@@ -56,6 +56,7 @@ type fixture struct {
 	keys           *provider.SigningKeys // of JWTs
 	signed         *handlers.SignedIntrospection
 	missing        []fosite.TokenType // kinds of tokens that were made with a missing secret
+	stopping       chan struct{}      // closed: the server stops
 }
 
 // newFixture makes a fixture on SQLite. Edits change it before it is built.
@@ -142,8 +143,9 @@ func (f *fixture) serve(store fosite.Storage) {
 			ctx, signature := oauth.Strategy.WithToken(ctx, token)
 			return storage.ReadAhead(ctx, signature)
 		},
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Now: func() time.Time { return f.clock },
+		Revocations: f.revocations(),
+		Log:         slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Now:         func() time.Time { return f.clock },
 	}).Mount(router.PathPrefix(basePath).Subrouter())
 	if err != nil {
 		f.t.Fatal(err)

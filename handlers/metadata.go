@@ -112,6 +112,7 @@ type serverMetadata struct {
 	TokenEndpoint                              string   `json:"token_endpoint"`
 	IntrospectionEndpoint                      string   `json:"introspection_endpoint,omitempty"`
 	RevocationEndpoint                         string   `json:"revocation_endpoint,omitempty"`
+	RevocationsEndpoint                        string   `json:"revocations_endpoint,omitempty"` // ours: the feed
 	RegistrationEndpoint                       string   `json:"registration_endpoint,omitempty"`
 	JWKSURI                                    string   `json:"jwks_uri"`
 	ScopesSupported                            []string `json:"scopes_supported,omitempty"`
@@ -184,6 +185,9 @@ func (m Metadata) server() serverMetadata {
 	}
 	if m.OpenID {
 		document.SubjectTypesSupported, document.IDTokenSigningAlgValuesSupported = []string{"public"}, []string{"RS256"}
+	}
+	if m.Server.Revocations != nil {
+		document.RevocationsEndpoint = m.Endpoints + "/revocations"
 	}
 	if m.Server.Registration != nil {
 		document.RegistrationEndpoint = m.Endpoints + "/register"

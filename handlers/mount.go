@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"reflect"
 
 	"fosite-mcp/internal/composition"
@@ -30,6 +31,9 @@ func (s *Server) Mount(r *mux.Router) error {
 	if s.answersIntrospection() {
 		r.Handle("/introspect", form(s.introspect))
 	}
+	if s.Revocations != nil {
+		r.Handle("/revocations", Methods(map[string]http.HandlerFunc{http.MethodGet: s.revocations, http.MethodPost: s.revocations}, use("Use GET or POST.")))
+	}
 	r.Handle("/jwks.json", corsForAnyOrigin.Handler(Reading(s.jwks)))
 	if s.ForwardAuth != nil {
 		r.HandleFunc("/verify", s.verify) // whatever the method is of the request that it is about
@@ -48,6 +52,9 @@ func (s *Server) Mount(r *mux.Router) error {
 func (s *Server) check() error {
 	if s.Provider == nil || s.NewSession == nil {
 		return errors.New("handlers: set Server.Provider and Server.NewSession")
+	}
+	if s.Revocations != nil && (s.Revocations.Read == nil || s.Revocations.Changed == nil) {
+		return errors.New("handlers: set Read and Changed of Server.Revocations")
 	}
 	if err := s.checkComposition(); err != nil {
 		return err

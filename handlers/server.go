@@ -37,6 +37,8 @@ type Server struct {
 	Registration *Registration
 	// ForwardAuth lets proxies check tokens; nil: they have to introspect.
 	ForwardAuth *ForwardAuth
+	// Revocations tells resource servers what has ended; nil: there is no such endpoint.
+	Revocations *Revocations
 	// AuthenticateIntrospection authenticates the callers of the introspection endpoint; nil: as Provider does, which
 	// authenticates those of the other endpoints.
 	AuthenticateIntrospection fosite.ClientAuthenticationStrategy

@@ -21,6 +21,11 @@ var expiring = []struct{ table, key, condition string }{
 	{"used_assertions", "jti_hash", ""},
 	{"login_sessions", "token_hash", ""},
 	{"grants", "id", "AND NOT EXISTS (SELECT 1 FROM {access_tokens} t WHERE t.request_id = {grants}.id)"},
+	// A revocation ends after the tokens that it has ended. The newest one stays: SQLite counts on from its position.
+	{"revocations", "position, id", `AND position < (SELECT MAX(position) FROM {revocations})
+		AND NOT EXISTS (SELECT 1 FROM {access_tokens} t WHERE {revocations}.kind = 'grant' AND t.request_id = {revocations}.name)
+		AND NOT EXISTS (SELECT 1 FROM {access_tokens} t WHERE {revocations}.kind = 'client' AND t.client_id = {revocations}.name
+			AND t.issued_at - 60000 <= {revocations}.created_at)`},
 }
 
 // CleanUp says how [Housekeeping.CleanUp] works. The zero value is useful.

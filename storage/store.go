@@ -38,6 +38,7 @@ type Store struct {
 	*AuthorizeSessions
 	*Assertions
 	*Housekeeping
+	*Feed
 
 	consents *people.Consents
 	logins   *people.Sessions
@@ -128,7 +129,7 @@ func New(db *gorm.DB, options ...Option) *Store {
 		now:      time.Now,
 		grace:    time.Minute,
 	}
-	s := &Store{core: c, Tokens: &Tokens{c}, AuthorizeSessions: &AuthorizeSessions{c}, Assertions: &Assertions{c}, Housekeeping: &Housekeeping{core: c}}
+	s := &Store{core: c, Tokens: &Tokens{c}, AuthorizeSessions: &AuthorizeSessions{c}, Assertions: &Assertions{c}, Housekeeping: &Housekeeping{core: c}, Feed: newFeed(c)}
 	for _, option := range options {
 		option(s)
 	}
@@ -144,6 +145,7 @@ func New(db *gorm.DB, options ...Option) *Store {
 	s.adminKeys = audit.NewAdminKeys(others, s.log, s.now, func(id string) { s.adminKeysUsed.Note(id, s.now()) })
 	s.idempotencyKeys = audit.NewIdempotencyKeys(others, s.now)
 	s.settings = audit.NewSettings(others)
+	s.Feed.prepare()
 	return s
 }
 

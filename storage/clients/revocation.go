@@ -27,6 +27,9 @@ func NoteRevokedBefore(id string, t time.Time) (statement string, args []any) {
 		[]any{id, wholeMillis(t)}
 }
 
+// NoteChanged is the statement that has the feed of revocations tell of a client, of whom nothing is revoked.
+const NoteChanged = `INSERT INTO {client_revocations} (id) VALUES (?) ON CONFLICT (id) DO UPDATE SET epoch = {client_revocations}.epoch`
+
 // wholeMillis is t in milliseconds, rounded up: a token is as old as its millisecond.
 func wholeMillis(t time.Time) int64 { return model.Millis(t.Add(time.Millisecond - 1)) }
 

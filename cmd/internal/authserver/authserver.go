@@ -90,7 +90,7 @@ func (s *Instance) Run(ctx context.Context) error {
 		return err
 	}
 
-	p := &parts{cfg: cfg, log: s.Log, store: store, secrets: secrets, observer: observer, limits: newLimits(cfg, observer), keys: keys}
+	p := &parts{cfg: cfg, log: s.Log, store: store, secrets: secrets, observer: observer, limits: newLimits(cfg, observer), keys: keys, stopping: ctx.Done()}
 	publicRouter, adminRouter, err := p.routers(s.Hasher)
 	if err != nil {
 		return err

@@ -38,6 +38,7 @@ type parts struct {
 	recorder *failures.Recorder
 	keys     *provider.SigningKeys
 	oauth    *provider.Provider
+	stopping <-chan struct{} // closed when the server stops
 }
 
 // makeProvider makes the recorder of failed attempts, which counts what it records, and the OAuth provider with the
@@ -129,7 +130,7 @@ func (p *parts) routers(hasher fosite.Hasher) (public, admin http.Handler, err e
 // publicRouter serves the OAuth endpoints, login and consent, metadata and health.
 func (p *parts) publicRouter() (http.Handler, error) {
 	cfg, oauth := p.cfg, p.oauth
-	root := newRouter(p.observer, clientaddr.FromHeader(cfg.ClientIPHeader))
+	root := newRouter(p.observer, clientaddr.FromHeader(cfg.ClientIPHeader), cfg.BasePath+"/revocations")
 	root.Use(newHosts(publicHosts(cfg), p.log, handlers.Misdirected).middleware)
 	if cfg.RateLimits.AddressPerHour > 0 {
 		root.Use(p.limits.middleware)
@@ -151,8 +152,9 @@ func (p *parts) publicRouter() (http.Handler, error) {
 			ctx, signature := oauth.Strategy.WithToken(ctx, token)
 			return storage.ReadAhead(ctx, signature)
 		},
-		PublicKeys: p.keys.PublicKeys,
-		Log:        p.log,
+		PublicKeys:  p.keys.PublicKeys,
+		Revocations: p.revocations(),
+		Log:         p.log,
 	}
 	if cfg.IssuesJWT() { // otherwise there are no keys
 		endpoints.SignedIntrospection = &handlers.SignedIntrospection{Sign: p.keys.SignIntrospection, Algorithms: provider.SigningAlgorithms()}
@@ -187,10 +189,11 @@ func (p *parts) publicRouter() (http.Handler, error) {
 }
 
 // newRouter matches paths as they were sent: it redirects nothing, and %2F is no slash. Its last route must match every
-// path, because middleware sees only requests that a route matches. from returns the address of the caller.
-func newRouter(observer *observe.Observer, from func(*http.Request) netip.Addr) *mux.Router {
+// path, because middleware sees only requests that a route matches. from returns the address of the caller. Requests for the
+// paths unhurried have no deadline of the router's.
+func newRouter(observer *observe.Observer, from func(*http.Request) netip.Addr, unhurried ...string) *mux.Router {
 	root := mux.NewRouter().SkipClean(true).UseEncodedPath()
-	root.Use(receive(from), observer.Middleware)
+	root.Use(receive(from, unhurried), observer.Middleware)
 	return root
 }
 
@@ -199,7 +202,7 @@ const requestLimit = 15 * time.Second
 
 // receive is the first middleware: it gives a request its id, its caller's address and a deadline. All of it goes into one
 // context, because each copy of a request costs time. from tells the address.
-func receive(from func(*http.Request) netip.Addr) mux.MiddlewareFunc {
+func receive(from func(*http.Request) netip.Addr, unhurried []string) mux.MiddlewareFunc {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			info := reqinfo.Info{ID: handlers.RequestID(r), Address: from(r), Answer: w.Header()}
@@ -207,8 +210,12 @@ func receive(from func(*http.Request) netip.Addr) mux.MiddlewareFunc {
 				info.ID = rand.Text()
 			}
 			w.Header().Set("X-Request-Id", info.ID)
-			ctx, cancel := context.WithTimeout(reqinfo.With(r.Context(), info), requestLimit)
-			defer cancel()
+			ctx := reqinfo.With(r.Context(), info)
+			if !slices.Contains(unhurried, r.URL.Path) {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, requestLimit)
+				defer cancel()
+			}
 			next.ServeHTTP(w, r.WithContext(ctx))
 		})
 	}

@@ -177,7 +177,7 @@ func TestEveryRequestOfAnAddressCounts(t *testing.T) {
 
 // Whoever adds a page has to name it, or people get JSON.
 func TestEveryPageIsKnownAsOne(t *testing.T) {
-	documents := []string{"token", "revoke", "introspect", "verify", "jwks.json"}
+	documents := []string{"token", "revoke", "introspect", "verify", "revocations", "jwks.json"}
 	for _, path := range listeners(t)["public"].paths(t) {
 		endpoint, below := strings.CutPrefix(path, base)
 		if !below || slices.Contains(documents, endpoint) {

@@ -14,6 +14,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+
+	"fosite-mcp/storage/internal/model"
 )
 
 // Tx runs statements on the pool or in a transaction, by the methods of GORM and by those below. It may be used again and
@@ -157,6 +159,9 @@ func numbered(text string) string {
 
 // Table is the host's name of a table, quoted.
 func (d *DB) Table(name string) string { return d.quiet.Statement.Quote(d.names[name]) }
+
+// IndexName is the host's name of an index, or of a trigger, of a table.
+func (d *DB) IndexName(table, index string) string { return model.IndexName(d.names[table], index) }
 
 // Qualified puts a table's alias before each of columns.
 func Qualified(alias, columns string) string {

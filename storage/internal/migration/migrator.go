@@ -159,8 +159,13 @@ func (m *Migrator) UpTx(ctx context.Context, tx *gorm.DB) error {
 	if err := run(tx, records...); err != nil {
 		return fmt.Errorf("storage: migrate: record what was applied before: %w", err)
 	}
+	about := circumstances{
+		Clients:      state.started(model.Clients),
+		Tokens:       state.started(model.Tokens) || slices.Contains(m.parts, model.Tokens),
+		ClientsFirst: slices.ContainsFunc(allSteps, func(s Step) bool { return s.Name == clientTriggers && !state.appliedAt(s).IsZero() }),
+	}
 	for _, step := range pending {
-		statements, err := m.dialect.statements(step, state.started(model.Clients))
+		statements, err := m.dialect.statements(step, about)
 		if err == nil {
 			err = run(tx, append(statements, m.dialect.insertVersion(step.Version))...)
 		}

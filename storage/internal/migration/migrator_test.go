@@ -29,8 +29,8 @@ func TestAutoMigrateGivesTheSameSchema(t *testing.T) {
 		up(t, migrated.DB)
 		if engine == "sqlite" { // the one difference
 			var without int
-			if err := migrated.Raw("SELECT COUNT(*) FROM pragma_table_list WHERE wr").Scan(&without).Error; err != nil || without != 5 {
-				t.Errorf("%d tables are without rowid (%v), want 5", without, err)
+			if err := migrated.Raw("SELECT COUNT(*) FROM pragma_table_list WHERE wr").Scan(&without).Error; err != nil || without != 6 {
+				t.Errorf("%d tables are without rowid (%v), want 6", without, err)
 			}
 		}
 		if err := automatic.AutoMigrate(model.Models()...); err != nil {
@@ -81,6 +81,9 @@ func TestPrintedSQLGivesTheSameSchema(t *testing.T) {
 		}
 		if diff := cmp.Diff(migrated.describe(t), printed.describe(t)); diff != "" {
 			t.Errorf("the printed SQL differs (-migrations +printed):\n%s", diff)
+		}
+		if diff := cmp.Diff(migrated.triggers(t), printed.triggers(t)); diff != "" || len(printed.triggers(t)) != 8 {
+			t.Errorf("the printed SQL makes other triggers (-migrations +printed):\n%s", diff)
 		}
 		m := migration.New(printed.DB)
 		if err := errors.Join(m.Check(t.Context()), m.Up(t.Context())); err != nil {
@@ -167,6 +170,9 @@ func TestPartsAreMadeAlone(t *testing.T) {
 				up(t, whole.DB)
 				if diff := cmp.Diff(whole.describe(t), db.describe(t)); diff != "" {
 					t.Errorf("part by part gives another schema:\n%s", diff)
+				}
+				if diff := cmp.Diff(whole.triggers(t), db.triggers(t)); diff != "" {
+					t.Errorf("part by part gives other triggers:\n%s", diff)
 				}
 			})
 		}

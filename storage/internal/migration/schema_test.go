@@ -1,6 +1,7 @@
 package migration_test
 
 import (
+	"cmp"
 	"crypto/rand"
 	"net/url"
 	"os"
@@ -140,6 +141,23 @@ func (db testDatabase) describe(t *testing.T) []string {
 		}
 	}
 	return lines
+}
+
+// triggers lists what writes the feed of revocations.
+func (db testDatabase) triggers(t *testing.T) (triggers []string) {
+	t.Helper()
+	query := "SELECT name || ' ' || tbl_name || sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name"
+	if db.schema != "" {
+		query = "SELECT pg_get_triggerdef(t.oid) || p.prosrc FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid " +
+			"WHERE NOT t.tgisinternal AND c.relnamespace = to_regnamespace('" + db.schema + "') ORDER BY t.tgname"
+	}
+	if err := db.Raw(query).Scan(&triggers).Error; err != nil {
+		t.Fatal(err)
+	}
+	for i := range triggers {
+		triggers[i] = strings.ReplaceAll(triggers[i], cmp.Or(db.schema, "oauth"), "oauth")
+	}
+	return triggers
 }
 
 func (db testDatabase) tables(t *testing.T) []string {

@@ -14,7 +14,7 @@ import (
 	"fosite-mcp/storage/internal/model"
 )
 
-//go:embed tokens clients audit people
+//go:embed tokens clients audit people client_triggers.sql
 var files embed.FS
 
 // A Step is one file. It may not change once it is released.
@@ -60,31 +60,49 @@ func readSteps() (all []Step) {
 	return all
 }
 
-// statements are those of a step, each with the comment before it. clients tells that there is a table of the store's own
-// clients.
-func (d dialect) statements(step Step, clients bool) ([]string, error) {
-	text, err := files.ReadFile(step.Name)
-	if err != nil {
-		return nil, err
-	}
-	parsed, err := template.New(step.Name).Funcs(template.FuncMap{
-		"table":        d.table,
-		"index":        func(table, index string) string { return quote(model.IndexName(d.names[table], index)) },
-		"unique":       func(table, column string) string { return quote(d.namer.UniqueName(d.names[table], column)) },
-		"foreignKey":   d.foreignKey,
-		"bytes":        func() string { return d.choose("BLOB", "BYTEA") },
-		"zeros":        d.zeros,
-		"now":          func() string { return fmt.Sprint(time.Now().UnixMilli()) },
-		"withoutRowid": func() string { return d.choose(" WITHOUT ROWID", "") },
-	}).Parse(string(text))
+// circumstances are what steps depend on, besides the engine.
+type circumstances struct {
+	Clients      bool // there is a table of the store's own clients, with rows perhaps
+	Tokens       bool // the tokens are here, or come with the same migration
+	ClientsFirst bool // the triggers of the clients' tables could not be made before, because the tokens were not here
+}
+
+// clientTriggers write the feed of revocations. A step of either part makes them: the one that comes last.
+const clientTriggers = "clients/00008_revocations.sql"
+
+// statements are those of a step, each with the comment before it.
+func (d dialect) statements(step Step, about circumstances) ([]string, error) {
+	parsed, err := template.New("").Funcs(d.functions()).ParseFS(files, "client_triggers.sql", step.Name)
 	if err != nil {
 		return nil, err
 	}
 	var script strings.Builder
-	if err := parsed.Execute(&script, map[string]bool{"Clients": clients}); err != nil {
+	if err := parsed.ExecuteTemplate(&script, path.Base(step.Name), about); err != nil {
 		return nil, err
 	}
 	return split(script.String()), nil
+}
+
+// functions are what templates call.
+func (d dialect) functions() template.FuncMap {
+	return template.FuncMap{
+		"table":      d.table,
+		"index":      func(table, index string) string { return quote(model.IndexName(d.names[table], index)) },
+		"unique":     func(table, column string) string { return quote(d.namer.UniqueName(d.names[table], column)) },
+		"foreignKey": d.foreignKey,
+		"bytes":      func() string { return d.choose("BLOB", "BYTEA") },
+		"zeros":      d.zeros,
+		"now":        func() string { return fmt.Sprint(time.Now().UnixMilli()) },
+		"postgres":   func() bool { return d.postgres },
+		"function":   func(name string) string { return d.qualified("revocations", "_"+name) },
+		"clock":      d.clock,
+		"next":       d.nextPosition,
+		"first":      d.firstPosition,
+		"digest": func(text string) string {
+			return fmt.Sprintf(d.choose("CAST(%s AS BLOB)", "sha256(convert_to(%s, 'UTF8'))"), text)
+		},
+		"withoutRowid": func() string { return d.choose(" WITHOUT ROWID", "") },
+	}
 }
 
 // split takes a script apart where a line ends with a semicolon. It leaves out comments within a statement, which SQLite
@@ -150,6 +168,27 @@ func (d dialect) zeros(n int) string {
 	return fmt.Sprintf(d.choose("zeroblob(%d)", "decode(repeat('00', %d), 'hex')"), n)
 }
 
+// clock is the time of the database in Unix milliseconds.
+func (d dialect) clock() string {
+	return d.choose("CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)", "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)")
+}
+
+// nextPosition is where a trigger puts a row into the feed of revocations. PostgreSQL has no order of commits, and readers
+// compare the ids of transactions with their snapshots.
+func (d dialect) nextPosition() string {
+	return d.choose("(SELECT COALESCE(MAX(position), 0) + 1 FROM "+d.table("revocations")+")", "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)")
+}
+
+// firstPosition is where a migration puts rows into the feed.
+func (d dialect) firstPosition() string {
+	return d.choose("(SELECT COALESCE(MAX(position), 0) FROM "+d.table("revocations")+") + ROW_NUMBER() OVER ()", "1")
+}
+
+// qualified quotes a name that begins like the host's name of a table and is in the same schema.
+func (d dialect) qualified(table, suffix string) string {
+	return quote(strings.Split(d.names[table]+suffix, ".")...)
+}
+
 // table quotes the host's name of a table.
 func (d dialect) table(name string) string { return quote(strings.Split(d.names[name], ".")...) }
 
@@ -204,7 +243,7 @@ func SQL(dialectName string, namer schema.Namer, parts ...model.Part) (string, e
 	fmt.Fprintf(&script, "-- All of it or nothing, if it stops at the first error: %s\n\n%s\n\n-- Which steps have been applied.\n%s\n",
 		d.choose("sqlite3 -bail DATABASE < FILE", "psql -v ON_ERROR_STOP=1 -f FILE"), d.choose("BEGIN IMMEDIATE;", "BEGIN;"), d.createVersions())
 	for _, step := range m.steps {
-		statements, err := d.statements(step, false)
+		statements, err := d.statements(step, circumstances{Tokens: true})
 		if err != nil {
 			return "", err
 		}

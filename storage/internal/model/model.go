@@ -25,7 +25,7 @@ const (
 func Parts() []Part { return []Part{Tokens, Clients, Audit, People} }
 
 var models = map[Part][]any{
-	Tokens:  {&Grant{}, &AccessToken{}, &RefreshToken{}, &AuthorizeSession{}, &UsedAssertion{}, &TrustedKey{}, &ClientRevocation{}, &KeySet{}},
+	Tokens:  {&Grant{}, &AccessToken{}, &RefreshToken{}, &AuthorizeSession{}, &UsedAssertion{}, &TrustedKey{}, &ClientRevocation{}, &KeySet{}, &Revocation{}},
 	Clients: {&Client{}, &ClientSecret{}},
 	Audit:   {&AuditEvent{}, &AuditChain{}, &IdempotencyKey{}, &AdminKey{}, &Setting{}},
 	People:  {&User{}, &UserGroup{}, &Consent{}, &LoginSession{}},

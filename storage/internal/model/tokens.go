@@ -70,3 +70,14 @@ type KeySet struct {
 	Revision int64  `gorm:"column:revision;type:BIGINT;not null"` // raised with each change
 	Keys     JSON   `gorm:"column:keys;not null"`
 }
+
+// Revocation is an entry of the feed that tells services what has ended. Triggers write it, in the transaction that ends the
+// tokens.
+type Revocation struct {
+	Position  int64  `gorm:"column:position;type:BIGINT;primaryKey;not null;autoIncrement:false"` // SQLite: 1, 2, 3, …; PostgreSQL: the id of the transaction
+	ID        Hash   `gorm:"column:id;primaryKey;not null"`                                       // the signature column of the token, or a digest
+	Kind      string `gorm:"column:kind;not null"`                                                // token | grant | client
+	Name      string `gorm:"column:name;not null"`                                                // the id of the grant or client
+	CreatedAt Time   `gorm:"column:created_at;not null"`
+	ExpiresAt Time   `gorm:"column:expires_at;index:by_expiry"`
+}

@@ -1,0 +1,246 @@
+package handlers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"fosite-mcp/internal/params"
+
+	"github.com/ory/fosite"
+)
+
+// Revocations is a feed of what has ended, for resource servers that keep answers about tokens. A storage.Store has one.
+type Revocations struct {
+	// Read returns what has ended after a cursor: tokens for one of resources, and clients. The empty cursor means all that is
+	// known, and "now" nothing. limit bounds the work.
+	Read func(ctx context.Context, cursor string, resources []string, limit int) (RevocationPage, error)
+	// Changed tells whether anything has ended after a cursor, and the cursor of this moment. While requests wait, it is called
+	// five times a second.
+	Changed func(ctx context.Context, cursor string) (changed bool, now string, err error)
+	// Stopping is closed when the server stops: whoever waits is answered at once. nil: never.
+	Stopping <-chan struct{}
+
+	watch revocationWatch
+}
+
+// RevocationPage is what has ended after a cursor. Unless it says More, whatever was acknowledged before it was asked for is in
+// it, or in a page before it.
+type RevocationPage struct {
+	Cursor      string            `json:"cursor"`
+	Revocations []RevocationEntry `json:"revocations"`
+	More        bool              `json:"more,omitempty"`
+	Reset       bool              `json:"reset,omitempty"` // nobody knows what has ended after the cursor: forget all that is kept
+}
+
+// Kinds of a [RevocationEntry]: the token whose jti is ID has ended. What is known of the tokens that the client ID was issued
+// before Time, or of all, is no longer sure.
+const (
+	TokenEnded    = "token"
+	ClientChanged = "client"
+	AllChanged    = "all"
+)
+
+// RevocationEntry says what has ended.
+type RevocationEntry struct {
+	Kind string
+	ID   string // of no use with AllChanged
+	Time time.Time
+}
+
+// MarshalJSON writes the time as a NumericDate with milliseconds.
+func (e RevocationEntry) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Kind string  `json:"kind"`
+		ID   string  `json:"id,omitempty"`
+		Time float64 `json:"time"`
+	}{e.Kind, e.ID, float64(e.Time.UnixMilli()) / 1000})
+}
+
+const (
+	defaultRevocations = 1000
+	maxRevocations     = 5000
+	maxRevocationWait  = 30 * time.Second
+	maxFeedCursor      = 512
+	// feedReadLimit bounds each look at the database; the request itself may wait for longer than others.
+	feedReadLimit = 10 * time.Second
+)
+
+// feedRequest is a request for the feed.
+type feedRequest struct {
+	caller    fosite.Client
+	resources []string
+	after     string
+	wait      time.Duration
+	limit     int
+}
+
+// revocations is the feed of revocations. The caller authenticates as for an introspection: in the header of a GET, or in any
+// way with a POST.
+func (s *Server) revocations(w http.ResponseWriter, r *http.Request) {
+	request, err := s.feedRequest(w, r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if request.wait > 0 {
+		leave, ok := s.Revocations.watch.join(request.caller.GetID())
+		if !ok {
+			w.Header().Set("Retry-After", "1")
+			s.fail(w, r, &fosite.RFC6749Error{ErrorField: fosite.ErrTemporarilyUnavailable.ErrorField, CodeField: http.StatusTooManyRequests,
+				DescriptionField: "Too many requests of this client wait for revocations, or of all clients. Ask again later, or without wait."})
+			return
+		}
+		defer leave()
+		waitsLonger(w, request.wait)
+	}
+	page, err := s.nextRevocations(r.Context(), request)
+	switch {
+	case r.Context().Err() != nil && err != nil:
+		return // the caller has hung up
+	case err != nil:
+		s.fail(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, page)
+}
+
+// waitsLonger lets a request take longer than others.
+func waitsLonger(w http.ResponseWriter, wait time.Duration) {
+	controller, end := http.NewResponseController(w), time.Now().Add(wait+2*feedReadLimit)
+	_ = controller.SetReadDeadline(end)
+	_ = controller.SetWriteDeadline(end)
+}
+
+// feedRequest authenticates the caller and reads the parameters.
+func (s *Server) feedRequest(w http.ResponseWriter, r *http.Request) (*feedRequest, error) {
+	form, sent, err := feedParameters(w, r)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), feedReadLimit)
+	defer cancel()
+	caller, failed := s.authenticate(ctx, r, form)
+	if failed == nil && caller.IsPublic() {
+		failed = fosite.ErrInvalidClient.WithHint("Only clients that authenticate may read the revocations.")
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	server, ok := caller.(ResourceServerClient)
+	if !ok || len(server.GetIntrospects()) == 0 {
+		return nil, fosite.ErrAccessDenied.WithHint("Only resource servers may read the revocations. Register the client with introspects.")
+	}
+	request := &feedRequest{caller: caller, resources: server.GetIntrospects(), limit: defaultRevocations}
+	if err := request.read(sent); err != nil {
+		return nil, err
+	}
+	return request, nil
+}
+
+// feedParameters are the form with credentials, and all parameters.
+func feedParameters(w http.ResponseWriter, r *http.Request) (form, sent url.Values, err error) {
+	if r.Method == http.MethodPost {
+		if err := parseForm(w, r); err != nil {
+			return nil, nil, err
+		}
+		return r.PostForm, r.PostForm, nil
+	}
+	sent = params.WithoutEmpty(r.URL.Query())
+	if name := params.Repeated(sent); name != "" {
+		return nil, nil, fosite.ErrInvalidRequest.WithHintf("The parameter %q is given more than once.", name)
+	}
+	for _, name := range append([]string{"client_id", "client_assertion_type"}, secretParameters...) {
+		if sent.Has(name) {
+			return nil, nil, fosite.ErrInvalidRequest.WithHintf("Send %q in the body of a POST, not in the URL.", name)
+		}
+	}
+	r.PostForm, r.Form = url.Values{}, sent
+	return r.PostForm, sent, nil
+}
+
+// feedCredentials are the parameters with which a client may authenticate.
+var feedCredentials = []string{"client_id", "client_secret", "client_assertion", "client_assertion_type"}
+
+func (f *feedRequest) read(sent url.Values) error {
+	for name := range sent {
+		if !slices.Contains(feedCredentials, name) && name != "after" && name != "wait" && name != "limit" {
+			return fosite.ErrInvalidRequest.WithHintf("The parameter %q means nothing here. There are: after, wait, limit.", name)
+		}
+	}
+	if f.after = sent.Get("after"); len(f.after) > maxFeedCursor {
+		return fosite.ErrInvalidRequest.WithHintf("The parameter %q is longer than %d bytes. Send the cursor of an answer.", "after", maxFeedCursor)
+	}
+	if text := sent.Get("wait"); text != "" {
+		seconds, err := strconv.ParseFloat(text, 64)
+		if f.wait = time.Duration(seconds * float64(time.Second)); err != nil || !(seconds >= 0 && f.wait <= maxRevocationWait) {
+			return fosite.ErrInvalidRequest.WithHintf("The parameter %q is no number of seconds from 0 to %d.", "wait", int(maxRevocationWait.Seconds()))
+		}
+	}
+	if text := sent.Get("limit"); text != "" {
+		var err error
+		if f.limit, err = strconv.Atoi(text); err != nil || f.limit < 1 || f.limit > maxRevocations {
+			return fosite.ErrInvalidRequest.WithHintf("The parameter %q is no number from 1 to %d.", "limit", maxRevocations)
+		}
+	}
+	return nil
+}
+
+// nextRevocations is the page after the cursor, as soon as there is something in it, or when the time to wait is over.
+func (s *Server) nextRevocations(ctx context.Context, request *feedRequest) (page RevocationPage, err error) {
+	feed, over := s.Revocations, time.NewTimer(request.wait)
+	defer over.Stop()
+	for after, waited, last := request.after, false, request.wait == 0; ; waited = true {
+		news := feed.watch.news()
+		if page, err = feed.page(ctx, after, request); err != nil {
+			return page, err
+		}
+		if waited && page.concerns(request.caller.GetID()) {
+			// Nobody knows whether the caller may still read. It asks again, and is authenticated.
+			return RevocationPage{Cursor: after, Revocations: []RevocationEntry{}}, nil
+		}
+		if last || len(page.Revocations) > 0 || page.More || page.Reset {
+			return page.forCaller(request.caller.GetID()), nil
+		}
+		after = page.Cursor
+		feed.watch.follow(feed.Changed, after)
+		select {
+		case <-news:
+		case <-over.C:
+			last = true
+		case <-feed.Stopping:
+			last = true
+		case <-ctx.Done():
+			return page, fmt.Errorf("waiting for revocations: %w", ctx.Err())
+		}
+	}
+}
+
+// page reads one. A cursor that is "now" at first is the moment of the first page.
+func (f *Revocations) page(ctx context.Context, after string, request *feedRequest) (RevocationPage, error) {
+	ctx, cancel := context.WithTimeout(ctx, feedReadLimit)
+	defer cancel()
+	page, err := f.Read(ctx, after, request.resources, request.limit)
+	if page.Revocations == nil {
+		page.Revocations = []RevocationEntry{}
+	}
+	return page, err
+}
+
+// concerns tells whether the client itself has changed.
+func (p *RevocationPage) concerns(clientID string) bool {
+	return slices.ContainsFunc(p.Revocations, func(e RevocationEntry) bool { return e.Kind == ClientChanged && e.ID == clientID })
+}
+
+// forCaller says that all has changed where the resource server itself has: it may speak for other resources now.
+func (p RevocationPage) forCaller(clientID string) RevocationPage {
+	if p.concerns(clientID) {
+		p.Revocations = append(p.Revocations, RevocationEntry{Kind: AllChanged, Time: p.Revocations[0].Time})
+	}
+	return p
+}
