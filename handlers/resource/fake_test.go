@@ -30,6 +30,7 @@ type authorization struct {
 	feedStatus int           // not 0: what the feed answers
 	feedBody   string        // not empty: what the feed answers
 	cut        bool          // the feed can not be reached: requests to it hang
+	noWaiting  bool          // requests to the feed that want to wait get 429
 	pageSize   int           // not 0: more than that many revocations take several pages
 	lag        time.Duration // between the decision of an introspection and its answer
 	feedPolls  int
@@ -92,6 +93,12 @@ func (a *authorization) revocations(w http.ResponseWriter, r *http.Request) erro
 	defer limit.Stop()
 	for {
 		a.mu.Lock()
+		if a.noWaiting && wait > 0 {
+			a.mu.Unlock()
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return nil
+		}
 		cut, changed := a.cut, a.changed
 		var ready bool
 		if !cut {

@@ -49,6 +49,7 @@ type follower struct {
 	done     chan struct{}
 
 	cursor   string
+	hurried  bool // the server lets no more requests of this client wait
 	failures int
 	quiet    seldom
 }
@@ -100,12 +101,15 @@ func (f *follower) poll(ctx context.Context) time.Duration {
 	if after == "" {
 		after, wait = f.from, 0
 	}
+	if f.hurried {
+		f.hurried, wait = false, 0
+	}
 	limited, cancel := context.WithTimeout(ctx, wait+max(f.bound, time.Second))
 	defer cancel()
 	sent := time.Now()
 	got, err := f.feed.get(limited, after, wait)
 	if err != nil {
-		return f.failed(ctx, err)
+		return f.failed(ctx, wait, err)
 	}
 	if f.failures > 0 {
 		f.logger.Info("the revocation feed is followed again", "endpoint", f.feed.endpoint)
@@ -146,9 +150,14 @@ func (f *follower) restart() {
 	f.listener.restart()
 }
 
-func (f *follower) failed(ctx context.Context, err error) time.Duration {
+func (f *follower) failed(ctx context.Context, wait time.Duration, err error) time.Duration {
 	if ctx.Err() != nil {
 		return 0 // closed
+	}
+	var refused *refusedError
+	if errors.As(err, &refused) && refused.status == http.StatusTooManyRequests && wait > 0 {
+		f.hurried = true // other processes of this service wait already
+		return min(max(firstBackoff, refused.retryAfter), f.bound/4)
 	}
 	var garbled unreadable
 	if errors.As(err, &garbled) {
@@ -160,8 +169,7 @@ func (f *follower) failed(ctx context.Context, err error) time.Duration {
 			"endpoint", f.feed.endpoint, "error", err)
 	}
 	backoff := min(firstBackoff<<min(f.failures-1, 10), maxBackoff)
-	var refused *refusedError
-	if errors.As(err, &refused) {
+	if refused != nil {
 		switch refused.status {
 		case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 			backoff = refusedBackoff

@@ -144,3 +144,33 @@ func TestPaceOfTheFollower(t *testing.T) {
 		})
 	}
 }
+
+// The server lets four requests of a client wait. A fifth process of the
+// service follows without waiting.
+func TestFollowsWithoutWaitingWhereTooManyWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthorization()
+		a.noWaiting = true
+		config, log := a.config(t)
+		v := started(t, config)
+		synctest.Wait()
+		verify(t, v, "ci-1", true)
+		for range 600 {
+			time.Sleep(100 * time.Millisecond)
+			verify(t, v, "ci-1", true)
+		}
+		if a.times("ci-1") != 1 {
+			t.Errorf("asked %d times within a minute, want once", a.times("ci-1"))
+		}
+		a.revoke("ci-1")
+		time.Sleep(defaultBound)
+		verify(t, v, "ci-1", false)
+		if got := a.polls(); got > 70 {
+			t.Errorf("%d answers within a minute", got)
+		}
+		v.Close()
+		if log.Len() > 0 {
+			t.Errorf("the log says:\n%s", log)
+		}
+	})
+}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-const defaultMaxLifespan = 24 * time.Hour
+const defaultMaxLifespan = 14 * 24 * time.Hour
 
 // JWTConfig says which JWTs a [JWTVerifier] accepts: those of Issuer, "iss", for
 // Resource, "aud".
@@ -35,7 +35,8 @@ type JWTConfig struct {
 	Bound time.Duration
 	// MaxLifespan is the longest time between "iat" and "exp", after which
 	// revocations are forgotten. A token with a longer one is not decided here.
-	// Zero means a day. Without Revocations it is not used.
+	// Zero means 14 days, which is how long tokens live if the server is not told
+	// otherwise. Without Revocations it is not used.
 	MaxLifespan time.Duration
 	// IgnoreRevocations accepts a revoked token until it expires. The verifier
 	// then asks for keys and for nothing else, and needs no client.
@@ -186,7 +187,7 @@ func (v *JWTVerifier) unlessRevoked(ctx context.Context, token string, t *Token)
 		return v.undecided(ctx, token, errors.New("something has changed about its client since it was issued"))
 	}
 	switch {
-	case t.ExpiresAt.Sub(t.IssuedAt) > v.lifespan:
+	case t.ExpiresAt.Sub(t.IssuedAt) > v.lifespan+clockSkew: // servers round
 		return v.undecided(ctx, token, fmt.Errorf("it lives for longer than JWTConfig.MaxLifespan, %s", v.lifespan))
 	case !v.follower.fresh(time.Now()):
 		return v.undecided(ctx, token, errors.New("the feed of revocations is not followed closely enough"))

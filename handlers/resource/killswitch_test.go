@@ -173,7 +173,8 @@ func TestRevocationsAreForgottenAfterTheLongestLifespan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthorization()
 		v := live(t, a, withoutEndpoint, func(c *JWTConfig) { c.MaxLifespan, c.Bound = time.Hour, 10*time.Minute })
-		wantOutage(t, v, testKeys()[algEdDSA].token(time.Now(), map[string]any{"exp": time.Now().Add(time.Hour + time.Second).Unix()}))
+		wantOutage(t, v, testKeys()[algEdDSA].token(time.Now(), map[string]any{"exp": time.Now().Add(time.Hour + 2*time.Minute).Unix()}))
+		verify(t, v, testKeys()[algEdDSA].token(time.Now(), map[string]any{"exp": time.Now().Add(time.Hour + time.Second).Unix()}), true)
 		for hour := range 10 {
 			for i := range 100 {
 				a.revoke(fmt.Sprint(hour, "-", i))
