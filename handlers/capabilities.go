@@ -53,6 +53,12 @@ type NamedClient interface {
 	GetName() string
 }
 
+// ExpiringClient ends at a time, and its tokens with it: they are active until then at most. Without it, or at the zero time, a client
+// has no end.
+type ExpiringClient interface {
+	GetExpiresAt() time.Time
+}
+
 // PersonSession can say whose it is. No login is possible without it.
 type PersonSession interface {
 	SetPerson(subject, username string, groups []string, authenticatedAt time.Time)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ory/fosite"
 )
@@ -147,7 +148,7 @@ func (s *Server) describe(ctx context.Context, token string, request fosite.Acce
 	if named, ok := client.(NamedClient); ok {
 		answer.ClientName = named.GetName()
 	}
-	if end := session.GetExpiresAt(fosite.AccessToken); !end.IsZero() {
+	if end := end(session, client); !end.IsZero() {
 		answer.Exp = end.Unix()
 	}
 	if answer.Sub == "" {
@@ -170,6 +171,17 @@ func (s *Server) describe(ctx context.Context, token string, request fosite.Acce
 		return addClaims(encoded, extra.GetExtraClaims())
 	}
 	return encoded, nil
+}
+
+// end is when a token stops being active if nothing happens: with its client perhaps. Who keeps the answer hears of no other end.
+func end(session fosite.Session, client fosite.Client) time.Time {
+	end := session.GetExpiresAt(fosite.AccessToken)
+	if expiring, ok := client.(ExpiringClient); ok {
+		if last := expiring.GetExpiresAt(); !last.IsZero() && (end.IsZero() || last.Before(end)) {
+			return last
+		}
+	}
+	return end
 }
 
 // sessionAs is a session as a T, or what it carries: a hook may have put it into one that carries claims.

@@ -88,7 +88,8 @@ func (s *Server) revocations(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if request.wait > 0 {
+	streams := wantsStream(r)
+	if streams || request.wait > 0 {
 		leave, ok := s.Revocations.watch.join(request.caller.GetID())
 		if !ok {
 			w.Header().Set("Retry-After", "1")
@@ -97,6 +98,12 @@ func (s *Server) revocations(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		defer leave()
+	}
+	if streams {
+		s.stream(w, r, request)
+		return
+	}
+	if request.wait > 0 {
 		waitsLonger(w, request.wait)
 	}
 	page, err := s.nextRevocations(r.Context(), request)
@@ -135,6 +142,9 @@ func (s *Server) feedRequest(w http.ResponseWriter, r *http.Request) (*feedReque
 	server, ok := caller.(ResourceServerClient)
 	if !ok || len(server.GetIntrospects()) == 0 {
 		return nil, fosite.ErrAccessDenied.WithHint("Only resource servers may read the revocations. Register the client with introspects.")
+	}
+	if last := r.Header.Get("Last-Event-ID"); last != "" && wantsStream(r) {
+		sent.Set("after", last)
 	}
 	request := &feedRequest{caller: caller, resources: server.GetIntrospects(), limit: defaultRevocations}
 	if err := request.read(sent); err != nil {

@@ -24,6 +24,7 @@ func (c *Client) GetAudience() fosite.Arguments      { return c.Audience }
 func (c *Client) IsPublic() bool                     { return c.TokenEndpointAuthMethod == authMethodNone }
 func (c *Client) GetName() string                    { return c.Name }
 func (c *Client) GetIntrospects() []string           { return c.Introspects }
+func (c *Client) GetExpiresAt() time.Time            { return c.ExpiresAt }
 func (c *Client) GetTokenEndpointAuthMethod() string { return c.TokenEndpointAuthMethod }
 
 // GetAssertionIssuer implements provider.ClientWithAssertionIssuer.

@@ -27,6 +27,7 @@ var (
 	_ provider.ClientWithAssertionIssuer = (*client.Client)(nil)
 	_ handlers.NamedClient               = (*client.Client)(nil)
 	_ handlers.ResourceServerClient      = (*client.Client)(nil)
+	_ handlers.ExpiringClient            = (*client.Client)(nil)
 	_ login.DynamicClient                = (*client.Client)(nil)
 
 	_ handlers.ClientAuthenticator  = (*provider.Provider)(nil)
