@@ -137,6 +137,10 @@ func (p *parts) publicRouter() (http.Handler, error) {
 	}
 	handlers.MountHealth(root, p.store.Ping)
 
+	revocations, err := p.revocations()
+	if err != nil {
+		return nil, err
+	}
 	below := root.PathPrefix(cfg.BasePath).Subrouter()
 	endpoints := &handlers.Server{
 		Provider:    oauth,
@@ -153,7 +157,7 @@ func (p *parts) publicRouter() (http.Handler, error) {
 			return storage.ReadAhead(ctx, signature)
 		},
 		PublicKeys:  p.keys.PublicKeys,
-		Revocations: p.revocations(),
+		Revocations: revocations,
 		Log:         p.log,
 	}
 	if cfg.IssuesJWT() { // otherwise there are no keys
