@@ -155,7 +155,7 @@ func (a *app) rotateKey(ctx context.Context, cfg config.Config, store *storage.S
 			return fromProvider(err)
 		}
 		return a.Done(map[string]any{"kid": leaked, "discarded": true},
-			"took the key %s away; running servers learn of it within a minute, verifiers when they fetch the JWKS again (in 5 minutes, if they keep to its max-age)", leaked)
+			"took the key %s away; running servers sign with the next one within a second and refuse its tokens within ten, verifiers when they fetch the JWKS again (in 5 minutes, if they keep to its max-age)", leaked)
 	}
 	signs, err := keys.Rotate(ctx)
 	var early *provider.NextKeyTooYoungError
@@ -166,5 +166,5 @@ func (a *app) rotateKey(ctx context.Context, cfg config.Config, store *storage.S
 	if err != nil {
 		return fromProvider(err)
 	}
-	return a.Done(map[string]any{"kid": signs.ID, "alg": signs.Algorithm, "rotated": true}, "the key %s signs from now on; running servers use it within a minute", signs.ID)
+	return a.Done(map[string]any{"kid": signs.ID, "alg": signs.Algorithm, "rotated": true}, "the key %s signs from now on; running servers use it within a second", signs.ID)
 }

@@ -80,6 +80,8 @@ const (
 	KeyLead = 6 * time.Minute
 	// staleKeys is how long a replica uses the keys without reading them anew.
 	staleKeys = time.Minute
+	// staleSigner is how long a replica signs without looking whether another one has taken its key away, which has leaked then.
+	staleSigner = time.Second
 	// outageKeys is how long a replica publishes the keys of before while the store does not answer.
 	outageKeys = time.Hour
 	// unknownKeys is how often a replica looks for keys that it does not know: anybody can name one.
@@ -188,30 +190,30 @@ func (k *SigningKeys) read(ctx context.Context) (*keySet, error) {
 	}
 }
 
-// fresh is the set as it was a minute ago at the most.
-func (k *SigningKeys) fresh(ctx context.Context) (*keySet, error) {
-	if set := k.set.Load(); k.isFresh(set) {
+// fresh is the set as it was so long ago at the most.
+func (k *SigningKeys) fresh(ctx context.Context, stale time.Duration) (*keySet, error) {
+	if set := k.set.Load(); k.isFresh(set, stale) {
 		return set, nil
 	}
 	k.reading.Lock()
 	defer k.reading.Unlock()
-	if set := k.set.Load(); k.isFresh(set) { // somebody has just read it
+	if set := k.set.Load(); k.isFresh(set, stale) { // somebody has just read it
 		return set, nil
 	}
 	return k.read(ctx)
 }
 
-func (k *SigningKeys) isFresh(set *keySet) bool {
+func (k *SigningKeys) isFresh(set *keySet, stale time.Duration) bool {
 	if set == nil {
 		return false
 	}
 	age := clock(k.o.Now).Sub(set.readAt)
-	return age >= 0 && age < staleKeys
+	return age >= 0 && age < stale
 }
 
 // signer is the key that signs now.
 func (k *SigningKeys) signer(ctx context.Context) (*signingKey, error) {
-	set, err := k.fresh(ctx)
+	set, err := k.fresh(ctx, staleSigner)
 	switch {
 	case err != nil:
 		return nil, err
@@ -250,7 +252,7 @@ func (k *SigningKeys) find(ctx context.Context, header string) (*signingKey, err
 // PublicKeys is the JWK Set (RFC 7517 §5) that verifies the tokens, an empty one if there are no keys. While the store does not
 // answer it is that of before, for up to an hour: verifiers need not stop. An error is an outage.
 func (k *SigningKeys) PublicKeys(ctx context.Context) ([]byte, error) {
-	set, err := k.fresh(ctx)
+	set, err := k.fresh(ctx, staleKeys)
 	if known := k.set.Load(); err != nil && known != nil && clock(k.o.Now).Sub(known.readAt) < outageKeys {
 		return known.jwks, nil
 	}

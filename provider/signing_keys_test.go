@@ -210,6 +210,33 @@ func TestALeakedKeyIsGoneAtOnce(t *testing.T) {
 	}
 }
 
+// A token that is signed with a key which was taken away dies as soon as this is known: its client would have to come again.
+func TestAReplicaStopsSigningWithALeakedKeyWithinASecond(t *testing.T) {
+	store := &keyStore{}
+	ring, other := newKeyRing(t, store, SigningKeyOptions{}), newKeyRing(t, store, SigningKeyOptions{})
+	ensure(t, ring)
+	ensure(t, other)
+	leaked := ring.must(t, KeyNext, KeyCurrent)[KeyCurrent].ID
+	if _, err := other.Discard(t.Context(), leaked); err != nil {
+		t.Fatal(err)
+	}
+	reads := store.reads
+	for _, c := range []struct {
+		after  time.Duration
+		leaked bool
+		reads  int
+	}{{0, true, 0}, {staleSigner - 1, true, 0}, {1, false, 1}, {0, false, 1}, {staleSigner - 1, false, 1}} {
+		ring.clock = ring.clock.Add(c.after)
+		key, err := ring.signer(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (key.id == leaked) != c.leaked || store.reads != reads+c.reads {
+			t.Errorf("%v later: signs with the leaked key: %v, after %d reads; want %v, %d", c.after, key.id == leaked, store.reads-reads, c.leaked, c.reads)
+		}
+	}
+}
+
 func TestReplicasMakeOneSetOfKeys(t *testing.T) {
 	store := &keyStore{}
 	var wait sync.WaitGroup
