@@ -36,6 +36,9 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request, err error) *fos
 		return fosite.ErrTemporarilyUnavailable
 	case isOutage(err):
 		s.log().ErrorContext(r.Context(), "the request cannot be answered now", "path", r.URL.EscapedPath(), "request_id", RequestID(r), "cause", cause(err))
+		if known.Is(fosite.ErrTemporarilyUnavailable) && known.HintField != "" { // what is gone is not ours
+			return fosite.ErrTemporarilyUnavailable.WithHint(known.HintField)
+		}
 		return fosite.ErrTemporarilyUnavailable
 	case known.CodeField >= 500:
 		s.log().ErrorContext(r.Context(), "internal error", "path", r.URL.EscapedPath(), "request_id", RequestID(r), "cause", cause(err), "debug", known.DebugField)

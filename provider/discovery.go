@@ -78,7 +78,7 @@ func (f *jwksFetcher) discover(ctx context.Context, issuer string) (jwksURI stri
 		if err == nil {
 			return jwksURI, freshFor(header, defaultDiscoverLife, minKeySetLife, maxKeySetLife), nil
 		}
-		errs = append(errs, fmt.Errorf("provider: discover the keys of an issuer at %s: %w", location, err))
+		errs = append(errs, fmt.Errorf("provider: discover the keys of an issuer at %s: %s", location, detail(err)))
 	}
 	return "", 0, errors.Join(errs...)
 }

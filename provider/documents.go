@@ -232,7 +232,7 @@ func (d *ClientDocuments) fetch(ctx context.Context, id string) (*client.Client,
 		d.known.Add(id, knownDocument{c, clock(d.o.Now).Add(life)})
 		return c, nil
 	}
-	d.o.Log.WarnContext(ctx, "a client metadata document was refused", "client_id", id, "reason", err)
+	d.o.Log.WarnContext(ctx, "a client metadata document was refused", "client_id", id, "reason", detail(err))
 	d.known.Remove(id)
 	if errors.Is(err, fosite.ErrTemporarilyUnavailable) || errors.Is(err, errForbiddenTarget) {
 		return nil, errDocumentUnreachable.WithHintf("The document of the application, %s, cannot be fetched: it does not answer now, or is not on the public internet.", id)

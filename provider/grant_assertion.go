@@ -166,25 +166,30 @@ func (g *grantAssertions) checkSignature(ctx context.Context, sent *sentAssertio
 
 // keysOf fetches the keys of an issuer. Whatever goes wrong is an outage: it says nothing about the assertion, and the place is an
 // administrator's choice.
-func (g *grantAssertions) keysOf(ctx context.Context, rule *client.Client, ignoreCache bool) (set *josev3.JSONWebKeySet, err error) {
+func (g *grantAssertions) keysOf(ctx context.Context, rule *client.Client, ignoreCache bool) (*josev3.JSONWebKeySet, error) {
+	set, err := g.fetchKeys(ctx, rule, ignoreCache)
+	if err != nil {
+		return nil, fosite.ErrTemporarilyUnavailable.WithHint("The keys of the assertion's issuer cannot be fetched now; the server's log has the reason.").WithWrap(err)
+	}
+	return set, nil
+}
+
+func (g *grantAssertions) fetchKeys(ctx context.Context, rule *client.Client, ignoreCache bool) (set *josev3.JSONWebKeySet, err error) {
 	location := rule.JWKSURI
 	if location == "" {
 		discoverer, ok := g.keys.(KeyDiscoverer)
 		if !ok {
-			return nil, unavailable(errors.New("provider: the fetcher of keys discovers none; name the issuer's jwks_uri in the rule"))
+			return nil, errors.New("provider: the fetcher of keys discovers none; name the issuer's jwks_uri in the rule")
 		}
 		if location, err = discoverer.DiscoverKeys(ctx, rule.Trust.Issuer); err != nil {
-			return nil, unavailable(err)
+			return nil, err
 		}
 	}
 	set, err = g.keys.Resolve(ctx, location, ignoreCache)
 	if errors.Is(err, fosite.ErrInvalidClient) {
-		return nil, unavailable(errors.New("provider: the keys of the issuer " + rule.Trust.Issuer + " cannot be read: " + fosite.ErrorToRFC6749Error(err).DebugField))
+		return nil, errors.New("provider: the keys of the issuer " + rule.Trust.Issuer + " cannot be read: " + fosite.ErrorToRFC6749Error(err).DebugField)
 	}
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	return set, nil
+	return set, err
 }
 
 // useOnce marks the assertion as used; of any number of concurrent calls the store lets one pass. A jti is unique per issuer

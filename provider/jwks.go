@@ -192,7 +192,7 @@ func (s *keySets) evict() {
 func (f *jwksFetcher) fetch(ctx context.Context, location string) (*jose.JSONWebKeySet, time.Duration, error) {
 	body, header, err := fetch(ctx, f.client, location, "application/jwk-set+json, application/json", maxKeySetLength)
 	if bad := badAnswer(""); errors.As(err, &bad) || errors.Is(err, errForbiddenTarget) {
-		return nil, 0, refuseKeySet(err.Error())
+		return nil, 0, refuseKeySet(detail(err))
 	}
 	if err != nil {
 		return nil, 0, err

@@ -514,20 +514,31 @@ func TestAnIssuerThatIsDownIsAnOutage(t *testing.T) {
 		document func(string) string
 		keys     http.HandlerFunc
 		reach    bool
+		cause    string // in the log
 	}{
-		"keys are down":        {issuerDocument, down, true},
-		"no keys there":        {issuerDocument, http.NotFound, true},
-		"no key set":           {issuerDocument, serveBody("x"), true},
-		"another's document":   {func(string) string { return issuerDocument("https://other.example") }, down, true},
-		"no jwks_uri":          {func(issuer string) string { return `{"issuer":"` + issuer + `"}` }, down, true},
-		"no document":          {func(string) string { return "<html>" }, down, true},
-		"at a private address": {issuerDocument, down, false},
+		"keys are down":        {issuerDocument, down, true, "answered 502"},
+		"nobody listens":       {func(string) string { return `{"issuer":"ISSUER","jwks_uri":"http://127.0.0.1:1/keys"}` }, down, true, "127.0.0.1:1/keys cannot be fetched: dial tcp 127.0.0.1:1: connect: connection refused"},
+		"no keys there":        {issuerDocument, http.NotFound, true, "answered 404"},
+		"no key set":           {issuerDocument, serveBody("x"), true, "cannot be read"},
+		"another's document":   {func(string) string { return issuerDocument("https://other.example") }, down, true, "the document of the issuer"},
+		"no jwks_uri":          {func(issuer string) string { return `{"issuer":"` + issuer + `"}` }, down, true, "it has no jwks_uri"},
+		"no document":          {func(string) string { return "<html>" }, down, true, "not a JSON object"},
+		"at a private address": {issuerDocument, down, false, "in a closed network set registration.insecure_allow_private_addresses"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			issuer, _ := issuerServer(t, test.document, test.keys)
+			issuer, _ := issuerServer(t, func(issuer string) string { return strings.ReplaceAll(test.document(issuer), "ISSUER", issuer) }, test.keys)
 			oauth, _, _ := trusting(t, Options{Keys: NewJWKSFetcher(JWKSFetcherOptions{InsecureAllowLoopback: test.reach})}, discoveredRule(t, issuer))
 			_, err := tokenRequest(t, oauth, exchangeForm(signed(t, githubClaims(claimSet{"iss": issuer}))))
 			wantError(t, err, fosite.ErrTemporarilyUnavailable, "")
+			if told := fosite.ErrorToRFC6749Error(err).GetDescription(); !strings.Contains(told, "The keys of the assertion's issuer cannot be fetched now") || strings.Contains(told, test.cause) {
+				t.Errorf("the caller hears %q", told)
+			}
+			for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+				err = inner
+			}
+			if !strings.Contains(err.Error(), test.cause) {
+				t.Errorf("the log tells %q, want %q", err, test.cause)
+			}
 		})
 	}
 }

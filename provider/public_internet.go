@@ -8,10 +8,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/ory/fosite"
 )
 
 const fetchTimeout = 5 * time.Second // name look-up to last byte
@@ -128,7 +131,7 @@ func fetch(ctx context.Context, guarded *http.Client, location, accept string, l
 		return nil, nil, err
 	}
 	if err != nil {
-		return nil, nil, unavailable(err)
+		return nil, nil, unreachable(location, err)
 	}
 	defer response.Body.Close()
 	switch code := response.StatusCode; {
@@ -139,12 +142,32 @@ func fetch(ctx context.Context, guarded *http.Client, location, accept string, l
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
 	if err != nil {
-		return nil, nil, unavailable(err)
+		return nil, nil, unreachable(location, err)
 	}
 	if int64(len(body)) > limit {
 		return nil, nil, badAnswer(fmt.Sprintf("longer than %d KiB", limit>>10))
 	}
 	return body, response.Header, nil
+}
+
+// unreachable is temporarily_unavailable, with all that is known of the failure for the log.
+func unreachable(location string, err error) error {
+	var asked *url.Error // which names the location as well
+	if errors.As(err, &asked) {
+		err = asked.Err
+	}
+	return unavailable(fmt.Errorf("provider: %s cannot be fetched: %s", location, err.Error()))
+}
+
+// detail is what the log tells of an error of [fetch]: an error of fosite's alone says temporarily_unavailable.
+func detail(err error) string {
+	if errors.Is(err, errForbiddenTarget) {
+		return err.Error() + "; in a closed network set registration.insecure_allow_private_addresses"
+	}
+	if rfc := new(fosite.RFC6749Error); errors.As(err, &rfc) && rfc.Unwrap() != nil {
+		return rfc.Unwrap().Error()
+	}
+	return err.Error()
 }
 
 // freshFor is how long an answer may be kept: max-age (RFC 9111 §5.2.2.1) within bounds, or else usual.
