@@ -25,7 +25,7 @@ var expiring = []struct{ table, key, condition string }{
 	{"revocations", "position, id", `AND position < (SELECT MAX(position) FROM {revocations})
 		AND NOT EXISTS (SELECT 1 FROM {access_tokens} t WHERE {revocations}.kind = 'grant' AND t.request_id = {revocations}.name)
 		AND NOT EXISTS (SELECT 1 FROM {access_tokens} t WHERE {revocations}.kind = 'client' AND t.client_id = {revocations}.name
-			AND t.issued_at - 60000 <= {revocations}.created_at)`},
+			AND t.issued_at <= {revocations}.created_at + 60000)`},
 }
 
 // CleanUp says how [Housekeeping.CleanUp] works. The zero value is useful.

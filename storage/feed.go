@@ -124,7 +124,11 @@ const maxFeedTime = 253_000_000_000_000
 
 // read reads rows after a cursor, and the cursor of the moment, in one statement.
 func (f *Feed) read(ctx context.Context, from feedCursor, limit int) (now feedCursor, found []feedRow, err error) {
-	args := []any{from.known.xmin, from.known.xmin, from.place.position, from.place.id, from.known.String(), limit}
+	place := from.place
+	if !from.paging() {
+		place = feedPlace{from.known.xmin, []byte{}}
+	}
+	args := []any{place.position, place.id, from.known.xmin, from.known.String(), limit}
 	if !f.db.Postgres {
 		args = []any{from.known.xmin, limit}
 	}

@@ -29,7 +29,7 @@ type snapshot struct {
 	running    []int64
 }
 
-var fromBeginning = feedCursor{known: snapshot{xmin: 1, xmax: 1}, place: feedPlace{id: []byte{}}}
+var fromBeginning = feedCursor{known: snapshot{xmin: 1, xmax: 1}}
 
 // paging tells whether the reader is between two pages.
 func (c feedCursor) paging() bool { return c.next.xmin > 0 }
@@ -75,7 +75,7 @@ func parseFeedCursor(text string) (c feedCursor, known bool) {
 	if len(parts) != 2 && len(parts) != 5 || parts[0] == "" {
 		return fromBeginning, false
 	}
-	c = feedCursor{epoch: parts[0], place: feedPlace{id: []byte{}}}
+	c = feedCursor{epoch: parts[0]}
 	var err error
 	if c.known, err = parseShort(parts[1]); err != nil {
 		return fromBeginning, false

@@ -25,9 +25,8 @@ const feedOnPostgres = `SELECT m.now, m.epoch, m.triggers` + feedColumns + `
 	FROM (SELECT CAST(pg_current_snapshot() AS TEXT) AS now, (%s) AS triggers, to_hex((SELECT system_identifier FROM pg_control_system())) || '-' ||
 		to_hex(CAST((SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) AS BIGINT)) || '-' ||
 		substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS epoch) m
-	LEFT JOIN (SELECT * FROM {revocations} WHERE position >= CAST(? AS BIGINT)
+	LEFT JOIN (SELECT * FROM {revocations} WHERE (position, id) > (CAST(? AS BIGINT), CAST(? AS BLOB))
 		AND (CAST(? AS BIGINT) <= 1 OR position < CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT))
-		AND (position, id) > (CAST(? AS BIGINT), CAST(? AS BLOB))
 		AND NOT pg_visible_in_snapshot(CAST(CAST(position AS TEXT) AS xid8), CAST(CAST(? AS TEXT) AS pg_snapshot))
 		ORDER BY position, id LIMIT ?) r ON TRUE` + feedTokens
 

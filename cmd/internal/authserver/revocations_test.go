@@ -1,12 +1,17 @@
 package authserver
 
 import (
+	"crypto/rand"
+	"errors"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
+
+	"fosite-mcp/handlers/resource"
 )
 
 // introspecting registers a resource server.
@@ -81,4 +86,50 @@ func TestCursorOfOtherSettingsResetsTheReader(t *testing.T) {
 			t.Errorf("%q is %q to the store, want %q", cursor, got, want)
 		}
 	}
+}
+
+// A service that keeps answers at one replica, and another replica that revokes.
+func TestServiceHearsWithinItsBoundWhatAReplicaRevokes(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, url string) {
+		key, secret := "FOSITE_MCP_ADMIN_KEY="+rand.Text()+rand.Text(), "FOSITE_MCP_SYSTEM_SECRET="+rand.Text()+rand.Text()
+		here := startReplica(t, url, key, secret)
+		there := here
+		if strings.HasPrefix(url, "postgres") {
+			there = startReplica(t, url, key, secret)
+		}
+		client := here.register(strings.TrimPrefix(key, "FOSITE_MCP_ADMIN_KEY="))
+		const bound = 2 * time.Second
+		service, err := resource.NewIntrospector(resource.Config{
+			Endpoint: here.PublicURL + "/authed/mcp/oauth/introspect", Revocations: here.PublicURL + "/authed/mcp/oauth/revocations",
+			ClientID: client.id, ClientSecret: client.secret, Resource: sharedResource, Cache: &resource.Cache{Bound: bound},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer service.Close()
+		kept := 0
+		for range 3 {
+			status, answer := here.post("token", client, "grant_type", "client_credentials")
+			token, _ := answer["access_token"].(string)
+			if status != http.StatusOK {
+				t.Fatalf("%d %v", status, answer)
+			}
+			if _, err := service.Verify(t.Context(), token); err != nil {
+				t.Fatal(err)
+			}
+			there.post("revoke", client, "token", token)
+			revoked := time.Now()
+			for err == nil {
+				kept++
+				_, err = service.Verify(t.Context(), token)
+			}
+			if took := time.Since(revoked); took > bound || !errors.Is(err, resource.ErrInactive) {
+				t.Errorf("%v after %s", err, took)
+			}
+			err = nil
+		}
+		if kept <= 3 {
+			t.Error("the service keeps no answer")
+		}
+	})
 }

@@ -3,7 +3,7 @@
 {{- if postgres}}
 CREATE FUNCTION {{function "of_changed"}}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expires_at)
-        VALUES ({{next}}, {{digest "'client ' || NEW.id"}}, 'client', NEW.id, GREATEST({{clock}}, NEW.revoked_before), {{clock}})
+        VALUES ({{next}}, {{digest "'client ' || NEW.id"}}, 'client', NEW.id, GREATEST({{clock}}, LEAST(NEW.revoked_before, {{clock}} + 315360000000)), {{clock}})
         ON CONFLICT DO NOTHING; RETURN NULL; END $$;
 CREATE FUNCTION {{function "of_deleted"}}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expires_at)
@@ -29,7 +29,7 @@ CREATE TRIGGER {{index "clients" "ended"}} AFTER UPDATE ON {{table "clients"}}
     WHEN (OLD.version, OLD.status, OLD.epoch, OLD.revoked_before, OLD.expires_at, OLD.scope, OLD.audience, OLD.introspects)
         IS NOT (NEW.version, NEW.status, NEW.epoch, NEW.revoked_before, NEW.expires_at, NEW.scope, NEW.audience, NEW.introspects)
     BEGIN INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expires_at)
-        VALUES ({{next}}, {{digest "'client ' || NEW.id"}}, 'client', NEW.id, MAX({{clock}}, NEW.revoked_before), {{clock}}); END;
+        VALUES ({{next}}, {{digest "'client ' || NEW.id"}}, 'client', NEW.id, MAX({{clock}}, MIN(NEW.revoked_before, {{clock}} + 315360000000)), {{clock}}); END;
 CREATE TRIGGER {{index "clients" "deleted"}} AFTER DELETE ON {{table "clients"}}
     WHEN EXISTS (SELECT 1 FROM {{table "access_tokens"}} WHERE client_id = OLD.id)
     BEGIN INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expires_at)

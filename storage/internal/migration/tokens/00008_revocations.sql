@@ -19,7 +19,7 @@ INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expir
     SELECT {{first}}, {{digest "'client ' || id"}}, 'client', id, {{clock}}, {{clock}} FROM {{table "client_revocations"}};
 
 -- Triggers write the feed, so that nothing that ends tokens can forget it. A grant that is prolonged after its end may have got
--- another token.
+-- another token. A client's tokens end up to revoked_before, which counts for ten years at most.
 {{- if postgres}}
 CREATE FUNCTION {{function "of_token"}}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expires_at)
@@ -31,7 +31,7 @@ CREATE FUNCTION {{function "of_grant"}}() RETURNS trigger LANGUAGE plpgsql AS $$
         ON CONFLICT DO NOTHING; RETURN NULL; END $$;
 CREATE FUNCTION {{function "of_client"}}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expires_at)
-        VALUES ({{next}}, {{digest "'client ' || NEW.id"}}, 'client', NEW.id, GREATEST({{clock}}, NEW.revoked_before), {{clock}})
+        VALUES ({{next}}, {{digest "'client ' || NEW.id"}}, 'client', NEW.id, GREATEST({{clock}}, LEAST(NEW.revoked_before, {{clock}} + 315360000000)), {{clock}})
         ON CONFLICT DO NOTHING; RETURN NULL; END $$;
 CREATE TRIGGER {{index "access_tokens" "ended"}} AFTER UPDATE OF revoked_at ON {{table "access_tokens"}} FOR EACH ROW
     WHEN (OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL) EXECUTE FUNCTION {{function "of_token"}}();
@@ -52,10 +52,10 @@ CREATE TRIGGER {{index "grants" "ended"}} AFTER UPDATE OF revoked_at, expires_at
         VALUES ({{next}}, {{digest "'grant ' || NEW.id"}}, 'grant', NEW.id, NEW.revoked_at, NEW.revoked_at); END;
 CREATE TRIGGER {{index "client_revocations" "noted"}} AFTER INSERT ON {{table "client_revocations"}}
     BEGIN INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expires_at)
-        VALUES ({{next}}, {{digest "'client ' || NEW.id"}}, 'client', NEW.id, MAX({{clock}}, NEW.revoked_before), {{clock}}); END;
+        VALUES ({{next}}, {{digest "'client ' || NEW.id"}}, 'client', NEW.id, MAX({{clock}}, MIN(NEW.revoked_before, {{clock}} + 315360000000)), {{clock}}); END;
 CREATE TRIGGER {{index "client_revocations" "ended"}} AFTER UPDATE ON {{table "client_revocations"}}
     BEGIN INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expires_at)
-        VALUES ({{next}}, {{digest "'client ' || NEW.id"}}, 'client', NEW.id, MAX({{clock}}, NEW.revoked_before), {{clock}}); END;
+        VALUES ({{next}}, {{digest "'client ' || NEW.id"}}, 'client', NEW.id, MAX({{clock}}, MIN(NEW.revoked_before, {{clock}} + 315360000000)), {{clock}}); END;
 {{- end}}
 
 {{- if .ClientsFirst}}
