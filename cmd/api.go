@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 
 	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/console"
@@ -31,9 +33,28 @@ func (a *app) oauthEndpoint(ctx context.Context, f *apiclient.CallerFlags, name 
 // confirmForClient asks before a change to a client that cannot be undone. A client that does not exist is an error.
 func confirmForClient(ctx context.Context, out *console.Console, api *apiclient.Admin, yes bool, clientID, consequence string) error {
 	if _, err := api.Do(ctx, apiclient.Get("clients", clientID)); err != nil {
-		return apiclient.NoClient(err, clientID)
+		return noClient(ctx, api, err, clientID)
 	}
 	return out.Confirm(ctx, yes, consequence, clientID)
+}
+
+// noClient replaces the admin API's "not found" for a client. Clients and rules about issuers share ids, and a token names either
+// as its client_id: so it says where to go with the id of a rule.
+func noClient(ctx context.Context, api *apiclient.Admin, err error, id string) error {
+	if !apiclient.IsStatus(err, http.StatusNotFound) {
+		return err
+	}
+	id = console.Printable(id)
+	if isIssuer(ctx, api, id) {
+		return fmt.Errorf("there is no client %s: it is a rule about an issuer; see: fosite-mcp issuer show %[1]s, issuer tokens %[1]s, issuer revoke %[1]s", id)
+	}
+	return fmt.Errorf("there is no client %s; see: fosite-mcp client list", id)
+}
+
+// isIssuer tells whether a rule about an issuer has this id.
+func isIssuer(ctx context.Context, api *apiclient.Admin, id string) bool {
+	_, err := api.Do(ctx, apiclient.Get("issuers", id))
+	return err == nil
 }
 
 // printChange reports a change: in JSON what the admin API answers, or else result, and in words what format says.

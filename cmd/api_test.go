@@ -74,7 +74,7 @@ func TestASecretThatCannotBeKeptIsNotPrinted(t *testing.T) {
 		answerJSON(w, 201, `{"client_id":"ci","client_secret":"mcp_cs_secret"}`)
 	})
 	file := filepath.Join(t.TempDir(), "secret")
-	if err := createClient(t.Context(), out, api, map[string]any{}, file); err != nil {
+	if err := (&app{Console: *out}).createClient(t.Context(), api, map[string]any{}, file); err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(file)

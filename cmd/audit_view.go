@@ -2,12 +2,14 @@ package cmd
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/storage/audit"
 )
 
 // auditActions are the actions of all audit events.
@@ -74,6 +76,8 @@ func (v *auditView) target() string {
 
 // changed are the names of the changed members; empty for a registration, which sets all. Members that were unset before and
 // after are left out: so a rotation after a leak (tokens_revoked) differs from another one.
+//
+// A failure changes nothing: its members say what was tried and why it failed, so they are shown with their values.
 func (v *auditView) changed() string {
 	if v.Action == "client.registered" {
 		return ""
@@ -81,7 +85,36 @@ func (v *auditView) changed() string {
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(v.Changes)), func(name string) bool {
 		return name == v.nameMember() || isUnset(v.Changes[name])
 	})
-	return strings.Join(names, " ")
+	if v.Outcome != audit.OutcomeFailure {
+		return strings.Join(names, " ")
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return isReason(a) - isReason(b) })
+	for i, name := range names {
+		names[i] = name + ": " + afterText(v.Changes[name])
+	}
+	return strings.Join(names, ", ")
+}
+
+// isReason is smaller for the reason of a failure than for any other member.
+func isReason(name string) int {
+	if name == "reason" {
+		return -1
+	}
+	return 0
+}
+
+// afterText is the beginning of a member's new value.
+func afterText(change json.RawMessage) string {
+	const most = 80
+	var sides struct{ After any }
+	if json.Unmarshal(change, &sides) != nil || sides.After == nil {
+		return "-"
+	}
+	text := []rune(fmt.Sprint(sides.After))
+	if len(text) > most {
+		return string(text[:most]) + "…"
+	}
+	return string(text)
 }
 
 // isUnset reports whether a member is null or false before and after the change.

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -33,5 +34,23 @@ func TestEveryActionOnRecordCanBeAskedFor(t *testing.T) {
 	}
 	if !slices.IsSorted(auditActions) {
 		t.Error("auditActions is not in order")
+	}
+}
+
+// A failure says why without --json; a change says what was changed.
+func TestAFailureIsShownWithItsReason(t *testing.T) {
+	for _, test := range []struct{ event, want string }{
+		{`{"action":"assertion.refused","outcome":"failure","changes":{"issuer":{"after":"https://ci.example"},"reason":{"after":"it was used before"},"subject":{"after":"` + strings.Repeat("ä", 81) + `"}}}`,
+			"reason: it was used before, issuer: https://ci.example, subject: " + strings.Repeat("ä", 80) + "…"},
+		{`{"action":"client.login_failed","outcome":"failure","changes":null}`, ""},
+		{`{"action":"client.changed","outcome":"success","changes":{"owner":{"before":"","after":"me"},"scope":{"before":"a","after":"b"}}}`, "owner scope"},
+	} {
+		var event auditView
+		if err := json.Unmarshal([]byte(test.event), &event); err != nil {
+			t.Fatal(err)
+		}
+		if got := event.changed(); got != test.want {
+			t.Errorf("%s: %q, want %q", test.event, got, test.want)
+		}
 	}
 }

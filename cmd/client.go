@@ -57,7 +57,7 @@ that calls your MCP server.`,
 			if err != nil {
 				return err
 			}
-			return createClient(c.Context(), &a.Console, api, fields, secretFile)
+			return a.createClient(c.Context(), api, fields, secretFile)
 		},
 	}
 	flags.register(c)
@@ -66,7 +66,8 @@ that calls your MCP server.`,
 	return c
 }
 
-func createClient(ctx context.Context, out *console.Console, api *apiclient.Admin, fields map[string]any, secretFile string) error {
+func (a *app) createClient(ctx context.Context, api *apiclient.Admin, fields map[string]any, secretFile string) error {
+	out := &a.Console
 	output, err := console.CreateSecretFile(secretFile)
 	if err != nil {
 		return err
@@ -90,7 +91,7 @@ func createClient(ctx context.Context, out *console.Console, api *apiclient.Admi
 	if err := printClient(out, &client); err != nil {
 		return err
 	}
-	noticeSecret(out, client.ID, client.Secret, secretFile, len(client.Introspects) > 0)
+	a.noticeSecret(&client, client.Secret, secretFile)
 	return nil
 }
 
@@ -117,24 +118,6 @@ func storeSecret(out *console.Console, output *console.SecretFile, clientID stri
 	return json.Marshal(members)
 }
 
-// noticeSecret says where a new secret is, and which command takes it.
-func noticeSecret(out *console.Console, clientID, secret, file string, introspects bool) {
-	use, source := "get a token with: fosite-mcp token mint", "-"
-	if introspects {
-		use, source = "start the MCP server as this client, such as: mcp-search", "FILE"
-	}
-	switch {
-	case secret != "":
-		out.Notice("client_secret is shown only now; keep it somewhere safe")
-	case file != "":
-		out.Notice("wrote the client secret to %s", file)
-		source = file
-	default:
-		return
-	}
-	out.Notice("%s --client-id %s --client-secret-file %s", use, console.Printable(clientID), source)
-}
-
 func clientShowCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:     "show CLIENT_ID",
@@ -149,7 +132,7 @@ func clientShowCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 			var client clientView
 			answer, err := api.Decode(c.Context(), apiclient.Get("clients", args[0]), &client)
 			if err != nil {
-				return apiclient.NoClient(err, args[0])
+				return noClient(c.Context(), api, err, args[0])
 			}
 			var secrets apiclient.Page[secretView]
 			listed, err := api.Decode(c.Context(), apiclient.Get("clients", args[0], "secrets"), &secrets)
@@ -205,7 +188,7 @@ bring it back, disable it instead.`,
 				return err
 			}
 			if _, err := api.Do(c.Context(), apiclient.Delete("clients", args[0])); err != nil {
-				return apiclient.NoClient(err, args[0])
+				return noClient(c.Context(), api, err, args[0])
 			}
 			return a.Done(map[string]any{"client_id": args[0], "deleted": true}, "deleted client %s; its tokens are dead", console.Printable(args[0]))
 		},

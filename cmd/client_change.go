@@ -43,7 +43,7 @@ value ("") empties it; metadata is merged member by member, null taking one out 
 // updateClient reads the client and changes it.
 func updateClient(ctx context.Context, out *console.Console, api *apiclient.Admin, clientID string, fields map[string]any) error {
 	var client clientView
-	after, err := patchUnchanged(ctx, api, "client", clientID, fields, &client, apiclient.NoClient)
+	after, err := patchUnchanged(ctx, api, "client", clientID, fields, &client, func(err error, id string) error { return noClient(ctx, api, err, id) })
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func clientSwitchCommand(a *app, admin *apiclient.Flags, verb, short, long, told
 			}
 			answer, err := api.Do(c.Context(), apiclient.Post(nil, "clients", args[0], verb))
 			if err != nil {
-				return apiclient.NoClient(err, args[0])
+				return noClient(c.Context(), api, err, args[0])
 			}
 			result := map[string]any{"client_id": args[0], "status": map[string]string{"enable": "active", "disable": "disabled"}[verb]}
 			return printChange(&a.Console, answer, result, told, console.Printable(args[0]))

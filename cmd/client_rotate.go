@@ -48,7 +48,7 @@ issued with one. Where a client has several secrets and one alone has leaked, de
 			if err != nil {
 				return err
 			}
-			return rotateSecret(c.Context(), &a.Console, api, args[0], &r, body)
+			return a.rotateSecret(c.Context(), api, args[0], &r, body)
 		},
 	}
 	flags := c.Flags()
@@ -90,7 +90,8 @@ func (r *rotation) body(c *cobra.Command, now time.Time) (map[string]any, error)
 	return body, nil
 }
 
-func rotateSecret(ctx context.Context, out *console.Console, api *apiclient.Admin, clientID string, r *rotation, body map[string]any) error {
+func (a *app) rotateSecret(ctx context.Context, api *apiclient.Admin, clientID string, r *rotation, body map[string]any) error {
+	out := &a.Console
 	if r.leaked {
 		consequence := "Every secret that client " + clientID + " has now, and every token issued with one, stops working at once and for good"
 		if err := confirmForClient(ctx, out, api, r.yes, clientID, consequence); err != nil {
@@ -108,7 +109,7 @@ func rotateSecret(ctx context.Context, out *console.Console, api *apiclient.Admi
 	}
 	if err != nil {
 		output.Discard()
-		return apiclient.NoClient(err, clientID)
+		return noClient(ctx, api, err, clientID)
 	}
 	shown, err := storeSecret(out, output, clientID, &made.Secret, answer.Body)
 	if err != nil {
@@ -122,7 +123,11 @@ func rotateSecret(ctx context.Context, out *console.Console, api *apiclient.Admi
 	if err != nil {
 		return err
 	}
-	noticeSecret(out, clientID, made.Secret, r.secretFile, false)
+	var client clientView
+	if _, err := api.Decode(ctx, apiclient.Get("clients", clientID), &client); err != nil {
+		client = clientView{ID: clientID} // the secret is made: say where it is all the same
+	}
+	a.noticeSecret(&client, made.Secret, r.secretFile)
 	noticeOtherSecrets(ctx, out, api, clientID, r, &made)
 	return nil
 }

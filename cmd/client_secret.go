@@ -71,7 +71,7 @@ func listSecrets(ctx context.Context, api *apiclient.Admin, clientID string) ([]
 func findSecret(ctx context.Context, api *apiclient.Admin, clientID, secretID string) error {
 	secrets, err := listSecrets(ctx, api, clientID)
 	if err != nil {
-		return apiclient.NoClient(err, clientID)
+		return noClient(ctx, api, err, clientID)
 	}
 	for _, secret := range secrets {
 		if secret.ID == secretID {

@@ -35,7 +35,7 @@ func tokenListCommand(a *app) *cobra.Command {
 			call := apiclient.Call{Method: http.MethodGet, Path: []string{"clients", args[0], "tokens"}, Query: query}
 			err = printList[tokenView](c.Context(), &a.Console, api, call, list.All,
 				"TOKEN ID", "STATUS", "SCOPE", "SUBJECT", "SECRET", "ISSUED", "EXPIRES", "LAST USED")
-			return apiclient.NoClient(err, args[0])
+			return noClient(c.Context(), api, err, args[0])
 		},
 	}
 	admin.Register(c)
@@ -155,6 +155,9 @@ func revokeTokens(ctx context.Context, out *console.Console, api *apiclient.Admi
 	}
 	answer, err := api.Do(ctx, apiclient.Post(body, "clients", r.clientID, "tokens", "revoke"))
 	if apiclient.IsStatus(err, http.StatusNotFound) {
+		if r.tokenID != "" && isIssuer(ctx, api, r.clientID) {
+			return fmt.Errorf("%s is a rule about an issuer; revoke its tokens with: fosite-mcp issuer revoke %[1]s --token-id %s", console.Printable(r.clientID), console.Printable(r.tokenID))
+		}
 		return fmt.Errorf("there is no client %s, or it has nothing with this id: nothing was revoked; see: fosite-mcp token list, client show", console.Printable(r.clientID))
 	}
 	if err != nil {

@@ -85,11 +85,3 @@ func IsStatus(err error, status int) bool {
 	var problem *Problem
 	return errors.As(err, &problem) && problem.Status == status
 }
-
-// NoClient replaces the admin API's "not found" for a client.
-func NoClient(err error, clientID string) error {
-	if IsStatus(err, http.StatusNotFound) {
-		return fmt.Errorf("there is no client %s; see: fosite-mcp client list", console.Printable(clientID))
-	}
-	return err
-}

@@ -15,6 +15,9 @@ import (
 	"fosite-mcp/handlers/resource"
 )
 
+// DefaultIssuer is that of a server without settings.
+const DefaultIssuer = "http://127.0.0.1:8080"
+
 // Options are the flags. The secret has none: arguments show in process lists.
 type Options struct {
 	EnvPrefix string // of the variables that stand for flags
@@ -36,7 +39,7 @@ type Options struct {
 func (o *Options) Register(f *pflag.FlagSet) {
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:9000", "address to serve on")
 	f.StringVar(&o.Resource, "resource", "", "identifier of this server: the URL that clients use (default http://<listen>/authed/mcp)")
-	f.StringVar(&o.Issuer, "issuer", "http://127.0.0.1:8080", "authorization server that clients get tokens from")
+	f.StringVar(&o.Issuer, "issuer", DefaultIssuer, "authorization server that clients get tokens from")
 	f.StringVar(&o.introspection, "introspection-endpoint", "", "where to check tokens (default: as the issuer's metadata say)")
 	f.StringVar(&o.clientID, "client-id", "", "client id of this server at the authorization server")
 	f.StringVar(&o.clientSecretFile, "client-secret-file", "", "file that holds the client secret, read again at each check (or set "+o.EnvPrefix+"CLIENT_SECRET)")
