@@ -184,11 +184,6 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 	t.Helper()
 	id, secret := s.register(map[string]any{"client_name": "agent"})
 	good := s.token(id, secret)
-	otherID, otherSecret := s.register(map[string]any{"client_name": "other", "scope": "mcp:other"})
-	shortID, shortSecret := s.register(map[string]any{"client_name": "short", "access_token_lifespan": 1})
-	short := s.token(shortID, shortSecret)
-	revoked := s.token(id, secret)
-	s.run(revoked, "token", "revoke", "--token-file", "-")
 
 	ask := func(token string) *http.Response {
 		t.Helper()
@@ -208,31 +203,7 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 		response.Body.Close()
 		return response
 	}
-	for deadline := time.Now().Add(20 * time.Second); ask(short).StatusCode != http.StatusUnauthorized; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("a token of one second does not expire")
-		}
-	}
-	upstream.reached()
-	for _, test := range []struct {
-		name, token string
-		status      int
-		challenge   string
-	}{
-		{"no token", "", 401, `Bearer resource_metadata="`},
-		{"expired", short, 401, `error="invalid_token"`},
-		{"revoked", revoked, 401, `error="invalid_token"`},
-		{"garbage", "garbage", 401, `error="invalid_token"`},
-		{"wrong scope", s.token(otherID, otherSecret), 403, `scope="mcp:search", error="insufficient_scope"`},
-	} {
-		response := ask(test.token)
-		if got := response.Header.Values("WWW-Authenticate"); response.StatusCode != test.status || len(got) != 1 || !strings.Contains(got[0], test.challenge) {
-			t.Errorf("%s: %d %q, want %d and one …%s…", test.name, response.StatusCode, got, test.status, test.challenge)
-		}
-		if upstream.reached() != nil {
-			t.Errorf("%s: it reached the MCP server", test.name)
-		}
-	}
+	s.badTokens(t, id, secret).check(t, ask, func() bool { return upstream.reached() != nil })
 	ask(good)
 	seen := upstream.reached()
 	if fmt.Sprint(seen.Values("X-Auth-Subject"), seen.Values("X-Auth-Client-Id"), seen.Values("X-Auth-Scope")) != fmt.Sprintf("[%s] [%s] [mcp:search]", id, id) || len(seen.Values("X-Auth-Token-Id")) != 1 {
@@ -277,6 +248,49 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 	response := ask(good)
 	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" || response.Header.Get("WWW-Authenticate") != "" || upstream.reached() != nil {
 		t.Errorf("without the authorization server: %d %v", response.StatusCode, response.Header)
+	}
+}
+
+// badTokens are tokens for the default resource that do not let anybody in.
+type badTokens struct{ short, revoked, other string }
+
+// badTokens makes them. One of them is for mcp:other, which the server has to know.
+func (s *server) badTokens(t *testing.T, id, secret string) badTokens {
+	t.Helper()
+	otherID, otherSecret := s.register(map[string]any{"client_name": "other", "scope": "mcp:other"})
+	shortID, shortSecret := s.register(map[string]any{"client_name": "short", "access_token_lifespan": 1})
+	bad := badTokens{s.token(shortID, shortSecret), s.token(id, secret), s.token(otherID, otherSecret)}
+	s.run(bad.revoked, "token", "revoke", "--token-file", "-")
+	return bad
+}
+
+// check goes through what is refused. Ask makes a request with a token, reached tells whether one was let through since the last call.
+func (b badTokens) check(t *testing.T, ask func(token string) *http.Response, reached func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ask(b.short).StatusCode != http.StatusUnauthorized; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a token of one second does not expire")
+		}
+	}
+	reached()
+	for _, test := range []struct {
+		name, token string
+		status      int
+		challenge   string
+	}{
+		{"no token", "", 401, `Bearer resource_metadata="`},
+		{"expired", b.short, 401, `error="invalid_token"`},
+		{"revoked", b.revoked, 401, `error="invalid_token"`},
+		{"garbage", "garbage", 401, `error="invalid_token"`},
+		{"wrong scope", b.other, 403, `scope="mcp:search", error="insufficient_scope"`},
+	} {
+		response := ask(test.token)
+		if got := response.Header.Values("WWW-Authenticate"); response.StatusCode != test.status || len(got) != 1 || !strings.Contains(got[0], test.challenge) {
+			t.Errorf("%s: %d %q, want %d and one …%s…", test.name, response.StatusCode, got, test.status, test.challenge)
+		}
+		if reached() {
+			t.Errorf("%s: it reached the MCP server", test.name)
+		}
 	}
 }
 

@@ -1,0 +1,102 @@
+"""A guard for an MCP server in Python 3.9 or later, on nothing but the standard library. It asks the authorization server about
+the token of each request (RFC 7662), so that a revoked token is refused at its next use. Put your MCP server in place of Hello."""
+import base64, http.client, http.server, json, logging, os, re, time, urllib.error, urllib.parse, urllib.request
+
+RESOURCE = os.environ.get("MCP_RESOURCE", "http://127.0.0.1:9000/authed/mcp")  # the URL that clients use
+ISSUER = os.environ.get("MCP_ISSUER", "http://127.0.0.1:8080")  # the authorization server: https, but on this machine
+CLIENT_ID = os.environ["MCP_CLIENT_ID"]  # of a client with "introspects": [the resource]
+SECRET_FILE = os.environ["MCP_CLIENT_SECRET_FILE"]
+INTROSPECT = ISSUER + "/authed/mcp/oauth/introspect"
+SCOPES = ["mcp:search"]  # a token needs all of them
+ORIGIN, PATH = re.fullmatch("([^:]+://[^/]+)(/.*)?", RESOURCE).groups("")
+METADATA_PATH = "/.well-known/oauth-protected-resource" + ("" if PATH == "/" else PATH)
+METADATA = {"resource": RESOURCE, "authorization_servers": [ISSUER], "scopes_supported": SCOPES, "bearer_methods_supported": ["header"]}
+
+
+class Unknown(Exception):
+    """Nobody can tell now whether a token is good."""
+
+
+def check(authorization):
+    """Takes the values of all Authorization headers and returns (token, status, headers); token is the server's answer about it."""
+    if len(authorization) > 1:
+        return refuse(400, "invalid_request")
+    credentials = re.fullmatch(r"Bearer +([\w.~+/-]{1,8192}=*)", "".join(authorization).strip(), re.IGNORECASE | re.ASCII)
+    if not credentials:
+        return refuse(401)
+    try:
+        token = ask(credentials[1])
+    except (Unknown, OSError, http.client.HTTPException) as error:  # never 401: a client would throw a good token away
+        logging.error("A token cannot be checked: %s", error)
+        return None, 503, {"Retry-After": "5"}
+    audience = token.get("aud")
+    late = "exp" in token and token["exp"] + 60 <= time.time()  # clocks may be a minute apart
+    if not token["active"] or late or token.get("cnf") is not None or RESOURCE not in (audience if isinstance(audience, list) else [audience]):
+        return refuse(401, "invalid_token")
+    return (token, 200, {}) if set(SCOPES) <= set(token.get("scope", "").split()) else refuse(403, "insufficient_scope")
+
+
+def refuse(status, error=None):
+    challenge = f'Bearer resource_metadata="{ORIGIN}{METADATA_PATH}", scope="{" ".join(SCOPES)}"'
+    return None, status, {"WWW-Authenticate": challenge + (f', error="{error}"' if error else "")}
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would carry the token to another place."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+OPENER = urllib.request.build_opener(NoRedirect)
+
+
+def ask(token):
+    """Returns the server's answer about a token, or raises: whatever is no clear answer says nothing about the token."""
+    with open(SECRET_FILE, encoding="utf-8") as file:  # each time, so that it is replaced without a restart
+        secret = file.read().strip()
+    basic = urllib.parse.quote_plus(CLIENT_ID) + ":" + urllib.parse.quote_plus(secret)  # RFC 6749 §2.3.1
+    request = urllib.request.Request(INTROSPECT, urllib.parse.urlencode({"token": token}).encode(), {
+        "Authorization": "Basic " + base64.b64encode(basic.encode()).decode(), "Accept": "application/json"})
+    try:
+        with OPENER.open(request, timeout=5) as response:
+            status, body = response.status, response.read(1 << 20)
+    except urllib.error.HTTPError as error:
+        status, body = error.code, b""
+        error.close()
+    if status in (401, 403):
+        raise Unknown("the authorization server refuses this service itself: correct MCP_CLIENT_ID or the secret in MCP_CLIENT_SECRET_FILE")
+    if status != 200:
+        raise Unknown(f"the authorization server answers with status {status}")
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict) or not isinstance(answer.get("active"), bool) or not (
+            isinstance(answer.get("exp", 0), (int, float)) and isinstance(answer.get("scope", ""), str)):
+        raise Unknown("the answer is not an introspection response (RFC 7662): correct MCP_ISSUER")
+    return answer
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def handle_request(self):
+        self.rfile.read(min(max(int(self.headers.get("Content-Length", 0)), 0), 4 << 20))  # or a client that still sends sees no answer
+        if self.path.split("?")[0] == METADATA_PATH:  # RFC 9728
+            return self.answer(200, {"Content-Type": "application/json", "Access-Control-Allow-Origin": "*"}, json.dumps(METADATA))
+        token, status, headers = check(self.headers.get_all("Authorization", []))
+        # Where a token has sub_id, that is who it is: the same sub of another issuer is somebody else.
+        return self.answer(status, headers, f"Hello {token['sub']}\n" if token else "")
+
+    do_GET = do_POST = do_DELETE = handle_request
+
+    def answer(self, status, headers, body):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+
+if __name__ == "__main__":
+    host, port = os.environ.get("MCP_LISTEN", "127.0.0.1:9000").split(":")
+    http.server.ThreadingHTTPServer((host, int(port)), Handler).serve_forever()
