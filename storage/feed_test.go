@@ -2,16 +2,16 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
-
-	"fosite-mcp/storage/internal/database"
 )
 
 const feedResource = "https://docs.example/mcp"
@@ -225,6 +225,65 @@ func TestFeedMissesNoTransactionThatCommitsLate(t *testing.T) {
 	})
 }
 
+// Several revoke, in transactions that take their time, while one reads small pages.
+func TestFeedMissesNothingUnderLoad(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		const writers, tokens = 4, 24
+		if err := s.Atomically(t.Context(), func(ctx context.Context) error {
+			for i := range writers * tokens {
+				request := s.authenticated(t, "machine")
+				request.Form.Set("grant_type", "client_credentials")
+				request.ID, request.Session, request.GrantedAudience = fmt.Sprint(i), &fosite.DefaultSession{}, fosite.Arguments{feedResource}
+				if err := s.CreateAccessTokenSession(ctx, request.ID, request); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		cursor := s.feedCursor(t)
+		var writing sync.WaitGroup
+		for w := range writers {
+			writing.Go(func() {
+				for i := w; i < writers*tokens; i += 2 * writers {
+					if err := s.Atomically(t.Context(), func(ctx context.Context) error {
+						err := s.RevokeGrant(ctx, fmt.Sprint(i))
+						time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond)
+						return errors.Join(err, s.RevokeGrant(ctx, fmt.Sprint(i+writers)))
+					}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		done := make(chan struct{})
+		go func() { writing.Wait(); close(done) }()
+		var all []Revocation
+		for over := false; !over; {
+			select {
+			case <-done:
+				over = true
+			default:
+			}
+			all = append(all, s.revoked(t, cursor, 2)...)
+		}
+		told := map[string]int{}
+		for _, r := range all {
+			told[r.ID]++
+		}
+		for i := range writers * tokens {
+			if told[TokenID(fmt.Sprint(i))] == 0 {
+				t.Errorf("nothing is said of token %d", i)
+			}
+		}
+		if len(all) > 3*writers*tokens {
+			t.Errorf("%d tokens are told %d times", writers*tokens, len(all))
+		}
+	})
+}
+
 func TestCursorOfAnotherLifeResetsTheReader(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.storeWithClients(t)
@@ -287,36 +346,6 @@ func TestHostTellsOfItsClients(t *testing.T) {
 }
 
 type hostsManager struct{ fosite.ClientManager }
-
-// What had ended when the feed came is in it.
-func TestFeedBeginsWithWhatHadEnded(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e testEngine) {
-		s := e.storeWithClients(t)
-		request := s.authenticated(t, "machine")
-		s.issueFor(t, "token", request)
-		err := s.db.Write(t.Context(), func(_ context.Context, tx *database.Tx) error {
-			for _, statement := range []string{
-				`DELETE FROM {revocations}`,
-				`INSERT INTO {revocations} (position, id, kind, name, created_at) VALUES (1, CAST('a' AS BLOB), 'client', 'machine', 7)`,
-				`INSERT INTO {revocations} (position, id, kind, name, created_at) SELECT 2, signature, 'token', '', 7 FROM {access_tokens}`,
-			} {
-				if _, err := tx.Run(statement); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		beginning := ""
-		if diff := cmp.Diff([]Revocation{
-			{ChangedClient, "machine", time.UnixMilli(7).UTC().Add(time.Minute)}, {EndedToken, TokenID("token"), time.UnixMilli(7).UTC()},
-		}, s.revoked(t, &beginning, 1)); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
-	})
-}
 
 func TestSnapshotsComeBackFromTheWire(t *testing.T) {
 	long := snapshot{xmin: 1000, xmax: 1_000_000}
