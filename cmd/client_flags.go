@@ -54,6 +54,14 @@ var clientMembers = &memberSet{noun: "client", names: client.MemberNames(), kind
 	"metadata":                   "a JSON `object` of your own",
 }}
 
+// called is what has the members: a rule is no issuer, and ends by itself.
+func (of *memberSet) called() string {
+	if of == clientMembers {
+		return of.noun
+	}
+	return "rule"
+}
+
 // memberFlag is the name of the flag for a member, and its help.
 func (of *memberSet) memberFlag(member string) (name, help string) {
 	return strings.TrimPrefix(apiclient.FlagOf("/"+member), "--"), cmp.Or(of.help[member], member+" of the "+of.noun)
@@ -81,7 +89,7 @@ func (f *clientFlags) register(c *cobra.Command) {
 	}
 	flags.StringVar(&f.jwksFile, "jwks-file", "", "`file` with the "+of.noun+"'s public keys, a JWK set")
 	flags.Var(&f.lifespan, "access-token-lifespan", "life of its access tokens, such as 336h or 14d; 0s: the server's")
-	flags.StringVar(&f.expiresAt, "expires-at", "", "`time` at which the "+of.noun+" stops working, such as 2027-12-31; never: it does not")
+	flags.StringVar(&f.expiresAt, "expires-at", "", "`time` at which the "+of.called()+" stops working, such as 2027-12-31; never: it does not")
 	flags.Var(&f.expiresIn, "expires-in", "the same counted from now, such as 90d")
 	if of == clientMembers {
 		flags.BoolVar(&f.public, "public", false, "the client cannot keep a secret (auth method none)")

@@ -129,12 +129,12 @@ func issuerTokensCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 
 func issuerRevokeCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	var r struct {
-		all, yes         bool
-		subject, tokenID string
+		all, yes                 bool
+		subject, tokenID, before string
 	}
 	c := &cobra.Command{
 		Use: "revoke ID", Short: "Take back tokens that a rule has given",
-		Long:    "Take back tokens for good: all that a rule has given, those of one subject, or one. The rule itself goes on giving tokens:\ndisable or delete it, or change whom it trusts.",
+		Long:    "Take back tokens for good: all that a rule has given, those of one subject or from\nbefore a time, or one. The rule itself goes on giving tokens: disable or delete it, or change whom it trusts.",
 		Example: "  fosite-mcp issuer revoke mcp_4xw7 --subject repo:my-org/my-repo:ref:refs/heads/main\n  fosite-mcp issuer revoke mcp_4xw7 --all --yes",
 		RunE: func(c *cobra.Command, args []string) error {
 			body, what := map[string]any{}, ""
@@ -145,8 +145,14 @@ func issuerRevokeCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 				body["subject"], what = r.subject, "every token of "+r.subject+" that issuer "+args[0]+" has given"
 			case r.tokenID != "":
 				body["token_id"], what = r.tokenID, "token "+r.tokenID
+			case r.before != "":
+				t, err := console.ParsePast(r.before, time.Now())
+				if err != nil {
+					return console.BadUsage("--issued-before: %w", err)
+				}
+				body["issued_before"], what = t, "every token that issuer "+args[0]+" has given before "+console.Time(&t)
 			default:
-				return console.BadUsage("which tokens? Add --all, --subject or --token-id")
+				return console.BadUsage("which tokens? Add --all, --subject, --issued-before or --token-id")
 			}
 			api, err := a.adminAPI(admin)
 			if err != nil {
@@ -173,7 +179,8 @@ func issuerRevokeCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	c.Flags().BoolVar(&r.all, "all", false, "every token that the rule has given")
 	c.Flags().StringVar(&r.subject, "subject", "", "every token of this `sub`")
 	c.Flags().StringVar(&r.tokenID, "token-id", "", "the token with this `id` (see issuer tokens)")
+	c.Flags().StringVar(&r.before, "issued-before", "", "tokens issued before this `time`, or longer ago than 24h")
 	c.Flags().BoolVar(&r.yes, "yes", false, "do it without asking")
-	c.MarkFlagsMutuallyExclusive("all", "subject", "token-id")
+	c.MarkFlagsMutuallyExclusive("all", "subject", "issued-before", "token-id")
 	return c
 }

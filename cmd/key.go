@@ -52,7 +52,11 @@ func viewOfKey(k provider.SigningKey) keyView {
 }
 
 func (v keyView) cells() []string {
-	return []string{v.ID, v.State, v.Algorithm, console.Time(v.PublishedAt), console.Time(v.SignsSince), console.Time(v.RetiredAt), console.Time(v.EndsAt)}
+	ends := console.Time(v.EndsAt)
+	if v.State == string(provider.KeyRetired) && ends == "" {
+		ends = "not known yet"
+	}
+	return []string{v.ID, v.State, v.Algorithm, console.Time(v.PublishedAt), console.Time(v.SignsSince), console.Time(v.RetiredAt), ends}
 }
 
 func keyListCommand(a *app) *cobra.Command {

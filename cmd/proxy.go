@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"fosite-mcp/cmd/internal/console"
@@ -34,9 +35,13 @@ authorization server, so that a revoked token is refused at its next use. The MC
 (where another issuer has named the subject), X-Auth-Client-Id, X-Auth-Scope and X-Auth-Token-Id, and never the token. Let nothing
 else reach it: it believes these headers.
 
-Every flag can also be set in the environment, such as MCP_PROXY_UPSTREAM for --upstream.`,
+Every flag can also be set in the environment, such as MCP_PROXY_UPSTREAM for --upstream. Without --issuer the authorization
+server is that of the settings (--config, FOSITE_MCP_PUBLIC_URL), if there are any.`,
 		Example: `  fosite-mcp proxy --upstream http://127.0.0.1:9001/mcp --client-id docs_search --client-secret-file docs_search.secret`,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := a.issuerOfSettings(c, &o); err != nil {
+				return err
+			}
 			if err := o.Complete(c.Flags(), a.Lookup); err != nil {
 				return console.BadUsage("%w", err)
 			}
@@ -54,6 +59,23 @@ Every flag can also be set in the environment, such as MCP_PROXY_UPSTREAM for --
 	f.Int64Var(&o.bodyLimit, "max-request", 4<<20, "largest request, in bytes")
 	o.Register(f)
 	return c
+}
+
+// issuerOfSettings takes the issuer from the server's settings, where there are any: from --config, or from variables that say
+// where the server is.
+func (a *app) issuerOfSettings(c *cobra.Command, o *proxyOptions) error {
+	set := func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return slices.Contains([]string{"FOSITE_MCP_ISSUER", "FOSITE_MCP_PUBLIC_URL", "FOSITE_MCP_LISTEN"}, name)
+	}
+	if c.Flags().Changed("issuer") || a.configFile == "" && !slices.ContainsFunc(a.Environ, set) {
+		return nil
+	}
+	cfg, err := a.config()
+	if err == nil && cfg.Issuer != "" {
+		o.Issuer = cfg.Issuer
+	}
+	return err
 }
 
 // target is the MCP server's URL, or what is wrong with it.

@@ -97,7 +97,7 @@ func (s *Server) active(ctx context.Context, token string, caller fosite.Client)
 		return nil, nil
 	case !mayKnow(caller, resources, request):
 		if len(resources) == 0 && s.unnamed.First(caller.GetID()) {
-			s.log().WarnContext(ctx, "a client hears that another client's token is inactive, because it is no resource server; register it with introspects, and let its type have the method GetIntrospects", "client_id", caller.GetID())
+			s.log().WarnContext(ctx, "a client hears that another client's token is inactive, because it is no resource server; register it with introspects", "client_id", caller.GetID())
 		}
 		return nil, nil
 	}

@@ -272,7 +272,7 @@ func TestTheWorkloadsDocumentWorksAsPasted(t *testing.T) {
 		t.Fatalf("%d blocks, want 6: what runs the others?", len(blocks))
 	}
 	r.paste(blocks[0])
-	r.paste("fosite-mcp issuer update ci --jwks-file github-keys.json") // the test cannot sign with GitHub's
+	r.paste("fosite-mcp issuer update my_repo --jwks-file github-keys.json") // the test cannot sign with GitHub's
 	for name, output := range map[string]string{"GitHub": r.paste(blocks[1]), "GitLab": r.paste(blocks[2]), "Kubernetes": r.paste(blocks[3] + blocks[4])} {
 		if want := map[bool]string{true: "project_path:my-group/my-project", false: `"access_token":"mcp_at_`}[name == "GitLab"]; !strings.Contains(output, want) {
 			t.Errorf("%s: %s", name, output)

@@ -45,7 +45,7 @@ func (a *api) refuse(r *request, err error) *answer {
 	case errors.Is(err, fosite.ErrNotFound):
 		p = notFound(r.kind().nothing)
 	case errors.Is(err, clients.ErrExists):
-		p = conflict("exists", "The id is taken, or was: ids are never given out again. Choose another one, or leave "+r.kind().idVar+" out.")
+		p = conflict("exists", "The id is that of a client or of a rule about an issuer, which share ids, or was once: ids are never given out again. Choose another one, or leave "+r.kind().idVar+" out.")
 		p.Errors.Add("/"+r.kind().idVar, "exists", "is taken")
 	case errors.Is(err, clients.ErrStale):
 		p = newProblem(http.StatusPreconditionFailed, "stale", "The "+r.kind().noun+" has changed", "Somebody has changed the "+r.kind().noun+" since you read it. Read it again, and repeat the change with its new ETag.")

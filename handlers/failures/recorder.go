@@ -95,10 +95,21 @@ func (rec *Recorder) Watch(next fosite.ClientAuthenticationStrategy) fosite.Clie
 		if errors.Is(err, fosite.ErrInvalidClient) {
 			rec.Note(ctx, audit.Event{
 				Actor: "unknown", Action: "client.login_failed", ClientID: claimedID(r, form), RequestID: handlers.RequestID(r), IP: clientaddr.String(clientaddr.Of(r)),
+				Changes: assertionFault(err),
 			})
 		}
 		return client, err
 	}
+}
+
+// assertionFault is why a client's assertion was refused; nothing where there was none.
+func assertionFault(err error) json.RawMessage {
+	reason, found := strings.CutPrefix(fosite.ErrorToRFC6749Error(err).DebugField, "client assertion: ")
+	if !found {
+		return nil
+	}
+	encoded, _ := json.Marshal(map[string]any{"reason": map[string]string{"after": shortened(reason)}}) // strings always encode
+	return encoded
 }
 
 // LoginFailed is for login.Options.

@@ -111,7 +111,7 @@ func issuerRules(c *Client) []rule {
 		{t.Issuer == "", "/issuer", "required", "is missing: the iss of the assertions, byte by byte"},
 		{len(t.Issuer) > maxIssuer || !IsPlain(t.Issuer), "/issuer", "invalid", "must be at most 500 characters, without control characters"},
 		{discovered && t.Issuer != "" && checkDiscoverable(t.Issuer) != nil, "/issuer", "invalid",
-			"must be an https URL without query and fragment, where the issuer publishes its keys (OpenID Connect Discovery, RFC 8414). For any other issuer add jwks or jwks_uri"},
+			"must be an https URL without query and fragment, where the issuer publishes its keys (OpenID Connect Discovery, RFC 8414). For any other issuer add its keys: jwks (--jwks-file), or jwks_uri (--jwks-uri), which is https"},
 		{!discovered && c.JWKS != nil && c.JWKSURI != "", "/jwks_uri", "conflict", "must not stand beside jwks; keep one of them"},
 		{len(t.Subject) > maxPattern || !IsPlain(t.Subject), "/subject", "invalid", "must be at most 500 characters, without control characters"},
 		{t.Profile == Workload && !t.isNarrowed(), "/subject", "required",

@@ -49,7 +49,7 @@ func (o *Options) Verifier(ctx context.Context, logger *slog.Logger) (*resource.
 	if config.Endpoint == "" || o.cache {
 		discover := func() error { return config.Discover(ctx, o.Issuer) }
 		if err := retry(ctx, discover, wait, func(err error) {
-			logger.Warn("waiting for the authorization server", "issuer", o.Issuer, "error", err)
+			logger.Warn("waiting for the authorization server (another one: --issuer)", "issuer", o.Issuer, "error", err)
 		}); err != nil {
 			return nil, fmt.Errorf("%w (start the authorization server, correct --issuer, or set --introspection-endpoint)", err)
 		}
