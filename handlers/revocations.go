@@ -249,8 +249,14 @@ func (p *RevocationPage) concerns(clientID string) bool {
 
 // forCaller says that all has changed where the resource server itself has: it may speak for other resources now.
 func (p RevocationPage) forCaller(clientID string) RevocationPage {
-	if p.concerns(clientID) {
-		p.Revocations = append(p.Revocations, RevocationEntry{Kind: AllChanged, Time: p.Revocations[0].Time})
+	var changed time.Time // for the last time
+	for _, e := range p.Revocations {
+		if e.Kind == ClientChanged && e.ID == clientID && e.Time.After(changed) {
+			changed = e.Time
+		}
+	}
+	if !changed.IsZero() {
+		p.Revocations = append(p.Revocations, RevocationEntry{Kind: AllChanged, Time: changed})
 	}
 	return p
 }

@@ -183,6 +183,9 @@ func TestChangedResourceServerForgetsAll(t *testing.T) {
 	f := newFixture(t)
 	server := f.client("docs", introspects(docs, other))
 	cursor := f.feed("docs", server, "after=now").json["cursor"].(string)
+	f.clock = f.clock.Add(-time.Hour)
+	secret := f.client("ci")
+	f.revoke("ci", secret, f.token("ci", secret))
 	c, err := f.store.Clients().Find(t.Context(), "docs")
 	if err != nil {
 		t.Fatal(err)
@@ -191,8 +194,13 @@ func TestChangedResourceServerForgetsAll(t *testing.T) {
 	if err := f.store.Clients().Update(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	if a := f.feed("docs", server, "after="+cursor); len(kinds(a)) != 2 || kinds(a)[1] != "all " {
-		t.Errorf("%s, want all", a.text)
+	a := f.feed("docs", server, "after="+cursor)
+	if got := kinds(a); len(got) != 3 || got[1] != "client docs" || got[2] != "all " {
+		t.Fatalf("%s, want a token, the client, and all", a.text)
+	}
+	list := a.json["revocations"].([]any)
+	if all, client := list[2].(map[string]any), list[1].(map[string]any); all["time"] != client["time"] { // and not the token's
+		t.Errorf("%s, want all as of the change of the client", a.text)
 	}
 }
 

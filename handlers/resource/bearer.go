@@ -98,6 +98,11 @@ func (b Bearer) gate() (*gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("a bearer guard must know what it guards: set Bearer.Resource: %w", err)
 	}
+	for tool, scopes := range b.Tools {
+		if len(scopes) == 0 {
+			return nil, fmt.Errorf("Bearer.Tools has no scope for the tool %q: name one, or leave the tool out", tool)
+		}
+	}
 	for _, scope := range append(b.Tools.scopes(), b.Scopes...) {
 		if scope == "" || strings.ContainsFunc(scope, notInURI) { // RFC 6749 §3.3 has the same alphabet
 			return nil, fmt.Errorf("%q is not a scope: give each scope as an argument of its own", scope)

@@ -17,7 +17,7 @@ func members(data []byte) (map[string]json.RawMessage, error) {
 		return nil, errors.New("it is not UTF-8")
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
-	if err := onlyOnce(decoder); err != nil {
+	if err := onlyOnce(decoder, maxDepth); err != nil {
 		return nil, err
 	}
 	if _, err := decoder.Token(); err != io.EOF {
@@ -33,8 +33,14 @@ func members(data []byte) (map[string]json.RawMessage, error) {
 	return found, nil
 }
 
-// onlyOnce reads one value.
-func onlyOnce(decoder *json.Decoder) error {
+// maxDepth is how deep values may be nested. Each level takes some stack.
+const maxDepth = 500
+
+// onlyOnce reads one value of at most that depth.
+func onlyOnce(decoder *json.Decoder, depth int) error {
+	if depth == 0 {
+		return fmt.Errorf("it is nested more than %d deep", maxDepth)
+	}
 	token, err := decoder.Token()
 	if err != nil {
 		return errors.New("it is not JSON")
@@ -56,7 +62,7 @@ func onlyOnce(decoder *json.Decoder) error {
 			}
 			names[text] = true
 		}
-		if err := onlyOnce(decoder); err != nil {
+		if err := onlyOnce(decoder, depth-1); err != nil {
 			return err
 		}
 	}

@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // ToolScopes says which scopes the tools of an MCP server need, by the name
-// of the tool. A tool that is not in it needs none.
+// of the tool. A tool that is not in it needs none; one without a scope is a
+// mistake.
 type ToolScopes map[string][]string
 
 // Allows reports whether token may call tool. An MCP server leaves out of its
@@ -38,11 +41,14 @@ const maxCall = 4 << 20 // bytes
 // that other tools need: a client that asks for exactly these gets a token
 // with which it can go on (step-up). The body is read, and put back.
 func (g *gate) checkTools(w http.ResponseWriter, r *http.Request, token *Token) *refusal {
-	if r.Method != http.MethodPost {
-		return nil
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions: // they carry no message
+		if r.Header.Get("X-Http-Method-Override") == "" {
+			return nil
+		}
 	}
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" {
-		return &refusal{status: http.StatusUnsupportedMediaType, message: "Send the request without Content-Encoding."}
+	if !readable(r.Header) {
+		return &refusal{status: http.StatusUnsupportedMediaType, message: "Send the request in UTF-8, without Content-Encoding."}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCall))
 	if errors.As(err, new(*http.MaxBytesError)) {
@@ -75,6 +81,19 @@ func (g *gate) checkTools(w http.ResponseWriter, r *http.Request, token *Token) 
 	stepUp := *g
 	stepUp.challenge.scope = strings.Join(distinct(needed), " ")
 	return stepUp.insufficient(strings.Join(distinct(missing), " "))
+}
+
+// readable reports whether the body is what every reader takes it for.
+func readable(h http.Header) bool {
+	if strings.Join(h.Values("Content-Encoding"), "") != "" || len(h.Values("Content-Type")) > 1 {
+		return false
+	}
+	_, parameters, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil {
+		return h.Get("Content-Type") == ""
+	}
+	charset, given := parameters["charset"]
+	return !given || strings.EqualFold(charset, "utf-8")
 }
 
 func distinct(list []string) (once []string) {
@@ -129,6 +148,9 @@ func exactMembers(object json.RawMessage, names ...string) (map[string]json.RawM
 		return nil, err
 	}
 	for member := range found {
+		if strings.ContainsFunc(member, unicode.IsControl) {
+			return nil, fmt.Errorf("the name of a member, %q, holds control characters", member)
+		}
 		for _, name := range names {
 			if member != name && strings.EqualFold(member, name) {
 				return nil, fmt.Errorf("member %q is written %q", member, name)

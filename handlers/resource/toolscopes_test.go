@@ -53,6 +53,9 @@ func TestCallsOfToolsNeedTheirScopes(t *testing.T) {
 		{"no parameters", "mcp-search", `{"method":"tools/call"}`, 400, ""},
 		{"two messages", "mcp-search", `{"method":"ping"}` + call("edit"), 400, ""},
 		{"a comment", "mcp-search", `/* */` + call("edit"), 400, ""},
+		{"a NUL in a name", "mcp-search", `{"method\u0000":"tools/call","params":{"name":"edit"}}`, 400, ""},
+		{"a deep value", "mcp-search", `{"a":` + strings.Repeat("[", 4_000_000), 400, ""},
+		{"a deep batch", "mcp-search", strings.Repeat("[", 4_000_000), 400, ""},
 		{"half a message", "mcp-search", `{"method":"tools/call"`, 400, ""},
 		{"nothing", "mcp-search", "", 400, ""},
 		{"too much", "mcp-search", strings.Repeat(" ", maxCall) + call("search"), 413, ""},
@@ -64,7 +67,7 @@ func TestCallsOfToolsNeedTheirScopes(t *testing.T) {
 					body, _ := io.ReadAll(r.Body)
 					got = string(body)
 				}))
-			r := httptest.NewRequest(http.MethodPost, here, strings.NewReader(tc.body))
+			r := httptest.NewRequest(http.MethodPost, here, struct{ io.Reader }{strings.NewReader(tc.body)}) // of unknown length
 			r.Header.Set("Authorization", "Bearer "+tc.token)
 			w := httptest.NewRecorder()
 			guarded.ServeHTTP(w, r)
@@ -82,15 +85,44 @@ func TestCallsOfToolsNeedTheirScopes(t *testing.T) {
 	}
 }
 
-func TestACompressedCallIsNotLookedInto(t *testing.T) {
-	guarded := Bearer{Verifier: scopesInToken, Tools: editorial}.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it got through") }))
-	r := httptest.NewRequest(http.MethodPost, here, strings.NewReader("x"))
-	r.Header.Set("Authorization", "Bearer mcp-search")
-	r.Header.Set("Content-Encoding", "gzip")
-	w := httptest.NewRecorder()
-	guarded.ServeHTTP(w, r)
-	if w.Code != http.StatusUnsupportedMediaType {
-		t.Errorf("%d, want 415", w.Code)
+func TestWhatReadersMayReadInAnotherWayIsRefused(t *testing.T) {
+	const listTools = `{"method":"tools/list"}`
+	for _, tc := range []struct {
+		name, method string
+		header       http.Header
+		status       int
+	}{
+		{"compressed", "POST", http.Header{"Content-Encoding": {"gzip"}}, 415},
+		{"compressed, in a second header", "POST", http.Header{"Content-Encoding": {"", "deflate"}}, 415},
+		{"UTF-7", "POST", http.Header{"Content-Type": {"application/json; charset=utf-7"}}, 415},
+		{"two types", "POST", http.Header{"Content-Type": {"application/json", "application/json; charset=utf-7"}}, 415},
+		{"no type that can be read", "POST", http.Header{"Content-Type": {"application/json; charset"}}, 415},
+		{"UTF-8", "POST", http.Header{"Content-Type": {"application/json; charset=UTF-8"}}, 200},
+		{"no charset", "POST", http.Header{"Content-Type": {"application/json"}}, 200},
+		{"PUT, which is looked into", "PUT", nil, 200},
+		{"GET", "GET", http.Header{"Content-Encoding": {"gzip"}}, 200},
+		{"GET that stands for POST", "GET", http.Header{"X-Http-Method-Override": {"POST"}, "Content-Encoding": {"gzip"}}, 415},
+	} {
+		guarded := Bearer{Verifier: scopesInToken, Tools: editorial}.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		r := httptest.NewRequest(tc.method, here, strings.NewReader(listTools))
+		for name, values := range tc.header {
+			r.Header[name] = values
+		}
+		r.Header.Set("Authorization", "Bearer mcp-search")
+		w := httptest.NewRecorder()
+		guarded.ServeHTTP(w, r)
+		if w.Code != tc.status {
+			t.Errorf("%s: %d %s, want %d", tc.name, w.Code, w.Body, tc.status)
+		}
+	}
+	for _, method := range []string{"PUT", "PATCH", "QUERY"} {
+		guarded := Bearer{Verifier: scopesInToken, Tools: editorial}.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it got through") }))
+		r := httptest.NewRequest(method, here, strings.NewReader(`{"method":"tools/call","params":{"name":"edit"}}`))
+		r.Header.Set("Authorization", "Bearer mcp-search")
+		guarded.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	if _, err := (Bearer{Verifier: scopesInToken, Tools: ToolScopes{"edit": nil}}).gate(); err == nil {
+		t.Error("a tool without a scope is taken")
 	}
 }
 

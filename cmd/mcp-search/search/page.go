@@ -2,6 +2,7 @@ package search
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -28,9 +29,9 @@ func (p page) visible(groups []string) bool {
 func parsePage(name, text string) (p page, why string) {
 	text = strings.ToValidUTF8(strings.TrimPrefix(text, "\ufeff"), "\ufffd")
 	p = page{path: name, text: text}
-	front, body, ok := frontMatter(text)
-	if !ok {
-		return p, "its first lines begin with --- and no second --- ends them"
+	front, body, why := frontMatter(text)
+	if why != "" {
+		return p, why
 	}
 	p.title, p.groups = front.title, front.groups
 	var headings []string
@@ -67,35 +68,66 @@ type front struct {
 }
 
 // frontMatter returns what stands in a leading block between two lines of three
-// dashes, and what follows the block. A page that begins with such a line and
-// has no second one is not ok: it may be meant for few.
-func frontMatter(text string) (f front, rest string, ok bool) {
-	text = strings.ReplaceAll(text, "\r\n", "\n")
-	first, block, _ := strings.Cut(text, "\n")
-	if strings.TrimSpace(first) != "---" {
-		return f, text, true
+// dashes, and what follows the block. It knows a part of YAML: lines with a key
+// at their beginning, and lists. A page may be meant for few, so that one with a
+// block that is not understood is left out, and why says so.
+func frontMatter(text string) (f front, rest, why string) {
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
+	start := strings.TrimLeft(text, " \t\n")
+	first, block, _ := strings.Cut(start, "\n")
+	switch first = strings.TrimRight(first, " \t"); {
+	case strings.ContainsRune(text, 0):
+		return f, "", "it is not UTF-8 text"
+	case strings.HasPrefix(first, "+++"), strings.HasPrefix(first, "---") && strings.Trim(first, "-") != "":
+		return f, "", "its first line begins a block that is not understood: use --- and lines such as groups: staff"
+	case first != "---":
+		return f, text, ""
 	}
-	of := "" // the member that a list belongs to
+	of := "" // the member that a line belongs to
 	for line := range strings.Lines(block) {
-		rest = block[len(line):]
-		block = rest
-		line = strings.TrimSpace(line)
+		block = block[len(line):]
+		line = strings.TrimRight(line, " \t\n")
 		if line == "---" {
-			return f, rest, true
+			return f, block, ""
 		}
-		if item, listed := strings.CutPrefix(line, "- "); listed && of == "groups" {
-			f.groups = append(f.groups, names(item)...)
-			continue
-		}
-		name, value, _ := strings.Cut(line, ":")
-		switch of = strings.ToLower(strings.TrimSpace(name)); of {
-		case "title":
-			f.title = unquoted(value)
-		case "groups": // without a name nobody sees the page
-			f.groups = append([]string{}, names(strings.Trim(strings.TrimSpace(value), "[]"))...)
+		if of, why = f.read(line, of); why != "" {
+			return f, "", why
 		}
 	}
-	return f, "", false
+	return f, "", "its first lines begin with --- and no second --- ends them"
+}
+
+var memberLine = regexp.MustCompile(`^([A-Za-z0-9_.-]+)[ \t]*:(?:[ \t]+(.*))?$`)
+
+// read reads a line behind the member of, and returns the member that the next
+// one belongs to.
+func (f *front) read(line, of string) (member, why string) {
+	if line == "" || strings.HasPrefix(line, "#") {
+		return of, ""
+	}
+	item, listed := strings.CutPrefix(strings.TrimLeft(line, " \t"), "- ")
+	if strings.ContainsAny(line[:1], " \t-") {
+		switch {
+		case of == "groups" && listed:
+			f.groups = append(f.groups, names(item)...)
+		case of == "groups", strings.Contains(strings.ToLower(line), "groups"):
+			return of, "the groups in its first lines are not understood"
+		}
+		return of, ""
+	}
+	found := memberLine.FindStringSubmatch(line)
+	if found == nil {
+		return of, "its first lines are not understood: write keys without quotes, as groups: staff"
+	}
+	switch of = strings.ToLower(found[1]); {
+	case of == "title":
+		f.title = unquoted(found[2])
+	case of == "groups" && f.groups == nil: // without a name nobody sees the page
+		f.groups = append([]string{}, names(strings.Trim(strings.TrimSpace(found[2]), "[]"))...)
+	case strings.HasPrefix(of, "group"):
+		return of, "its first lines name groups twice, or in another way than groups: staff"
+	}
+	return of, ""
 }
 
 func names(list string) (all []string) {

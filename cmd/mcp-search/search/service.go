@@ -59,7 +59,7 @@ func (s Service) Handler() (http.Handler, error) {
 		}
 	}
 	slices.Sort(supported)
-	return resource.Site{
+	handler, err := resource.Site{
 		Verifier: s.Verifier,
 		Metadata: resource.Metadata{
 			Resource:             s.Resource,
@@ -71,6 +71,10 @@ func (s Service) Handler() (http.Handler, error) {
 		Tools:  s.ToolScopes,
 		Logger: s.Logger,
 	}.Handler(s.mcpHandler(u.Hostname()))
+	if err != nil {
+		return nil, err
+	}
+	return http.MaxBytesHandler(handler, maxRequest), nil
 }
 
 // mcpHandler is stateless: each request stands for itself and is answered with
