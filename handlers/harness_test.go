@@ -55,8 +55,9 @@ type fixture struct {
 	fill           func(context.Context, fosite.Requester) error
 	keys           *provider.SigningKeys // of JWTs
 	signed         *handlers.SignedIntrospection
-	missing        []fosite.TokenType // kinds of tokens that were made with a missing secret
-	stopping       chan struct{}      // closed: the server stops
+	missing        []fosite.TokenType                                     // kinds of tokens that were made with a missing secret
+	stopping       chan struct{}                                          // closed: the server stops
+	changes        func(cursor string, limit int) handlers.RevocationPage // the feed, in place of the store's
 }
 
 // newFixture makes a fixture on SQLite. Edits change it before it is built.

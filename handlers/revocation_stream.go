@@ -3,7 +3,6 @@ package handlers
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -88,11 +87,7 @@ func (p RevocationPage) events() []byte {
 		text.WriteString("event: reset\ndata: {}\n\n")
 	}
 	for _, entry := range p.Revocations {
-		encoded, err := json.Marshal(entry)
-		if err != nil {
-			panic(err) // strings and a number always encode
-		}
-		fmt.Fprintf(&text, "event: revocation\ndata: %s\n\n", encoded)
+		fmt.Fprintf(&text, "event: revocation\ndata: %s\n\n", encodePlain(entry))
 	}
 	fmt.Fprintf(&text, "event: cursor\nid: %s\ndata: {\"more\":%t}\n\n", p.Cursor, p.More)
 	return text.Bytes()

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -55,11 +56,22 @@ type RevocationEntry struct {
 
 // MarshalJSON writes the time as a NumericDate with milliseconds.
 func (e RevocationEntry) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
+	return encodePlain(struct {
 		Kind string  `json:"kind"`
 		ID   string  `json:"id,omitempty"`
 		Time float64 `json:"time"`
-	}{e.Kind, e.ID, float64(e.Time.UnixMilli()) / 1000})
+	}{e.Kind, e.ID, float64(e.Time.UnixMilli()) / 1000}), nil
+}
+
+// encodePlain writes JSON that is no part of a page in HTML: an "&" stays one byte.
+func encodePlain(value any) []byte {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		panic(err) // strings and numbers always encode
+	}
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n"))
 }
 
 const (
@@ -67,6 +79,8 @@ const (
 	maxRevocations     = 5000
 	maxRevocationWait  = 30 * time.Second
 	maxFeedCursor      = 512
+	// maxFeedPage is how many bytes of entries a page has at most, where they are more than one. Readers bound what they read.
+	maxFeedPage = 512 << 10
 	// feedReadLimit bounds each look at the database; the request itself may wait for longer than others.
 	feedReadLimit = 10 * time.Second
 )
@@ -114,7 +128,7 @@ func (s *Server) revocations(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, page)
+	writeRawJSON(w, http.StatusOK, encodePlain(page))
 }
 
 // waitsLonger lets a request take longer than others.
@@ -147,6 +161,12 @@ func (s *Server) feedRequest(w http.ResponseWriter, r *http.Request) (*feedReque
 		sent.Set("after", last)
 	}
 	request := &feedRequest{caller: caller, resources: server.GetIntrospects(), limit: defaultRevocations}
+	if resource := sent.Get("resource"); resource != "" {
+		if !slices.Contains(request.resources, resource) {
+			return nil, fosite.ErrAccessDenied.WithHintf("The client does not speak for the resource %q, so it does not hear of its tokens. Register the client with introspects for it.", resource)
+		}
+		request.resources = []string{resource}
+	}
 	if err := request.read(sent); err != nil {
 		return nil, err
 	}
@@ -179,8 +199,8 @@ var feedCredentials = []string{"client_id", "client_secret", "client_assertion",
 
 func (f *feedRequest) read(sent url.Values) error {
 	for name := range sent {
-		if !slices.Contains(feedCredentials, name) && name != "after" && name != "wait" && name != "limit" {
-			return fosite.ErrInvalidRequest.WithHintf("The parameter %q means nothing here. There are: after, wait, limit.", name)
+		if !slices.Contains(feedCredentials, name) && name != "after" && name != "wait" && name != "limit" && name != "resource" {
+			return fosite.ErrInvalidRequest.WithHintf("The parameter %q means nothing here. There are: after, wait, limit, resource.", name)
 		}
 	}
 	if f.after = sent.Get("after"); len(f.after) > maxFeedCursor {
@@ -231,15 +251,32 @@ func (s *Server) nextRevocations(ctx context.Context, request *feedRequest) (pag
 	}
 }
 
-// page reads one. A cursor that is "now" at first is the moment of the first page.
+// page reads one, and half of it again where it is too long. A cursor that is "now" at first is the moment of the first page.
 func (f *Revocations) page(ctx context.Context, after string, request *feedRequest) (RevocationPage, error) {
 	ctx, cancel := context.WithTimeout(ctx, feedReadLimit)
 	defer cancel()
 	page, err := f.Read(ctx, after, request.resources, request.limit)
+	for limit := request.limit / 2; err == nil && limit > 0 && page.size() > maxFeedPage; limit /= 2 {
+		page, err = f.Read(ctx, after, request.resources, limit)
+	}
 	if page.Revocations == nil {
 		page.Revocations = []RevocationEntry{}
 	}
 	return page, err
+}
+
+// size is how many bytes the entries take as JSON, at most.
+func (p *RevocationPage) size() (bytes int) {
+	const members = `{"kind":"client","id":"","time":1764143060.456},`
+	for _, entry := range p.Revocations {
+		bytes += len(members) + len(entry.ID)
+		for i := range len(entry.ID) {
+			if c := entry.ID[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
+				bytes += len(`\u0000`) - 1
+			}
+		}
+	}
+	return bytes
 }
 
 // concerns tells whether the client itself has changed.

@@ -18,6 +18,9 @@ import (
 func (f *fixture) revocations() *handlers.Revocations {
 	return &handlers.Revocations{
 		Read: func(ctx context.Context, cursor string, resources []string, limit int) (page handlers.RevocationPage, err error) {
+			if f.changes != nil {
+				return f.changes(cursor, limit), nil
+			}
 			found, err := f.store.Revocations(ctx, cursor, resources, limit)
 			if err != nil {
 				return page, err

@@ -56,7 +56,7 @@ func (e *refusedError) Error() string {
 	case http.StatusUnauthorized:
 		return text + ": check this service's client id and secret or key"
 	case http.StatusForbidden:
-		return text + ": register this service as a resource server, which may introspect"
+		return text + ": register this service as a resource server, with introspects for its resource"
 	case http.StatusNotFound:
 		return text + ": check the address, or update the authorization server"
 	}

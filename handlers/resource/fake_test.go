@@ -27,6 +27,7 @@ type authorization struct {
 	members map[string]string
 	asked   map[string]int
 
+	speaksFor  string        // the resource of the caller
 	feedStatus int           // not 0: what the feed answers
 	feedBody   string        // not empty: what the feed answers
 	cut        bool          // the feed can not be reached: requests to it hang
@@ -43,7 +44,7 @@ type authorization struct {
 
 func newAuthorization() *authorization {
 	return &authorization{
-		changed: make(chan struct{}), epoch: "e1",
+		changed: make(chan struct{}), epoch: "e1", speaksFor: here,
 		ended: map[string]bool{}, members: map[string]string{}, asked: map[string]int{},
 	}
 }
@@ -124,6 +125,10 @@ func (a *authorization) revocations(w http.ResponseWriter, r *http.Request) erro
 
 // page writes an answer unless there is nothing to tell yet.
 func (a *authorization) page(w http.ResponseWriter, r *http.Request, now bool) bool {
+	if resource := r.URL.Query().Get("resource"); resource != a.speaksFor {
+		w.WriteHeader(http.StatusForbidden)
+		return true
+	}
 	if a.feedStatus != 0 || a.feedBody != "" {
 		a.feedPolls++
 		w.WriteHeader(max(a.feedStatus, 200))

@@ -59,6 +59,7 @@ func parsePage(body []byte) (*page, error) {
 // feed is where and as whom revocations are asked for.
 type feed struct {
 	endpoint string
+	resource string // hear of tokens for it; the server refuses who does not speak for it
 	caller   *caller
 }
 
@@ -68,7 +69,7 @@ type unreadable struct{ error }
 // get asks for what came after the cursor; the server may wait for something to
 // tell.
 func (f *feed) get(ctx context.Context, after string, wait time.Duration) (*page, error) {
-	form := url.Values{}
+	form := url.Values{"resource": {f.resource}}
 	if after != "" {
 		form.Set("after", after)
 	}

@@ -62,7 +62,7 @@ func (c *Config) follow(from string, bound time.Duration, l listener) *follower 
 	polling := c.caller()
 	polling.client.Timeout = 0 // the server waits on purpose; each request has its own limit
 	f := &follower{
-		feed: feed{c.Revocations, polling},
+		feed: feed{c.Revocations, c.Resource, polling},
 		from: from, bound: bound, listener: l, logger: c.logger(),
 	}
 	f.start()

@@ -17,6 +17,8 @@ const (
 	mostKeysAge    = 15 * time.Minute
 	// staleKeys is how long keys are used while no new ones can be fetched.
 	staleKeys = time.Hour
+	// failureCounts is how long after a fetch that failed old keys are used at once. Later the next fetch is waited for.
+	failureCounts = time.Minute
 	// How often keys are fetched at most, whatever kid tokens name.
 	fetchPause = 5 * time.Second
 	retryPause = time.Second // after a failure
@@ -37,6 +39,7 @@ type remoteKeys struct {
 	maxAge   time.Duration
 	tried    time.Time
 	err      error         // of the newest try
+	failed   time.Time     // when a try failed
 	fetching chan struct{} // closed when the fetch in progress ends; nil: none
 }
 
@@ -74,7 +77,8 @@ func (k *remoteKeys) find(ctx context.Context, kid string) (publicKey, error) {
 }
 
 // look returns the key if it is known and, if it is not, the fetch to wait for.
-// With start it starts one when one is due.
+// With start it starts one when one is due. Keys that are older than their
+// maxAge are known only if the fetch has failed: one may have been taken away.
 func (k *remoteKeys) look(kid string, now time.Time, start bool) (key publicKey, known bool, fetch <-chan struct{}) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -84,10 +88,13 @@ func (k *remoteKeys) look(kid string, now time.Time, start bool) (key publicKey,
 	if k.err != nil {
 		limit = retryPause
 	}
-	due := !known || elapsed(k.fetched, now) >= k.maxAge
-	if start && due && k.fetching == nil && elapsed(k.tried, now) >= limit {
+	old := elapsed(k.fetched, now) >= k.maxAge
+	if start && (!known || old) && k.fetching == nil && elapsed(k.tried, now) >= limit {
 		k.tried, k.fetching = now, make(chan struct{})
 		go k.fetch(now, k.fetching)
+	}
+	if start && old && k.fetching != nil && (k.err == nil || elapsed(k.failed, now) >= failureCounts) {
+		known = false
 	}
 	return key, known, k.fetching
 }
@@ -108,7 +115,9 @@ func (k *remoteKeys) fetch(asked time.Time, done chan<- struct{}) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.fetching, k.err = nil, err
-	if err == nil {
+	if err != nil {
+		k.failed = time.Now()
+	} else {
 		k.keys, k.fetched, k.maxAge = keys, asked, maxAge(header)
 	}
 	close(done)

@@ -193,3 +193,24 @@ func TestRevocationsAreForgottenAfterTheLongestLifespan(t *testing.T) {
 		}
 	})
 }
+
+// A service that is registered for another resource would hear of no token.
+func TestFeedOfAnotherResourceDecidesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthorization()
+		a.speaksFor = "https://other.example.com/"
+		offline, cached := live(t, a, withoutEndpoint), following(t, a)
+		wantOutage(t, offline, signed("1"))
+		verify(t, cached, "ci-1", true)
+		verify(t, cached, "ci-1", true)
+		if a.times("ci-1") != 2 {
+			t.Errorf("asked %d times, want 2: nothing is kept", a.times("ci-1"))
+		}
+		a.change(func() { a.speaksFor = here })
+		time.Sleep(2 * refusedBackoff)
+		verify(t, offline, signed("1"), true)
+		a.change(func() { a.speaksFor = "" })
+		time.Sleep(2 * defaultBound)
+		wantOutage(t, offline, signed("1"))
+	})
+}
