@@ -256,7 +256,7 @@ func (f *Revocations) page(ctx context.Context, after string, request *feedReque
 	ctx, cancel := context.WithTimeout(ctx, feedReadLimit)
 	defer cancel()
 	page, err := f.Read(ctx, after, request.resources, request.limit)
-	for limit := request.limit / 2; err == nil && limit > 0 && page.size() > maxFeedPage; limit /= 2 {
+	for limit := request.limit / 2; err == nil && limit > 0 && page.tooLong(); limit /= 2 {
 		page, err = f.Read(ctx, after, request.resources, limit)
 	}
 	if page.Revocations == nil {
@@ -265,9 +265,10 @@ func (f *Revocations) page(ctx context.Context, after string, request *feedReque
 	return page, err
 }
 
-// size is how many bytes the entries take as JSON, at most.
-func (p *RevocationPage) size() (bytes int) {
+// tooLong tells whether the entries may take more than maxFeedPage as JSON.
+func (p *RevocationPage) tooLong() bool {
 	const members = `{"kind":"client","id":"","time":1764143060.456},`
+	bytes := 0
 	for _, entry := range p.Revocations {
 		bytes += len(members) + len(entry.ID)
 		for i := range len(entry.ID) {
@@ -275,8 +276,11 @@ func (p *RevocationPage) size() (bytes int) {
 				bytes += len(`\u0000`) - 1
 			}
 		}
+		if bytes > maxFeedPage {
+			return true
+		}
 	}
-	return bytes
+	return false
 }
 
 // concerns tells whether the client itself has changed.

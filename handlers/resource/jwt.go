@@ -176,10 +176,11 @@ func (v *JWTVerifier) Verify(ctx context.Context, token string) (*Token, error) 
 	return v.unlessRevoked(ctx, token, t)
 }
 
-// unlessRevoked returns the token if the feed has said nothing against it. It
-// looks at how old that knowledge is last: what is forgotten at a restart is
-// not fresh by then.
+// unlessRevoked returns the token if the feed has said nothing against it. What
+// is known has to be complete before it is read, and fresh still afterwards, and
+// nothing may be forgotten between.
 func (v *JWTVerifier) unlessRevoked(ctx context.Context, token string, t *Token) (*Token, error) {
+	restarts, complete := v.ended.restarts.Load(), v.follower.fresh(time.Now())
 	switch v.ended.judge(t) {
 	case revoked:
 		return nil, fmt.Errorf("%w: it was revoked", ErrInactive)
@@ -189,7 +190,7 @@ func (v *JWTVerifier) unlessRevoked(ctx context.Context, token string, t *Token)
 	switch {
 	case t.ExpiresAt.Sub(t.IssuedAt) > v.lifespan+clockSkew: // servers round
 		return v.undecided(ctx, token, fmt.Errorf("it lives for longer than JWTConfig.MaxLifespan, %s", v.lifespan))
-	case !v.follower.fresh(time.Now()):
+	case !complete, !v.follower.fresh(time.Now()), v.ended.restarts.Load() != restarts:
 		return v.undecided(ctx, token, errors.New("the feed of revocations is not followed closely enough"))
 	}
 	return t, nil

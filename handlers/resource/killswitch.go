@@ -2,6 +2,7 @@ package resource
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,6 +11,9 @@ import (
 // expired: no token that is decided here lives longer than lifespan.
 type killSwitch struct {
 	lifespan time.Duration
+
+	// How often everything was forgotten.
+	restarts atomic.Uint64
 
 	mu sync.RWMutex
 	// What came in the lifespan that runs, and in the one before.
@@ -66,6 +70,11 @@ func (k *killSwitch) judge(t *Token) verdict {
 func (k *killSwitch) restart() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.forget()
+}
+
+func (k *killSwitch) forget() {
+	k.restarts.Add(1)
 	k.young, k.old, k.began = newEnded(), newEnded(), time.Now()
 }
 
@@ -73,7 +82,8 @@ func (k *killSwitch) revoked(list []revocation) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := time.Now()
-	if elapsed(k.began, now) > k.lifespan+2*clockSkew {
+	// Whichever clock went less far: one that jumps must not make us forget.
+	if min(now.Sub(k.began), now.Round(0).Sub(k.began.Round(0))) > k.lifespan+2*clockSkew {
 		k.old, k.young, k.began = k.young, newEnded(), now
 	}
 	for _, r := range list {
