@@ -122,6 +122,11 @@ type SessionWithRule interface {
 	SetRule(id string, version, epoch int64)
 }
 
+// ExpiringClient is a client that ends by itself, at a time; zero: it does not.
+type ExpiringClient interface {
+	GetExpiresAt() time.Time
+}
+
 // SessionWithGrantEnd says when its whole grant ends. Without it only the single tokens end.
 type SessionWithGrantEnd interface {
 	GetGrantExpiresAt() time.Time

@@ -94,7 +94,7 @@ func (h *clientCredentialsGrant) HandleTokenEndpointRequest(ctx context.Context,
 		return nil
 	}
 	lifespan := fosite.GetEffectiveLifespan(client, fosite.GrantTypeClientCredentials, fosite.AccessToken, h.config.GetAccessTokenLifespan(ctx))
-	request.GetSession().SetExpiresAt(fosite.AccessToken, clock(h.Now).Add(lifespan))
+	request.GetSession().SetExpiresAt(fosite.AccessToken, earlier(clock(h.Now).Add(lifespan), clientEnd(client)))
 	return nil
 }
 

@@ -133,7 +133,7 @@ func (r *grantRules) setExpiries(ctx context.Context, request fosite.AccessReque
 	if groupsEnded(session, r.GroupsMaxAge, now) { // between the login and now
 		session.(SessionWithGroupsEnd).DropGroups()
 	}
-	session.SetExpiresAt(fosite.AccessToken, earlier(earlier(now.Add(lifespan), end), groupsEnd(session, r.GroupsMaxAge)))
+	session.SetExpiresAt(fosite.AccessToken, earlier(earlier(earlier(now.Add(lifespan), end), groupsEnd(session, r.GroupsMaxAge)), clientEnd(client)))
 	lifespan = fosite.GetEffectiveLifespan(client, grantType, fosite.RefreshToken, r.config.GetRefreshTokenLifespan(ctx))
 	switch {
 	case lifespan >= 0:
@@ -156,6 +156,15 @@ func grantAll(request fosite.Requester, scopes, audience []string) {
 	for _, resource := range audience {
 		request.GrantAudience(resource)
 	}
+}
+
+// clientEnd is when a client ends by itself, and its tokens with it; zero: it does not. Nobody is told then, so a token that
+// somebody verifies or keeps must not say that it lives on.
+func clientEnd(client fosite.Client) time.Time {
+	if expiring, ok := client.(ExpiringClient); ok {
+		return expiring.GetExpiresAt()
+	}
+	return time.Time{}
 }
 
 func earlier(t, end time.Time) time.Time {

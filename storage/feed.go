@@ -3,10 +3,13 @@ package storage
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"fosite-mcp/storage/clients"
@@ -18,7 +21,7 @@ import (
 // write it, in the transaction that ends tokens.
 type Feed struct {
 	*core
-	process string // SQLite's epoch: positions may be used again when a file is restored
+	process atomic.Pointer[string] // SQLite's epoch: positions may be used again when a file is restored
 	query   string
 	writers int // how many triggers there have to be
 }
@@ -51,7 +54,16 @@ const FromNow = "now"
 // under way, or by a process whose clock is ahead.
 const transactionLag = time.Minute
 
-func newFeed(c *core) *Feed { return &Feed{core: c, process: strings.ToLower(rand.Text())[:16]} }
+func newFeed(c *core) *Feed {
+	f := &Feed{core: c}
+	f.beginEpoch()
+	return f
+}
+
+func (f *Feed) beginEpoch() {
+	epoch := strings.ToLower(rand.Text())[:16]
+	f.process.Store(&epoch)
+}
 
 // Revocations returns what has ended after a cursor: tokens for one of resources, and clients. limit bounds the rows that are
 // read; a grant has several tokens perhaps. Unless the page says More, whatever had been acknowledged when the call began is
@@ -72,6 +84,10 @@ func (f *Feed) Revocations(ctx context.Context, cursor string, resources []strin
 			n++
 		}
 		last = row
+		if row.kind == "client" && f.db.Postgres && from.known.xmin > 1 {
+			// A transaction of a host's may have taken long: tokens that were issued until it committed have ended as well.
+			row.createdAt = max(row.createdAt, f.now().UnixMilli())
+		}
 		if revocation, ok := row.revocation(resources); ok {
 			page.Revocations = append(page.Revocations, revocation)
 		}
@@ -148,8 +164,9 @@ func (f *Feed) read(ctx context.Context, from feedCursor, limit int) (now feedCu
 			now.known, err = parseSnapshot(snapshot)
 		}
 		if err == nil && triggers < f.writers {
-			err = fmt.Errorf("%d of %d triggers are there that write the table %s, so the feed would miss revocations; "+
-				"run Store.Migrate, or the statements CREATE FUNCTION and CREATE TRIGGER of: fosite-mcp migrate sql", triggers, f.writers, f.db.Table("revocations"))
+			f.beginEpoch() // what is revoked until they are there is missed
+			err = fmt.Errorf("%d of %d triggers are there that write the table %s, so the feed would miss revocations; run Store.Migrate if it never ran, or else "+
+				"the statements CREATE FUNCTION, CREATE TRIGGER and the INSERTs behind them of: fosite-mcp migrate sql", triggers, f.writers, f.db.Table("revocations"))
 		}
 		if err != nil {
 			return now, nil, database.Wrap(err, "read the revocations")
@@ -160,7 +177,10 @@ func (f *Feed) read(ctx context.Context, from feedCursor, limit int) (now feedCu
 		}
 	}
 	if !f.db.Postgres {
-		now.epoch = f.process
+		now.epoch = *f.process.Load()
+		return now, found, database.Wrap(rows.Err(), "read the revocations")
 	}
+	sum := sha256.Sum256([]byte(now.epoch)) // short, and nobody learns which server this is
+	now.epoch = hex.EncodeToString(sum[:8])
 	return now, found, database.Wrap(rows.Err(), "read the revocations")
 }

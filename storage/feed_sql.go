@@ -21,10 +21,15 @@ const feedOnSQLite = `SELECT m.next || ':' || m.next || ':', '', m.triggers` + f
 // On PostgreSQL a transaction may commit after another one that began later. A cursor therefore is a snapshot: it says which
 // transactions a reader has seen. The statement returns the snapshot that it runs with, so that nothing comes between. A
 // position of the future was restored from another server.
+//
+// The epoch changes where ids of transactions may be used again, or rows may be missing: with the server, the database and the
+// timeline; with a recovery after a crash, which gives ids of rolled back transactions out again and begins the statistics anew;
+// and when a trigger is made again.
 const feedOnPostgres = `SELECT m.now, m.epoch, m.triggers` + feedColumns + `
 	FROM (SELECT CAST(pg_current_snapshot() AS TEXT) AS now, (%s) AS triggers, to_hex((SELECT system_identifier FROM pg_control_system())) || '-' ||
 		to_hex(CAST((SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) AS BIGINT)) || '-' ||
-		substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS epoch) m
+		substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || '-' || COALESCE(CAST((SELECT stats_reset FROM pg_catalog.pg_stat_bgwriter) AS TEXT), '') || '-' ||
+		(SELECT COALESCE(SUM(CAST(oid AS BIGINT)), 0) FROM pg_catalog.pg_trigger WHERE %s) AS epoch) m
 	LEFT JOIN (SELECT * FROM {revocations} WHERE (position, id) > (CAST(? AS BIGINT), CAST(? AS BLOB))
 		AND (CAST(? AS BIGINT) <= 1 OR position < CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT))
 		AND NOT pg_visible_in_snapshot(CAST(CAST(position AS TEXT) AS xid8), CAST(CAST(? AS TEXT) AS pg_snapshot))
@@ -55,7 +60,7 @@ func (f *Feed) prepare() {
 	f.writers = len(triggers)
 	either := strings.Join(conditions, " OR ")
 	if f.db.Postgres {
-		f.query = fmt.Sprintf(feedOnPostgres, "SELECT COUNT(*) FROM pg_catalog.pg_trigger WHERE tgenabled IN ('O', 'A') AND ("+either+")")
+		f.query = fmt.Sprintf(feedOnPostgres, "SELECT COUNT(*) FROM pg_catalog.pg_trigger WHERE tgenabled IN ('O', 'A') AND ("+either+")", either)
 	} else {
 		f.query = fmt.Sprintf(feedOnSQLite, "SELECT COUNT(*) FROM sqlite_master WHERE type = 'trigger' AND ("+either+")")
 	}

@@ -4,6 +4,8 @@ import (
 	"database/sql"
 	"io"
 	"math/rand/v2"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -49,7 +51,9 @@ func TestNothingAcknowledgedIsLostWhenServerAndPostgresAreKilled(t *testing.T) {
 	database := startCluster(t, "synchronous_commit=off", "wal_writer_delay=10s")
 	s := startServer(t, binaries, "FOSITE_MCP_DATABASE_URL="+database.url)
 	w := newTraffic(t, s, s.adminKey(), nil)
+	reader, secret := s.register(map[string]any{"client_name": "feed reader", "introspects": []string{"http://" + s.public + "/authed/mcp"}})
 	for range rounds(t, "FOSITE_MCP_TEST_POSTGRES_KILLS", postgresKills) {
+		cursor, _ := s.feed(reader, secret, "now")
 		tokens, tenants := len(w.tokens), len(w.tenants)
 		w.run()
 		w.awaitPromises(t, 10+rand.IntN(150))
@@ -63,11 +67,31 @@ func TestNothingAcknowledgedIsLostWhenServerAndPostgresAreKilled(t *testing.T) {
 		w.stop()
 		database.start()
 		s.start()
+		if _, reset := s.feed(reader, secret, cursor); !reset { // PostgreSQL gives ids of transactions out again
+			t.Error("the feed of revocations goes on after a crash")
+		}
 		w.verify(t, tokens, tenants)
 	}
 	w.verify(t, 0, 0)
 	s.run("", "audit", "verify")
 	t.Logf("%d acknowledged changes, %d tokens, %d clients", w.promised(), len(w.tokens), len(w.tenants))
+}
+
+// feed reads the feed of revocations.
+func (s *server) feed(id, secret, after string) (cursor string, reset bool) {
+	s.t.Helper()
+	r, err := http.NewRequest(http.MethodGet, s.endpoints+"/revocations?after="+url.QueryEscape(after), nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.SetBasicAuth(id, secret)
+	status, page := send(s.t, r)
+	cursor, _ = page["cursor"].(string)
+	reset, _ = page["reset"].(bool)
+	if status != http.StatusOK || cursor == "" {
+		s.t.Fatalf("the feed of revocations: %d %v", status, page)
+	}
+	return cursor, reset
 }
 
 // rounds is how often to repeat, which the environment may change.

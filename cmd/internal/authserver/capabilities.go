@@ -28,6 +28,7 @@ var (
 	_ handlers.NamedClient               = (*client.Client)(nil)
 	_ handlers.ResourceServerClient      = (*client.Client)(nil)
 	_ handlers.ExpiringClient            = (*client.Client)(nil)
+	_ provider.ExpiringClient            = (*client.Client)(nil)
 	_ login.DynamicClient                = (*client.Client)(nil)
 
 	_ handlers.ClientAuthenticator  = (*provider.Provider)(nil)

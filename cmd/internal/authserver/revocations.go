@@ -41,7 +41,8 @@ func (p *parts) revocations() (*handlers.Revocations, error) {
 
 // digest is the part of a cursor that the settings decide.
 func digest(cfg config.Config) (string, error) {
-	encoded, err := json.Marshal([]any{cfg.Scopes, cfg.Resources, cfg.DefaultResource, cfg.Login.GroupsMaxAge})
+	encoded, err := json.Marshal([]any{cfg.Scopes, cfg.Resources, cfg.DefaultResource, cfg.Login.GroupsMaxAge,
+		cfg.Registration.MetadataDocuments, cfg.Registration.DocumentHosts, cfg.Registration.DeniedHosts})
 	sum := sha256.Sum256(encoded)
 	return hex.EncodeToString(sum[:4]) + "-", err
 }

@@ -10,14 +10,6 @@ CREATE TABLE {{table "revocations"}} (
 ){{withoutRowid}};
 CREATE INDEX {{index "revocations" "by_expiry"}} ON {{table "revocations"}} (expires_at);
 
--- What has ended before, for whoever reads from the beginning.
-INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expires_at)
-    SELECT {{first}}, signature, 'token', '', revoked_at, expires_at + 3600000 FROM {{table "access_tokens"}} WHERE revoked_at IS NOT NULL;
-INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expires_at)
-    SELECT {{first}}, {{digest "'grant ' || id"}}, 'grant', id, revoked_at, revoked_at FROM {{table "grants"}} WHERE revoked_at IS NOT NULL;
-INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expires_at)
-    SELECT {{first}}, {{digest "'client ' || id"}}, 'client', id, {{clock}}, {{clock}} FROM {{table "client_revocations"}};
-
 -- Triggers write the feed, so that nothing that ends tokens can forget it. A grant that is prolonged after its end may have got
 -- another token. A client's tokens end up to revoked_before, which counts for ten years at most.
 {{- if postgres}}
@@ -30,9 +22,11 @@ CREATE FUNCTION {{function "of_grant"}}() RETURNS trigger LANGUAGE plpgsql AS $$
         VALUES ({{next}}, {{digest "'grant ' || NEW.id"}}, 'grant', NEW.id, NEW.revoked_at, NEW.revoked_at)
         ON CONFLICT DO NOTHING; RETURN NULL; END $$;
 CREATE FUNCTION {{function "of_client"}}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expires_at)
-        VALUES ({{next}}, {{digest "'client ' || NEW.id"}}, 'client', NEW.id, GREATEST({{clock}}, LEAST(NEW.revoked_before, {{clock}} + 315360000000)), {{clock}})
-        ON CONFLICT DO NOTHING; RETURN NULL; END $$;
+    INSERT INTO {{table "revocations"}} AS r (position, id, kind, name, created_at, expires_at)
+        VALUES ({{next}}, {{digest "'client ' || NEW.id"}}, 'client', NEW.id, GREATEST({{clock}}, LEAST(NEW.revoked_before, {{clock}} + 315360000000)),
+            GREATEST({{clock}}, LEAST(NEW.revoked_before, {{clock}} + 315360000000)))
+        ON CONFLICT (position, id) DO UPDATE SET created_at = GREATEST(r.created_at, excluded.created_at),
+            expires_at = GREATEST(r.expires_at, excluded.expires_at); RETURN NULL; END $$;
 CREATE TRIGGER {{index "access_tokens" "ended"}} AFTER UPDATE OF revoked_at ON {{table "access_tokens"}} FOR EACH ROW
     WHEN (OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL) EXECUTE FUNCTION {{function "of_token"}}();
 CREATE TRIGGER {{index "grants" "ended"}} AFTER UPDATE OF revoked_at, expires_at ON {{table "grants"}} FOR EACH ROW
@@ -52,12 +46,24 @@ CREATE TRIGGER {{index "grants" "ended"}} AFTER UPDATE OF revoked_at, expires_at
         VALUES ({{next}}, {{digest "'grant ' || NEW.id"}}, 'grant', NEW.id, NEW.revoked_at, NEW.revoked_at); END;
 CREATE TRIGGER {{index "client_revocations" "noted"}} AFTER INSERT ON {{table "client_revocations"}}
     BEGIN INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expires_at)
-        VALUES ({{next}}, {{digest "'client ' || NEW.id"}}, 'client', NEW.id, MAX({{clock}}, MIN(NEW.revoked_before, {{clock}} + 315360000000)), {{clock}}); END;
+        VALUES ({{next}}, {{digest "'client ' || NEW.id"}}, 'client', NEW.id, MAX({{clock}}, MIN(NEW.revoked_before, {{clock}} + 315360000000)),
+        MAX({{clock}}, MIN(NEW.revoked_before, {{clock}} + 315360000000))); END;
 CREATE TRIGGER {{index "client_revocations" "ended"}} AFTER UPDATE ON {{table "client_revocations"}}
     BEGIN INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expires_at)
-        VALUES ({{next}}, {{digest "'client ' || NEW.id"}}, 'client', NEW.id, MAX({{clock}}, MIN(NEW.revoked_before, {{clock}} + 315360000000)), {{clock}}); END;
+        VALUES ({{next}}, {{digest "'client ' || NEW.id"}}, 'client', NEW.id, MAX({{clock}}, MIN(NEW.revoked_before, {{clock}} + 315360000000)),
+        MAX({{clock}}, MIN(NEW.revoked_before, {{clock}} + 315360000000))); END;
 {{- end}}
 
+-- What has ended before, for whoever reads from the beginning. The triggers come first: they wait for what is under way.
+INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expires_at)
+    SELECT {{first}}, signature, 'token', '', revoked_at, expires_at + 3600000 FROM {{table "access_tokens"}} WHERE revoked_at IS NOT NULL
+    ON CONFLICT DO NOTHING;
+INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expires_at)
+    SELECT {{first}}, {{digest "'grant ' || id"}}, 'grant', id, revoked_at, revoked_at FROM {{table "grants"}} WHERE revoked_at IS NOT NULL
+    ON CONFLICT DO NOTHING;
+INSERT INTO {{table "revocations"}} (position, id, kind, name, created_at, expires_at)
+    SELECT {{first}}, {{digest "'client ' || id"}}, 'client', id, {{clock}}, {{clock}} FROM {{table "client_revocations"}} WHERE TRUE
+    ON CONFLICT DO NOTHING;
 {{- if .ClientsFirst}}
 {{template "client_triggers.sql" .}}
 {{- end}}
