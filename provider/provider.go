@@ -90,12 +90,7 @@ func New(store fosite.Storage, o Options) (*Provider, error) {
 	if _, ok := store.(grantStore); !ok {
 		return nil, fmt.Errorf("provider: the store %T lacks a storage interface of fosite: oauth2.CoreStorage, oauth2.TokenRevocationStorage and pkce.PKCERequestStorage are needed", store)
 	}
-	if o.Scopes == nil {
-		o.Scopes = DefaultScopes()
-	}
-	if o.Resources.Includes == nil {
-		o.Resources.Includes = o.Scopes.includes()
-	}
+	o.fillScopes()
 	config := &fosite.Config{
 		AccessTokenLifespan:   o.AccessTokenLifespan,
 		RefreshTokenLifespan:  o.RefreshTokenLifespan,
@@ -148,6 +143,16 @@ func New(store fosite.Storage, o Options) (*Provider, error) {
 		Authenticator:  authenticator,
 		Authorization:  &AuthorizePolicy{Clients: store, Resources: o.Resources, Documents: o.Documents, Now: o.Now},
 	}, nil
+}
+
+// fillScopes takes the scope mcp:search where none is given, and what scopes include from what they mean.
+func (o *Options) fillScopes() {
+	if o.Scopes == nil {
+		o.Scopes = DefaultScopes()
+	}
+	if o.Resources.Includes == nil {
+		o.Resources.Includes = o.Scopes.includes()
+	}
 }
 
 // factories lists what the server consists of. fosite asks the three that introspect in this order.

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"crypto"
 	"crypto/cipher"
 	"crypto/ecdsa"
@@ -214,4 +215,42 @@ func (k *signingKey) verify(message, signature []byte) bool {
 		return ed25519.Verify(public, message, signature)
 	}
 	return false
+}
+
+// ListSigningKeys are the keys of store: the next one, the current one, the retired ones. It needs no secret.
+func ListSigningKeys(ctx context.Context, store SigningKeyStore) ([]SigningKey, error) {
+	encoded, _, err := store.KeySet(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := decodeKeys(encoded)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]SigningKey, len(stored))
+	for i := range stored {
+		list[i] = stored[i].public()
+	}
+	return list, nil
+}
+
+func decodeKeys(encoded []byte) (stored []storedKey, err error) {
+	if len(encoded) == 0 {
+		return nil, nil
+	}
+	if err := json.Unmarshal(encoded, &stored); err != nil {
+		return nil, fmt.Errorf("provider: the stored signing keys cannot be decoded: %w", err)
+	}
+	return stored, nil
+}
+
+func (k *storedKey) public() SigningKey {
+	key := SigningKey{
+		ID: k.ID, Algorithm: k.Algorithm, State: k.state(), PublishedAt: k.PublishedAt, SignsSince: k.SignsSince,
+		RetiredAt: k.RetiredAt, EndsAt: k.EndsAt,
+	}
+	if key.State == KeyNext {
+		key.MaySign = k.PublishedAt.Add(KeyLead)
+	}
+	return key
 }

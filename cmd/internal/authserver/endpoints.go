@@ -87,6 +87,26 @@ func (p *parts) makeProvider(hasher fosite.Hasher) (err error) {
 	return err
 }
 
+// signedIntrospection signs answers where there are keys; nil: nowhere.
+func (p *parts) signedIntrospection() *handlers.SignedIntrospection {
+	if !p.cfg.IssuesJWT() {
+		return nil
+	}
+	return &handlers.SignedIntrospection{Sign: p.keys.SignIntrospection, Algorithms: provider.SigningAlgorithms()}
+}
+
+// registration lets clients register themselves.
+func (p *parts) registration() *handlers.Registration {
+	return &handlers.Registration{
+		Clients:            p.store.Clients(),
+		Rules:              dynamicRules(p.cfg),
+		Endpoint:           p.cfg.Endpoint("register"),
+		InitialAccessToken: p.cfg.Registration.InitialAccessToken.Reveal(),
+		MaxUnused:          p.cfg.Registration.MaxUnused,
+		Allow:              p.limits.registration,
+	}
+}
+
 // documents knows clients by their metadata documents; nil: nobody does.
 func (p *parts) documents() (*provider.ClientDocuments, error) {
 	cfg := p.cfg
@@ -159,9 +179,8 @@ func (p *parts) publicRouter() (http.Handler, error) {
 		PublicKeys:  p.keys.PublicKeys,
 		Revocations: revocations,
 		Log:         p.log,
-	}
-	if cfg.IssuesJWT() { // otherwise there are no keys
-		endpoints.SignedIntrospection = &handlers.SignedIntrospection{Sign: p.keys.SignIntrospection, Algorithms: provider.SigningAlgorithms()}
+
+		SignedIntrospection: p.signedIntrospection(),
 	}
 	people, err := p.newLogin()
 	if err != nil {
@@ -175,14 +194,7 @@ func (p *parts) publicRouter() (http.Handler, error) {
 		}
 		p.limits.page = endpoints.ErrorPage
 		if cfg.Registration.Enabled {
-			endpoints.Registration = &handlers.Registration{
-				Clients:            p.store.Clients(),
-				Rules:              dynamicRules(cfg),
-				Endpoint:           cfg.Endpoint("register"),
-				InitialAccessToken: cfg.Registration.InitialAccessToken.Reveal(),
-				MaxUnused:          cfg.Registration.MaxUnused,
-				Allow:              p.limits.registration,
-			}
+			endpoints.Registration = p.registration()
 		}
 	}
 	if err := errors.Join(endpoints.Mount(below), handlers.MountWellKnown(root, p.metadata(cfg, endpoints))); err != nil {
