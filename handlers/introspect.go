@@ -97,7 +97,11 @@ func (s *Server) active(ctx context.Context, token string, caller fosite.Client)
 		return nil, nil
 	case !mayKnow(caller, resources, request):
 		if len(resources) == 0 && s.unnamed.First(caller.GetID()) {
-			s.log().WarnContext(ctx, "a client hears that another client's token is inactive, because it is no resource server; register it with introspects", "client_id", caller.GetID())
+			remedy := "register it with introspects"
+			if _, ok := caller.(ResourceServerClient); !ok { // a type of a host's
+				remedy += ", and let its type have the method GetIntrospects"
+			}
+			s.log().WarnContext(ctx, "a client hears that another client's token is inactive, because it is no resource server; "+remedy, "client_id", caller.GetID())
 		}
 		return nil, nil
 	}
