@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"os"
 	"testing"
 	"time"
 
@@ -16,6 +17,9 @@ func TestFeedHasWhatEndsWhileItIsMade(t *testing.T) {
 		if !s.db.Postgres {
 			return // one writes at a time
 		}
+		if os.Getenv("FOSITE_MCP_TEST_TABLE_PREFIX") != "" {
+			return // the statements below have the usual names in them
+		}
 		request := s.authenticated(t, "machine")
 		s.issueFor(t, "token", request)
 		host := s.db.Host()
@@ -25,7 +29,7 @@ func TestFeedHasWhatEndsWhileItIsMade(t *testing.T) {
 			"DELETE FROM fosite_mcp_migrations WHERE version_id % 1000 = 8",
 		} {
 			if err := host.Exec(statement).Error; err != nil {
-				t.Skipf("a database with names of its own: %v", err)
+				t.Fatal(err)
 			}
 		}
 		old := host.Begin()
