@@ -22,69 +22,24 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 )
 
-// debianProgram unpacks a program of Debian's, without installing it: an installed server would start. Where there is none, the
-// test is skipped, or fails under scripts/with-clients.
-func debianProgram(t *testing.T, path string, packages ...string) string {
-	t.Helper()
-	folder := t.TempDir()
-	output, err := exec.Command("../scripts/unpack-debian", append([]string{folder}, packages...)...).CombinedOutput()
-	if err == nil {
-		return filepath.Join(folder, path)
-	}
-	if os.Getenv("FOSITE_MCP_TEST_CLIENTS") != "" {
-		t.Fatalf("%v\n%s", err, output)
-	}
-	t.Skipf("this test needs the Debian package %s: %v", packages[0], err)
-	return ""
-}
-
 // The configurations of docs/proxies, each in the real program.
 func TestProxiesWithForwardAuth(t *testing.T) {
-	for _, proxy := range []struct {
-		name, config, program string
-		arguments             func(config, folder string) []string
-	}{
-		{"nginx", "nginx.conf", "usr/sbin/nginx", func(config, folder string) []string {
-			return []string{"-c", config, "-p", folder, "-g", "daemon off; pid " + folder + "/nginx.pid; error_log stderr;"}
-		}},
-		{"caddy", "Caddyfile", "usr/bin/caddy", func(config, _ string) []string { return []string{"run", "--config", config, "--adapter", "caddyfile"} }},
-	} {
+	for _, proxy := range debianProxies {
 		t.Run(proxy.name, func(t *testing.T) {
-			program := debianProgram(t, proxy.program, proxy.name)
+			program := debianProgram(t, proxy.program, proxy.packages...)
 			upstream := startOpenMCP(t)
 			front := freeAddress(t)
 			resource := "http://" + front + "/authed/mcp"
 			s := startServer(t, binaries, "FOSITE_MCP_PUBLIC_URL=http://"+front,
 				`FOSITE_MCP_SCOPES={"mcp:search":{"description":"Search","tools":["search"]},"mcp:other":{"description":"Other"}}`,
 				`FOSITE_MCP_RESOURCES={"`+resource+`":{"name":"Documentation","scopes":["mcp:search","mcp:other"]}}`)
-
-			text, err := os.ReadFile(filepath.Join("../docs/proxies", proxy.config))
-			if err != nil {
-				t.Fatal(err)
-			}
-			folder := t.TempDir()
-			for _, name := range []string{"body", "fastcgi", "proxy", "scgi", "uwsgi"} { // which Debian's nginx makes in /var/lib
-				_ = os.MkdirAll(filepath.Join(folder, name), 0o700)
-			}
-			config := strings.NewReplacer("127.0.0.1:8000", front, "127.0.0.1:8080", s.public, "127.0.0.1:9000", upstream.address).Replace(string(text))
-			if proxy.name == "nginx" { // its own folders, as we are not root everywhere
-				config = strings.Replace(config, "http {", "http {\naccess_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; scgi_temp_path scgi; uwsgi_temp_path uwsgi;", 1)
-			}
-			file := filepath.Join(folder, proxy.config)
-			if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			command := exec.Command(program, proxy.arguments(file, folder)...)
-			command.Env = append(os.Environ(), "HOME="+folder, "XDG_DATA_HOME="+folder, "XDG_CONFIG_HOME="+folder)
-			log := new(lockedBuffer)
-			command.Stdout, command.Stderr = log, log
-			if err := command.Start(); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = command.Process.Signal(os.Interrupt); _ = command.Wait() })
+			log := proxy.start(t, program, front, s.public, upstream.address)
 			waitFor(t, "http://"+front+"/.well-known/oauth-authorization-server", log)
 			checkVerifyIsInside(t, front)
 			checkProtected(t, s, resource, upstream)
+			if proxy.name == "haproxy" {
+				checkClearAnswersOnly(t, proxy, program)
+			}
 		})
 	}
 }
