@@ -46,8 +46,12 @@ var debianProxies = []debianProxy{
 // start runs the program between front, the authorization server and the MCP server. What it prints is in the result.
 func (p debianProxy) start(t *testing.T, program, front, authorization, upstream string) *lockedBuffer {
 	t.Helper()
-	folder, shipped := t.TempDir(), "../docs/proxies"
-	text, err := os.ReadFile(filepath.Join(shipped, p.config))
+	folder := t.TempDir()
+	if err := os.CopyFS(folder, os.DirFS("../docs/proxies")); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(folder, p.config)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,11 +59,10 @@ func (p debianProxy) start(t *testing.T, program, front, authorization, upstream
 		_ = os.MkdirAll(filepath.Join(folder, name), 0o700)
 	}
 	config := strings.NewReplacer("127.0.0.1:8000", front, "127.0.0.1:8080", authorization, "127.0.0.1:9000", upstream,
-		"/etc/haproxy", shipped, "abns@verify", "abns@verify-"+front).Replace(string(text))
+		"/etc/haproxy", folder, "abns@verify", "abns@verify-"+front).Replace(string(text))
 	if p.name == "nginx" { // its own folders, as we are not root everywhere
 		config = strings.Replace(config, "http {", "http {\naccess_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; scgi_temp_path scgi; uwsgi_temp_path uwsgi;", 1)
 	}
-	file := filepath.Join(folder, p.config)
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
