@@ -45,16 +45,22 @@ func hashProcess(environ []string, atOnce int) *slowhash.Process {
 		}
 	}
 	return &slowhash.Process{Command: func() *exec.Cmd {
-		program := "/proc/self/exe" // works when the file was replaced, too
-		if runtime.GOOS != "linux" {
-			program, _ = os.Executable() // empty after an error: the start fails
-		}
+		c := thisProgram("compute-hashes")
 		if os.Getenv(hashProcessVariable) != "" {
-			program = ""
+			c.Path = "" // the start fails
 		}
-		c := exec.Command(program, "compute-hashes")
-		c.Args[0] = os.Args[0]
 		c.Env = env
 		return c
 	}}
+}
+
+// thisProgram runs this program with these arguments.
+func thisProgram(arguments ...string) *exec.Cmd {
+	program := "/proc/self/exe" // works when the file was replaced, too
+	if runtime.GOOS != "linux" {
+		program, _ = os.Executable() // empty after an error: the start fails
+	}
+	c := exec.Command(program, arguments...)
+	c.Args[0] = os.Args[0]
+	return c
 }

@@ -28,6 +28,8 @@ func wrongFlag(c *cobra.Command, err error) error {
 	switch value.GetFlag().Value.Type() {
 	case "int", "int64":
 		return seeHelp(c, fmt.Errorf("%s must be a number, not %q", name, value.GetValue()))
+	case "intSlice":
+		return seeHelp(c, fmt.Errorf("%s must be numbers with commas between them, not %q", name, value.GetValue()))
 	case "bool":
 		return seeHelp(c, fmt.Errorf("%s is true or false, not %q", name, value.GetValue()))
 	}
