@@ -20,6 +20,7 @@ func TestFlagsOfBench(t *testing.T) {
 		{func(*app, *bench.Options) {}, ""},
 		{func(a *app, _ *bench.Options) { a.configFile = "x.yaml" }, "leave out --config"},
 		{func(_ *app, o *bench.Options) { o.Rows = -1 }, "--rows"},
+		{func(_ *app, o *bench.Options) { o.Expired = -1 }, "--expired"},
 		{func(_ *app, o *bench.Options) { o.Rounds = 0 }, "--rounds"},
 		{func(_ *app, o *bench.Options) { o.Duration = 0 }, "--duration"},
 		{func(_ *app, o *bench.Options) { o.Connections = nil }, "--connections"},

@@ -55,33 +55,30 @@ func printFigures(out *console.Console, r *bench.Report) error {
 		"database", r.Database.Engine+" "+r.Database.Version,
 		"durable", durable,
 		"measured", fmt.Sprintf("%s, %d rounds of %g s after %.2g s of warm-up, medians", console.Time(&r.Started), r.Rounds, r.Seconds, r.WarmUp),
-		"rows before", rowsText(r),
 	)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(out.Stdout) // Close returns the error
-	t := out.NewTable("LOAD", "CONNECTIONS", "REQUESTS/S", "LOWEST-HIGHEST", "P50 MS", "P99 MS", "SERVER CPU µS", "DATABASE CPU µS", "LOAD CPU µS")
-	for _, result := range r.Results {
-		m := result.Median
-		database := figure(m.DatabaseCPU, 1, "%.0f")
-		if r.Database.Engine == "SQLite" {
-			database = "in the server"
-		}
-		t.Row(result.Load, fmt.Sprint(result.Connections), fmt.Sprintf("%.0f", m.PerSecond), fmt.Sprintf("%.0f-%.0f", result.Lowest, result.Highest),
-			fmt.Sprintf("%.2f", m.P50), fmt.Sprintf("%.2f", m.P99), figure(m.ServerCPU, 1, "%.0f"), database, figure(m.LoadCPU, 1, "%.0f"))
-	}
-	if err := t.Close(); err != nil {
+	if err := printLoads(out, r); err != nil {
 		return err
 	}
 	fmt.Fprintln(out.Stdout)
-	return out.Fields(
+	fields := []string{
 		"memory of the server", figure(r.ServerMemory, 1<<20, "%.0f MiB at most"),
 		"room of a live token", fmt.Sprintf("%.0f bytes, indexes included, over %d tokens", r.BytesPerToken, r.LiveTokens),
+	}
+	for _, o := range r.Objects {
+		fields = append(fields, "  "+o.Name, fmt.Sprintf("%.0f bytes", o.BytesPerToken))
+	}
+	if r.CleanUp != nil {
+		fields = append(fields, "deleting expired tokens", fmt.Sprintf("%d in %.1f s", r.CleanUp.Rows, r.CleanUp.Seconds))
+	}
+	return out.Fields(append(fields,
 		"stolen CPU time", figure(r.Stolen, 0.01, "%.1f %% in the worst round"),
 		"other programs", figure(r.Others, 0.01, "%.0f %% of the CPU time in the worst round"),
 		"errors", fmt.Sprintf("%d of %d requests", r.Failed(), r.Requests),
-	)
+	)...)
 }
 
 func machineText(m bench.Machine) string {
@@ -95,11 +92,36 @@ func machineText(m bench.Machine) string {
 	return text
 }
 
-func rowsText(r *bench.Report) string {
-	if r.Rows == 0 {
-		return ""
+// printLoads prints a line for each load.
+func printLoads(out *console.Console, r *bench.Report) error {
+	head := []string{"LOAD", "CONNECTIONS", "REQUESTS/S", "LOWEST-HIGHEST", "P50 MS", "P99 MS", "SERVER CPU µS", "DATABASE CPU µS", "LOAD CPU µS"}
+	if r.Rows > 0 {
+		head = append(head, "ROWS BEFORE", "SPEED TO EMPTY")
 	}
-	return fmt.Sprint(r.Rows)
+	t := out.NewTable(head...)
+	line := func(load string, connections int, m bench.Sample, spread string, rows int, growth *float64) {
+		database := figure(m.DatabaseCPU, 1, "%.0f")
+		if r.Database.Engine == "SQLite" {
+			database = "in the server"
+		}
+		cells := []string{load, fmt.Sprint(connections), fmt.Sprintf("%.0f", m.PerSecond), spread, fmt.Sprintf("%.2f", m.P50),
+			fmt.Sprintf("%.2f", m.P99), figure(m.ServerCPU, 1, "%.0f"), database, figure(m.LoadCPU, 1, "%.0f")}
+		if r.Rows > 0 {
+			cells = append(cells, fmt.Sprint(rows), "")
+			if growth != nil {
+				cells[len(cells)-1] = fmt.Sprintf("%.2f", *growth)
+			}
+		}
+		t.Row(cells...)
+	}
+	for _, result := range r.Results {
+		line(result.Load, result.Connections, result.Median, fmt.Sprintf("%.0f-%.0f", result.Lowest, result.Highest), result.Rows, result.Growth)
+	}
+	if c := r.CleanUp; c != nil {
+		line("issue, rows deleted", c.Connections, c.During, "", r.Rows, nil)
+		line("issue, after that", c.Connections, c.After, "", r.Rows, nil)
+	}
+	return t.Close()
 }
 
 // figure prints a figure in a unit, if it was measured.

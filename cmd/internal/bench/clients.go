@@ -10,8 +10,8 @@ import (
 	"fosite-mcp/config"
 )
 
-// machines is how many clients get tokens.
-const machines = 20
+// mostMachines is how many clients get tokens.
+const mostMachines = 20
 
 // credentials are what a registration answers.
 type credentials struct {
@@ -26,7 +26,7 @@ func (c *credentials) basic() string {
 // clients are those of the run.
 type clients struct {
 	server   *server
-	resource credentials // introspects
+	caller   credentials // of the resource server, which introspects
 	machines []credentials
 	issue    [][]byte // requests of the machines for tokens
 }
@@ -38,8 +38,8 @@ func (s *server) register(ctx context.Context, n int) (*clients, error) {
 		return nil, err
 	}
 	c := &clients{server: s, machines: make([]credentials, n)}
-	resource := map[string]any{"client_name": "resource server", "introspects": []string{s.origin + "/authed/mcp"}}
-	if _, err := api.Decode(ctx, apiclient.Post(resource, "clients"), &c.resource); err != nil {
+	caller := map[string]any{"client_name": "resource server", "introspects": []string{resource}}
+	if _, err := api.Decode(ctx, apiclient.Post(caller, "clients"), &c.caller); err != nil {
 		return nil, err
 	}
 	for i := range c.machines {
@@ -47,15 +47,23 @@ func (s *server) register(ctx context.Context, n int) (*clients, error) {
 		if _, err := api.Decode(ctx, apiclient.Post(machine, "clients"), &c.machines[i]); err != nil {
 			return nil, err
 		}
-		c.issue = append(c.issue, s.request("token", &c.machines[i], url.Values{"grant_type": {"client_credentials"}, "scope": {"mcp:search"}}))
 	}
+	c.address()
 	return c, nil
+}
+
+// address makes the requests for tokens anew, for a server that has started on another port.
+func (c *clients) address() {
+	c.issue = nil
+	for i := range c.machines {
+		c.issue = append(c.issue, c.server.request("token", &c.machines[i], url.Values{"grant_type": {"client_credentials"}, "scope": {"mcp:search"}}))
+	}
 }
 
 // introspections ask about tokens, as the resource server.
 func (c *clients) introspections(tokens []token) (requests [][]byte) {
 	for _, t := range tokens {
-		requests = append(requests, c.server.request("introspect", &c.resource, url.Values{"token": {t.text}}))
+		requests = append(requests, c.server.request("introspect", &c.caller, url.Values{"token": {t.text}}))
 	}
 	return requests
 }

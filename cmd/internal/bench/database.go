@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -19,8 +18,7 @@ import (
 type scratch struct {
 	dialect
 	url        config.DatabaseURL
-	folder     string // of its files, if they are on this machine
-	postmaster int    // process; 0: unknown, or no PostgreSQL
+	postmaster int // process; 0: unknown, or no PostgreSQL
 	pool       *sql.DB
 	remove     []func() error // what to undo at the end, the last one first
 }
@@ -31,21 +29,11 @@ type dialect struct {
 	version   string // query
 	durable   func(ctx context.Context, pool *sql.DB) (bool, string, error)
 	size      string   // query: bytes of all tables
+	objects   string   // query: the table of tokens and its indexes, with their bytes
 	fast      []string // statements that make filling fast
 	fill      func(columns []string) string
 	settle    []string // statements
 	maySettle []string // statements that the role may not be allowed
-}
-
-// openDatabase makes the database.
-func openDatabase(ctx context.Context, o Options, folder string) (*scratch, error) {
-	switch {
-	case o.Database != "":
-		return newOnServer(ctx, config.DatabaseURL(o.Database), o.Progress)
-	case o.Postgres:
-		return newPostgres(ctx, o)
-	}
-	return &scratch{dialect: sqlite, url: config.DatabaseURL("sqlite:" + filepath.Join(folder, "bench.db")), folder: folder}, nil
 }
 
 // open connects to the database, after the server has made the tables.
@@ -85,8 +73,29 @@ func (d *scratch) tokens(ctx context.Context) (int, error) {
 	return int(n), wrap("count the tokens", err)
 }
 
-// describe tells people what database this is.
-func (d *scratch) describe(ctx context.Context) (described Database, err error) {
+// objects are the table of tokens and its indexes; nil where the engine cannot tell.
+func (d *scratch) objects(ctx context.Context, tokens int) (objects []Object) {
+	rows, err := d.pool.QueryContext(ctx, d.dialect.objects)
+	if err != nil {
+		return nil
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var o Object
+		if rows.Scan(&o.Name, &o.BytesPerToken) != nil {
+			return nil
+		}
+		o.BytesPerToken /= float64(tokens)
+		objects = append(objects, o)
+	}
+	if rows.Err() != nil {
+		return nil
+	}
+	return objects
+}
+
+// describe tells people what database this is. Its files are in the folder, if there is one.
+func (d *scratch) describe(ctx context.Context, folder string) (described Database, err error) {
 	described.Engine = d.engine
 	if err := d.pool.QueryRowContext(ctx, d.version).Scan(&described.Version); err != nil {
 		return described, wrap("ask the database for its version", err)
@@ -94,13 +103,13 @@ func (d *scratch) describe(ctx context.Context) (described Database, err error) 
 	if described.Durable, described.Durability, err = d.durable(ctx, d.pool); err != nil {
 		return described, wrap("ask whether commits are durable", err)
 	}
-	if d.folder == "" {
+	if folder == "" {
 		return described, nil
 	}
-	if inMemory(d.folder) {
+	if inMemory(folder) {
 		described.Durable, described.Durability = false, "the folder of temporary files is in memory; name one on a disk with TMPDIR"
 	}
-	described.SyncTime, err = syncTime(d.folder)
+	described.SyncTime, err = syncTime(folder)
 	return described, err
 }
 
@@ -139,40 +148,33 @@ func (d *scratch) settle(ctx context.Context) error {
 	return nil
 }
 
-// Rows that are put into the table at once, and how far apart the tokens are in time: in the order of time, as in life, because
-// that decides how full the pages of an index are.
-const (
-	fillBatch = 100_000
-	rowsApart = 10 * time.Microsecond
-)
+// fillBatch is how many rows are put into the table at once.
+const fillBatch = 100_000
 
-// fill adds live tokens: copies of those that there are, with keys and times of their own. It returns when the last of them
-// counts as issued.
-func (d *scratch) fill(ctx context.Context, rows int, progress func(done int)) (last time.Time, err error) {
+// fill adds tokens: copies of those that there are, with keys of their own, issued from first to last.
+func (d *scratch) fill(ctx context.Context, rows int, first, last time.Time, progress func(done int)) error {
 	conn, err := d.pool.Conn(ctx)
 	if err != nil {
-		return last, wrap("fill the table", err)
+		return wrap("fill the table", err)
 	}
 	defer conn.Close()
 	for _, statement := range d.fast {
 		if _, err := conn.ExecContext(ctx, statement); err != nil {
-			return last, wrap(statement, err)
+			return wrap(statement, err)
 		}
 	}
 	columns, err := columnsOf(ctx, conn)
 	if err != nil {
-		return last, wrap("read the columns of the table", err)
+		return wrap("read the columns of the table", err)
 	}
-	first := time.Now()
-	last = first.Add(time.Duration(rows) * rowsApart)
 	for from := 0; from < rows; from += fillBatch {
 		to := min(rows, from+fillBatch)
 		if _, err := conn.ExecContext(ctx, d.dialect.fill(columns), from, to, first.UnixMilli(), last.Sub(first).Milliseconds(), rows); err != nil {
-			return last, wrap("fill the table", err)
+			return wrap("fill the table", err)
 		}
 		progress(to)
 	}
-	return last, nil
+	return nil
 }
 
 func columnsOf(ctx context.Context, conn *sql.Conn) ([]string, error) {

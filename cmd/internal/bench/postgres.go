@@ -22,6 +22,8 @@ var postgres = dialect{
 	durable: postgresDurable,
 	size: `SELECT COALESCE(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relkind = 'r' AND n.nspname = current_schema()`,
+	objects: `SELECT relname, pg_table_size(oid) FROM pg_class WHERE oid = 'access_tokens'::regclass
+		OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = 'access_tokens'::regclass) ORDER BY 2 DESC`,
 	fast:      []string{"SET synchronous_commit = off"},
 	fill:      fillPostgres,
 	settle:    []string{"SET synchronous_commit = on", "VACUUM ANALYZE access_tokens"},
@@ -43,6 +45,7 @@ func fillPostgres(columns []string) string {
 ` + insert(columns, map[string]string{
 		"signature":  "decode(stamp || substr(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 13), 'hex')",
 		"request_id": "substr(stamp, 1, 8) || '-' || substr(stamp, 9) || '-7' || substr(noise, 16)",
+		"revoked_at": "NULL",
 		"issued_at":  "at",
 		"expires_at": "at + expires_at - issued_at",
 	}) + `
@@ -60,8 +63,8 @@ func findPostmaster(ctx context.Context, pool *sql.DB) int {
 	return postmasterOf(backend, name)
 }
 
-// newOnServer makes a database for the run on a server of the user's, or where the role may not do that a schema.
-func newOnServer(ctx context.Context, server config.DatabaseURL, progress func(string, ...any)) (*scratch, error) {
+// newOnServer makes a database on a server, or where the role may not do that a schema.
+func newOnServer(ctx context.Context, server config.DatabaseURL) (*scratch, error) {
 	pool, err := connect(server)
 	if err != nil {
 		return nil, wrap("--database", err)
@@ -73,13 +76,11 @@ func newOnServer(ctx context.Context, server config.DatabaseURL, progress func(s
 	case refusal == nil:
 		d.url, err = withName(server, name, "")
 		d.remove = append(d.remove, dropping(pool, "DROP DATABASE "+name+" WITH (FORCE)"))
-		progress("made the database %s, which is dropped at the end", name)
 	case notAllowed(refusal):
 		_, refusal = pool.ExecContext(ctx, "CREATE SCHEMA "+name)
 		if refusal == nil {
 			d.url, err = withName(server, "", name)
 			d.remove = append(d.remove, dropping(pool, "DROP SCHEMA "+name+" CASCADE"))
-			progress("made the schema %s, which is dropped at the end", name)
 		}
 	}
 	if refusal != nil {
@@ -138,12 +139,17 @@ func checkPlace(ctx context.Context, url config.DatabaseURL, name string) error 
 // dropLimit bounds the removal of the database.
 const dropLimit = 30 * time.Second
 
+// errNotRemoved is for a place on a server that has to be dropped by hand.
+var errNotRemoved = errors.New("--database: what was made for the run is still there")
+
 // dropping runs the statement, also after an interrupt.
 func dropping(pool *sql.DB, statement string) func() error {
 	return func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), dropLimit)
 		defer cancel()
-		_, err := pool.ExecContext(ctx, statement)
-		return wrap(statement, err)
+		if _, err := pool.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("%w: %s: %w", errNotRemoved, statement, err)
+		}
+		return nil
 	}
 }

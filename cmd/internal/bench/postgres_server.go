@@ -25,24 +25,20 @@ import (
 type postgresServer struct {
 	programs, folder string
 	owner            *account // PostgreSQL refuses to run as root; nil: this user
+	process          *process
 	said             tail
+	url              config.DatabaseURL
 }
 
 // account is a user of this machine.
 type account struct{ uid, gid uint32 }
 
 // newPostgres starts a PostgreSQL server with a port and a password that nobody else has.
-func newPostgres(ctx context.Context, o Options) (_ *scratch, err error) {
+func newPostgres(ctx context.Context, progress func(string, ...any)) (_ *postgresServer, err error) {
 	s := &postgresServer{programs: findPostgres()}
 	if s.programs == "" {
 		return nil, errors.New("--postgres: the programs initdb and postgres are not installed; install PostgreSQL, or name a server with --database")
 	}
-	d := &scratch{dialect: postgres}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, d.close())
-		}
-	}()
 	base := ""
 	if os.Geteuid() == 0 {
 		if s.owner, err = accountOf("postgres"); err != nil {
@@ -53,19 +49,30 @@ func newPostgres(ctx context.Context, o Options) (_ *scratch, err error) {
 	if s.folder, err = os.MkdirTemp(base, "fosite-mcp-bench-"); err != nil {
 		return nil, err
 	}
-	d.folder = s.folder
-	d.remove = append(d.remove, func() error { return os.RemoveAll(s.folder) })
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.stop())
+		}
+	}()
 	password := rand.Text()
-	o.Progress("starting a PostgreSQL server (%s)", s.programs)
+	progress("starting a PostgreSQL server (%s)", s.programs)
 	if err := s.initialize(ctx, password); err != nil {
 		return nil, err
 	}
 	for range 5 { // a port is free only as long as nobody else takes it
-		if d.url, err = s.start(ctx, d, password); err == nil || !strings.Contains(s.said.String(), "Address already in use") {
+		if err = s.start(ctx, password); err == nil || !strings.Contains(s.said.String(), "Address already in use") {
 			break
 		}
 	}
-	return d, err
+	return s, err
+}
+
+// stop ends the server and removes its files.
+func (s *postgresServer) stop() error {
+	if s.process != nil {
+		s.process.stop(syscall.SIGQUIT) // its data are not kept
+	}
+	return os.RemoveAll(s.folder)
 }
 
 // findPostgres is the folder of the newest programs that are installed.
@@ -151,36 +158,37 @@ func (s *postgresServer) initialize(ctx context.Context, password string) error 
 }
 
 // start starts the server on a free port, and waits until it answers.
-func (s *postgresServer) start(ctx context.Context, d *scratch, password string) (config.DatabaseURL, error) {
+func (s *postgresServer) start(ctx context.Context, password string) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", err
+		return err
 	}
 	address := listener.Addr().String()
 	if err := listener.Close(); err != nil {
-		return "", err
+		return err
 	}
 	_, port, _ := strings.Cut(address, ":")
-	process, err := start(s.command("postgres", "-D", filepath.Join(s.folder, "data"), "-c", "listen_addresses=127.0.0.1",
+	s.process, err = start(s.command("postgres", "-D", filepath.Join(s.folder, "data"), "-c", "listen_addresses=127.0.0.1",
 		"-c", "port="+port, "-c", "unix_socket_directories="))
 	if err != nil {
-		return "", err
+		return err
 	}
-	url := config.DatabaseURL(fmt.Sprintf("postgres://postgres:%s@%s/postgres?sslmode=disable", password, address))
+	s.url = config.DatabaseURL(fmt.Sprintf("postgres://postgres:%s@%s/postgres?sslmode=disable", password, address))
 	for deadline := time.Now().Add(startLimit); ; {
-		pool, err := connect(url)
+		pool, err := connect(s.url)
 		if err == nil {
-			d.remove = append(d.remove, func() error { process.stop(syscall.SIGQUIT); return nil }) // its data are not kept
-			return url, pool.Close()
+			return pool.Close()
 		}
-		if wrong := pause(ctx, 50*time.Millisecond); wrong != nil || time.Now().After(deadline) {
-			process.stop(syscall.SIGQUIT)
-			return "", errors.Join(wrong, err)
+		if interrupt := pause(ctx, 50*time.Millisecond); interrupt != nil {
+			return interrupt
 		}
 		select {
-		case <-process.ended:
-			return "", s.explain("the PostgreSQL server does not start")
+		case <-s.process.ended:
+			return s.explain("the PostgreSQL server does not start")
 		default:
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("--postgres: %w", err)
 		}
 	}
 }

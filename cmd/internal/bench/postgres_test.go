@@ -46,7 +46,7 @@ func TestARunOnAServerHasAPlaceOfItsOwn(t *testing.T) {
 		{"database", "ALTER ROLE " + role + " CREATEDB", "SELECT count(*) FROM pg_database WHERE datname = current_database() AND datname LIKE 'fosite_mcp_bench_%'"},
 	} {
 		execute(c.grant)
-		d, err := newOnServer(t.Context(), config.DatabaseURL(u.String()), t.Logf)
+		d, err := newOnServer(t.Context(), config.DatabaseURL(u.String()))
 		if c.want == "" {
 			if err == nil || !strings.Contains(err.Error(), "cannot make a database or a schema") {
 				t.Errorf("%s: error %v, want a refusal", c.name, err)

@@ -30,7 +30,10 @@ func start(command *exec.Cmd) (*process, error) {
 			close(p.ended)
 		}
 	}()
-	return p, <-started
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 func (p *process) pid() int { return p.command.Process.Pid }

@@ -16,10 +16,12 @@ type Report struct {
 	Rows          int       `json:"rows"` // put into the table before
 	LiveTokens    int       `json:"live_tokens"`
 	BytesPerToken float64   `json:"bytes_per_token"` // indexes included
+	Objects       []Object  `json:"objects"`         // what of it are the table and each index; none where SQLite cannot tell
 	Rounds        int       `json:"rounds"`
 	Seconds       float64   `json:"seconds"` // of each load in a round
 	WarmUp        float64   `json:"warm_up_seconds"`
 	Results       []*Result `json:"results"`
+	CleanUp       *CleanUp  `json:"clean_up,omitempty"`
 	ServerMemory  *float64  `json:"server_memory_bytes"` // the most that was seen
 	Stolen        *float64  `json:"stolen"`              // share of the machine's CPU time, in the worst round
 	Others        *float64  `json:"other_programs"`      // the same of what other programs used
@@ -45,14 +47,23 @@ type Database struct {
 	SyncTime   *float64 `json:"disk_sync_ms"`
 }
 
+// Object is a table or an index.
+type Object struct {
+	Name          string  `json:"name"`
+	BytesPerToken float64 `json:"bytes_per_token"`
+}
+
 // Result is one load, over all rounds.
 type Result struct {
 	Load        string   `json:"load"` // issue, introspect or revoke
+	Rows        int      `json:"rows"` // in the table before
 	Connections int      `json:"connections"`
 	Median      Sample   `json:"median"` // of each figure by itself
 	Lowest      float64  `json:"lowest_requests_per_second"`
 	Highest     float64  `json:"highest_requests_per_second"`
 	Rounds      []Sample `json:"rounds"`
+	// Growth is the median rate as a share of that without rows; nil for results without rows.
+	Growth *float64 `json:"growth,omitempty"`
 }
 
 // Sample is one round of a load.
@@ -97,11 +108,11 @@ func (r *outcome) sample() Sample {
 }
 
 // add takes in a round of a load.
-func (r *Report) add(w workload, connections int, s Sample) {
-	i := slices.IndexFunc(r.Results, func(of *Result) bool { return of.Load == w.name && of.Connections == connections })
+func (r *Report) add(w workload, rows, connections int, s Sample) {
+	i := r.index(w.name, rows, connections)
 	if i < 0 {
 		i = len(r.Results)
-		r.Results = append(r.Results, &Result{Load: w.name, Connections: connections})
+		r.Results = append(r.Results, &Result{Load: w.name, Rows: rows, Connections: connections})
 	}
 	r.Results[i].Rounds = append(r.Results[i].Rounds, s)
 	for _, most := range []struct{ of, value **float64 }{{&r.ServerMemory, &s.memory}, {&r.Stolen, &s.Stolen}, {&r.Others, &s.Others}} {
@@ -109,6 +120,10 @@ func (r *Report) add(w workload, connections int, s Sample) {
 			*most.of = *most.value
 		}
 	}
+}
+
+func (r *Report) index(load string, rows, connections int) int {
+	return slices.IndexFunc(r.Results, func(of *Result) bool { return of.Load == load && of.Rows == rows && of.Connections == connections })
 }
 
 // count counts requests and errors.
@@ -138,6 +153,12 @@ func (r *Report) summarize() {
 		result.Median = median(result.Rounds)
 		byRate := func(a, b Sample) int { return cmp.Compare(a.PerSecond, b.PerSecond) }
 		result.Lowest, result.Highest = slices.MinFunc(result.Rounds, byRate).PerSecond, slices.MaxFunc(result.Rounds, byRate).PerSecond
+	}
+	for _, result := range r.Results {
+		empty := r.index(result.Load, 0, result.Connections)
+		if result.Rows > 0 && empty >= 0 && r.Results[empty].Median.PerSecond > 0 {
+			result.Growth = new(result.Median.PerSecond / r.Results[empty].Median.PerSecond)
+		}
 	}
 	if r.Stolen != nil && *r.Stolen > mostStolen {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("up to %.0f %% of the CPU time was stolen: the host of this virtual machine gave it to others. The figures are too low; measure again at a quieter time", *r.Stolen*100))

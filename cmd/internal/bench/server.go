@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -22,58 +23,75 @@ import (
 
 // server is the server that is measured.
 type server struct {
+	command func() *exec.Cmd
 	process *process
 	said    tail
 	heard   chan struct{} // closed when it will say nothing more
 	dataDir string
-	origin  string // of the public listener
-	public  string // host:port of it
+	public  string // host:port of the public listener
 	admin   string // origin of the admin listener
 }
 
-// settings are the configuration of the server: the defaults, but for addresses, files, and limits that no caller may meet
-// here, where all of them have one address.
-func settings(folder string, database config.DatabaseURL) map[string]any {
+// Names that stay when the server starts again, on other ports.
+const (
+	issuer   = "http://127.0.0.1"
+	resource = issuer + "/authed/mcp"
+)
+
+// settings are the configuration of the server: the defaults, but for names, files, and limits that no caller may meet here, where
+// all of them have one address.
+func settings(dataDir string, database config.DatabaseURL) map[string]any {
 	return map[string]any{
-		"listen":   "127.0.0.1:0",
-		"admin":    map[string]any{"listen": "127.0.0.1:0"},
-		"data_dir": filepath.Join(folder, "data"),
-		"database": map[string]any{"url": database.Reveal()},
+		"issuer":    issuer,
+		"resources": map[string]any{resource: map[string]any{"scopes": []string{"mcp:search"}}},
+		"listen":    "127.0.0.1:0",
+		"admin":     map[string]any{"listen": "127.0.0.1:0"},
+		"data_dir":  dataDir,
+		"database":  map[string]any{"url": database.Reveal()},
 		"rate_limits": map[string]any{
 			"client_per_hour": 0, "address_per_hour": 0, "client_failures_per_minute": 0, "address_failures_per_minute": 0,
 		},
 	}
 }
 
-// startLimit is how long the server may take to start.
-const startLimit = time.Minute
-
 // startServer runs the server with a configuration file in the folder, and waits until it serves.
 func startServer(ctx context.Context, o Options, folder string, database config.DatabaseURL) (*server, error) {
+	s := &server{dataDir: filepath.Join(folder, "data")}
 	file := filepath.Join(folder, "fosite-mcp.yaml")
-	content, err := yaml.Marshal(settings(folder, database))
+	content, err := yaml.Marshal(settings(s.dataDir, database))
 	if err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(file, content, 0o600); err != nil {
 		return nil, err
 	}
-	s := &server{dataDir: filepath.Join(folder, "data"), heard: make(chan struct{})}
-	command := o.Program("serve", "--config", file)
-	command.Env = slices.DeleteFunc(slices.Clone(o.Environ), func(entry string) bool { return strings.HasPrefix(entry, "FOSITE_MCP_") })
+	s.command = func() *exec.Cmd {
+		command := o.Program("serve", "--config", file)
+		command.Env = slices.DeleteFunc(slices.Clone(o.Environ), func(entry string) bool { return strings.HasPrefix(entry, "FOSITE_MCP_") })
+		return command
+	}
+	return s, s.start(ctx)
+}
+
+// startLimit is how long the server may take to start.
+const startLimit = time.Minute
+
+// start runs the process.
+func (s *server) start(ctx context.Context) (err error) {
+	s.heard = make(chan struct{})
+	command := s.command()
 	output, input := io.Pipe()
 	command.Stderr = input
 	serving := make(chan []string, 1)
 	go s.listen(output, serving)
 	if s.process, err = start(command); err != nil {
-		return nil, errors.Join(fmt.Errorf("start the server: %w", err), input.Close())
+		return errors.Join(fmt.Errorf("start the server: %w", err), input.Close())
 	}
 	go func() { <-s.process.ended; _ = input.Close() }()
 	select {
 	case addresses := <-serving:
-		s.origin, s.admin = addresses[1], addresses[2]
-		s.public = strings.TrimPrefix(s.origin, "http://")
-		return s, nil
+		s.public, s.admin = addresses[1], addresses[2]
+		return nil
 	case <-s.process.ended:
 		err = errors.New("the server does not start")
 	case <-ctx.Done():
@@ -82,11 +100,11 @@ func startServer(ctx context.Context, o Options, folder string, database config.
 		err = errors.New("the server does not start in " + startLimit.String())
 	}
 	s.stop()
-	return nil, s.explain(err)
+	return s.explain(err)
 }
 
 // servingLine is what serve says when it accepts connections.
-var servingLine = regexp.MustCompile(`serving (http://\S+) \(admin API: (http://\S+)\)`)
+var servingLine = regexp.MustCompile(`serving http://(\S+) \(admin API: (http://\S+)\)`)
 
 // listen reads what the server says, to its end.
 func (s *server) listen(output io.Reader, serving chan<- []string) {
@@ -106,7 +124,11 @@ func (s *server) listen(output io.Reader, serving chan<- []string) {
 	_, _ = io.Copy(&s.said, lines) // an error is the end
 }
 
+// stop ends the process, if it runs.
 func (s *server) stop() {
+	if s.process == nil {
+		return
+	}
 	s.process.stop(syscall.SIGTERM)
 	<-s.heard
 }

@@ -10,6 +10,8 @@ var sqlite = dialect{
 	version: "SELECT sqlite_version()",
 	durable: sqliteDurable,
 	size:    "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()",
+	objects: `SELECT name, pgsize FROM dbstat WHERE aggregate = 1 AND name IN
+		(SELECT name FROM sqlite_schema WHERE tbl_name = 'access_tokens') ORDER BY 2 DESC`, // only the SQLite without C knows
 	// Should the machine fail, the run is over anyway.
 	fast:   []string{"PRAGMA synchronous = OFF", "PRAGMA cache_size = -65536"},
 	fill:   fillSQLite,
@@ -40,6 +42,7 @@ func fillSQLite(columns []string) string {
 ` + insert(columns, map[string]string{
 		"signature":  "CAST(unhex(stamp) || randomblob(26) AS BLOB)",
 		"request_id": "substr(stamp, 1, 8) || '-' || substr(stamp, 9) || '-7' || substr(noise, 1, 3) || '-a' || substr(noise, 4, 3) || '-' || substr(noise, 7)",
+		"revoked_at": "NULL",
 		"issued_at":  "now",
 		"expires_at": "now + expires_at - issued_at",
 	}) + `
