@@ -28,7 +28,19 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the transcripts in testdata/script: the program as people type it, each against a server of its own
 // on free ports, which the environment of the transcript points to.
+//
+// The server is part of the test, and so is the race detector. The commands are the program as it ships: under the
+// detector each of some 250 would take a tenth of a second to start. Where coverage is asked for they are the test again.
 func TestScripts(t *testing.T) {
+	path := os.Getenv("PATH")
+	if testing.CoverMode() == "" {
+		folder := t.TempDir()
+		build := exec.Command("go", "build", "-o", folder, "./fosite-mcp")
+		if output, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, output)
+		}
+		path = folder + string(os.PathListSeparator) + path
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
@@ -42,7 +54,7 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			env.Setenv("GORACE", "atexit_sleep_ms=0") // each command would wait a second otherwise
+			env.Setenv("PATH", path)
 			env.Setenv("FOSITE_MCP_DATA_DIR", data)
 			env.Setenv("FOSITE_MCP_PUBLIC_URL", addresses.PublicURL)
 			env.Setenv("FOSITE_MCP_ADMIN_LISTEN", adminURL.Host)

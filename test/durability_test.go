@@ -15,10 +15,10 @@ import (
 )
 
 // How often a server, and a server with its database, is killed in the middle of a write load.
-// FOSITE_MCP_TEST_POSTGRES_KILLS changes the latter.
+// FOSITE_MCP_TEST_KILLS and FOSITE_MCP_TEST_POSTGRES_KILLS change it.
 const (
-	kills         = 20
-	postgresKills = 8
+	kills         = 8
+	postgresKills = 5
 )
 
 // What was acknowledged is true after the death of the server, whatever it was doing.
@@ -26,7 +26,7 @@ func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, binaries)
 	w := newTraffic(t, s, s.adminKey(), nil)
-	for range kills {
+	for range rounds(t, "FOSITE_MCP_TEST_KILLS", kills) {
 		tokens, tenants := len(w.tokens), len(w.tenants)
 		w.run()
 		w.awaitPromises(t, 10+rand.IntN(150))

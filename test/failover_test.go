@@ -22,14 +22,14 @@ func TestARestartOfPostgresFailsNoRequestAfterwards(t *testing.T) {
 	s := startServer(t, binaries, "FOSITE_MCP_DATABASE_URL="+database.url)
 	seen, w := underTraffic(t, s)
 	for round := range 4 {
-		seen.await(t, 500*(round+1))
+		seen.await(t, 200*(round+1))
 		outage := seen.during(func() {
 			database.stop()
 			database.start()
 		})
 		seen.await(t, outage+200)
 	}
-	seen.await(t, 2200)
+	seen.await(t, 800)
 	w.stop()
 	seen.judgeOutages(t)
 	w.verify(t, 0, 0)
@@ -44,13 +44,13 @@ func TestSessionsThatAreEndedFailNoLaterRequest(t *testing.T) {
 	database := startCluster(t)
 	s := startServer(t, binaries, "FOSITE_MCP_DATABASE_URL="+database.url)
 	seen, w := underTraffic(t, s)
-	for round := range 20 {
-		seen.await(t, 100*(round+1))
+	for round := range 10 {
+		seen.await(t, 60*(round+1))
 		seen.during(func() {
 			database.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'fosite-mcp'")
 		})
 	}
-	seen.await(t, 2200)
+	seen.await(t, 800)
 	w.stop()
 	seen.judgeOutages(t)
 	w.verify(t, 0, 0)
@@ -74,7 +74,7 @@ func TestARoleWithFourConnectionsServesEveryRequest(t *testing.T) {
 	w := newTraffic(t, s, s.adminKey(), seen.see)
 	w.width = 100
 	w.run()
-	seen.await(t, 2000)
+	seen.await(t, 800)
 	s.run("", "migrate", "status") // which needs one as well
 	w.stop()
 	seen.judgeOutages(t)
@@ -108,9 +108,9 @@ func TestAfterAFailoverRequestsGoOnAtTheNewPrimary(t *testing.T) {
 				primary.password(), primary.port, standby.port)
 			s := startServer(t, binaries, "FOSITE_MCP_DATABASE_URL="+address)
 			seen, w := underTraffic(t, s)
-			seen.await(t, 500)
+			seen.await(t, 300)
 			outage := seen.during(func() { demote(primary, standby) })
-			seen.await(t, outage+2000)
+			seen.await(t, outage+500)
 			w.stop()
 			seen.judgeOutages(t)
 			w.verify(t, 0, 0)

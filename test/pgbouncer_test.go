@@ -117,7 +117,7 @@ func TestBehindPgBouncerEveryRequestIsServedAndDurable(t *testing.T) {
 			pooler := startPgBouncer(t, database, settings...)
 			s := startServer(t, binaries, "FOSITE_MCP_DATABASE_URL="+pooler.url)
 			seen, w := underTraffic(t, s)
-			seen.await(t, 2000)
+			seen.await(t, 600)
 			w.stop()
 			seen.judgeOutages(t)
 			database.kill()
