@@ -91,14 +91,14 @@ type Options struct {
 // Pages are the pages for login and consent. Make one with [New]; it is safe for concurrent use.
 type Pages struct {
 	Options
-	sign      signer
-	cookies   cookies
-	pages     *pages
-	origins   *http.CrossOriginProtection
-	limits    *throttle
-	busy      *rate.Limiter // of which refusals the log tells
-	oidc      *upstream     // nil: not offered
-	dummyHash []byte        // compared where there is no such account, so that both refusals take the same time
+	sign    signer
+	cookies cookies
+	pages   *pages
+	origins *http.CrossOriginProtection
+	limits  *throttle
+	busy    *rate.Limiter // of which refusals the log tells
+	oidc    *upstream     // nil: not offered
+	nobody  nobody
 }
 
 // New checks the options and prepares the pages. It does not talk to the OpenID Connect provider, which may be down.
@@ -129,11 +129,6 @@ func New(options Options) (*Pages, error) {
 	var err error
 	if s.pages, err = parsePages(options.Templates); err != nil {
 		return nil, fmt.Errorf("login: %w", err)
-	}
-	if options.Local != nil {
-		if s.dummyHash, err = HashPassword(context.Background(), options.Local.Hasher, newToken()); err != nil {
-			return nil, fmt.Errorf("login: %w", err)
-		}
 	}
 	if options.OIDC != nil {
 		s.oidc = &upstream{OIDC: *options.OIDC, redirectURL: options.Origin + options.BasePath + "/login/callback", now: options.Now}

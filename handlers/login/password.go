@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/ory/fosite"
@@ -77,13 +78,39 @@ func (*wrongLogin) Error() string { return "login: wrong user name or password" 
 // errBusy says that the password was not compared.
 var errBusy = errors.New("login: too many passwords are waiting to be compared")
 
+// nobody has a password that nobody knows. It is compared where there is no such account, so that both refusals take the
+// same time.
+type nobody struct {
+	mu    sync.Mutex
+	known []byte
+}
+
+// hash makes the hash at the first login, whoever logs in: it takes long, and a server that starts has no time for it.
+func (n *nobody) hash(ctx context.Context, hasher fosite.Hasher) ([]byte, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.known != nil {
+		return n.known, nil
+	}
+	hash, err := HashPassword(ctx, hasher, newToken())
+	if errors.Is(err, fosite.ErrTemporarilyUnavailable) || ctx.Err() != nil {
+		return nil, errBusy
+	}
+	n.known = hash
+	return hash, err
+}
+
 // checkPassword returns the person with this user name and password. It takes as long for an account that does not exist.
 // If many comparisons wait, those of one queue wait for each other.
 func (s *Pages) checkPassword(ctx context.Context, queue, username, password string) (*person, error) {
+	nobodys, err := s.nobody.hash(ctx, s.Local.Hasher)
+	if err != nil {
+		return nil, err
+	}
 	subject, hash, groups, err := s.Local.Accounts.LoginAccount(ctx, username)
 	exists, wrong := err == nil, &wrongLogin{username}
 	if errors.Is(err, fosite.ErrNotFound) {
-		hash, err, wrong.username = s.dummyHash, nil, ""
+		hash, err, wrong.username = nobodys, nil, ""
 	}
 	if err != nil {
 		return nil, err
