@@ -146,7 +146,7 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 		if err != nil {
 			t.Fatal(err)
 		}
-		request.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "X-Auth-Subject": {"admin"}, "X_Auth_Subject": {"admin"}, "X-Auth_Subject": {"admin"}, "X_Auth-Subject": {"admin"}, "Connection": {"X-Auth-Subject, X-Auth-Scope, Upgrade"}, "Upgrade": {"h2c"}, "X-Auth-Scope": {"all"}, "X-Auth-Subject-Issuer": {"https://evil.example.com"}, "X-Auth-Groups": {"staff"}, "X-Auth-Request-User": {"admin"}}
+		request.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "X-Auth-Subject": {"admin"}, "X_Auth_Subject": {"admin"}, "X-Auth_Subject": {"admin"}, "X_Auth-Subject": {"admin"}, "X.Auth.Subject": {"admin"}, "X-Auth.Subject": {"admin"}, "X~auth|subject": {"admin"}, "Connection": {"X-Auth-Subject, X-Auth-Scope, Upgrade"}, "Upgrade": {"h2c"}, "X-Auth-Scope": {"all"}, "X-Auth-Subject-Issuer": {"https://evil.example.com"}, "X-Auth-Groups": {"staff"}, "X-Auth-Request-User": {"admin"}}
 		if token != "" {
 			request.Header.Set("Authorization", "Bearer "+token)
 		}
@@ -165,7 +165,7 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 		t.Errorf("a good token: the MCP server sees %v", seen)
 	}
 	for name := range seen {
-		if strings.Contains(name, "_") || name == "Upgrade" || name == "X-Auth-Groups" || name == "X-Auth-Request-User" {
+		if strings.ContainsAny(name, "_.~") || name == "Upgrade" || name == "X-Auth-Groups" || name == "X-Auth-Request-User" {
 			t.Errorf("the MCP server sees %s", name)
 		}
 	}
@@ -187,12 +187,13 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 	}
 	preflight.Header.Set("X-Auth-Subject", "admin")
 	preflight.Header.Set("X-Auth-Groups", "staff")
+	preflight.Header["X.Auth.Subject"] = []string{"admin"}
 	if response, err := http.DefaultClient.Do(preflight); err != nil {
 		t.Error(err)
 	} else {
 		response.Body.Close()
 	}
-	if seen := upstream.reached(); seen.Get("X-Auth-Subject") != "" || seen.Get("X-Auth-Groups") != "" {
+	if seen := upstream.reached(); seen.Get("X-Auth-Subject") != "" || seen.Get("X-Auth-Groups") != "" || seen["X.auth.subject"] != nil {
 		t.Errorf("a browser's preflight: the MCP server sees %v", seen)
 	}
 

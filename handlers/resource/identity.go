@@ -19,12 +19,14 @@ const (
 // SetIdentity is for proxies: it puts X-Auth-Subject, X-Auth-Client-Id,
 // X-Auth-Scope and X-Auth-Token-Id into h, and X-Auth-Subject-Issuer where
 // another issuer than the authorization server has named the subject. It takes
-// out everything else that a reader could take for such a header (X-Auth-…,
-// X_Auth_…). A nil token leaves none. A value with bytes beyond ASCII, a percent sign, or a space at
-// either end is percent-encoded, so that no two are the same header.
+// out everything else that a reader could take for such a header: X-Auth-… with
+// any other characters in place of the hyphens, since PHP reads X.Auth.Subject as
+// X-Auth-Subject. A nil token leaves none. A value with bytes beyond ASCII, a
+// percent sign, or a space at either end is percent-encoded, so that no two are
+// the same header.
 func SetIdentity(h http.Header, token *Token) {
 	for name := range h {
-		if strings.HasPrefix(http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")), identityPrefix) {
+		if isIdentity(name) {
 			delete(h, name)
 		}
 	}
@@ -42,4 +44,16 @@ func SetIdentity(h http.Header, token *Token) {
 		}
 		h.Set(name, value)
 	}
+}
+
+// isIdentity reports whether a reader that tells letters and digits alone apart
+// could take a header for one of X-Auth-….
+func isIdentity(name string) bool {
+	folded := strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' {
+			return c
+		}
+		return '-'
+	}, name)
+	return len(folded) >= len(identityPrefix) && strings.EqualFold(folded[:len(identityPrefix)], identityPrefix)
 }

@@ -33,3 +33,21 @@ func TestIdentityNamesWhoHasNamedTheSubject(t *testing.T) {
 		}
 	}
 }
+
+// PHP and others read every character that is no letter and no digit as the same one.
+func TestHeadersThatLookLikeAnIdentityAreTakenOut(t *testing.T) {
+	for _, c := range "!#$%&'*+-.^_`|~" { // and letters and digits: RFC 9110 §5.6.2
+		for _, name := range []string{"X" + string(c) + "Auth-Subject", "x-auth" + string(c) + "subject", "X" + string(c) + "AUTH" + string(c) + "Groups"} {
+			h := http.Header{name: {"admin"}}
+			if SetIdentity(h, nil); len(h) != 0 {
+				t.Errorf("%v is left", h)
+			}
+		}
+	}
+	for _, name := range []string{"Authorization", "X-Author", "X-Auth", "X-Forwarded-For", "Mcp-X-Auth-Subject", "XAuth-Subject"} {
+		h := http.Header{name: {"x"}}
+		if SetIdentity(h, nil); len(h) != 1 {
+			t.Errorf("%s is gone", name)
+		}
+	}
+}

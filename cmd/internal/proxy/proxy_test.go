@@ -94,11 +94,11 @@ func TestTheMCPServerLearnsWhoItIs(t *testing.T) {
 	var seen http.Header
 	front := start(t, "https://docs.example.com/mcp", "/mcp", func(_ http.ResponseWriter, r *http.Request) { seen = r.Header })
 	send(t, http.MethodPost, front+"/mcp", "good", "{}", http.Header{
-		"X-Auth-Subject": {"admin"}, "X_auth_subject": {"admin"}, "X-Auth-Subject-Issuer": {"https://evil.example.com"}, "X-Auth-Groups": {"staff"}, "Mcp-Session-Id": {"s"}, "X-Forwarded-For": {"10.0.0.1"},
+		"X-Auth-Subject": {"admin"}, "X_auth_subject": {"admin"}, "X.Auth.Subject": {"admin"}, "X-Auth-Subject-Issuer": {"https://evil.example.com"}, "X-Auth-Groups": {"staff"}, "Mcp-Session-Id": {"s"}, "X-Forwarded-For": {"10.0.0.1"},
 	})
 	for name, want := range map[string]string{
 		"X-Auth-Subject": "zo%C3%AB", "X-Auth-Subject-Issuer": "https://idp.example.com", "X-Auth-Client-Id": "ci", "X-Auth-Scope": "mcp:search", "X-Auth-Token-Id": "t1",
-		"Authorization": "", "X-Auth-Groups": "", "X_auth_subject": "", "Mcp-Session-Id": "s", "X-Forwarded-For": "127.0.0.1",
+		"Authorization": "", "X-Auth-Groups": "", "X_auth_subject": "", "X.auth.subject": "", "Mcp-Session-Id": "s", "X-Forwarded-For": "127.0.0.1",
 	} {
 		if got := strings.Join(seen[name], "|"); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
