@@ -27,7 +27,7 @@ func sdkVerifier(verifier resource.Verifier) auth.TokenVerifier {
 			slog.ErrorContext(ctx, "a token cannot be checked", "error", err)
 			return nil, errors.New("the token cannot be checked now") // 500, and the client gets to see this text
 		}
-		return &auth.TokenInfo{Scopes: t.Scope, Expiration: t.ExpiresAt, UserID: t.SubjectIssuer + "|" + t.Subject}, nil
+		return &auth.TokenInfo{Scopes: t.Scope, Expiration: t.ExpiresAt, UserID: t.SubjectIssuer + "|" + t.Subject, Extra: map[string]any{"token": t}}, nil
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 )
 
 const (
@@ -14,6 +15,9 @@ const (
 	maxToken = 8 << 10 // bytes
 	// retryAfter is how long a client should wait during an outage.
 	retryAfter = "5" // seconds
+	// slowBody is how long a message may take to arrive until its token is
+	// verified again.
+	slowBody = time.Second
 )
 
 // Bearer is a guard that lets only requests with an active access token
@@ -44,6 +48,13 @@ type Bearer struct {
 //	400  the Authorization header is malformed or there are two of them
 //	503  the verifier cannot tell; with Retry-After
 //
+// While a request runs, its token is verified every 5 seconds and when it
+// expires. The context of the request ends when a new request would be answered
+// 401 or 403, with a cause that wraps [ErrInactive]: a handler that streams stops
+// when its context is done. In an outage it goes on until the token expires. This
+// begins when the handler, or what it calls, first looks at Done or Err of the
+// context. A handler that does not, costs nothing more.
+//
 // The token is taken from the Authorization header only. Every method needs
 // it, OPTIONS too: wrap the result in [CORS] if browsers should get in.
 //
@@ -60,22 +71,41 @@ func (b Bearer) Wrap(next http.Handler) http.Handler {
 	if err != nil {
 		panic("resource: " + err.Error())
 	}
-	logger := b.Logger
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, refused := g.decide(r.Context(), r.Header["Authorization"])
+		admitted, refused := g.admit(w, r)
 		if refused != nil {
-			refused.log(r, logger)
+			refused.log(r, g.log())
 			refused.write(w)
 			return
 		}
-		if len(g.tools) > 0 {
-			if refused := g.checkTools(w, r, token); refused != nil {
-				refused.write(w)
-				return
+		defer admitted.finish()
+		next.ServeHTTP(w, r.WithContext(admitted))
+	})
+}
+
+// admit returns the context to go on with, or the refusal.
+func (g *gate) admit(w http.ResponseWriter, r *http.Request) (*runningRequest, *refusal) {
+	authorization := r.Header["Authorization"]
+	token, refused := g.decide(r.Context(), authorization)
+	if refused != nil {
+		return nil, refused
+	}
+	var calls []string
+	if len(g.tools) > 0 {
+		began := time.Now()
+		if calls, refused = readCalls(w, r); refused != nil {
+			return nil, refused
+		}
+		if time.Since(began) > slowBody {
+			if token, refused = g.decide(r.Context(), authorization); refused != nil {
+				return nil, refused
 			}
 		}
-		next.ServeHTTP(w, r.WithContext(ContextWithToken(r.Context(), token)))
-	})
+		if refused = g.allow(token, calls); refused != nil {
+			return nil, refused
+		}
+	}
+	return &runningRequest{Context: r.Context(), gate: g, authorization: authorization[0], calls: calls, token: token}, nil
 }
 
 // gate holds what decisions are made from.
@@ -84,6 +114,14 @@ type gate struct {
 	scopes    []string
 	tools     ToolScopes
 	challenge challenge
+	logger    *slog.Logger // nil: slog.Default()
+}
+
+func (g *gate) log() *slog.Logger {
+	if g.logger == nil {
+		return slog.Default()
+	}
+	return g.logger
 }
 
 func (b Bearer) gate() (*gate, error) {
@@ -109,7 +147,7 @@ func (b Bearer) gate() (*gate, error) {
 		}
 	}
 	scopes := append([]string(nil), b.Scopes...)
-	return &gate{b.Verifier, scopes, b.Tools, challenge{metadata: metadata, scope: strings.Join(scopes, " ")}}, nil
+	return &gate{b.Verifier, scopes, b.Tools, challenge{metadata: metadata, scope: strings.Join(scopes, " ")}, b.Logger}, nil
 }
 
 // refusal is the answer to a request that may not pass.

@@ -14,7 +14,9 @@
 //	})
 //	http.Handle("/authed/mcp", resource.RequireBearer(verifier, "mcp:search")(mcpHandler))
 //
-// Inside the handler, [TokenFromContext] tells who is calling. Three more
+// Inside the handler, [TokenFromContext] tells who is calling, and the context
+// ends when the token does. A handler of the Go SDK for MCP has to be stateless:
+// see [TokenFromContext]. Three more
 // parts are used as needed: [NewMetadataHandler] publishes where clients get
 // their tokens (RFC 9728), [CORS] lets browser clients in, and [Bearer] is
 // RequireBearer with every field spelled out.

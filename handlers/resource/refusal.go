@@ -93,9 +93,6 @@ func (r *refusal) log(req *http.Request, logger *slog.Logger) {
 	if r.cause == nil || errors.Is(req.Context().Err(), context.Canceled) {
 		return // nothing went wrong, or the caller left while the question was open
 	}
-	if logger == nil {
-		logger = slog.Default()
-	}
 	level, text := slog.LevelDebug, "access token refused"
 	if r.status == http.StatusServiceUnavailable {
 		level, text = slog.LevelError, "access token could not be checked"

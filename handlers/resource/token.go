@@ -86,6 +86,11 @@ func ContextWithToken(ctx context.Context, token *Token) context.Context {
 // TokenFromContext returns the token of the request that [RequireBearer] let
 // through, or nil when there is none. The methods of a nil token are safe and
 // deny everything.
+//
+// It returns nil when that request has been answered. A session that outlives
+// its first request keeps that request's context: in the Go SDK for MCP set
+// StreamableHTTPOptions.Stateless, so that each request has its own, or see
+// docs/protect.md. Work that goes on after the answer takes the token along.
 func TokenFromContext(ctx context.Context) *Token {
 	token, _ := ctx.Value(tokenKey{}).(*Token)
 	return token

@@ -36,35 +36,40 @@ func (s ToolScopes) scopes() (all []string) {
 // maxCall is the longest body of a request in which a tool is looked for.
 const maxCall = 4 << 20 // bytes
 
-// checkTools refuses a request that calls a tool for which token has too few
-// scopes. The challenge names all scopes of the call, and those of the token
-// that other tools need: a client that asks for exactly these gets a token
-// with which it can go on (step-up). The body is read, and put back.
-func (g *gate) checkTools(w http.ResponseWriter, r *http.Request, token *Token) *refusal {
+// readCalls are the tools that a request calls. The body is read, and put back.
+func readCalls(w http.ResponseWriter, r *http.Request) ([]string, *refusal) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions: // they carry no message
 		if r.Header.Get("X-Http-Method-Override") == "" {
-			return nil
+			return nil, nil
 		}
 	}
 	if !readable(r.Header) {
-		return &refusal{status: http.StatusUnsupportedMediaType, message: "Send the request in UTF-8, without Content-Encoding."}
+		return nil, &refusal{status: http.StatusUnsupportedMediaType, message: "Send the request in UTF-8, without Content-Encoding."}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCall))
 	if errors.As(err, new(*http.MaxBytesError)) {
-		return &refusal{status: http.StatusRequestEntityTooLarge, message: fmt.Sprintf("The request is larger than %d MiB.", maxCall>>20)}
+		return nil, &refusal{status: http.StatusRequestEntityTooLarge, message: fmt.Sprintf("The request is larger than %d MiB.", maxCall>>20)}
 	}
 	if err != nil {
-		return &refusal{status: http.StatusBadRequest, message: "The request could not be read to its end."}
+		return nil, &refusal{status: http.StatusBadRequest, message: "The request could not be read to its end."}
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	called, err := calledTools(body)
+	calls, err := calledTools(body)
 	if err != nil {
-		return &refusal{status: http.StatusBadRequest, message: "The request is no JSON-RPC message: " + err.Error() + "."}
+		return nil, &refusal{status: http.StatusBadRequest, message: "The request is no JSON-RPC message: " + err.Error() + "."}
 	}
+	return calls, nil
+}
+
+// allow refuses a request that calls a tool for which token has too few scopes.
+// The challenge names all scopes of the calls, and those of the token that
+// other tools need: a client that asks for exactly these gets a token with
+// which it can go on (step-up).
+func (g *gate) allow(token *Token, calls []string) *refusal {
 	needed := slices.Clone(g.scopes)
 	allowed := true
-	for _, tool := range called {
+	for _, tool := range calls {
 		needed = append(needed, g.tools[tool]...)
 		allowed = allowed && g.tools.Allows(token, tool)
 	}

@@ -111,8 +111,9 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, ans
 	return nil
 }
 
-// bodyTime is how long a client may take to send a request.
-const bodyTime = 15 * time.Second
+// bodyTime is how long a client may take to send a request. The token was verified before, and may end meanwhile: this is not longer
+// than a revoked token may pass anyway.
+const bodyTime = 5 * time.Second
 
 // timelyBodies bounds how long a body may take, and not what comes after it: a ReadTimeout would end streams.
 func timelyBodies(next http.Handler) http.Handler {

@@ -83,6 +83,8 @@ func refuse(w http.ResponseWriter, r *http.Request, err error, log *slog.Logger)
 	case errors.As(err, &tooLarge):
 		http.Error(w, "The request is larger than this server takes.", http.StatusRequestEntityTooLarge)
 		return
+	case errors.Is(context.Cause(r.Context()), resource.ErrInactive):
+		panic(http.ErrAbortHandler) // the token has ended: no answer, and a new request is told so
 	case errors.Is(r.Context().Err(), context.Canceled):
 		return // the client has gone
 	}

@@ -9,7 +9,9 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"fosite-mcp/handlers/resource"
 )
@@ -30,6 +32,11 @@ func (verifier) Verify(_ context.Context, token string) (*resource.Token, error)
 // start puts the proxy for a resource in front of a server and returns the proxy's URL.
 func start(t *testing.T, identifier, upstreamPath string, upstream http.HandlerFunc) string {
 	t.Helper()
+	return startWith(t, verifier{}, identifier, upstreamPath, upstream)
+}
+
+func startWith(t *testing.T, v resource.Verifier, identifier, upstreamPath string, upstream http.HandlerFunc) string {
+	t.Helper()
 	server := httptest.NewServer(upstream)
 	t.Cleanup(server.Close)
 	target, err := url.Parse(server.URL + upstreamPath)
@@ -37,7 +44,7 @@ func start(t *testing.T, identifier, upstreamPath string, upstream http.HandlerF
 		t.Fatal(err)
 	}
 	handler, err := New(Options{
-		Verifier: verifier{}, Resource: identifier, Issuer: "https://auth.example.com", Scopes: []string{"mcp:search"},
+		Verifier: v, Resource: identifier, Issuer: "https://auth.example.com", Scopes: []string{"mcp:search"},
 		Upstream: target, BodyLimit: 1000, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -164,5 +171,45 @@ func TestStreams(t *testing.T) {
 			t.Fatal(err)
 		}
 		next <- struct{}{}
+	}
+}
+
+// revocable knows one token, and looks at it often.
+type revocable struct{ revoked atomic.Bool }
+
+func (v *revocable) Verify(context.Context, string) (*resource.Token, error) {
+	if v.revoked.Load() {
+		return nil, resource.ErrInactive
+	}
+	return &resource.Token{ID: "t2", Scope: []string{"mcp:search"}, ExpiresAt: time.Now().Add(100 * time.Millisecond)}, nil
+}
+
+// A stream that is open, and a request that the MCP server has not answered yet, end with the token.
+func TestWhatIsOpenEndsWithItsToken(t *testing.T) {
+	v := &revocable{}
+	front := startWith(t, v, "https://docs.example.com/mcp", "", func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			_, _ = io.WriteString(w, "data: x\n\n")
+			w.(http.Flusher).Flush()
+		} else {
+			v.revoked.Store(true)
+		}
+		select {
+		case <-r.Context().Done():
+		case <-time.After(10 * time.Second):
+		}
+	})
+	stream := send(t, http.MethodGet, front+"/mcp", "soon", "", nil)
+	slow, err := http.NewRequestWithContext(t.Context(), http.MethodPost, front+"/mcp", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow.Header.Set("Authorization", "Bearer soon")
+	if response, err := http.DefaultClient.Do(slow); err == nil {
+		response.Body.Close()
+		t.Errorf("the request without an answer: %d, want a connection that ends", response.StatusCode)
+	}
+	if body, err := io.ReadAll(stream.Body); err == nil || string(body) != "data: x\n\n" {
+		t.Errorf("the stream: %q, error %v, want one event and a connection that ends", body, err)
 	}
 }

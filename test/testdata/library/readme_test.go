@@ -15,6 +15,7 @@ import (
 	"fosite-mcp/storage"
 
 	"github.com/gorilla/mux"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
 	"gorm.io/driver/sqlite"
@@ -67,8 +68,8 @@ func TestTheREADMEsPartsFitTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	call := func(token string) int {
-		r := httptest.NewRequest(http.MethodPost, "/authed/mcp", nil)
-		r.Header.Set("Authorization", "Bearer "+token)
+		r := httptest.NewRequest(http.MethodPost, "https://docs.example.com/authed/mcp", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"ping"}`))
+		r.Header = http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}}
 		w := httptest.NewRecorder()
 		protected.ServeHTTP(w, r)
 		return w.Code
@@ -78,7 +79,7 @@ func TestTheREADMEsPartsFitTogether(t *testing.T) {
 	if answer["scope"] != "mcp:search" || answer["expires_in"] != float64(1209600) {
 		t.Errorf("token answer: %v", answer)
 	}
-	if status := call(token); status != http.StatusNoContent {
+	if status := call(token); status != http.StatusOK {
 		t.Errorf("with the token: status %d", status)
 	}
 	post(t, server.URL+"/oauth2/revoke", url.Values{"token": {token}})
@@ -132,7 +133,7 @@ func endpoints(router *mux.Router, oauth fosite.OAuth2Provider, newSession func(
 }
 
 func protect(mux *http.ServeMux, endpoint, id, secret string) error {
-	mcpHandler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	server := mcp.NewServer(&mcp.Implementation{Name: "docs", Version: "1"}, nil)
 	verifier, err := resource.NewIntrospector(resource.Config{
 		Endpoint:     endpoint,
 		ClientID:     id,
@@ -142,6 +143,8 @@ func protect(mux *http.ServeMux, endpoint, id, secret string) error {
 	if err != nil {
 		return err
 	}
+	mcpHandler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
+		&mcp.StreamableHTTPOptions{Stateless: true}) // a session would keep the rights of its first token
 	mux.Handle("/authed/mcp", resource.RequireBearer(verifier, "mcp:search")(mcpHandler))
 	return nil
 }
