@@ -33,8 +33,15 @@ func members(data []byte) (map[string]json.RawMessage, error) {
 	return found, nil
 }
 
-// maxDepth is how deep values may be nested. Each level takes some stack.
-const maxDepth = 500
+const (
+	// maxDepth is how deep values may be nested. Each level takes some stack.
+	maxDepth = 500
+	// maxMembers is how many members an object may have. Each takes memory.
+	maxMembers = 5000
+)
+
+// errTooMany is about a document that is refused before all of it is read.
+var errTooMany = errors.New("it has too many parts")
 
 // onlyOnce reads one value of at most that depth.
 func onlyOnce(decoder *json.Decoder, depth int) error {
@@ -55,6 +62,9 @@ func onlyOnce(decoder *json.Decoder, depth int) error {
 			name, err := decoder.Token()
 			if err != nil {
 				return errors.New("it is not JSON")
+			}
+			if len(names) == maxMembers {
+				return fmt.Errorf("%w: an object has more than %d members", errTooMany, maxMembers)
 			}
 			text, _ := name.(string)
 			if names[text] {

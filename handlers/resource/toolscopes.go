@@ -33,8 +33,11 @@ func (s ToolScopes) scopes() (all []string) {
 	return all
 }
 
-// maxCall is the longest body of a request in which a tool is looked for.
-const maxCall = 4 << 20 // bytes
+// What a request may hold in which a tool is looked for.
+const (
+	maxCall     = 4 << 20 // bytes
+	maxMessages = 100     // of a batch
+)
 
 // readCalls are the tools that a request calls. The body is read, and put back.
 func readCalls(w http.ResponseWriter, r *http.Request) ([]string, *refusal) {
@@ -56,6 +59,9 @@ func readCalls(w http.ResponseWriter, r *http.Request) ([]string, *refusal) {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	calls, err := calledTools(body)
+	if errors.Is(err, errTooMany) {
+		return nil, &refusal{status: http.StatusRequestEntityTooLarge, message: "The request is too much to look into: " + err.Error() + "."}
+	}
 	if err != nil {
 		return nil, &refusal{status: http.StatusBadRequest, message: "The request is no JSON-RPC message: " + err.Error() + "."}
 	}
@@ -112,11 +118,11 @@ func distinct(list []string) (once []string) {
 
 // calledTools are the tools that a JSON-RPC message calls, or a batch of them.
 func calledTools(body []byte) (tools []string, err error) {
-	var messages []json.RawMessage
-	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) {
-		messages = append(messages, body)
-	} else if err := json.Unmarshal(body, &messages); err != nil {
-		return nil, errors.New("it is not JSON")
+	messages := []json.RawMessage{body}
+	if bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) {
+		if messages, err = batch(body); err != nil {
+			return nil, err
+		}
 	}
 	for _, message := range messages {
 		found, err := exactMembers(message, "method", "params")
@@ -143,6 +149,31 @@ func calledTools(body []byte) (tools []string, err error) {
 		tools = append(tools, tool)
 	}
 	return tools, nil
+}
+
+// batch are the messages of a JSON array. It stops reading where there are too
+// many.
+func batch(body []byte) (messages []json.RawMessage, err error) {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	_, err = decoder.Token() // the bracket
+	for err == nil && decoder.More() {
+		if len(messages) == maxMessages {
+			return nil, fmt.Errorf("%w: it holds more than %d messages", errTooMany, maxMessages)
+		}
+		var message json.RawMessage
+		err = decoder.Decode(&message)
+		messages = append(messages, message)
+	}
+	if err == nil {
+		_, err = decoder.Token() // the other bracket
+	}
+	if err != nil {
+		return nil, errors.New("it is not JSON")
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, errors.New("something follows the batch")
+	}
+	return messages, nil
 }
 
 // exactMembers are those of a JSON object, none of which differs from one of

@@ -3,6 +3,7 @@ package resource
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -56,6 +57,16 @@ func TestCallsOfToolsNeedTheirScopes(t *testing.T) {
 		{"a NUL in a name", "mcp-search", `{"method\u0000":"tools/call","params":{"name":"edit"}}`, 400, ""},
 		{"a deep value", "mcp-search", `{"a":` + strings.Repeat("[", 4_000_000), 400, ""},
 		{"a deep batch", "mcp-search", strings.Repeat("[", 4_000_000), 400, ""},
+		{"a batch of 100", "mcp-search", "[" + strings.Repeat("{},", 99) + "{}]", 200, ""},
+		{"a batch of more", "mcp-search", "[" + strings.Repeat("{},", 100) + "{}]", 413, ""},
+		{"a batch of which 100 are read", "mcp-search", "[" + strings.Repeat("{},", 100) + "\x00", 413, ""},
+		{"a batch and more", "mcp-search", "[{}]{}", 400, ""},
+		{"a batch with a comma at its end", "mcp-search", "[{},]", 400, ""},
+		{"half a batch", "mcp-search", "[{}", 400, ""},
+		{"5000 members", "mcp-search", `{"params":` + object(5000) + "}", 200, ""},
+		{"more members", "mcp-search", `{"params":` + object(5001) + "}", 413, ""},
+		{"members of which 5000 are read", "mcp-search", strings.TrimSuffix(object(5001), "}") + "\x00", 413, ""},
+		{"many small objects", "mcp-search", `{"params":[` + strings.Repeat(`{"a":1},`, 20000) + `{}]}`, 200, ""},
 		{"half a message", "mcp-search", `{"method":"tools/call"`, 400, ""},
 		{"nothing", "mcp-search", "", 400, ""},
 		{"too much", "mcp-search", strings.Repeat(" ", maxCall) + call("search"), 413, ""},
@@ -83,6 +94,15 @@ func TestCallsOfToolsNeedTheirScopes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// object is JSON with so many members.
+func object(members int) string {
+	text := new(strings.Builder)
+	for i := range members {
+		fmt.Fprintf(text, `,"%x":1`, i)
+	}
+	return "{" + strings.TrimPrefix(text.String(), ",") + "}"
 }
 
 func TestWhatReadersMayReadInAnotherWayIsRefused(t *testing.T) {
@@ -157,18 +177,32 @@ func TestToolsOfAToken(t *testing.T) {
 func FuzzCalledTools(f *testing.F) {
 	f.Add([]byte(`{"method":"tools/call","params":{"name":"edit"}}`))
 	f.Add([]byte(`[{"method":"tools/call","params":{"name":"a","Name":"b"}},{}]`))
+	f.Add([]byte(`[{"method":"tools/call","params":{"name":"a"}},{"method":"ping"}, {"params":{"name":"b"},"method":"tools/call"}]`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		tools, err := calledTools(body)
 		if err != nil {
 			return
 		}
 		// Another reader, which takes the last of two members and does not tell Name from name, sees no other tool.
-		var message struct {
+		type message struct {
 			Method string
 			Params struct{ Name string }
 		}
-		if json.Unmarshal(body, &message) == nil && message.Method == "tools/call" && !slices.Contains(tools, message.Params.Name) {
-			t.Errorf("%q calls %q, found %q", body, message.Params.Name, tools)
+		var one message
+		var several []message
+		if json.Unmarshal(body, &one) == nil {
+			several = []message{one}
+		} else if json.Unmarshal(body, &several) != nil {
+			return
+		}
+		var other []string
+		for _, m := range several {
+			if m.Method == "tools/call" {
+				other = append(other, m.Params.Name)
+			}
+		}
+		if !slices.Equal(other, tools) {
+			t.Errorf("%q calls %q, found %q", body, other, tools)
 		}
 	})
 }
