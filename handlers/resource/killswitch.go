@@ -16,7 +16,8 @@ type killSwitch struct {
 	restarts atomic.Uint64
 
 	mu sync.RWMutex
-	// What came in the lifespan that runs, and in the one before.
+	// What came in the lifespan that runs, and in the one before. What names a
+	// time to come is in both until that time is over.
 	young, old ended
 	began      time.Time // of young
 }
@@ -30,6 +31,20 @@ type ended struct {
 
 func newEnded() ended {
 	return ended{tokens: make(map[string]struct{}), clients: make(map[string]time.Time)}
+}
+
+// ahead is what concerns tokens that will be issued later than now.
+func (e ended) ahead(now time.Time) ended {
+	later := newEnded()
+	for id, at := range e.clients {
+		if at.After(now) {
+			later.clients[id] = at
+		}
+	}
+	if e.all.After(now) {
+		later.all = e.all
+	}
+	return later
 }
 
 // verdict is what the kill switch knows of a token.
@@ -84,7 +99,7 @@ func (k *killSwitch) revoked(list []revocation) {
 	now := time.Now()
 	// Whichever clock went less far: one that jumps must not make us forget.
 	if min(now.Sub(k.began), now.Round(0).Sub(k.began.Round(0))) > k.lifespan+2*clockSkew {
-		k.old, k.young, k.began = k.young, newEnded(), now
+		k.old, k.young, k.began = k.young, k.young.ahead(now), now
 	}
 	for _, r := range list {
 		at := r.Time.Time

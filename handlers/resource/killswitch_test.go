@@ -194,6 +194,38 @@ func TestRevocationsAreForgottenAfterTheLongestLifespan(t *testing.T) {
 	})
 }
 
+// A client's tokens may be revoked for times to come, which last longer than tokens live. Each of these tokens is unsure.
+func TestRevocationOfTokensToComeIsKeptUntilTheyHaveExpired(t *testing.T) {
+	for _, kind := range []string{kindClient, kindAll} {
+		synctest.Test(t, func(t *testing.T) {
+			const lifespan = time.Hour
+			k, began := newKillSwitch(lifespan), time.Now()
+			for _, until := range []time.Duration{10 * time.Minute, 90 * time.Minute, 10 * time.Hour} {
+				end := began.Add(until)
+				k.revoked([]revocation{{kind, "ci", numericDate{end}}})
+				for ; time.Since(began) < until+lifespan; time.Sleep(10 * time.Minute) {
+					k.revoked([]revocation{{Kind: kindToken, ID: "other"}})
+					issued := time.Now()
+					if issued.After(end) {
+						issued = end // this one has not expired yet
+					}
+					if k.judge(&Token{ID: "new", ClientID: "ci", IssuedAt: issued}) != unsure {
+						t.Fatalf("%s until %s: forgotten after %s", kind, until, time.Since(began))
+					}
+				}
+				for range 4 * 6 {
+					time.Sleep(10 * time.Minute)
+					k.revoked([]revocation{{Kind: kindToken, ID: "other"}})
+				}
+				if len(k.young.clients)+len(k.old.clients) > 0 || k.judge(&Token{ID: "new", ClientID: "ci", IssuedAt: time.Now()}) != notRevoked {
+					t.Errorf("%s until %s: still known", kind, until)
+				}
+				began = time.Now()
+			}
+		})
+	}
+}
+
 // A service that is registered for another resource would hear of no token.
 func TestFeedOfAnotherResourceDecidesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
