@@ -29,7 +29,8 @@ type authorization struct {
 
 	speaksFor  string        // the resource of the caller
 	feedStatus int           // not 0: what the feed answers
-	feedBody   string        // not empty: what the feed answers
+	feedBody   string        // not empty: what the feed answers, with a number in place of NEXT
+	feedLag    time.Duration // between a request to the feed and its answer
 	cut        bool          // the feed can not be reached: requests to it hang
 	noWaiting  bool          // requests to the feed that want to wait get 429
 	pageSize   int           // not 0: more than that many revocations take several pages
@@ -89,6 +90,7 @@ func (a *authorization) introspect(w http.ResponseWriter, r *http.Request) error
 }
 
 func (a *authorization) revocations(w http.ResponseWriter, r *http.Request) error {
+	time.Sleep(a.feedLag)
 	wait, _ := strconv.ParseFloat(r.URL.Query().Get("wait"), 64)
 	limit := time.NewTimer(time.Duration(wait * float64(time.Second)))
 	defer limit.Stop()
@@ -132,7 +134,7 @@ func (a *authorization) page(w http.ResponseWriter, r *http.Request, now bool) b
 	if a.feedStatus != 0 || a.feedBody != "" {
 		a.feedPolls++
 		w.WriteHeader(max(a.feedStatus, 200))
-		fmt.Fprint(w, a.feedBody)
+		fmt.Fprint(w, strings.ReplaceAll(a.feedBody, "NEXT", strconv.Itoa(a.feedPolls)))
 		return true
 	}
 	epoch, position, found := strings.Cut(r.URL.Query().Get("after"), ".")

@@ -115,7 +115,7 @@ func (f *follower) poll(ctx context.Context) time.Duration {
 		f.logger.Info("the revocation feed is followed again", "endpoint", f.feed.endpoint)
 		f.failures = 0
 	}
-	first := f.cursor == ""
+	first, repeated := f.cursor == "", f.cursor == got.Cursor
 	if first || got.Reset {
 		f.restart()
 	}
@@ -125,9 +125,11 @@ func (f *follower) poll(ctx context.Context) time.Duration {
 	if len(got.Revocations) > 0 {
 		f.listener.revoked(got.Revocations)
 	}
-	repeated := f.cursor == got.Cursor
 	f.cursor = got.Cursor
-	if got.More {
+	switch {
+	case got.More && (repeated || got.Reset || len(got.Revocations) == 0):
+		return firstBackoff // there is more, and this page got us no further
+	case got.More:
 		return 0
 	}
 	f.complete.Store(&sent)

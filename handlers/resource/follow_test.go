@@ -145,6 +145,27 @@ func TestPaceOfTheFollower(t *testing.T) {
 	}
 }
 
+// A page that is followed by more, and gets the follower no further, is not asked for without end.
+func TestPaceWherePagesLeadNowhere(t *testing.T) {
+	for name, body := range map[string]string{
+		"the same cursor":     `{"cursor":"e1.0","revocations":[{"kind":"all"}],"more":true}`,
+		"nothing on the page": `{"cursor":"e1.NEXT","revocations":[],"more":true}`,
+		"a reset":             `{"cursor":"e1.NEXT","revocations":[{"kind":"all"}],"more":true,"reset":true}`,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a := newAuthorization()
+			a.feedBody, a.feedLag = body, time.Millisecond
+			config, _ := a.config(t)
+			v := started(t, config)
+			time.Sleep(time.Second)
+			if a.polls() < 5 || a.polls() > 25 {
+				t.Errorf("%s: %d answers within a second", name, a.polls())
+			}
+			v.Close()
+		})
+	}
+}
+
 // The server lets four requests of a client wait. A fifth process of the
 // service follows without waiting.
 func TestFollowsWithoutWaitingWhereTooManyWait(t *testing.T) {
