@@ -18,7 +18,8 @@ import (
 type scratch struct {
 	dialect
 	url        config.DatabaseURL
-	postmaster int // process; 0: unknown, or no PostgreSQL
+	place      string // what was made on a server: database NAME, or schema NAME
+	postmaster int    // process; 0: unknown, or no PostgreSQL
 	pool       *sql.DB
 	remove     []func() error // what to undo at the end, the last one first
 }

@@ -74,11 +74,13 @@ func newOnServer(ctx context.Context, server config.DatabaseURL) (*scratch, erro
 	_, refusal := pool.ExecContext(ctx, "CREATE DATABASE "+name+" TEMPLATE template0")
 	switch {
 	case refusal == nil:
+		d.place = "database " + name
 		d.url, err = withName(server, name, "")
 		d.remove = append(d.remove, dropping(pool, "DROP DATABASE "+name+" WITH (FORCE)"))
 	case notAllowed(refusal):
 		_, refusal = pool.ExecContext(ctx, "CREATE SCHEMA "+name)
 		if refusal == nil {
+			d.place = "schema " + name
 			d.url, err = withName(server, "", name)
 			d.remove = append(d.remove, dropping(pool, "DROP SCHEMA "+name+" CASCADE"))
 		}

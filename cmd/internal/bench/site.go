@@ -38,6 +38,9 @@ func (b *bench) newSite(ctx context.Context, rows int) (_ *site, err error) {
 	} else if s.db, err = newOnServer(ctx, b.postgres); err != nil {
 		return nil, err
 	}
+	if b.Database != "" {
+		b.Progress("made the %s, which is dropped at the end", s.db.place)
+	}
 	s.db.remove = append([]func() error{func() error { return os.RemoveAll(folder) }}, s.db.remove...)
 	if s.server, err = startServer(ctx, b.Options, folder, s.db.url); err != nil {
 		return nil, err
