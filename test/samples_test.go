@@ -1,9 +1,11 @@
 package test
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -11,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // sampleResource is the resource of the document.
@@ -26,11 +29,7 @@ func TestTheGuardsInOtherLanguages(t *testing.T) {
 		`FOSITE_MCP_RESOURCES={"`+sampleResource+`":{"name":"Documentation","scopes":["mcp:search","mcp:other"]}}`)
 	s.environment = append(s.environment, "PATH="+filepath.Dir(s.binary)+":"+filepath.Dir(nodeProgram)+":"+os.Getenv("PATH"))
 	folder := filepath.Dir(s.data)
-	docs, err := filepath.Abs("../docs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(docs, filepath.Join(folder, "docs")); err != nil {
+	if err := os.CopyFS(filepath.Join(folder, "docs", "samples"), os.DirFS("../docs/samples")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(folder, "fosite-mcp.yaml"), nil, 0o600); err != nil { // the settings are in the environment
@@ -46,6 +45,13 @@ func TestTheGuardsInOtherLanguages(t *testing.T) {
 	for _, line := range start {
 		language, _, _ := strings.Cut(line, " ")
 		guards[language] = startGuard(t, s, front.URL, register[strings.Index(register, "export "):], line)
+	}
+	held := map[string]net.Conn{}
+	for language, guard := range guards {
+		held[language] = guard.hold(t, good)
+		if answer := heldAnswer(guard.hold(t, bad.revoked)); !strings.Contains(answer, " 401 ") {
+			t.Errorf("%s, a revoked token and a body that is held back: %q", language, answer)
+		}
 	}
 	for language, guard := range guards {
 		t.Run(language, func(t *testing.T) {
@@ -69,6 +75,11 @@ func TestTheGuardsInOtherLanguages(t *testing.T) {
 	outage("the service's own credentials are refused")
 	front.Close()
 	outage("nobody listens")
+	for language, connection := range held {
+		if answer := heldAnswer(connection); answer != "" && !strings.Contains(answer, " 408 ") {
+			t.Errorf("%s waits for a body that is held back: %q", language, answer)
+		}
+	}
 	for language, guard := range guards {
 		log := guard.log.String()
 		if !strings.Contains(log, "refuses this service itself") {
@@ -137,6 +148,30 @@ func (g *guardProcess) ask(token string) *http.Response {
 	body, _ := io.ReadAll(response.Body)
 	g.body = string(body)
 	return response
+}
+
+// hold sends a request but for the end of its body. Its token may be revoked before that comes.
+func (g *guardProcess) hold(t *testing.T, token string) net.Conn {
+	t.Helper()
+	connection, err := net.DialTimeout("tcp", g.address, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { connection.Close() })
+	if _, err := fmt.Fprintf(connection, "POST /authed/mcp HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Length: 10\r\n\r\n{", g.address, token); err != nil {
+		t.Fatal(err)
+	}
+	return connection
+}
+
+// heldAnswer is the first line of the answer, and empty if the guard hangs up.
+func heldAnswer(connection net.Conn) string {
+	_ = connection.SetReadDeadline(time.Now().Add(20 * time.Second))
+	line, err := bufio.NewReader(connection).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return err.Error()
+	}
+	return line
 }
 
 // reached tells whether the last request came to the MCP server, which says hello.

@@ -70,6 +70,9 @@ function parse(body) {
 }
 
 const [host, port] = (process.env.MCP_LISTEN ?? '127.0.0.1:9000').split(':');
-createServer(protect((request, response, token) => {
-  response.end(`Hello ${token.sub}\n`); // where a token has sub_id, that is who it is: the same sub of another issuer is somebody else
+const timely = { headersTimeout: 5000, requestTimeout: 5000, connectionsCheckingInterval: 1000 }; // a token may be revoked while its request arrives
+createServer(timely, protect((request, response, token) => {
+  request.resume().on('end', () => { // where a token has sub_id, that is who it is: the same sub of another issuer is somebody else
+    response.end(`Hello ${token.sub}\n`);
+  });
 })).listen(port, host);

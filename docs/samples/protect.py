@@ -1,6 +1,6 @@
 """A guard for an MCP server in Python 3.9 or later, on nothing but the standard library. It asks the authorization server about
 the token of each request (RFC 7662), so that a revoked token is refused at its next use. Put your MCP server in place of Hello."""
-import base64, http.client, http.server, json, logging, os, re, time, urllib.error, urllib.parse, urllib.request
+import base64, contextlib, http.client, http.server, json, logging, os, re, socket, time, urllib.error, urllib.parse, urllib.request
 
 RESOURCE = os.environ.get("MCP_RESOURCE", "http://127.0.0.1:9000/authed/mcp")  # the URL that clients use
 ISSUER = os.environ.get("MCP_ISSUER", "http://127.0.0.1:8080")  # the authorization server: https, but on this machine
@@ -8,6 +8,7 @@ CLIENT_ID = os.environ["MCP_CLIENT_ID"]  # of a client with "introspects": [the 
 SECRET_FILE = os.environ["MCP_CLIENT_SECRET_FILE"]
 INTROSPECT = ISSUER + "/authed/mcp/oauth/introspect"
 SCOPES = ["mcp:search"]  # a token needs all of them
+LIMIT, SECONDS = 4 << 20, 5  # of a request, in bytes; and for it to arrive
 ORIGIN, PATH = re.fullmatch("([^:]+://[^/]+)(/.*)?", RESOURCE).groups("")
 METADATA_PATH = "/.well-known/oauth-protected-resource" + ("" if PATH == "/" else PATH)
 METADATA = {"resource": RESOURCE, "authorization_servers": [ISSUER], "scopes_supported": SCOPES, "bearer_methods_supported": ["header"]}
@@ -79,17 +80,43 @@ def ask(token):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
+    timeout = SECONDS  # for each time that the client is waited for
+
     def handle_request(self):
-        self.rfile.read(min(max(int(self.headers.get("Content-Length", 0)), 0), 4 << 20))  # or a client that still sends sees no answer
         if self.path.split("?")[0] == METADATA_PATH:  # RFC 9728
             return self.answer(200, {"Content-Type": "application/json", "Access-Control-Allow-Origin": "*"}, json.dumps(METADATA))
         token, status, headers = check(self.headers.get_all("Authorization", []))
+        if token:
+            body, status = self.read_body()
+        if status != 200:
+            self.answer(status, headers)
+            with contextlib.suppress(OSError):  # the client has gone
+                self.connection.shutdown(socket.SHUT_WR)
+                self.read_body()  # or a client that still sends sees no answer
+            return
         # Where a token has sub_id, that is who it is: the same sub of another issuer is somebody else.
-        return self.answer(status, headers, f"Hello {token['sub']}\n" if token else "")
+        self.answer(200, {}, f"Hello {token['sub']}\n")
+
+    def read_body(self):
+        """Returns (body, status). All of it has to arrive in time: the token may be revoked meanwhile."""
+        length, body, end = self.headers.get("Content-Length", "0"), b"", time.monotonic() + SECONDS
+        if not re.fullmatch("[0-9]{1,18}", length):
+            return None, 400
+        try:
+            while len(body) < min(int(length), LIMIT):
+                self.connection.settimeout(max(end - time.monotonic(), 0.001))
+                part = self.rfile.read1(min(int(length), LIMIT) - len(body))
+                if not part:
+                    return None, 400
+                body += part
+        except OSError:
+            return None, 408
+        self.connection.settimeout(SECONDS)
+        return (body, 200) if int(length) <= LIMIT else (None, 413)
 
     do_GET = do_POST = do_DELETE = handle_request
 
-    def answer(self, status, headers, body):
+    def answer(self, status, headers, body=""):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
