@@ -33,7 +33,8 @@ type Bearer struct {
 	// Scopes must all have been granted. None means: any active token.
 	Scopes []string
 	// Tools are the scopes that calls of MCP tools need beyond Scopes. With
-	// them a POST is a JSON-RPC message of up to 4 MiB, which is looked into.
+	// them a POST is a JSON-RPC message of up to 4 MiB, or a batch of up to
+	// 100, which is looked into.
 	Tools ToolScopes
 	// Logger hears why a token could not be checked, and at debug level why
 	// one was refused. It never sees a token. Nil means slog.Default().
