@@ -85,8 +85,7 @@ func (s *Tokens) CreateAccessTokenSession(ctx context.Context, signature string,
 		s.clients.Used(r.ClientID)
 	}
 	if ofMachine(request, r) || ofWorkload(request) {
-		_, err := s.db.Run(ctx, query, args...)
-		return database.Wrap(err, "store an access token")
+		return s.insertMachineToken(ctx, query, args)
 	}
 	err = s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		if _, err := tx.Run(query, args...); err != nil {

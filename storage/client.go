@@ -49,11 +49,10 @@ func (s *Store) GetClient(ctx context.Context, id string) (fosite.Client, error)
 	if ahead == nil {
 		return s.clients.Get(ctx, id)
 	}
-	row, start := tokenRows.Get().(*tokenRow), time.Now()
-	defer tokenRows.Put(row)
-	client, err := s.clients.GetWith(ctx, id, clientWithToken, row.targets, ahead.hash)
+	found := &tokenAhead{store: s.core, at: time.Now()}
+	client, err := s.clientsWithToken.Get(ctx, id, ahead.hash, &found.accessToken)
 	if err == nil {
-		ahead.found.Store(&tokenAhead{row.token, s.core, start})
+		ahead.found.Store(found)
 	}
 	return client, err
 }

@@ -86,5 +86,10 @@ var tokenRows = sync.Pool{New: func() any {
 	return row
 }}
 
-// clientWithToken reads a client together with a token, which is found by its hash.
-var clientWithToken = clients.NewJoin(", "+ownClients.accessTokenColumns(), ` LEFT JOIN {access_tokens} t ON t.signature = CAST(? AS BLOB)`+ownClients.joins)
+// withToken makes a reader of clients together with a token, which is found by its hash.
+func withToken(registry *clients.Registry) *clients.Reader[accessToken] {
+	joins := func(hash string) string {
+		return `LEFT JOIN {access_tokens} t ON t.signature = ` + hash + ownClients.joins
+	}
+	return clients.NewReader(registry, ", "+ownClients.accessTokenColumns(), joins, (*accessToken).targets)
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 
 	"github.com/ory/fosite"
 
@@ -135,11 +136,14 @@ func (s *core) newRequest(request fosite.Requester, kind fosite.TokenType) (*mod
 		ClientID:    request.GetClient().GetID(),
 		Scope:       model.List(request.GetGrantedScopes()),
 		Audience:    model.List(request.GetGrantedAudience()),
-		Form:        model.Text(request.GetRequestForm().Encode()),
+		Form:        model.Form(request.GetRequestForm().Encode()),
 		SessionType: sessionType,
 		Session:     data,
 		IssuedAt:    model.At(request.GetRequestedAt()),
 		ExpiresAt:   model.At(expiry(session, kind)),
+	}
+	if kind == fosite.AccessToken && string(data) == `{"at":`+strconv.FormatInt(model.Millis(r.ExpiresAt.Time), 10)+`}` {
+		r.Session = "{}" // a machine's: GetAccessTokenSession fills in the expiry, which is a column of its own
 	}
 	if r.IssuedAt.IsZero() {
 		r.IssuedAt = model.At(s.now())

@@ -121,18 +121,18 @@ const revokeGrantOnce = `UPDATE {grants} SET revoked_at = ? WHERE id = ? AND rev
 
 var (
 	revokeGrant = audit.NewChange(revokeGrantOnce,
-		[]audit.Given{{Name: "grant_id", Type: "TEXT"}},
+		database.Columns("grant_id TEXT"),
 		`UPDATE {grants} SET revoked_at = given.time FROM given WHERE {grants}.id = given.grant_id AND {grants}.revoked_at IS NULL`)
 	// Tokens without a grant, of which there is one for each request as a rule.
 	revokeTokens = audit.NewChange(`UPDATE {access_tokens} SET revoked_at = ? WHERE request_id = ? AND revoked_at IS NULL
 			AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = {access_tokens}.request_id)`,
-		[]audit.Given{{Name: "grant_id", Type: "TEXT"}},
+		database.Columns("grant_id TEXT"),
 		`UPDATE {access_tokens} t SET revoked_at = given.time FROM given WHERE t.request_id = given.grant_id AND t.revoked_at IS NULL
 			AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = t.request_id)`)
 	revokeMachineToken = audit.NewChange(`UPDATE {access_tokens} SET revoked_at = ? WHERE revoked_at IS NULL
 			AND request_id = (SELECT request_id FROM {access_tokens} WHERE signature = ? AND client_id = ?)
 			AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = {access_tokens}.request_id)`,
-		[]audit.Given{{Name: "signature", Type: "BYTEA"}, {Name: "owner", Type: "TEXT"}},
+		database.Columns("signature BYTEA, owner TEXT"),
 		`UPDATE {access_tokens} t SET revoked_at = given.time FROM given
 			JOIN {access_tokens} o ON o.signature = given.signature AND o.client_id = given.owner
 			WHERE t.request_id = o.request_id AND t.revoked_at IS NULL AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = t.request_id)`)

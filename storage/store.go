@@ -78,6 +78,9 @@ type core struct {
 	tokensUsed *usage.Times
 	now        func() time.Time
 	grace      time.Duration
+
+	machineTokens    *database.Together[[]any] // rows of access_tokens
+	clientsWithToken *clients.Reader[accessToken]
 }
 
 // An Option changes how [New] builds a store.
@@ -129,6 +132,7 @@ func New(db *gorm.DB, options ...Option) *Store {
 		now:      time.Now,
 		grace:    time.Minute,
 	}
+	c.machineTokens = database.NewTogether(database.AtOnce(), c.insertMachineTokens)
 	s := &Store{core: c, Tokens: &Tokens{c}, AuthorizeSessions: &AuthorizeSessions{c}, Assertions: &Assertions{c}, Housekeeping: &Housekeeping{core: c}, Feed: newFeed(c)}
 	for _, option := range options {
 		option(s)
@@ -141,6 +145,7 @@ func New(db *gorm.DB, options ...Option) *Store {
 	}
 	s.clients = clients.New(registry, s.now, s.log)
 	s.issuers = s.clients.Issuers()
+	s.clientsWithToken = withToken(s.clients)
 	s.users, s.consents, s.logins = people.New(others, s.now, s.log, people.Access{Granted: s.liveGrants, Revoke: s.RevokeSubject})
 	s.adminKeys = audit.NewAdminKeys(others, s.log, s.now, func(id string) { s.adminKeysUsed.Note(id, s.now()) })
 	s.idempotencyKeys = audit.NewIdempotencyKeys(others, s.now)

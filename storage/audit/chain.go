@@ -80,7 +80,15 @@ func chainOnPostgres(tx *database.Tx, events []*Event) error {
 		_, err := tx.Run(appendEvent, events[0].values()...)
 		return err
 	}
-	_, err := tx.Run(appendEvents, givenArrays(events)...)
+	rows := make([][]any, len(events))
+	for i := range events {
+		rows[i] = events[i].values()
+	}
+	arrays, err := database.Arrays(givenEvent, rows)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Run(appendEvents, arrays...)
 	return err
 }
 
@@ -89,19 +97,15 @@ const eventColumns = `id, time, actor, action, client_id, token_id, request_id, 
 const insertEvent = `INSERT INTO {audit_events} (` + eventColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // Here are the parts of a PostgreSQL statement that appends events. "given" holds events and their positions. "happened" holds
-// the positions of the events to store. The statement locks the chain's only row, so that no two events follow the same one.
+// the positions of the events to store. The statement locks the chain's only row, so that no two events follow the same one; it
+// does so when all of its changes have happened, because it may wait for their rows.
 // It computes the hashes of Event.hash: int8send writes a length as lengths.Append does.
 
-// Given is a column of "given", and its type on PostgreSQL.
-type Given struct{ Name, Type string }
-
-var givenEvent = []Given{
-	{"time", "BIGINT"}, {"actor", "TEXT"}, {"action", "TEXT"}, {"client_id", "TEXT"}, {"token_id", "TEXT"}, {"request_id", "TEXT"},
-	{"ip", "TEXT"}, {"outcome", "TEXT"}, {"changes", "TEXT"}, {"tail", "BYTEA"},
-}
+var givenEvent = database.Columns(`time BIGINT, actor TEXT, action TEXT, client_id TEXT, token_id TEXT, request_id TEXT,
+	ip TEXT, outcome TEXT, changes TEXT, tail BYTEA`)
 
 // giveOne takes a value for each column. PostgreSQL would plan a statement with arrays anew each time.
-func giveOne(columns []Given) string {
+func giveOne(columns []database.Column) string {
 	var values []string
 	for _, c := range columns {
 		values = append(values, `CAST(? AS `+c.Type+`) AS `+c.Name)
@@ -110,17 +114,13 @@ func giveOne(columns []Given) string {
 }
 
 // giveMany takes an array for each column.
-func giveMany(columns []Given) string {
-	var arrays, names []string
-	for _, c := range columns {
-		arrays, names = append(arrays, `CAST(? AS `+c.Type+`[])`), append(names, c.Name)
-	}
-	return `given AS (SELECT * FROM unnest(` + strings.Join(arrays, ", ") + `) WITH ORDINALITY AS g (` + strings.Join(names, ", ") + `, position))`
+func giveMany(columns []database.Column) string {
+	return `given AS (SELECT * FROM ` + database.ManyOf(columns) + `)`
 }
 
 var chainHappened = `
 	queue AS (SELECT position, row_number() OVER (ORDER BY position) AS n FROM (SELECT DISTINCT position FROM happened) h),
-	last AS (SELECT last_id, last_hash FROM {audit_chain} WHERE chain = 'main' AND EXISTS (SELECT 1 FROM happened) FOR UPDATE),
+	last AS (SELECT last_id, last_hash FROM {audit_chain} WHERE chain = 'main' AND (SELECT COUNT(*) FROM happened) > 0 FOR UPDATE),
 	links AS (
 		SELECT CAST(0 AS BIGINT) AS n, CAST(0 AS BIGINT) AS position, last_id AS id, last_hash AS previous, last_hash AS hash FROM last
 		UNION ALL
@@ -149,34 +149,3 @@ func (e *Event) columns() []any {
 
 // values are the values of the columns of givenEvent.
 func (e *Event) values() []any { return append(e.columns(), e.tail()) }
-
-// givenArrays are the values of events, column by column.
-func givenArrays(events []*Event) (arrays []any) {
-	rows := make([][]any, len(events))
-	for i := range events {
-		rows[i] = events[i].values()
-	}
-	return arraysOf(rows)
-}
-
-// arraysOf turns rows of values, all of one shape, into an array for each column.
-func arraysOf(rows [][]any) (arrays []any) {
-	for column := range rows[0] {
-		switch rows[0][column].(type) {
-		case int64:
-			arrays = append(arrays, arrayOf[int64](rows, column))
-		case []byte:
-			arrays = append(arrays, arrayOf[[]byte](rows, column))
-		default:
-			arrays = append(arrays, arrayOf[string](rows, column))
-		}
-	}
-	return arrays
-}
-
-func arrayOf[T any](rows [][]any, column int) (array []T) {
-	for _, row := range rows {
-		array = append(array, row[column].(T))
-	}
-	return array
-}

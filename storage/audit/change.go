@@ -3,7 +3,6 @@ package audit
 import (
 	"context"
 	"slices"
-	"time"
 
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
@@ -14,20 +13,20 @@ type Change struct {
 	statement string // takes the time, and the keys of what to change
 	// For PostgreSQL. They take the keys and the event: alone those of one caller, together those of several as arrays.
 	alone, together string
+	columns         []database.Column // of the arrays
 }
 
 // NewChange makes a change of two forms of the same UPDATE. statement takes the time and the keys as its values. update is for
 // PostgreSQL, and finds the keys and the time of each caller in a table "given". In both {grants} is the host's name of that
 // table.
-func NewChange(statement string, keys []Given, update string) *Change {
+func NewChange(statement string, keys []database.Column, update string) *Change {
 	columns := slices.Concat(keys, givenEvent)
 	happened := `, happened AS (` + update + ` RETURNING given.position),` + chainHappened
-	return &Change{statement, `WITH RECURSIVE ` + giveOne(columns) + happened, `WITH RECURSIVE ` + giveMany(columns) + happened}
+	return &Change{statement, `WITH RECURSIVE ` + giveOne(columns) + happened, `WITH RECURSIVE ` + giveMany(columns) + happened, columns}
 }
 
 // changeOf is a change by one caller. It may be run more than once.
 type changeOf struct {
-	change  *Change
 	keys    []any
 	event   Event
 	changed bool
@@ -42,10 +41,12 @@ func (l *Log) Change(ctx context.Context, change *Change, event Event, keys ...a
 		n, err := l.db.Run(ctx, change.statement, values...)
 		return err == nil && n > 0, err
 	case l.db.Postgres && !database.InTransaction(ctx):
-		w := &changeOf{change: change, keys: keys, event: event}
-		err = l.changes.Do(ctx, w)
-		l.db.Note(err)
-		return w.changed, err
+		w := &changeOf{keys: keys, event: event}
+		if err := l.together(change).Do(ctx, w); err != nil {
+			l.db.Note(err)
+			return false, err
+		}
+		return w.changed, nil
 	}
 	err = l.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		n, err := tx.Run(change.statement, values...)
@@ -58,51 +59,48 @@ func (l *Log) Change(ctx context.Context, change *Change, event Event, keys ...a
 	return changed, err
 }
 
-// changesTimeout bounds one statement for several callers.
-const changesTimeout = 10 * time.Second
-
-// makeChanges makes the changes of several callers on PostgreSQL, by one statement for all changes of a kind and their events.
-// If each caller waited for the chain in a transaction of its own, the waiting would cost several times the work.
-func (l *Log) makeChanges(ctx context.Context, jobs []*database.Job[*changeOf]) {
-	kinds := make(map[*Change][]*database.Job[*changeOf])
-	for _, j := range jobs {
-		kinds[j.What.change] = append(kinds[j.What.change], j)
+// together has the callers of a change share statements on PostgreSQL, each for all changes and their events. One is under way:
+// if each caller waited for the chain in a transaction of its own, the waiting would cost several times the work.
+func (l *Log) together(change *Change) *database.Together[*changeOf] {
+	if known, ok := l.changes.Load(change); ok {
+		return known.(*database.Together[*changeOf])
 	}
-	for change, jobs := range kinds {
-		err := l.changeTogether(ctx, change, jobs)
-		for _, j := range jobs {
-			j.Done <- err
-		}
-	}
+	known, _ := l.changes.LoadOrStore(change, database.NewTogetherToTheEnd(func(ctx context.Context, group []*changeOf) error {
+		return l.changeTogether(ctx, change, group)
+	}))
+	return known.(*database.Together[*changeOf])
 }
 
-func (l *Log) changeTogether(ctx context.Context, change *Change, jobs []*database.Job[*changeOf]) error {
-	rows := make([][]any, len(jobs))
-	for i, j := range jobs {
-		rows[i] = slices.Concat(j.What.keys, j.What.event.values())
-	}
+func (l *Log) changeTogether(ctx context.Context, change *Change, group []*changeOf) error {
 	if !l.begun.Load() {
 		if err := l.db.Write(ctx, l.begin); err != nil {
 			return err
 		}
 	}
-	if len(jobs) == 1 {
-		w := jobs[0].What
-		n, err := l.db.Run(ctx, change.alone, rows[0]...)
-		if w.changed = err == nil && n > 0; w.changed {
-			l.flushed([]any{&w.event})
+	given := make([][]any, len(group))
+	for i, w := range group {
+		given[i] = slices.Concat(w.keys, w.event.values())
+	}
+	if len(group) == 1 {
+		n, err := l.db.Run(ctx, change.alone, given[0]...)
+		if group[0].changed = err == nil && n > 0; group[0].changed {
+			l.flushed([]any{&group[0].event})
 		}
+		return err
+	}
+	arrays, err := database.Arrays(change.columns, given)
+	if err != nil {
 		return err
 	}
 	// The rows name the callers. Query writes here, so it needs a transaction: a pool makes writes durable there and in
 	// ExecContext only.
 	var happened []any
-	err := l.db.Write(ctx, func(_ context.Context, tx *database.Tx) error {
+	err = l.db.Write(ctx, func(_ context.Context, tx *database.Tx) error {
 		happened = nil
-		for _, j := range jobs {
-			j.What.changed = false
+		for _, w := range group {
+			w.changed = false
 		}
-		rows, err := tx.Query(change.together, arraysOf(rows)...)
+		rows, err := tx.Query(change.together, arrays...)
 		if err != nil {
 			return err
 		}
@@ -112,7 +110,7 @@ func (l *Log) changeTogether(ctx context.Context, change *Change, jobs []*databa
 			if err := rows.Scan(&position); err != nil {
 				return err
 			}
-			if w := jobs[position-1].What; !w.changed {
+			if w := group[position-1]; !w.changed {
 				w.changed = true
 				happened = append(happened, &w.event)
 			}

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,15 +15,14 @@ type Log struct {
 	now      func() time.Time
 	enabled  bool
 	listener func(Event)
-	changes  *database.Turns[*changeOf] // PostgreSQL's
-	begun    atomic.Bool                // there is a chain
+	changes  sync.Map    // PostgreSQL's: *Change → *database.Together[*changeOf]
+	begun    atomic.Bool // there is a chain
 }
 
 // New makes the log of db. A log that is not enabled has no table: it makes changes and stores no events. listener, if not nil,
 // is called for every event that has become durable.
 func New(db *database.DB, now func() time.Time, enabled bool, listener func(Event)) *Log {
 	l := &Log{db: db, now: now, enabled: enabled, listener: listener}
-	l.changes = database.NewTurns(changesTimeout, l.makeChanges)
 	db.Flush, db.Flushed = l.flush, l.flushed
 	return l
 }

@@ -29,3 +29,6 @@ func TestRegistrationsAreBounded(t *testing.T) {
 		t.Error("a registration of any size is remembered")
 	}
 }
+
+// ManyStatement reads many clients on PostgreSQL.
+func (r *Registry) ManyStatement() string { return r.db.SQL(r.alone.many) }

@@ -36,6 +36,7 @@ type Registry struct {
 
 	used, secretsUsed *usage.Times
 	registrations     *registrations
+	alone             *Reader[struct{}]
 	kind              string // condition for the rows that are managed here
 }
 
@@ -46,10 +47,12 @@ const (
 
 // New is for storage.New.
 func New(db *database.DB, now func() time.Time, log *audit.Log) *Registry {
-	return &Registry{
+	r := &Registry{
 		db: db, now: now, log: log, used: usage.OfIDs(db, "clients"), secretsUsed: usage.OfIDs(db, "client_secrets"),
 		registrations: new(registrations), kind: areClients,
 	}
+	r.alone = NewReader[struct{}](r, "", nil, nil)
+	return r
 }
 
 // alive are the states of clients that are not deleted.

@@ -52,7 +52,7 @@ func open(db *gorm.DB, err error) *DB {
 	if d.Postgres {
 		d.reads.Statement.ConnPool = repeatingPool{d.quiet.Statement.ConnPool}
 	}
-	d.group = NewTurns(groupTimeout, d.commitTogether)
+	d.group = NewTurns(groupTimeout, 1, d.commitTogether)
 	return d
 }
 

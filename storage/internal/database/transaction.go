@@ -221,9 +221,14 @@ func (d *DB) beginInTurn(ctx context.Context) (t *transaction, release func(), e
 		return nil, nil, ctx.Err()
 	}
 	release = func() { <-d.group.turn }
-	if t, err = d.begin(ctx); err != nil {
-		release()
-	}
+	begun := false
+	defer func() {
+		if !begun { // or a host's callback has panicked
+			release()
+		}
+	}()
+	t, err = d.begin(ctx)
+	begun = err == nil
 	return t, release, err
 }
 

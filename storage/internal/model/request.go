@@ -11,7 +11,7 @@ type Request struct {
 	Audience          List   `gorm:"column:audience;not null"`
 	RequestedScope    *List  `gorm:"column:requested_scope"` // nil: the same as granted
 	RequestedAudience *List  `gorm:"column:requested_audience"`
-	Form              Text   `gorm:"column:form"`
+	Form              Form   `gorm:"column:form"`
 	SessionType       Text   `gorm:"column:session_type"` // empty: the store's own default
 	Session           Text   `gorm:"column:session"`
 	IssuedAt          Time   `gorm:"column:issued_at;not null;index:by_client,priority:2"`

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"math"
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -108,5 +109,23 @@ func TestPrefixMayBeASchema(t *testing.T) {
 	}
 	if name := model.IndexName("oauth.access_tokens", "by_expiry"); name != "oauth_access_tokens_by_expiry" {
 		t.Errorf("the index is %s", name)
+	}
+}
+
+func TestAFormIsReadAsItWasWritten(t *testing.T) {
+	for form, stored := range map[string]any{
+		"":                              nil,
+		"grant_type=client_credentials": "!",
+		url.Values{"grant_type": {"client_credentials"}, "resource": {"https://docs/!"}}.Encode():         "!&resource=https%3A%2F%2Fdocs%2F%21",
+		url.Values{"a": {"grant_type=client_credentials", "!"}, "grant_type": {"x"}, "!": {"!"}}.Encode(): "%21=%21&a=grant_type%3Dclient_credentials&a=%21&grant_type=x",
+	} {
+		value, err := model.Form(form).Value()
+		if err != nil || value != stored {
+			t.Errorf("%q is stored as %v (%v), want %v", form, value, err, stored)
+		}
+		var read model.Form
+		if err := read.Scan(value); err != nil || string(read) != form {
+			t.Errorf("%q is read as %q (%v)", form, read, err)
+		}
 	}
 }

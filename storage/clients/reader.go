@@ -1,0 +1,228 @@
+package clients
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/ory/fosite"
+
+	"fosite-mcp/provider/client"
+	"fosite-mcp/storage/internal/database"
+	"fosite-mcp/storage/internal/model"
+)
+
+// A Reader reads a client in the way of [Registry.Get], and in the same statement a T, which it finds by a key. On PostgreSQL
+// callers share statements.
+type Reader[T any] struct {
+	registry *Registry
+	targets  func(*T) []any
+	// For one client and for many, without and with what the client was registered with.
+	one, oneFull, many, manyFull string
+	given                        []database.Column // of many
+	together, togetherFull       *database.Together[*reading[T]]
+	rows                         sync.Pool // *clientRow[T]
+}
+
+// NewReader makes a reader that also selects columns into the targets of a T. joins says where from, for a key that is written
+// in one way in a statement for one client and in another in one for many. The aliases c, s and given are taken. Without joins
+// there is no key.
+func NewReader[T any](registry *Registry, columns string, joins func(key string) string, targets func(*T) []any) *Reader[T] {
+	r := &Reader[T]{registry: registry, targets: targets, given: database.Columns("id TEXT")}
+	one, many := "", ""
+	if joins != nil {
+		r.given = database.Columns("key BYTEA, id TEXT")
+		one, many = joins("CAST(? AS BLOB)"), joins("given.key")
+	}
+	statement := func(columns, from, joins string) string {
+		return `SELECT ` + columns + ` FROM ` + from + `
+	LEFT JOIN {client_secrets} s ON s.client_id = c.id AND s.deleted_at IS NULL
+	` + joins
+	}
+	short := StateColumns("c") + ", " + database.Qualified("s", secretColumns) + columns
+	full := short + ", " + database.Qualified("c", registrationColumns)
+	const where = ` WHERE c.id = CAST(? AS TEXT)`
+	from := database.ManyOf(r.given) + `
+	JOIN {clients} c ON c.id = given.id`
+	r.one, r.oneFull = statement(short, `{clients} c`, one)+where, statement(full, `{clients} c`, one)+where
+	r.many, r.manyFull = lookUps(statement(`given.position, `+short, from, many)), lookUps(statement(`given.position, `+full, from, many))
+	r.together = database.NewTogether(database.AtOnce(), r.readTogether)
+	r.togetherFull = database.NewTogether(database.AtOnce(), r.readTogether) // clients that nobody knows delay each other
+	r.rows.New = func() any { return newClientRow(targets) }
+	return r
+}
+
+var join = regexp.MustCompile(`JOIN (\{\w+\}) (\w) ON ([^\n]+)`)
+
+// lookUps makes each join a look-up for each row. A plan that was made while a table was small would read all of it for a join,
+// and go on to do so when it is large.
+func lookUps(statement string) string {
+	return join.ReplaceAllString(statement, `JOIN LATERAL (SELECT * FROM $1 $2 WHERE $3 OFFSET 0) $2 ON TRUE`)
+}
+
+// clientRow is what the authentication of a client reads. Rows are pooled, because every request reads one. A scan overwrites
+// all columns of its query.
+type clientRow[T any] struct {
+	position     int
+	state        State
+	secret       secretRow
+	joined       T
+	registration model.Client
+
+	short, full []any // targets, with the position before them
+}
+
+func newClientRow[T any](targets func(*T) []any) *clientRow[T] {
+	row := new(clientRow[T])
+	row.short = slices.Concat([]any{&row.position}, row.state.Targets(), row.secret.targets())
+	if targets != nil {
+		row.short = append(row.short, targets(&row.joined)...)
+	}
+	row.full = append(slices.Clip(row.short), registrationTargets(&row.registration)...)
+	return row
+}
+
+// reading is what one caller reads.
+type reading[T any] struct {
+	id       string
+	key      []byte
+	complete bool // with what the client was registered with
+	row      *clientRow[T]
+	found    bool
+	secrets  []client.Secret
+}
+
+// Get is [Registry.Get]. It puts the T of key into joined, which may be nil.
+func (r *Reader[T]) Get(ctx context.Context, id string, key []byte, joined *T) (fosite.Client, error) {
+	if !model.Storable(id) {
+		return nil, fosite.ErrNotFound // asked for by anybody; to PostgreSQL it is an error, which must not look like an outage
+	}
+	// One statement for a client that does not exist and for one that is asked for the first time: they take the same time.
+	remembered := r.registry.registrations.get(id)
+	w := &reading[T]{id: id, key: key, complete: remembered == nil, row: r.rows.Get().(*clientRow[T])}
+	if err := r.read(ctx, w); err != nil {
+		return nil, fmt.Errorf("storage: read a client: %w", err) // the row is left to a statement that may be under way
+	}
+	defer r.rows.Put(w.row)
+	if !w.found {
+		return nil, fosite.ErrNotFound
+	}
+	if joined != nil {
+		*joined = w.row.joined
+	}
+	return r.registry.authenticating(ctx, id, &w.row.state, w.secrets, remembered, &w.row.registration)
+}
+
+func (r *Reader[T]) read(ctx context.Context, w *reading[T]) error {
+	switch {
+	case !r.registry.db.Postgres || database.InTransaction(ctx):
+		return r.readOne(ctx, w)
+	case w.complete:
+		return r.togetherFull.Do(ctx, w)
+	}
+	return r.together.Do(ctx, w)
+}
+
+func (r *Reader[T]) readTogether(ctx context.Context, group []*reading[T]) error {
+	if len(group) == 1 {
+		return r.readOne(ctx, group[0])
+	}
+	given, row := make([][]any, len(group)), r.rows.Get().(*clientRow[T])
+	defer r.rows.Put(row)
+	statement, targets := r.many, row.short
+	if group[0].complete { // and so are the others
+		statement, targets = r.manyFull, row.full
+	}
+	for i, w := range group {
+		w.found, w.secrets = false, nil
+		if given[i] = []any{w.key, w.id}; len(r.given) == 1 {
+			given[i] = given[i][1:]
+		}
+	}
+	arrays, err := database.Arrays(r.given, given)
+	if err != nil {
+		return err
+	}
+	return r.scan(ctx, statement, arrays, targets, func() {
+		w := group[row.position-1]
+		if !w.found {
+			w.row.state, w.row.joined = row.state, row.joined
+			if w.complete {
+				w.row.registration = row.registration
+			}
+		}
+		w.add(&row.secret)
+	})
+}
+
+func (r *Reader[T]) readOne(ctx context.Context, w *reading[T]) error {
+	w.found, w.secrets = false, nil
+	statement, targets := r.one, w.row.short[1:]
+	if w.complete {
+		statement, targets = r.oneFull, w.row.full[1:]
+	}
+	values := []any{w.key, w.id}
+	return r.scan(ctx, statement, values[2-len(r.given):], targets, func() { w.add(&w.row.secret) })
+}
+
+// scan runs a query, and calls each after each of its rows.
+func (r *Reader[T]) scan(ctx context.Context, query string, values, targets []any, each func()) error {
+	rows, err := r.registry.db.Read(ctx).Query(query, values...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := rows.Scan(targets...); err != nil {
+			return err
+		}
+		each()
+	}
+	return rows.Err()
+}
+
+// add takes the secret of a row, of which a client has one for each secret, or one without.
+func (w *reading[T]) add(s *secretRow) {
+	w.found = true
+	if s.id != "" {
+		w.secrets = append(w.secrets, client.Secret{
+			ID: string(s.id), Hash: []byte(s.hash), Epoch: s.epoch.Int64, CreatedAt: s.createdAt.Time, ExpiresAt: s.expiresAt.Time,
+			EndsOthers: s.endsOthers.Int64 == 1,
+		})
+	}
+}
+
+// authenticating is a client that was read just now, with the secrets that work, newest first. read is what it was registered
+// with, if that is not remembered.
+func (r *Registry) authenticating(ctx context.Context, id string, state *State, secrets []client.Secret, remembered, read *model.Client) (fosite.Client, error) {
+	now, registration := r.now(), remembered
+	if !state.Live(now) {
+		return nil, fosite.ErrNotFound
+	}
+	if remembered == nil {
+		registration = read
+		registration.Version, registration.UpdatedAt = state.Version.Int64, state.UpdatedAt
+	}
+	c, err := r.complete(ctx, state, registration)
+	if err != nil {
+		return nil, err
+	}
+	if remembered == nil {
+		r.remember(ctx, id, registration)
+	}
+	if c.Trust != nil { // a rule is nobody who could authenticate
+		return nil, fosite.ErrNotFound
+	}
+	// Sorted here because a client has one or two: cheaper than a sorter in the database for every request.
+	slices.SortFunc(secrets, func(a, b client.Secret) int {
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), strings.Compare(a.ID, b.ID))
+	})
+	c.Secrets = slices.DeleteFunc(secrets, func(secret client.Secret) bool {
+		return !secret.ExpiresAt.IsZero() && !now.Before(secret.ExpiresAt)
+	})
+	return c.Fosite(), nil
+}
