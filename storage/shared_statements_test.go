@@ -166,6 +166,9 @@ func TestAReadSeesWhatWasRevokedBeforeItWasSent(t *testing.T) {
 	})
 }
 
+// beginner begins a transaction, which one of two functions ends.
+type beginner func(ctx context.Context, s *Store) (inner context.Context, commit, rollback func() error, err error)
+
 // What is done in a transaction is done on its connection, even while all others wait for statements that they share.
 func TestTransactionsDoNotWaitForSharedStatements(t *testing.T) {
 	begun := func(ctx context.Context, s *Store) (inner context.Context, commit, rollback func() error, err error) {
@@ -187,7 +190,7 @@ func TestTransactionsDoNotWaitForSharedStatements(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer holdOthers(t, ctx, s)()
-		for name, begin := range map[string]func(context.Context, *Store) (inner context.Context, commit, rollback func() error, err error){"ours": begun, "theirs": hosts} {
+		for name, begin := range map[string]beginner{"ours": begun, "theirs": hosts} {
 			for _, kept := range []bool{false, true} {
 				id := fmt.Sprint(name, kept)
 				inner, commit, rollback, err := begin(ctx, s)
@@ -246,7 +249,8 @@ func holdOthers(t *testing.T, ctx context.Context, s *Store) (letGo func()) {
 		<-release
 	}
 	callbacks := s.db.Host().Callback()
-	if err := errors.Join(callbacks.Row().Before("gorm:row").Register("test:hold", hold), callbacks.Raw().Before("gorm:raw").Register("test:hold", hold)); err != nil {
+	if err := errors.Join(callbacks.Row().Before("gorm:row").Register("test:hold", hold),
+		callbacks.Raw().Before("gorm:raw").Register("test:hold", hold)); err != nil {
 		t.Fatal(err)
 	}
 	var others sync.WaitGroup

@@ -73,7 +73,7 @@ func (l *ledger) store(v visit, token *ledgerToken) error {
 	switch {
 	case err == nil:
 		if _, taken := l.stored.LoadOrStore(id, token); taken {
-			l.t.Errorf("two tokens were stored under the signature %q", token.signature)
+			l.wrong("two tokens were stored under the signature %q", token.signature)
 			break
 		}
 		l.recent[rand.IntN(len(l.recent))].Store(token)
@@ -97,7 +97,7 @@ func (l *ledger) contest(v visit) {
 		if !isRefusal(err) {
 			l.wantNoError(v, "issue a token whose signature another one may take", err)
 		} else if isRefusal(errs[1-i]) {
-			l.t.Errorf("of two tokens with one signature neither was stored: %v", errs)
+			l.wrong("of two tokens with one signature neither was stored: %v", errs)
 		}
 	}
 }
@@ -122,7 +122,7 @@ func (l *ledger) fail(v visit) {
 	}
 	switch {
 	case err == nil:
-		l.t.Error("what PostgreSQL refuses was accepted")
+		l.wrong("what PostgreSQL refuses was accepted")
 	case !isRefusal(err):
 		l.wantNoError(v, "do what PostgreSQL refuses", err)
 	}
@@ -138,20 +138,20 @@ func (l *ledger) read(v visit, token *ledgerToken) {
 		return
 	}
 	if got := describeClient(client.Of(known)); got != l.callers[caller] {
-		l.t.Errorf("got client %.100s, want %.100s", got, l.callers[caller])
+		l.wrong("got client %.100s, want %.100s", got, l.callers[caller])
 	}
 	got, err := l.GetAccessTokenSession(ctx, token.signature, nil)
 	switch {
 	case errors.Is(err, fosite.ErrNotFound):
 		if !token.asked.Load() {
-			l.t.Errorf("%q is inactive, and nobody has revoked it", token.signature)
+			l.wrong("%q is inactive, and nobody has revoked it", token.signature)
 		}
 	case err != nil:
 		l.wantNoError(v, "read a token", err)
 	case revoked:
-		l.t.Errorf("%q is active, and its revocation was acknowledged before", token.signature)
+		l.wrong("%q is active, and its revocation was acknowledged before", token.signature)
 	case describe(got) != describe(token.request):
-		l.t.Errorf("got a token of %s, want %s", describe(got), describe(token.request))
+		l.wrong("got a token of %s, want %s", describe(got), describe(token.request))
 	}
 }
 
@@ -165,7 +165,7 @@ func (l *ledger) revoke(v visit) {
 		return
 	}
 	if owner != want {
-		l.t.Errorf("a token of %q was revoked as one of %q", want, owner)
+		l.wrong("a token of %q was revoked as one of %q", want, owner)
 	}
 	token.revoked.Store(true)
 	l.read(v, token)
@@ -179,7 +179,7 @@ func (l *ledger) revokeAsAnother(v visit) {
 	case err != nil:
 		l.wantNoError(v, "revoke another's token", err)
 	case owner != want:
-		l.t.Errorf("the owner of a token of %q is %q", want, owner)
+		l.wrong("the owner of a token of %q is %q", want, owner)
 	}
 	if _, err := l.RevokeOwnToken(v, fosite.AccessToken, "unknown", want); !errors.Is(err, fosite.ErrNotFound) {
 		l.wantNoError(v, "revoke an unknown token", cmp.Or(err, errors.New("it is known")))
@@ -210,7 +210,7 @@ func (l *ledger) wantNoError(v visit, what string, err error) {
 	case l.killing && isConnectionLost(err):
 		l.lost.Add(1)
 	default:
-		l.t.Errorf("%s: %v", what, err)
+		l.wrong("%s: %v", what, err)
 	}
 }
 
