@@ -5,6 +5,7 @@ import "testing"
 // Published clients are told the URL of an MCP server and who they are, and find out everything else.
 func TestPublishedClients(t *testing.T) {
 	needClients(t)
+	t.Parallel()
 	s := startSite(t)
 	for _, client := range []struct{ name, file string }{
 		{"TypeScript MCP client", "typescript.test.mjs"},
@@ -27,6 +28,7 @@ func TestClientsThatRegisterThemselves(t *testing.T) {
 // A person at Chromium logs in, consents, denies, withdraws, and makes the mistakes that people make.
 func TestBrowser(t *testing.T) {
 	needClients(t)
+	t.Parallel()
 	s := startSite(t)
 	t.Run("how the pages look", func(t *testing.T) { s.runNode(t, "pages.test.mjs") })
 	t.Run("what a person does", func(t *testing.T) { s.runNode(t, "browser.test.mjs") })

@@ -87,6 +87,7 @@ func TestAfterAFailoverRequestsGoOnAtTheNewPrimary(t *testing.T) {
 	if !withPostgres() {
 		return
 	}
+	t.Parallel()
 	for name, demote := range map[string]func(primary, standby *cluster){
 		"the old primary becomes a standby": func(primary, standby *cluster) {
 			primary.stop()

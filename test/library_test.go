@@ -13,6 +13,7 @@ import (
 // A team on fosite imports parts of this module into its own. The programs in testdata/library and testdata/team are such
 // teams: each is compiled and run in a module of its own, with the replace line that the README shows.
 func TestPartsWorkInAnotherModule(t *testing.T) {
+	t.Parallel()
 	for _, folder := range []string{"library", "team"} {
 		t.Run(folder, func(t *testing.T) { runInAnotherModule(t, filepath.Join("testdata", folder)) })
 	}

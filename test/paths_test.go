@@ -9,6 +9,7 @@ import (
 
 // With either SQLite a data folder may be called as it likes, and all commands find the same database in it.
 func TestADataFolderMayHaveAnyName(t *testing.T) {
+	t.Parallel()
 	for name, build := range map[string]func() (string, error){"cgo": binaries, "pure": pureBinaries} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -93,7 +93,7 @@ func graceKeepsTheFamily(t *testing.T, store Storage) {
 // graceRacesASuccessor: however the uses of the old token and of its successor fall, the old one is over afterwards.
 func graceRacesASuccessor(t *testing.T, store Storage) {
 	ctx := context.Background()
-	for round := range rounds(100) {
+	for round := range rounds(50) {
 		request, old := newRequest(), newSignature()
 		must(t, store.CreateRefreshTokenSession(ctx, old, newSignature(), request))
 		successor := refreshWith(ctx, store, request, old)

@@ -28,7 +28,7 @@ var raceCases = []testCase{
 			})
 		}
 	}},
-	{"a revocation that races refreshes leaves no active token", func(t *testing.T, store Storage) { revocationBeatsRefreshes(t, store, 500) }},
+	{"a revocation that races refreshes leaves no active token", func(t *testing.T, store Storage) { revocationBeatsRefreshes(t, store, 150) }},
 }
 
 // together runs fn n times at once.
@@ -81,7 +81,7 @@ func pairErrors(pairs []pair) []error {
 
 func oneRedemption(t *testing.T, store Storage) {
 	ctx := context.Background()
-	for round := range rounds(200) {
+	for round := range rounds(80) {
 		request, code := newRequest(), newSignature()
 		must(t, store.CreateAuthorizeCodeSession(ctx, code, request))
 		pairs := make([]pair, contenders)
@@ -100,7 +100,7 @@ func oneRedemption(t *testing.T, store Storage) {
 
 func oneRotation(t *testing.T, store Storage) {
 	ctx := context.Background()
-	for round := range rounds(200) {
+	for round := range rounds(80) {
 		request, old := newRequest(), newSignature()
 		must(t, store.CreateRefreshTokenSession(ctx, old, newSignature(), request))
 		pairs := make([]pair, contenders)
@@ -119,7 +119,7 @@ func wantOnlyWinnersTokens(t *testing.T, store Storage, pairs []pair, winner int
 
 func oneMark(t *testing.T, mark func(ctx context.Context, jti string) error) {
 	t.Helper()
-	for round := range rounds(200) {
+	for round := range rounds(80) {
 		jti, errs := newSignature(), make([]error, contenders)
 		together(contenders, func(i int) { errs[i] = mark(context.Background(), jti) })
 		wantOneWinner(t, round, errs)

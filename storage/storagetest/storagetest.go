@@ -20,7 +20,8 @@
 // The rules are those that a server needs, which are stricter than fosite's own memory store: that one fails a score of
 // them. Leave out what you cannot keep with go test -skip.
 //
-// Races run hundreds of rounds; with go test -short a tenth of them. Use the race detector.
+// Races run some hundred rounds; with go test -short a tenth of them, and with -count as many as you like. Use the race
+// detector.
 package storagetest
 
 import (

@@ -168,5 +168,5 @@ var graceCases = []testCase{
 	{"the grace does not go on for ever", graceIsBounded},
 	{"concurrent refreshes with one token succeed, a few of them, in one family", graceKeepsTheFamily},
 	{"a grace that races the use of a successor ends", graceRacesASuccessor},
-	{"a revocation that races refreshes leaves no active token", func(t *testing.T, store Storage) { revocationBeatsRefreshes(t, store, 100) }},
+	{"a revocation that races refreshes leaves no active token", func(t *testing.T, store Storage) { revocationBeatsRefreshes(t, store, 50) }},
 }
