@@ -33,8 +33,8 @@ const (
 	patience = 100 * time.Millisecond
 )
 
-// AtOnce is how many statements of a kind are under way: fewer make larger groups, which cost less for each caller, and one
-// keeps a core of the database and one of ours busy. On two cores one was best, see the decision.
+// AtOnce is how many statements of a kind are under way. Fewer make larger groups, which cost less for each caller; one keeps a
+// core of the database busy, and one of ours.
 func AtOnce() int { return max(1, runtime.GOMAXPROCS(0)/2) }
 
 // NewTogether makes run share statements, of which atOnce may be under way. run may be called more than once for a part, after
