@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 
 	"fosite-mcp/cmd/internal/apiclient"
@@ -46,9 +45,9 @@ func noClient(ctx context.Context, api *apiclient.Admin, err error, id string) e
 	}
 	id = console.Printable(id)
 	if isIssuer(ctx, api, id) {
-		return fmt.Errorf("there is no client %s: it is a rule about an issuer; see: fosite-mcp issuer show %[1]s, issuer tokens %[1]s, issuer revoke %[1]s", id)
+		return apiclient.Instead(err, "there is no client %s: it is a rule about an issuer; see: fosite-mcp issuer show %[1]s, issuer tokens %[1]s, issuer revoke %[1]s", id)
 	}
-	return fmt.Errorf("there is no client %s; see: fosite-mcp client list", id)
+	return apiclient.Instead(err, "there is no client %s; see: fosite-mcp client list", id)
 }
 
 // isIssuer tells whether a rule about an issuer has this id.

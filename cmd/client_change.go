@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -65,7 +64,7 @@ func patchUnchanged(ctx context.Context, api *apiclient.Admin, noun, id string, 
 		ContentType: "application/merge-patch+json", IfMatch: before.ETag,
 	}, view)
 	if apiclient.IsStatus(err, http.StatusPreconditionFailed) {
-		return nil, fmt.Errorf("somebody else changed %s %s at the same moment; nothing was changed. Look at it (fosite-mcp %[1]s show %[2]s) and try again", noun, console.Printable(id))
+		return nil, apiclient.Instead(err, "somebody else changed %s %s at the same moment; nothing was changed. Look at it (fosite-mcp %[1]s show %[2]s) and try again", noun, console.Printable(id))
 	}
 	return after, err
 }

@@ -82,5 +82,5 @@ func findSecret(ctx context.Context, api *apiclient.Admin, clientID, secretID st
 }
 
 func errNoSecret(clientID, secretID string) error {
-	return fmt.Errorf("client %s has no secret %s; see: fosite-mcp client show %[1]s", console.Printable(clientID), console.Printable(secretID))
+	return apiclient.NotFound("client %s has no secret %s; see: fosite-mcp client show %[1]s", console.Printable(clientID), console.Printable(secretID))
 }

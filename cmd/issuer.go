@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -90,7 +89,7 @@ func printIssuer(out *console.Console, view *issuerView, body []byte) error {
 // noIssuer replaces the admin API's "not found" for a rule.
 func noIssuer(err error, id string) error {
 	if apiclient.IsStatus(err, http.StatusNotFound) {
-		return fmt.Errorf("there is no issuer %s; see: fosite-mcp issuer list", console.Printable(id))
+		return apiclient.Instead(err, "there is no issuer %s; see: fosite-mcp issuer list", console.Printable(id))
 	}
 	return err
 }

@@ -168,7 +168,7 @@ func issuerRevokeCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 			}
 			answer, err := api.Do(c.Context(), apiclient.Post(body, "issuers", args[0], "tokens", "revoke"))
 			if apiclient.IsStatus(err, http.StatusNotFound) {
-				return fmt.Errorf("there is no issuer %s, or it has given no such token: nothing was revoked; see: fosite-mcp issuer list, issuer tokens", console.Printable(args[0]))
+				return apiclient.Instead(err, "there is no issuer %s, or it has given no such token: nothing was revoked; see: fosite-mcp issuer list, issuer tokens", console.Printable(args[0]))
 			}
 			if err != nil {
 				return err

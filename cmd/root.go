@@ -3,23 +3,18 @@ package cmd
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/config"
 
 	"github.com/spf13/cobra"
-)
-
-// Exit codes.
-const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
 )
 
 // app is what every command shares: where it reads and writes, and where its settings come from.
@@ -42,7 +37,7 @@ func (a *app) config() (config.Config, error) {
 	return cfg, nil
 }
 
-// Main runs the program and returns its exit code: 0, 1 when the command failed, 2 when it was used wrongly.
+// Main runs the program and returns its exit code, one of those in exitCodes.
 func Main(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -57,11 +52,12 @@ func Main(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(stderr, "fosite-mcp:", err)
-	if console.IsBadUsage(err) {
-		return exitUsage
+	if a.JSON || slices.Contains(args, "--json") { // which may stand behind what was wrong
+		_ = json.NewEncoder(stderr).Encode(toldInJSON(err))
+	} else {
+		fmt.Fprintln(stderr, "fosite-mcp:", err)
 	}
-	return exitFailed
+	return exitCode(err)
 }
 
 func (a *app) rootCommand() *cobra.Command {
@@ -70,7 +66,9 @@ func (a *app) rootCommand() *cobra.Command {
 		Use:   "fosite-mcp",
 		Short: "OAuth 2.1 for MCP servers",
 		Long: `fosite-mcp is an authorization server for MCP servers: machines exchange a client id and secret for a
-token, people log in through a browser, and every token can be taken back.`,
+token, people log in through a browser, and every token can be taken back.
+
+` + exitCodes,
 		Example: `  fosite-mcp serve
   fosite-mcp demo
   fosite-mcp client create --name ci`,
@@ -87,7 +85,7 @@ token, people log in through a browser, and every token can be taken back.`,
 	root.SetOut(a.Stdout)
 	root.SetErr(a.Stderr)
 	root.PersistentFlags().StringVar(&a.configFile, "config", "", "YAML `file` with settings (see docs/configuration.md)")
-	root.PersistentFlags().BoolVar(&a.JSON, "json", false, "answer in JSON")
+	root.PersistentFlags().BoolVar(&a.JSON, "json", false, "answer in JSON, and tell of an error in JSON on stderr")
 	root.Flags().BoolVar(&version, "version", false, "tell which version this is")
 	root.SetFlagErrorFunc(wrongFlag)
 	root.AddCommand(a.commands()...)

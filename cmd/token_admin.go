@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -156,9 +155,9 @@ func revokeTokens(ctx context.Context, out *console.Console, api *apiclient.Admi
 	answer, err := api.Do(ctx, apiclient.Post(body, "clients", r.clientID, "tokens", "revoke"))
 	if apiclient.IsStatus(err, http.StatusNotFound) {
 		if r.tokenID != "" && isIssuer(ctx, api, r.clientID) {
-			return fmt.Errorf("%s is a rule about an issuer; revoke its tokens with: fosite-mcp issuer revoke %[1]s --token-id %s", console.Printable(r.clientID), console.Printable(r.tokenID))
+			return apiclient.Instead(err, "%s is a rule about an issuer; revoke its tokens with: fosite-mcp issuer revoke %[1]s --token-id %s", console.Printable(r.clientID), console.Printable(r.tokenID))
 		}
-		return fmt.Errorf("there is no client %s, or it has nothing with this id: nothing was revoked; see: fosite-mcp token list, client show", console.Printable(r.clientID))
+		return apiclient.Instead(err, "there is no client %s, or it has nothing with this id: nothing was revoked; see: fosite-mcp token list, client show", console.Printable(r.clientID))
 	}
 	if err != nil {
 		return err

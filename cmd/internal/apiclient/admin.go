@@ -115,7 +115,7 @@ func (api *Admin) Do(ctx context.Context, c Call) (*Answer, error) {
 		err = errors.New("the answer is too long")
 	}
 	if err != nil {
-		return nil, uncertain(c.Method, fmt.Errorf("the answer of %s broke off: %w", api.origin, err))
+		return nil, uncertain(c.Method, noAnswer(fmt.Errorf("the answer of %s broke off: %w", api.origin, err)))
 	}
 	if response.StatusCode/100 != 2 {
 		return nil, api.refused(response, body)

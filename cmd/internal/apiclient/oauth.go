@@ -3,7 +3,6 @@ package apiclient
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -76,7 +75,7 @@ func (e *Endpoint) Post(ctx context.Context, form url.Values) ([]byte, error) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
-		return nil, fmt.Errorf("the answer of %s broke off: %w", e.URL, err)
+		return nil, noAnswer(fmt.Errorf("the answer of %s broke off: %w", e.URL, err))
 	}
 	if response.StatusCode != http.StatusOK {
 		return nil, oauthRefusal(e.URL, response, body)
@@ -84,19 +83,30 @@ func (e *Endpoint) Post(ctx context.Context, form url.Values) ([]byte, error) {
 	return body, nil
 }
 
-// oauthErrorBody is RFC 6749 §5.2's answer.
-type oauthErrorBody struct {
+// Refusal is an error answer of an OAuth endpoint (RFC 6749 §5.2).
+type Refusal struct {
+	Status      int    `json:"status"`
 	Code        string `json:"error"`
-	Description string `json:"error_description"`
+	Description string `json:"error_description,omitempty"`
+}
+
+// Error tells people.
+func (r *Refusal) Error() string {
+	if r.Description == "" {
+		return console.Printable(r.Code)
+	}
+	return console.Printable(r.Code) + ": " + console.Printable(r.Description)
 }
 
 func oauthRefusal(endpoint string, response *http.Response, body []byte) error {
-	var refusal oauthErrorBody
-	if json.Unmarshal(body, &refusal) != nil || refusal.Code == "" {
-		return fmt.Errorf("%s answers %q, and not as an OAuth server does; is public_url right?", endpoint, response.Status)
+	refusal := new(Refusal)
+	if json.Unmarshal(body, refusal) != nil || refusal.Code == "" {
+		err := fmt.Errorf("%s answers %q, and not as an OAuth server does; is public_url right?", endpoint, response.Status)
+		if response.StatusCode >= http.StatusInternalServerError {
+			err = NoAnswer{err}
+		}
+		return err
 	}
-	if refusal.Description == "" {
-		return errors.New(console.Printable(refusal.Code))
-	}
-	return fmt.Errorf("%s: %s", console.Printable(refusal.Code), console.Printable(refusal.Description))
+	refusal.Status = response.StatusCode
+	return refusal
 }

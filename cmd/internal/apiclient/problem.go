@@ -14,14 +14,20 @@ import (
 
 // Problem is a refusal of the admin API (RFC 9457).
 type Problem struct {
-	Title     string `json:"title"`
-	Status    int    `json:"status"`
-	Detail    string `json:"detail"`
-	RequestID string `json:"request_id"`
-	Errors    []struct {
-		Pointer string `json:"pointer"`
-		Detail  string `json:"detail"`
-	} `json:"errors"`
+	Type      string    `json:"type,omitempty"`
+	Title     string    `json:"title"`
+	Status    int       `json:"status,omitempty"`
+	Detail    string    `json:"detail,omitempty"`
+	Instance  string    `json:"instance,omitempty"`
+	RequestID string    `json:"request_id,omitempty"`
+	Errors    []Mistake `json:"errors,omitempty"`
+}
+
+// Mistake is one thing that is wrong with a request.
+type Mistake struct {
+	Pointer string `json:"pointer"`
+	Code    string `json:"code,omitempty"`
+	Detail  string `json:"detail"`
 }
 
 // Error tells people: title and detail, then a line for each mistake. A bad request is told by its mistakes alone.
@@ -71,7 +77,11 @@ func (api *Admin) refused(response *http.Response, body []byte) error {
 	problem := &Problem{Status: response.StatusCode}
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if kind != "application/problem+json" || json.Unmarshal(body, problem) != nil || problem.Title == "" {
-		return fmt.Errorf("%s answers %q, and not as fosite-mcp's admin API does; is --admin-url right?", api.origin, response.Status)
+		err := fmt.Errorf("%s answers %q, and not as fosite-mcp's admin API does; is --admin-url right?", api.origin, response.Status)
+		if response.StatusCode >= http.StatusInternalServerError { // of a proxy in front of it
+			err = NoAnswer{err}
+		}
+		return err
 	}
 	problem.Status = response.StatusCode
 	if problem.Status == http.StatusUnauthorized {
@@ -84,4 +94,22 @@ func (api *Admin) refused(response *http.Response, body []byte) error {
 func IsStatus(err error, status int) bool {
 	var problem *Problem
 	return errors.As(err, &problem) && problem.Status == status
+}
+
+// Instead says err in other words. It stays what it is: [IsStatus] and exit codes go by err.
+func Instead(err error, format string, args ...any) error {
+	return &reworded{fmt.Sprintf(format, args...), err}
+}
+
+type reworded struct {
+	text string
+	err  error
+}
+
+func (r *reworded) Error() string { return r.text }
+func (r *reworded) Unwrap() error { return r.err }
+
+// NotFound is the error of a command that has found out by itself that something is not there.
+func NotFound(format string, args ...any) error {
+	return Instead(&Problem{Title: "Not found", Status: http.StatusNotFound}, format, args...)
 }

@@ -1,6 +1,7 @@
 package apiclient
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -56,7 +57,21 @@ func unreachable(origin, flag string, err error) error {
 		err = wrapped.Err
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return NotRunning{origin, flag}
+		return NoAnswer{NotRunning{origin, flag}}
 	}
-	return fmt.Errorf("no answer from %s: %w", origin, err)
+	return noAnswer(fmt.Errorf("no answer from %s: %w", origin, err))
+}
+
+// NoAnswer is an error that says nothing about the request: the server cannot be reached, or a proxy before it says so.
+type NoAnswer struct{ error }
+
+// Unwrap is the reason.
+func (n NoAnswer) Unwrap() error { return n.error }
+
+// noAnswer makes err a [NoAnswer], unless the caller has given up.
+func noAnswer(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return NoAnswer{err}
 }
