@@ -62,7 +62,7 @@ func (v tokenView) cells() []string {
 // revocation says which tokens to revoke.
 type revocation struct {
 	clientID                          string
-	all, yes                          bool
+	all, yes, allClients              bool
 	tokenID, secretID, before, byFile string
 }
 
@@ -74,13 +74,18 @@ func tokenRevokeCommand(a *app) *cobra.Command {
 		Short: "Take tokens back",
 		Long: `Take tokens back, for good: one by its value or its id, all that were issued with one secret or before a time, or
 all tokens of a client. They are inactive from the next introspection on. A secret that has leaked goes on making tokens:
-client rotate --leaked ends it together with them.`,
+client rotate --leaked ends it together with them.
+
+With --all-clients --issued-before or --all they are those of every client and person: everybody has to get new ones. It
+needs an admin key of the role admin. Browsers stay logged in.`,
 		Example: `  fosite-mcp token revoke --client-id mcp_4xw7 --all
   fosite-mcp token revoke --client-id mcp_4xw7 --issued-before 24h
-  fosite-mcp token revoke --token-file - < leaked-token.txt`,
+  fosite-mcp token revoke --token-file - < leaked-token.txt
+  fosite-mcp token revoke --all-clients --issued-before 2026-11-26T09:30:00Z`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if (r.byFile == "") == (r.clientID == "") {
-				return console.BadUsage("which tokens? Give --client-id ID with one of --all, --token-id, --secret-id and --issued-before, or --token-file FILE alone")
+			if r.byFile == "" && r.clientID == "" && !r.allClients {
+				return console.BadUsage("which tokens? Give --client-id ID with one of --all, --token-id, --secret-id and --issued-before, or --token-file FILE alone, " +
+					"or --all-clients with --issued-before or --all")
 			}
 			if r.byFile != "" {
 				token, err := a.ReadSecret(c.Context(), "token", "--token-file", r.byFile, "")
@@ -101,19 +106,26 @@ client rotate --leaked ends it together with them.`,
 			if err != nil {
 				return err
 			}
+			if r.allClients {
+				return revokeAllTokens(c.Context(), &a.Console, api, r.yes, body, what)
+			}
 			return revokeTokens(c.Context(), &a.Console, api, &r, body, what)
 		},
 	}
 	admin.Register(c)
 	flags := c.Flags()
 	flags.StringVar(&r.clientID, "client-id", "", "`id` of the client whose tokens are revoked")
-	flags.BoolVar(&r.all, "all", false, "every token of the client")
+	flags.BoolVar(&r.allClients, "all-clients", false, "tokens of every client and person")
+	flags.BoolVar(&r.all, "all", false, "every token that was issued so far")
 	flags.StringVar(&r.tokenID, "token-id", "", "the token with this `id` (see token list)")
 	flags.StringVar(&r.secretID, "secret-id", "", "tokens issued with the secret of this `id` (see client show)")
 	flags.StringVar(&r.before, "issued-before", "", "tokens issued before this `time`, or longer ago than 24h")
 	flags.StringVar(&r.byFile, "token-file", "", "the token that is in this `file`, - for stdin")
 	flags.BoolVar(&r.yes, "yes", false, "do it without asking")
 	c.MarkFlagsMutuallyExclusive("all", "token-id", "secret-id", "issued-before", "token-file")
+	c.MarkFlagsMutuallyExclusive("client-id", "all-clients", "token-file")
+	c.MarkFlagsMutuallyExclusive("all-clients", "token-id")
+	c.MarkFlagsMutuallyExclusive("all-clients", "secret-id")
 	return c
 }
 
@@ -128,9 +140,13 @@ func revokeToken(ctx context.Context, out *console.Console, api *apiclient.Admin
 
 // selection is the body of the request, and what it does in words.
 func (r *revocation) selection(now time.Time) (body map[string]any, what string, err error) {
+	of := "client " + r.clientID
+	if r.allClients {
+		of = "every client and person"
+	}
 	switch {
 	case r.all:
-		return map[string]any{"all": true}, "every token of client " + r.clientID, nil
+		return map[string]any{"all": true}, "every token of " + of, nil
 	case r.tokenID != "":
 		return map[string]any{"token_id": r.tokenID}, "token " + r.tokenID, nil
 	case r.secretID != "":
@@ -140,9 +156,27 @@ func (r *revocation) selection(now time.Time) (body map[string]any, what string,
 		if err != nil {
 			return nil, "", console.BadUsage("--issued-before: %w", err)
 		}
-		return map[string]any{"issued_before": t}, "every token of client " + r.clientID + " issued before " + console.Time(&t), nil
+		body = map[string]any{"issued_before": t}
+		if r.allClients {
+			body["all"] = true
+		}
+		return body, "every token of " + of + " issued before " + console.Time(&t), nil
+	case r.allClients:
+		return nil, "", console.BadUsage("which tokens of all clients? Add --issued-before TIME, or --all for those issued so far")
 	}
 	return nil, "", console.BadUsage("which tokens? Add --all, --token-id, --secret-id or --issued-before")
+}
+
+// revokeAllTokens revokes tokens of all clients and people.
+func revokeAllTokens(ctx context.Context, out *console.Console, api *apiclient.Admin, yes bool, body map[string]any, what string) error {
+	if err := out.Confirm(ctx, yes, "This ends "+what+", at once and for good", "all-clients"); err != nil {
+		return err
+	}
+	answer, err := api.Do(ctx, apiclient.Post(body, "tokens", "revoke"))
+	if err != nil {
+		return err
+	}
+	return printChange(out, answer, map[string]any{"revoked": true}, "revoked %s", what)
 }
 
 // revokeTokens revokes tokens of a client: body selects them, what names them.

@@ -55,12 +55,21 @@ func (a *api) authenticate(r *request, role audit.Role) error {
 		return err
 	case actor.Name == "":
 		return errors.New("admin: Authenticate has returned an Actor without a Name; audit events need one")
-	case role != "" && !actor.Role.Allows(role):
-		return newProblem(http.StatusForbidden, "forbidden", "Not allowed", fmt.Sprintf(a.says.forbidden, actor.Name, actor.Role, role))
 	}
-	r.actor = actor.Name
+	if err := a.allowed(actor, role); err != nil {
+		return err
+	}
+	r.caller = actor
 	r.Request = r.WithContext(audit.WithOrigin(r.Context(), audit.Origin{Actor: actor.Name, RequestID: r.id, IP: clientaddr.String(from)}))
 	return nil
+}
+
+// allowed refuses who may not do what needs role.
+func (a *api) allowed(actor Actor, role audit.Role) error {
+	if role == "" || actor.Role.Allows(role) {
+		return nil
+	}
+	return newProblem(http.StatusForbidden, "forbidden", "Not allowed", fmt.Sprintf(a.says.forbidden, actor.Name, actor.Role, role))
 }
 
 // wording is how a refusal calls what the caller has sent.

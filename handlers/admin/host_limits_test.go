@@ -80,7 +80,7 @@ func TestWhoeverTriesCredentialsIsSlowedDown(t *testing.T) {
 func TestWhatIsNotThereIsNotAnnounced(t *testing.T) {
 	h := newHost(t, sqliteIn(t))
 	text := h.get("/openapi.json").want(t, http.StatusOK).text
-	for _, word := range []string{"/audit", "dempotency", "adminKey", "admin key", "KeyReused", "revoke_tokens", "AuditList"} {
+	for _, word := range []string{"/audit", "dempotency", "adminKey", "admin key", "KeyReused", "revoke_tokens", "AuditList", "AllTokens", "With all"} {
 		if strings.Contains(text, word) {
 			t.Errorf("the document announces %s", word)
 		}
@@ -99,6 +99,7 @@ func TestWhatIsNotThereIsNotAnnounced(t *testing.T) {
 		"an idempotency key":   {method: "POST", path: "/clients", body: `{"client_name":"x"}`, header: map[string]string{"Idempotency-Key": "k"}},
 		"an end on first use":  {method: "POST", path: "/clients/" + id + "/secrets", body: `{"end_previous_on_first_use":true}`},
 		"a secret's tokens":    {method: "POST", path: "/clients/" + id + "/tokens/revoke", body: `{"secret_id":"` + secretID + `"}`},
+		"all tokens":           {method: "POST", path: "/tokens/revoke", body: `{"all":true}`},
 		"a secret with tokens": {method: "DELETE", path: "/clients/" + id + "/secrets/" + secretID + "?revoke_tokens=true"},
 	} {
 		if answer := h.do(c); answer.StatusCode != http.StatusBadRequest || answer.str("detail") == "" {

@@ -57,6 +57,10 @@ var (
 		{"components|responses|Conflict|description", "The id is or was taken, or the client cannot have another secret."},
 		{"components|schemas|Rotation|properties|end_previous_on_first_use", nil},
 		{"components|schemas|Revocation|properties|secret_id", nil},
+		{"components|schemas|AllTokens", nil},
+		{"paths|/tokens/revoke|post|requestBody|content|application/json|schema", map[string]any{"$ref": "#/components/schemas/TokenValue"}},
+		{"paths|/tokens/revoke|post|summary", "Revoke a leaked token by its value"},
+		{"paths|/tokens/revoke|post|description", swap{" With all: every access and refresh token and code of every client and person, which needs the role admin; logins in browsers stay.", ""}},
 	}
 	forbidden = addition{"$ref": "#/components/responses/Forbidden"}
 	// withTheirAuthentication is what only the host knows. Its actors may lack the role to read.

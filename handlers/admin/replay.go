@@ -31,8 +31,8 @@ func (a *api) once(r *request, handle func(*api, *request) (*answer, error)) (*a
 		return nil, badRequest("Idempotency-Key must be one value of 1 to 255 printable ASCII characters without spaces.")
 	}
 	r.once = keys[0]
-	key := digest(r.actor, r.once)
-	claim, kept, err := a.Store.IdempotencyKeys().Claim(r.Context(), key, digest(r.Method, r.URL.EscapedPath(), r.actor, string(r.raw)))
+	key := digest(r.caller.Name, r.once)
+	claim, kept, err := a.Store.IdempotencyKeys().Claim(r.Context(), key, digest(r.Method, r.URL.EscapedPath(), r.caller.Name, string(r.raw)))
 	if err != nil {
 		return nil, err
 	}

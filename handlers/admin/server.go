@@ -115,7 +115,7 @@ var routes = map[string]map[string]operation{
 		http.MethodGet: {of: ofIssuers, role: audit.RoleRead, query: []string{"active", "subject", "limit", "cursor"}, handle: (*api).listTokens},
 	},
 	"/issuers/{id}/tokens/revoke": {http.MethodPost: {of: ofIssuers, role: audit.RoleClients, body: bodyRequired, handle: (*api).revokeTokens}},
-	"/tokens/revoke":              {http.MethodPost: {role: audit.RoleClients, body: bodyRequired, handle: (*api).revokeToken}},
+	"/tokens/revoke":              {http.MethodPost: {role: audit.RoleClients, body: bodyRequired, handle: (*api).revokeAnyTokens}},
 	"/audit": {
 		http.MethodGet: {
 			role:   audit.RoleRead,
@@ -129,15 +129,15 @@ var routes = map[string]map[string]operation{
 // request is an HTTP request that has passed the checks that all operations share.
 type request struct {
 	*http.Request
-	of    *kind             // nil: clients
-	id    string            // names this request in answers, logs and audit events
-	vars  map[string]string // the variable segments of the path, decoded
-	query map[string]string
-	body  map[string]any // the JSON object that was sent; empty when there was none
-	raw   []byte         // the same as it came
-	claim *audit.Claim   // nil: no Idempotency-Key
-	once  string         // the Idempotency-Key
-	actor string         // name of the admin key
+	of     *kind             // nil: clients
+	id     string            // names this request in answers, logs and audit events
+	vars   map[string]string // the variable segments of the path, decoded
+	query  map[string]string
+	body   map[string]any // the JSON object that was sent; empty when there was none
+	raw    []byte         // the same as it came
+	claim  *audit.Claim   // nil: no Idempotency-Key
+	once   string         // the Idempotency-Key
+	caller Actor          // who calls, once that is known
 }
 
 // resource serves one path; no operations means that there is no such path.

@@ -156,7 +156,56 @@ func (a *api) revokeTokens(r *request) (*answer, error) {
 	})
 }
 
-// revokeToken is POST /tokens/revoke: a leaked token, access or refresh token, by its value. Unlike a client's own
+// revokeAnyTokens is POST /tokens/revoke: a leaked token by its value, or all tokens of all clients.
+func (a *api) revokeAnyTokens(r *request) (*answer, error) {
+	for _, member := range []string{"all", "issued_before"} {
+		if _, given := r.body[member]; given {
+			return a.revokeAllTokens(r)
+		}
+	}
+	return a.revokeToken(r)
+}
+
+// revokeAllTokens ends all tokens of all clients and people, those issued before a time or all issued so far. It must be told so
+// in so many words, and a key that manages clients is not enough.
+func (a *api) revokeAllTokens(r *request) (*answer, error) {
+	if err := a.allowed(r.caller, audit.RoleAdmin); err != nil {
+		return nil, err
+	}
+	if a.hosted != nil {
+		return nil, unsupported("/all", "is not offered by this server, which does not know all clients; revoke the tokens of each client")
+	}
+	var m strictjson.Mistakes
+	var all bool
+	var before time.Time
+	strictjson.RefuseUnknown(r.body, []string{"all", "issued_before"}, &m)
+	if strictjson.Member(r.body, "all", &m).Bool(&all); !all && !m.At("/all") {
+		m.Add("/all", "required", "must be true: this ends tokens of every client and person")
+	}
+	issuedBefore := strictjson.Member(r.body, "issued_before", &m)
+	if issuedBefore.JSON != nil {
+		issuedBefore.Time(&before)
+	} else if _, given := r.body["issued_before"]; given {
+		issuedBefore.Wrong("a time such as 2026-01-31T12:00:00Z; leave it out to end all tokens issued so far")
+	}
+	if before.After(a.Now()) {
+		m.Add("/issued_before", "invalid", "must not be in the future; leave it out to end all tokens issued so far")
+	}
+	if err := m.Err(); err != nil {
+		return nil, err
+	}
+	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
+		event := audit.Event{Action: "tokens.revoked"}
+		if before.IsZero() {
+			event.Changes, _ = added("all_clients", true)
+			return noContent(), event, a.Store.RevokeAll(ctx)
+		}
+		event.Changes, _ = added("all_clients", true, "issued_before", strictjson.TimeOf(before))
+		return noContent(), event, a.Store.RevokeAllBefore(ctx, before)
+	})
+}
+
+// revokeToken revokes an access or refresh token by its value. Unlike a client's own
 // revocation (RFC 7009 §2.2), which never says so, an unknown value is an error: whoever revokes a leaked token must
 // know when nothing was revoked.
 func (a *api) revokeToken(r *request) (*answer, error) {

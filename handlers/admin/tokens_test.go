@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
@@ -182,6 +184,55 @@ func TestRevocationsThatAreRefused(t *testing.T) {
 	if !w.active(token) {
 		t.Error("a refused revocation has ended a token")
 	}
+}
+
+// It ends what every client has, so it needs an administrator who says so, and a person's logins are left alone.
+func TestAllTokensOfAllClientsAreRevoked(t *testing.T) {
+	onEveryEngine(t, func(t *testing.T, w *world) {
+		id, secret := w.client(`{"client_name":"ci"}`)
+		other, otherSecret := w.client(`{"client_name":"other"}`)
+		old := []string{w.mustToken(id, secret), w.mustToken(other, otherSecret)}
+		if err := w.db.Exec("UPDATE access_tokens SET issued_at = issued_at - 3600000").Error; err != nil {
+			t.Fatal(err)
+		}
+		start := w.clock.Now().Add(-time.Minute).Format(time.RFC3339Nano)
+		young := w.mustToken(id, secret)
+		for body, want := range map[string]map[string]string{
+			`{"all":false}`: {"/all": "required"}, `{"all":null}`: {"/all": "wrong_type"}, `{"all":"true"}`: {"/all": "wrong_type"},
+			`{"issued_before":"` + start + `"}`:                   {"/all": "wrong_type"},
+			`{"all":true,"issued_before":null}`:                   {"/issued_before": "wrong_type"},
+			`{"all":true,"issued_before":""}`:                     {"/issued_before": "wrong_type"},
+			`{"all":true,"issued_before":"9000-01-01T00:00:00Z"}`: {"/issued_before": "invalid"},
+			`{"all":true,"token":"x"}`:                            {"/token": "unknown_member"},
+			`{"all":true,"issued-before":"2020-01-01T00:00:00Z"}`: {"/issued-before": "unknown_member"},
+		} {
+			refused := w.post("/tokens/revoke", body).want(t, http.StatusBadRequest)
+			if diff := cmp.Diff(want, refused.problems()); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", body, diff)
+			}
+		}
+		clients := w.withKey(&audit.AdminKey{Name: "clients", Role: audit.RoleClients})
+		w.do(call{method: "POST", path: "/tokens/revoke", body: `{"all":true}`, header: clients}).want(t, http.StatusForbidden)
+		check := func(step string, want ...bool) {
+			t.Helper()
+			if diff := cmp.Diff(want, []bool{w.active(old[0]), w.active(old[1]), w.active(young)}); diff != "" {
+				t.Errorf("%s: active (-want +got):\n%s", step, diff)
+			}
+		}
+		check("refused", true, true, true)
+		w.post("/tokens/revoke", `{"all":true,"issued_before":"`+start+`"}`).want(t, http.StatusNoContent)
+		check("before a time", false, false, true)
+		w.post("/tokens/revoke", `{"all":true}`).want(t, http.StatusNoContent)
+		check("all", false, false, false)
+		if young = w.mustToken(id, secret); !w.active(young) {
+			t.Error("a new token is dead")
+		}
+		events := w.get("/audit?action=tokens.revoked").items()
+		if len(events) != 2 || events[0]["client_id"] != nil || !strings.Contains(fmt.Sprint(events[0]["changes"]), "all_clients") ||
+			!strings.Contains(fmt.Sprint(events[0]["changes"]), "issued_before") {
+			t.Errorf("events %v", events)
+		}
+	})
 }
 
 // A token that cannot be checked here is neither revoked nor unknown, and it is said how to revoke it all the same.

@@ -27,6 +27,15 @@ func NoteRevokedBefore(id string, t time.Time) (statement string, args []any) {
 		[]any{id, wholeMillis(t)}
 }
 
+// NoteAllRevoked and NoteAllRevokedBefore are NoteRevoked and NoteRevokedBefore for all clients. They take the time. SQLite
+// needs a WHERE before ON CONFLICT.
+const (
+	NoteAllRevoked = `INSERT INTO {client_revocations} (id, epoch, revoked_before) SELECT id, 1, CAST(? AS BIGINT) FROM {clients} WHERE status <> 'deleted'
+		ON CONFLICT (id) DO UPDATE SET epoch = {client_revocations}.epoch + 1, ` + laterRevokedBefore
+	NoteAllRevokedBefore = `INSERT INTO {client_revocations} (id, revoked_before) SELECT id, CAST(? AS BIGINT) FROM {clients} WHERE status <> 'deleted'
+		ON CONFLICT (id) DO UPDATE SET ` + laterRevokedBefore
+)
+
 // NoteChanged is the statement that has the feed of revocations tell of a client, of whom nothing is revoked.
 const NoteChanged = `INSERT INTO {client_revocations} (id) VALUES (?) ON CONFLICT (id) DO UPDATE SET epoch = {client_revocations}.epoch`
 
