@@ -2,7 +2,6 @@
 package cmd
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -22,6 +21,7 @@ type app struct {
 	console.Console
 	configFile string
 	hangup     <-chan os.Signal // receives SIGHUP; may be nil
+	stop       stopSignals
 }
 
 // config loads the settings; a mistake in them is bad usage.
@@ -39,13 +39,12 @@ func (a *app) config() (config.Config, error) {
 
 // Main runs the program and returns its exit code, one of those in exitCodes.
 func Main(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, func() { signal.Reset(syscall.SIGINT) }) // a second Ctrl-C does not wait for anything
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP) // ends no command: the server reads some files again, the others go on
 	defer signal.Stop(hangup)
-	a := &app{Console: console.Console{Environ: environ, Stdin: stdin, Stdout: stdout, Stderr: stderr}, hangup: hangup}
+	a := &app{Console: console.Console{Environ: environ, Stdin: stdin, Stdout: stdout, Stderr: stderr}, hangup: hangup, stop: stopSignals{draining: make(chan struct{})}}
+	ctx, release := a.stop.listen()
+	defer release()
 	root := a.rootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

@@ -74,25 +74,19 @@ func (a *app) serve(ctx context.Context, cfg config.Config, hasher fosite.Hasher
 	hashes.Lost = func(err error) {
 		log.Warn("the process for slow hashes does not work; they are compared here until it does", "error", err)
 	}
-	server := &authserver.Instance{Config: cfg, Log: log, Hasher: hasher, Notice: a.Notice, Reread: a.onHangup(ctx, cfg, log, &level), Ready: func(at authserver.Addresses) {
-		a.Notice("serving %s (admin API: %s)", at.PublicURL, at.AdminURL)
-	}}
+	server := &authserver.Instance{Config: cfg, Log: log, Hasher: hasher, Notice: a.Notice, Reread: a.onHangup(ctx, cfg, log, &level), Drain: a.stop.draining}
+	ready := func(at authserver.Addresses) { a.Notice("serving %s (admin API: %s)", at.PublicURL, at.AdminURL) }
 	if cfg.Log.Format == logJSON {
 		server.Notice = func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) }
-		server.Ready = func(at authserver.Addresses) {
+		ready = func(at authserver.Addresses) {
 			log.Info("serving", "public_url", at.PublicURL, "admin_url", at.AdminURL)
 		}
 	}
-	told := make(chan struct{})
-	quiet := context.AfterFunc(ctx, func() {
-		defer close(told)
-		log.Info("stopping")
-	})
-	err := server.Run(ctx)
-	if !quiet() {
-		<-told
+	server.Ready = func(at authserver.Addresses) {
+		a.stop.drains.Store(true)
+		ready(at)
 	}
-	return err
+	return server.Run(ctx)
 }
 
 // onHangup takes over what may change while the server runs, each time that the process gets a SIGHUP: first the log

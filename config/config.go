@@ -30,6 +30,7 @@ type Config struct {
 	Registration          Registration
 	RateLimits            RateLimits
 	Audit                 Audit
+	Shutdown              Shutdown
 	Log                   Log
 }
 
@@ -156,6 +157,12 @@ type RateLimits struct {
 type Audit struct {
 	IssuedTokens bool          // also an event for each token that is issued; costs throughput
 	Retention    time.Duration // how long events are kept; 0: forever
+}
+
+// Shutdown says how the server ends.
+type Shutdown struct {
+	// Drain is how long the server goes on serving after a SIGTERM, while /readyz says that it leaves.
+	Drain time.Duration
 }
 
 // Log says how much is logged, and how.

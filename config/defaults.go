@@ -19,6 +19,12 @@ const (
 	postgresConnections = 16
 )
 
+// drainBehindProxy is enough for a proxy that asks /readyz every second or two, and for Kubernetes to take an address out.
+const drainBehindProxy = 5 * time.Second
+
+// undecided stands for a duration that nobody has set and whose zero means something.
+const undecided time.Duration = -1
+
 // Default returns the configuration that holds without a file and without variables. Settings that follow from others
 // (public_url, issuer, database.url, resources, default_resource) are left empty until [Config.Resolve], so that a
 // caller may change what they follow from.
@@ -58,6 +64,7 @@ func Default() Config {
 		},
 		RateLimits: RateLimits{ClientFailuresPerMinute: 20, AddressFailuresPerMinute: 20},
 		Audit:      Audit{Retention: 365 * 24 * time.Hour},
+		Shutdown:   Shutdown{Drain: undecided},
 		Log:        Log{Level: "info", Format: "text"},
 	}
 }
@@ -93,6 +100,12 @@ func (c Config) derived() Config {
 		c.Database.MaxConnections = postgresConnections
 		if !c.Database.URL.IsPostgres() {
 			c.Database.MaxConnections = sqliteConnections
+		}
+	}
+	if c.Shutdown.Drain == undecided {
+		c.Shutdown.Drain = 0
+		if c.BehindProxy {
+			c.Shutdown.Drain = drainBehindProxy
 		}
 	}
 	if len(c.Resources) == 0 && c.PublicURL != "" {

@@ -57,6 +57,7 @@ func TestNothingConfiguredGivesTheDocumentedServer(t *testing.T) {
 		"http://127.0.0.1:8080/authed/mcp": {Name: "MCP server", Scopes: []string{"mcp:search"}},
 	}
 	want.DefaultResource = "http://127.0.0.1:8080/authed/mcp"
+	want.Shutdown.Drain = 0
 	got := mustLoad(t, "")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -87,6 +88,10 @@ func TestSettingsFollowFromOthers(t *testing.T) {
 		{"connections to SQLite", nil, func(c Config) string { return strconv.Itoa(c.Database.MaxConnections) }, "6"},
 		{"connections to PostgreSQL", []string{"FOSITE_MCP_DATABASE_URL=postgres://app@db/app"}, func(c Config) string { return strconv.Itoa(c.Database.MaxConnections) }, "16"},
 		{"connections as configured", []string{"FOSITE_MCP_DATABASE_MAX_CONNECTIONS=3"}, func(c Config) string { return strconv.Itoa(c.Database.MaxConnections) }, "3"},
+		{"no drain where nobody stands in front", nil, func(c Config) string { return c.Shutdown.Drain.String() }, "0s"},
+		{"a drain behind a proxy", []string{"FOSITE_MCP_BEHIND_PROXY=true"}, func(c Config) string { return c.Shutdown.Drain.String() }, "5s"},
+		{"no drain behind a proxy either", []string{"FOSITE_MCP_BEHIND_PROXY=true", "FOSITE_MCP_SHUTDOWN_DRAIN=0s"}, func(c Config) string { return c.Shutdown.Drain.String() }, "0s"},
+		{"a drain as configured", []string{"FOSITE_MCP_SHUTDOWN_DRAIN=20s"}, func(c Config) string { return c.Shutdown.Drain.String() }, "20s"},
 		{"the only resource is the default", []string{`FOSITE_MCP_RESOURCES={"https://a.example/mcp":{"scopes":["mcp:search"]}}`}, func(c Config) string { return c.DefaultResource }, "https://a.example/mcp"},
 		{"a port that is not known yet leaves public_url open", []string{"FOSITE_MCP_LISTEN=127.0.0.1:0"}, func(c Config) string { return c.PublicURL + c.Issuer + c.DefaultResource }, ""},
 	}
@@ -155,6 +160,7 @@ func TestTheFileSetsEveryKindOfValue(t *testing.T) {
 	}
 	want.DefaultResource = "https://docs.example.com/authed/mcp"
 	want.SystemSecret = "nV7xQe2pZr9Lk4Tb8WmYc3Js6Hd1GfUa"
+	want.Shutdown.Drain = 5 * time.Second // as behind_proxy is on
 	want.SystemSecretsPrevious = []Secret{"fedcba9876543210fedcba9876543210"}
 	if diff := cmp.Diff(want, mustLoad(t, everyKind)); diff != "" {
 		t.Error(diff)

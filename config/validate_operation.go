@@ -1,12 +1,19 @@
 package config
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
+
+// maxDrain is longer than any load balancer takes to notice.
+const maxDrain = 10 * time.Minute
 
 func (c Config) operationRules() []check {
 	levels := []string{"debug", "info", "warn", "error"}
 	return []check{
 		{!slices.Contains(levels, c.Log.Level), "log.level", "must be debug, info, warn or error"},
 		{c.Audit.Retention < 0, "audit.retention", "must not be negative; 0s keeps events forever"},
+		{c.Shutdown.Drain < 0 || c.Shutdown.Drain > maxDrain, "shutdown.drain", "must be between 0s and 10m"},
 		{c.ClientIPHeader != "" && !c.BehindProxy, "client_ip_header", "needs behind_proxy: true; without a proxy anybody can send the header"},
 		{unfitHeader(c.ClientIPHeader), "client_ip_header", "must be the name of a header that the proxy sets, such as X-Forwarded-For"},
 		{c.Log.Format != "text" && c.Log.Format != "json", "log.format", "must be text or json"},

@@ -240,6 +240,9 @@ func TestEveryRule(t *testing.T) {
 		{func(c *Config) { header(c); c.Login.Header.Proxies = []string{"10.0.0.7/24"} }, "login.header.proxies: must hold networks, not hosts with a mask; did you mean 10.0.0.0/24?"},
 		{func(c *Config) { header(c); c.Login.Header.Proxies = []string{"::/0"} }, "login.header.proxies: must not hold the network of all addresses: anybody could then log in as anyone"},
 
+		{func(c *Config) { c.Shutdown.Drain = -time.Second }, "shutdown.drain: must be between 0s and 10m"},
+		{func(c *Config) { c.Shutdown.Drain = 10*time.Minute + 1 }, "shutdown.drain: must be between 0s and 10m"},
+		{func(c *Config) { c.Shutdown.Drain = 10 * time.Minute }, ""},
 		{func(c *Config) { c.Log.Level = "loud" }, "log.level: must be debug, info, warn or error"},
 		{func(c *Config) { c.Log.Format = "xml" }, "log.format: must be text or json"},
 		{func(c *Config) { c.RateLimits.ClientPerHour = -1 }, "rate_limits.client_per_hour: must not be negative; 0 means no limit"},

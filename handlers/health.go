@@ -8,22 +8,43 @@ import (
 	"github.com/gorilla/mux"
 )
 
+// Health is what /livez and /readyz say.
+type Health struct {
+	// Ready tells whether the server can serve, usually the store's Ping.
+	Ready func(context.Context) error
+	// Draining tells that the server is about to stop: it still serves, and load balancers should send it nothing more. nil:
+	// it never is.
+	Draining func() bool
+}
+
 // MountHealth adds /livez, which says that the process runs, and /readyz, which says that it can serve: it asks
 // ready, usually the store's Ping, and answers 503 when that fails.
 func MountHealth(root *mux.Router, ready func(context.Context) error) {
+	Health{Ready: ready}.Mount(root)
+}
+
+// Mount adds /livez, which says that the process runs, and /readyz, which answers 503 while nobody should send requests here.
+func (h Health) Mount(root *mux.Router) {
 	root.Handle("/livez", Reading(func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, health{"ok"})
 	}))
 	root.Handle("/readyz", Reading(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
-		if err := ready(ctx); err != nil {
-			w.Header().Set("Retry-After", RetryAfter)
-			writeJSON(w, http.StatusServiceUnavailable, health{"the database does not answer, or takes no writes"})
-			return
+		switch {
+		case h.Draining != nil && h.Draining():
+			h.unready(w, "draining")
+		case h.Ready(ctx) != nil:
+			h.unready(w, "the database does not answer, or takes no writes")
+		default:
+			writeJSON(w, http.StatusOK, health{"ok"})
 		}
-		writeJSON(w, http.StatusOK, health{"ok"})
 	}))
+}
+
+func (Health) unready(w http.ResponseWriter, why string) {
+	w.Header().Set("Retry-After", RetryAfter)
+	writeJSON(w, http.StatusServiceUnavailable, health{why})
 }
 
 type health struct {

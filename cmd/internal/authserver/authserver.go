@@ -4,11 +4,9 @@ package authserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -32,10 +30,15 @@ type Instance struct {
 	// Reread makes the server read its TLS files again, each time that it receives. The server also reads them when they
 	// change. nil: it never receives.
 	Reread <-chan struct{}
+	// Drain is closed to end the server gently: for the time of shutdown.drain /readyz answers 503 and everything else is
+	// served, then it closes. The end of ctx cuts that short. nil: it is never closed.
+	Drain <-chan struct{}
 	// Notice tells a person what happened at the start; nil: nobody is told.
 	Notice func(format string, args ...any)
 	// Hasher compares secrets and passwords; nil: provider.NewSecretHasher.
 	Hasher fosite.Hasher
+
+	after func(time.Duration) <-chan time.Time // of tests; nil: time.After
 }
 
 // Addresses are where a running server answers.
@@ -47,7 +50,7 @@ type Addresses struct {
 	AdminKey  string // path of the file with the first admin key; empty when the key comes from the configuration
 }
 
-// Run serves until ctx ends, and then lets requests that are under way finish.
+// Run serves until ctx ends or Drain is closed, and then lets requests that are under way finish.
 func (s *Instance) Run(ctx context.Context) error {
 	public, adminListener, err := s.listen()
 	if err != nil {
@@ -90,7 +93,8 @@ func (s *Instance) Run(ctx context.Context) error {
 		return err
 	}
 
-	p := &parts{cfg: cfg, log: s.Log, store: store, secrets: secrets, observer: observer, limits: newLimits(cfg, observer), keys: keys, stopping: ctx.Done()}
+	end := newEnding()
+	p := &parts{cfg: cfg, log: s.Log, store: store, secrets: secrets, observer: observer, limits: newLimits(cfg, observer), keys: keys, end: end}
 	publicRouter, adminRouter, err := p.routers(s.Hasher)
 	if err != nil {
 		return err
@@ -104,7 +108,7 @@ func (s *Instance) Run(ctx context.Context) error {
 		func(ctx context.Context) { s.maintainKeys(ctx, keys) },
 	)()
 	s.ready(cfg, public, adminListener, keyFile)
-	return s.serve(ctx, certificate,
+	return s.serve(ctx, cfg.Shutdown.Drain, end, certificate,
 		service{public, publicRouter, cfg.TLS.Enabled()}, service{adminListener, adminRouter, cfg.AdminTLS()})
 }
 
@@ -219,54 +223,6 @@ func (s *Instance) notify(format string, args ...any) {
 	if s.Notice != nil {
 		s.Notice(format, args...)
 	}
-}
-
-// service is one listener with what it serves.
-type service struct {
-	listener net.Listener
-	handler  http.Handler
-	tls      bool
-}
-
-// serve runs the services until ctx ends or one of them fails.
-func (s *Instance) serve(ctx context.Context, certificate *tlsCertificate, services ...service) error {
-	failed := make(chan error, len(services))
-	var servers []*http.Server
-	for _, svc := range services {
-		server := &http.Server{
-			Handler:           svc.handler,
-			ReadHeaderTimeout: 5 * time.Second,
-			ReadTimeout:       15 * time.Second,
-			WriteTimeout:      40 * time.Second,
-			IdleTimeout:       2 * time.Minute,
-			MaxHeaderBytes:    32 << 10,
-			// OPTIONS * is a request like any other: it gets an id, a log line and a metric.
-			DisableGeneralOptionsHandler: true,
-			ErrorLog:                     slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
-		}
-		if svc.tls {
-			server.TLSConfig = certificate.config()
-		}
-		servers = append(servers, server)
-		go func() {
-			if svc.tls {
-				failed <- server.ServeTLS(svc.listener, "", "")
-				return
-			}
-			failed <- server.Serve(svc.listener)
-		}()
-	}
-	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
-	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
-	defer cancel()
-	for _, server := range servers {
-		err = errors.Join(err, server.Shutdown(grace))
-	}
-	return err
 }
 
 func adminScheme(cfg config.Config) string {

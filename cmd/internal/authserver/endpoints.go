@@ -38,7 +38,7 @@ type parts struct {
 	recorder *failures.Recorder
 	keys     *provider.SigningKeys
 	oauth    *provider.Provider
-	stopping <-chan struct{} // closed when the server stops
+	end      *ending
 }
 
 // makeProvider makes the recorder of failed attempts, which counts what it records, and the OAuth provider with the
@@ -155,7 +155,7 @@ func (p *parts) publicRouter() (http.Handler, error) {
 	if cfg.RateLimits.AddressPerHour > 0 {
 		root.Use(p.limits.middleware)
 	}
-	handlers.MountHealth(root, p.store.Ping)
+	p.health().Mount(root)
 
 	revocations, err := p.revocations()
 	if err != nil {
@@ -237,12 +237,17 @@ func receive(from func(*http.Request) netip.Addr, unhurried []string) mux.Middle
 	}
 }
 
+// health is what both listeners say at /livez and /readyz.
+func (p *parts) health() handlers.Health {
+	return handlers.Health{Ready: p.store.Ping, Draining: p.end.draining.Load}
+}
+
 // adminRouter serves the admin API, metrics and health.
 func (p *parts) adminRouter() (http.Handler, error) {
 	cfg, oauth := p.cfg, p.oauth
 	root := newRouter(p.observer, clientaddr.Peer)
 	root.Handle("/metrics", handlers.Reading(p.observer.Metrics().ServeHTTP))
-	handlers.MountHealth(root, p.store.Ping)
+	p.health().Mount(root)
 	replayKey, previousReplayKeys := p.secrets.keys("idempotency replay")
 	api := &admin.API{
 		Store:                 p.store,

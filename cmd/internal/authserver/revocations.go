@@ -35,7 +35,7 @@ func (p *parts) revocations() (*handlers.Revocations, error) {
 			changed, now, err = p.store.HasRevocations(ctx, ofStore(cursor, settings))
 			return changed, settings + now, err
 		},
-		Stopping: p.stopping,
+		Stopping: p.end.closing,
 	}, nil
 }
 
