@@ -32,14 +32,15 @@ func clientCommand(a *app) *cobra.Command {
 
 func clientCreateCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	var flags clientFlags
-	var id, secretFile string
+	var id, secretFile, secretExpiresAt string
+	var secretExpiresIn console.Span
 	c := &cobra.Command{
 		Use:   "create",
 		Short: "Register a client",
 		Long: `Register a client. Its secret is shown once, now: the server keeps only a hash. A name is enough for a machine
 that calls your MCP server.`,
 		Example: `  fosite-mcp client create --name ci
-  fosite-mcp client create --name ci --secret-file ci.secret
+  fosite-mcp client create --name ci --secret-file ci.secret --secret-expires-in 90d
   fosite-mcp client create --name docs-server --introspects https://docs.example.com/mcp
   fosite-mcp client create --name desktop --public --grant-type authorization_code --redirect-uri http://127.0.0.1/callback`,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -53,6 +54,16 @@ that calls your MCP server.`,
 			if id != "" {
 				fields["client_id"] = id
 			}
+			if c.Flags().Changed("secret-expires-in") {
+				fields["secret_expires_in"] = secretExpiresIn.Seconds()
+			}
+			if secretExpiresAt != "" {
+				t, err := console.ParseTime(secretExpiresAt)
+				if err != nil {
+					return console.BadUsage("--secret-expires-at: %w", err)
+				}
+				fields["secret_expires_at"] = t
+			}
 			api, err := a.adminAPI(admin)
 			if err != nil {
 				return err
@@ -62,6 +73,9 @@ that calls your MCP server.`,
 	}
 	flags.register(c)
 	c.Flags().StringVar(&id, "client-id", "", "`id` of your choice (default: a random one)")
+	c.Flags().Var(&secretExpiresIn, "secret-expires-in", "end the secret after this time, such as 90d (default: it has no end)")
+	c.Flags().StringVar(&secretExpiresAt, "secret-expires-at", "", "`time` at which the secret ends, such as 2027-12-31")
+	c.MarkFlagsMutuallyExclusive("secret-expires-in", "secret-expires-at")
 	c.Flags().StringVar(&secretFile, "secret-file", "", "new `file` (0600) for the secret, which is then not printed")
 	return c
 }

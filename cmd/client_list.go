@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 
 	"fosite-mcp/cmd/internal/apiclient"
@@ -12,26 +14,37 @@ import (
 
 func clientListCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	var list apiclient.ListFlags
-	var status, search string
+	var status, search, owner string
+	var unusedFor, expiresWithin console.Span
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List clients in the order of their registration",
+		Long:  "List clients in the order of their registration. Filters go together. " + lastUsedLags,
 		Example: `  fosite-mcp client list
   fosite-mcp client list --q search --status active
-  fosite-mcp client list --all --json`,
+  fosite-mcp client list --owner 'team docs' --unused-for 90d
+  fosite-mcp client list --expires-within 30d --all --json`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			query, err := list.Query()
 			if err != nil {
 				return err
 			}
-			if status != "" && status != "active" && status != "disabled" {
-				return console.BadUsage("--status is active or disabled, not %q", status)
+			if !slices.Contains([]string{"", "active", "disabled", "expired"}, status) {
+				return console.BadUsage("--status is active, disabled or expired, not %q", status)
 			}
-			if status != "" {
-				query.Set("status", status)
+			for name, value := range map[string]string{"status": status, "q": search, "owner": owner} {
+				if value != "" {
+					query.Set(name, value)
+				}
 			}
-			if search != "" {
-				query.Set("q", search)
+			for name, span := range map[string]console.Span{"unused-for": unusedFor, "expires-within": expiresWithin} {
+				if !c.Flags().Changed(name) {
+					continue
+				}
+				if span <= 0 {
+					return console.BadUsage("--%s must be longer than nothing, such as 90d", name)
+				}
+				query.Set(strings.ReplaceAll(name, "-", "_"), strconv.FormatInt(span.Seconds(), 10))
 			}
 			api, err := a.adminAPI(admin)
 			if err != nil {
@@ -43,8 +56,11 @@ func clientListCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 		},
 	}
 	list.Register(c)
-	c.Flags().StringVar(&status, "status", "", "only clients that are active or disabled")
+	c.Flags().StringVar(&status, "status", "", "only clients that are active, disabled or expired")
 	c.Flags().StringVar(&search, "q", "", "only clients with this `text` in id, name or owner")
+	c.Flags().StringVar(&owner, "owner", "", "only clients of this `owner`, exactly")
+	c.Flags().Var(&unusedFor, "unused-for", "only clients that were not used for so long, such as 90d; one that never was counts from its registration")
+	c.Flags().Var(&expiresWithin, "expires-within", "only clients that end so soon, such as 30d, or that have a secret which does")
 	return c
 }
 

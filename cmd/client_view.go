@@ -15,6 +15,7 @@ import (
 type clientView struct {
 	ID          string     `json:"client_id"`
 	Secret      string     `json:"client_secret"`
+	SecretEnd   int64      `json:"client_secret_expires_at"`
 	Name        string     `json:"client_name"`
 	Status      string     `json:"status"`
 	Owner       string     `json:"owner"`
@@ -43,7 +44,12 @@ func (c *clientView) particulars() ([]string, error) {
 	others := slices.DeleteFunc(client.MemberNames(), func(name string) bool {
 		return name == "client_id" || slices.Contains(first, name) || slices.Contains(last, name)
 	})
-	return memberPairs([]string{"client_id", c.ID, "client_secret", c.Secret}, slices.Concat(first, others, last), c.members)
+	secret := []string{"client_id", c.ID, "client_secret", c.Secret}
+	if c.SecretEnd > 0 {
+		end := time.Unix(c.SecretEnd, 0)
+		secret = append(secret, "client_secret_expires_at", console.Time(&end))
+	}
+	return memberPairs(secret, slices.Concat(first, others, last), c.members)
 }
 
 // memberPairs adds members by name, each in one line, to pairs.

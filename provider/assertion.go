@@ -68,13 +68,9 @@ func (v *assertionVerifier) authenticate(ctx context.Context, form url.Values) (
 	if reason := v.checkClaims(claims, form.Get("client_id")); reason != "" {
 		return nil, refuseAssertion(reason)
 	}
-	client, err := v.store.GetClient(ctx, claims.Subject)
-	v.tried.ClientID, v.tried.Exists = claims.Subject, err == nil
-	if errors.Is(err, fosite.ErrNotFound) {
-		return nil, refuseAssertion("unknown client")
-	}
+	client, expired, err := v.lookUp(ctx, claims.Subject)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, err
 	}
 	if client, err = v.documents.current(ctx, client); err != nil {
 		return nil, v.undocumented(err)
@@ -89,11 +85,30 @@ func (v *assertionVerifier) authenticate(ctx context.Context, form url.Values) (
 	if err := v.checkSignature(ctx, token, signer); err != nil {
 		return nil, err
 	}
+	if expired != nil {
+		return nil, expired
+	}
 	// Last, so that an assertion refused for any other reason does not use up its jti.
 	if err := v.useOnce(ctx, client.GetID(), claims); err != nil {
 		return nil, err
 	}
 	return client, nil
+}
+
+// lookUp reads the client in whose name an assertion is sent. expired is what to tell once the assertion is verified.
+func (v *assertionVerifier) lookUp(ctx context.Context, id string) (_ fosite.Client, expired, err error) {
+	known, err := v.store.GetClient(ctx, id)
+	v.tried.ClientID, v.tried.Exists = id, err == nil
+	if ended := (*client.ExpiredError)(nil); errors.As(err, &ended) {
+		return ended.Client, errExpired(ended.At, assertionFault), nil
+	}
+	if errors.Is(err, fosite.ErrNotFound) {
+		return nil, nil, refuseAssertion("unknown client")
+	}
+	if err != nil {
+		return nil, nil, unavailable(err)
+	}
+	return known, nil, nil
 }
 
 // undocumented is the error of a client whose metadata document cannot be used: an outage where it does not answer, or too many
@@ -105,9 +120,11 @@ func (v *assertionVerifier) undocumented(err error) error {
 	return err
 }
 
+const assertionFault = "client assertion: "
+
 // refuseAssertion makes the one answer to a bad assertion. The reason is for the log: fixed words, nothing sent.
 func refuseAssertion(reason string) error {
-	return errInvalidClient.WithDebug("client assertion: " + reason)
+	return errInvalidClient.WithDebug(assertionFault + reason)
 }
 
 // parseAssertion reads the assertion without trusting it: the claims hold only once checkSignature says so.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"slices"
 	"time"
 
@@ -18,13 +17,9 @@ import (
 
 // byIssuer authenticates the client id by an assertion of its issuer.
 func (v *assertionVerifier) byIssuer(ctx context.Context, id string, token *jwt.JSONWebToken, claims jwt.Claims) (fosite.Client, error) {
-	client, err := v.store.GetClient(ctx, id)
-	v.tried.ClientID, v.tried.Exists = id, err == nil
-	if errors.Is(err, fosite.ErrNotFound) {
-		return nil, refuseAssertion("unknown client")
-	}
+	client, expired, err := v.lookUp(ctx, id)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, err
 	}
 	issuer, subject, reusable := assertionIssuerOf(client)
 	signer, ok := client.(fosite.OpenIDConnectClient)
@@ -36,6 +31,9 @@ func (v *assertionVerifier) byIssuer(ctx context.Context, id string, token *jwt.
 	}
 	if err := v.checkIssuersSignature(ctx, token, signer, issuer); err != nil {
 		return nil, err
+	}
+	if expired != nil {
+		return nil, expired
 	}
 	if reusable {
 		return client, nil

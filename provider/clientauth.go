@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fosite-mcp/provider/client"
+
 	"github.com/ory/fosite"
 	"golang.org/x/time/rate"
 )
@@ -108,28 +110,53 @@ func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request,
 	if sent.id == "" {
 		return nil, errNoCredentials
 	}
-	client, err := a.Store.GetClient(ctx, sent.id)
+	known, err := a.Store.GetClient(ctx, sent.id)
 	tried.ClientID, tried.Exists = sent.id, err == nil
+	if expired := (*client.ExpiredError)(nil); errors.As(err, &expired) {
+		return a.refuseExpired(ctx, sent, expired)
+	}
 	if errors.Is(err, fosite.ErrNotFound) {
 		return a.refuse(ctx, sent, "unknown client")
 	}
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	if client.IsPublic() {
+	if known.IsPublic() {
 		if len(sent.secrets) > 0 {
 			return a.refuse(ctx, sent, "a public client sent a secret")
 		}
-		if a.Documents.letsIn(client) != nil {
+		if a.Documents.letsIn(known) != nil {
 			return a.refuse(ctx, sent, "the host of the client's metadata document is not let in")
 		}
-		return client, nil
+		return known, nil
 	}
-	// One that is registered for assertions may use no secret, whatever hashes it has.
-	if c, ok := client.(ClientWithAuthMethod); ok && c.GetTokenEndpointAuthMethod() == "private_key_jwt" {
+	if usesKey(known) {
 		return a.refuse(ctx, sent, "a client with a key sent no assertion")
 	}
-	return a.checkSecret(ctx, client, sent)
+	return a.checkSecret(ctx, known, sent)
+}
+
+// usesKey tells whether a client is registered for assertions: it may use no secret then, whatever hashes it has.
+func usesKey(known fosite.Client) bool {
+	c, ok := known.(ClientWithAuthMethod)
+	return ok && c.GetTokenEndpointAuthMethod() == "private_key_jwt"
+}
+
+// refuseExpired tells a client that it has expired, if it sends its secret. Nothing is noted of that.
+func (a *ClientAuthenticator) refuseExpired(ctx context.Context, sent credentials, expired *client.ExpiredError) (fosite.Client, error) {
+	if expired.Client.IsPublic() || usesKey(expired.Client) {
+		return a.refuse(ctx, sent, "the client has expired")
+	}
+	if _, err := a.match(ctx, expired.Client, sent); err != nil {
+		return nil, err
+	}
+	return nil, errExpired(expired.At, "")
+}
+
+// errExpired is for those alone who have proved to be the client.
+func errExpired(at time.Time, how string) error {
+	return fosite.ErrInvalidClient.WithHintf("The client has expired at %s. Whoever administers it can give it more time.", at.UTC().Format(time.RFC3339)).
+		WithDebug(how + "the client has expired")
 }
 
 // credentials are an id and the readings of its secret: SDKs differ in whether they form-encode a Basic header

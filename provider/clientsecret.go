@@ -11,9 +11,21 @@ import (
 	"github.com/ory/fosite"
 )
 
-// checkSecret tells whether one of the secrets that were sent is the client's. Only a comparison that takes long has to
-// wait for its turn.
+// checkSecret tells whether one of the secrets that were sent is the client's.
 func (a *ClientAuthenticator) checkSecret(ctx context.Context, client fosite.Client, sent credentials) (fosite.Client, error) {
+	hash, err := a.match(ctx, client, sent)
+	if err != nil {
+		return nil, err
+	}
+	if u, ok := client.(ClientWithUsedSecret); ok {
+		u.AuthenticatedWith(hash)
+	}
+	return client, a.used(ctx, client, hash)
+}
+
+// match finds the hash of one of the secrets that were sent; invalid_client: there is none. Only a comparison that takes long has
+// to wait for its turn.
+func (a *ClientAuthenticator) match(ctx context.Context, client fosite.Client, sent credentials) ([]byte, error) {
 	hashes := [][]byte{client.GetHashedSecret()}
 	if rotating, ok := client.(fosite.ClientWithSecretRotation); ok {
 		hashes = append(hashes, rotating.GetRotatedHashes()...)
@@ -28,10 +40,7 @@ func (a *ClientAuthenticator) checkSecret(ctx context.Context, client fosite.Cli
 	case hash == nil:
 		return nil, errInvalidClient.WithDebug("wrong secret")
 	}
-	if u, ok := client.(ClientWithUsedSecret); ok {
-		u.AuthenticatedWith(hash)
-	}
-	return client, a.used(ctx, client, hash)
+	return hash, nil
 }
 
 // used tells the store about a successful authentication, before anything is issued.

@@ -2,10 +2,13 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"fosite-mcp/provider/client"
 	"fosite-mcp/provider/client/strictjson"
@@ -16,9 +19,17 @@ import (
 // listClients is GET /clients, and GET /issuers, as the operations below are those of both.
 func (a *api) listClients(r *request) (*answer, error) {
 	var m strictjson.Mistakes
-	filter := clients.Filter{Limit: r.limit(&m), Query: strings.TrimSpace(r.query["q"]), Status: client.Status(r.query["status"])}
-	if _, given := r.query["status"]; given && filter.Status != client.Active && filter.Status != client.Disabled {
-		m.Add("?status", "invalid", "must be active or disabled")
+	filter := clients.Filter{
+		Limit: r.limit(&m), Query: strings.TrimSpace(r.query["q"]), Status: client.Status(r.query["status"]), Owner: r.query["owner"],
+	}
+	if _, given := r.query["status"]; given && !slices.Contains([]client.Status{client.Active, client.Disabled, client.Expired}, filter.Status) {
+		m.Add("?status", "invalid", "must be active, disabled or expired")
+	}
+	if span := r.span("unused_for", &m); span > 0 {
+		filter.UnusedSince = a.Now().Add(-span)
+	}
+	if span := r.span("expires_within", &m); span > 0 {
+		filter.ExpiresBefore = a.Now().Add(span)
 	}
 	if r.cursor(&filter.After, &m) && !client.IsPlain(filter.After.ID) {
 		m.Add("?cursor", "invalid", "must be next_cursor of an earlier page, as it was")
@@ -30,7 +41,10 @@ func (a *api) listClients(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := page[*client.Client]{Items: append([]*client.Client{}, found...)}
+	list := page[json.Marshaler]{Items: make([]json.Marshaler, len(found))}
+	for i, c := range found {
+		list.Items[i] = c.ShownAt(a.Now())
+	}
 	if more {
 		last := found[len(found)-1]
 		list.NextCursor = encodeCursor(clients.Cursor{CreatedAt: last.CreatedAt.UnixMilli(), ID: last.ID})
@@ -40,13 +54,13 @@ func (a *api) listClients(r *request) (*answer, error) {
 
 // createClient is POST /clients. The secret in its answer is shown nowhere else and never again.
 func (a *api) createClient(r *request) (*answer, error) {
-	kind := r.kind()
-	if _, err := kind.make(a.Rules, r.body); err != nil {
+	kind, now := r.kind(), a.Now().UTC().Truncate(time.Millisecond)
+	if _, _, err := a.newClient(kind, r.body, now); err != nil {
 		return nil, err
 	}
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: kind.events + "registered"}
-		c, err := kind.make(a.Rules, r.body)
+		c, secretEnd, err := a.newClient(kind, r.body, now)
 		if err != nil {
 			return nil, event, err
 		}
@@ -56,13 +70,14 @@ func (a *api) createClient(r *request) (*answer, error) {
 			if err != nil {
 				return nil, event, err
 			}
+			fresh.ExpiresAt = secretEnd
 			c.Secrets = []client.Secret{*fresh}
 		}
 		if err := a.registry(r).Create(ctx, c); err != nil {
 			return nil, event, err
 		}
 		event.ClientID = c.ID
-		event.Changes, err = client.Differences(nil, c)
+		event.Changes, err = firstDifferences(c, secretEnd)
 		return registered(kind, c, secret), event, err
 	})
 }
@@ -88,8 +103,8 @@ func (a *api) newSecret(ctx context.Context, secret *string) (*client.Secret, er
 	return &client.Secret{Hash: hash, Hint: (*secret)[len(*secret)-4:]}, nil
 }
 
-func shownClient(c *client.Client) *answer {
-	answer := newAnswer(http.StatusOK, c)
+func (a *api) shownClient(c *client.Client) *answer {
+	answer := newAnswer(http.StatusOK, c.ShownAt(a.Now()))
 	answer.header.Set("ETag", etag(c))
 	return answer
 }
@@ -100,7 +115,7 @@ func (a *api) getClient(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	shown := shownClient(client)
+	shown := a.shownClient(client)
 	if names(r.Header.Values("If-None-Match"), client) {
 		shown.status, shown.body = http.StatusNotModified, nil
 	}
@@ -131,7 +146,7 @@ func (a *api) patchClient(r *request) (*answer, error) {
 			return nil, event, err
 		}
 		if event.Changes == nil {
-			return shownClient(c), audit.Event{}, nil
+			return a.shownClient(c), audit.Event{}, nil
 		}
 		if err := a.registry(r).Update(ctx, changed); err != nil {
 			return nil, event, err
@@ -141,7 +156,7 @@ func (a *api) patchClient(r *request) (*answer, error) {
 				return nil, event, err
 			}
 		}
-		return shownClient(changed), event, nil
+		return a.shownClient(changed), event, nil
 	})
 }
 
@@ -189,13 +204,13 @@ func (a *api) setStatus(r *request, status client.Status, action string) (*answe
 		}
 		changed, err := a.registry(r).SetStatus(ctx, before.ID, status, seen)
 		if err != nil || !changed {
-			return shownClient(before), audit.Event{}, err
+			return a.shownClient(before), audit.Event{}, err
 		}
 		after, err := a.registry(r).Find(ctx, before.ID)
 		if err != nil {
 			return nil, event, err
 		}
 		event.Changes, err = client.Differences(before, after)
-		return shownClient(after), event, err
+		return a.shownClient(after), event, err
 	})
 }

@@ -30,7 +30,22 @@ func newID(prefix string) string { return prefix + strings.ToLower(rand.Text()) 
 // moment is now, as exactly as it is stored.
 func (h *hosted) moment() time.Time { return h.now().UTC().Truncate(time.Millisecond) }
 
+// List refuses the filters that a host's table may not know: one that is left out shows too much.
 func (h *hosted) List(ctx context.Context, filter clients.Filter) (page []*client.Client, more bool, err error) {
+	var m strictjson.Mistakes
+	for at, given := range map[string]bool{
+		"?owner": filter.Owner != "", "?unused_for": !filter.UnusedSince.IsZero(), "?expires_within": !filter.ExpiresBefore.IsZero(),
+	} {
+		if given {
+			m.Add(at, "unknown_parameter", "is not offered by this server, whose clients are in a table of its own")
+		}
+	}
+	if filter.Status == client.Expired {
+		m.Add("?status", "invalid", "must be active or disabled")
+	}
+	if err := m.Err(); err != nil {
+		return nil, false, err
+	}
 	return h.theirs.List(ctx, filter)
 }
 
@@ -63,6 +78,11 @@ func (h *hosted) Create(ctx context.Context, c *client.Client) error {
 	}
 	if kept.Version != c.Version || len(kept.Secrets) != len(c.Secrets) {
 		return errors.New("admin: Clients.Find does not return the Version and the Secrets that Clients.Create was given; store them")
+	}
+	for i := range kept.Secrets { // of which there is one
+		if !kept.Secrets[i].ExpiresAt.Equal(c.Secrets[i].ExpiresAt) {
+			return errors.New("admin: Clients.Find does not return the ExpiresAt of the secret that Clients.Create was given; store it")
+		}
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"fosite-mcp/provider/client"
 )
 
 //go:embed openapi.json
@@ -55,6 +57,9 @@ var (
 		{"components|headers|IdempotencyReplayed", nil},
 		{"components|responses|KeyReused", nil},
 		{"components|responses|Conflict|description", "The id is or was taken, or the client cannot have another secret."},
+		{"paths|/clients|get|parameters", parameters("Limit", "Cursor", "Status", "Search")},
+		{"components|parameters|Status|schema|enum", []client.Status{client.Active, client.Disabled}},
+		{"components|parameters|Owner", nil}, {"components|parameters|UnusedFor", nil}, {"components|parameters|ExpiresWithin", nil},
 		{"components|schemas|Rotation|properties|end_previous_on_first_use", nil},
 		{"components|schemas|Revocation|properties|secret_id", nil},
 		{"components|schemas|AllTokens", nil},
@@ -84,6 +89,15 @@ var (
 		{"paths|/issuers/{id}/tokens|get|responses|403", forbidden},
 	}
 )
+
+// parameters refers to parameters of the document.
+func parameters(names ...string) []any {
+	list := make([]any, len(names))
+	for i, name := range names {
+		list[i] = map[string]any{"$ref": "#/components/parameters/" + name}
+	}
+	return list
+}
 
 // describe makes the document of what this API can do.
 func (a *api) describe() error {

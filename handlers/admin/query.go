@@ -22,6 +22,7 @@ const (
 	defaultLimit = 50
 	maxLimit     = 200
 	maxParameter = 1024
+	maxSpan      = 10 * 365 * 24 * time.Hour
 )
 
 // readQuery fills in r.query. Unknown parameters and those that are there twice are mistakes: a filter that is silently
@@ -145,6 +146,26 @@ func (r *request) time(name string, m *strictjson.Mistakes) time.Time {
 		m.Add("?"+name, "invalid", "must be a time such as 2026-01-31T12:00:00Z (RFC 3339)")
 	}
 	return at
+}
+
+// span reads a duration: seconds, or a number with s, m, h or d behind it. Zero: there is none.
+func (r *request) span(name string, m *strictjson.Mistakes) time.Duration {
+	text, given := r.query[name]
+	if !given {
+		return 0
+	}
+	number, unit := text, time.Second
+	for suffix, of := range map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour} {
+		if cut, found := strings.CutSuffix(text, suffix); found {
+			number, unit = cut, of
+		}
+	}
+	n, err := strconv.ParseUint(number, 10, 63)
+	if err == nil && n > 0 && n <= uint64(maxSpan/unit) {
+		return time.Duration(n) * unit
+	}
+	m.Add("?"+name, "invalid", "must be a duration of up to 10 years: seconds, or a number with m, h or d behind it, such as 90d")
+	return 0
 }
 
 // page is one page of a list.

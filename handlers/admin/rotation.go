@@ -10,8 +10,6 @@ import (
 // enough to roll the new one out over a weekend. Without an end, every rotation would leave one more secret alive.
 const defaultOverlap = 7 * 24 * time.Hour
 
-const maxSecretLifespan = 10 * 365 * 24 * time.Hour
-
 // rotation is what POST /clients/{client_id}/secrets may say.
 type rotation struct {
 	expiresAt   time.Time // of the new secret
@@ -28,11 +26,11 @@ func (a *api) rotation(body map[string]any) (rotation, error) {
 	var o rotation
 	now := a.Now().UTC().Truncate(time.Millisecond)
 	strictjson.RefuseUnknown(body, rotationMembers, &m)
-	o.expiresAt = newSecretEnd(body, now, &m)
+	o.expiresAt = newSecretEnd(body, "", now, &m)
 	overlap, keep := defaultOverlap, false
 	timed := body["expires_previous_in"] != nil
 	if v := strictjson.Member(body, "expires_previous_in", &m); timed {
-		if v.Seconds(&overlap); overlap > maxSecretLifespan {
+		if v.Seconds(&overlap); overlap > maxSpan {
 			m.Add("/expires_previous_in", "invalid", "must be at most 315360000 seconds (10 years)")
 		}
 	}
@@ -58,22 +56,23 @@ func (a *api) rotation(body map[string]any) (rotation, error) {
 	return o, m.Err()
 }
 
-// newSecretEnd is the end of the new secret; zero: none.
-func newSecretEnd(body map[string]any, now time.Time, m *strictjson.Mistakes) (end time.Time) {
-	if at := body["expires_at"]; at != nil {
-		if strictjson.Member(body, "expires_at", m).Time(&end); !m.At("/expires_at") && !end.After(now) {
-			m.Add("/expires_at", "invalid", "must be in the future")
+// newSecretEnd is the end of a new secret, of which members whose names begin with prefix tell; zero: none.
+func newSecretEnd(body map[string]any, prefix string, now time.Time, m *strictjson.Mistakes) (end time.Time) {
+	at, in := prefix+"expires_at", prefix+"expires_in"
+	if body[at] != nil {
+		if strictjson.Member(body, at, m).Time(&end); !m.At("/"+at) && !end.After(now) {
+			m.Add("/"+at, "invalid", "must be in the future")
 		}
 	}
-	if seconds := body["expires_in"]; seconds != nil {
-		var in time.Duration
-		if strictjson.Member(body, "expires_in", m).Seconds(&in); !m.At("/expires_in") && (in == 0 || in > maxSecretLifespan) {
-			m.Add("/expires_in", "invalid", "must be 1 to 315360000 seconds (10 years)")
+	if body[in] != nil {
+		var life time.Duration
+		if strictjson.Member(body, in, m).Seconds(&life); !m.At("/"+in) && (life == 0 || life > maxSpan) {
+			m.Add("/"+in, "invalid", "must be 1 to 315360000 seconds (10 years)")
 		}
-		if body["expires_at"] != nil {
-			m.Add("/expires_in", "conflict", "must not stand beside expires_at; keep one of them")
+		if body[at] != nil {
+			m.Add("/"+in, "conflict", "must not stand beside %s; keep one of them", at)
 		}
-		end = now.Add(in)
+		end = now.Add(life)
 	}
 	return end
 }

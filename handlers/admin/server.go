@@ -79,7 +79,11 @@ type operation struct {
 // routes is the whole API.
 var routes = map[string]map[string]operation{
 	"/clients": {
-		http.MethodGet:  {role: audit.RoleRead, query: []string{"limit", "cursor", "status", "q"}, handle: (*api).listClients},
+		http.MethodGet: {
+			role:   audit.RoleRead,
+			query:  []string{"limit", "cursor", "status", "q", "owner", "unused_for", "expires_within"},
+			handle: (*api).listClients,
+		},
 		http.MethodPost: {role: audit.RoleClients, body: bodyRequired, once: true, handle: (*api).createClient},
 	},
 	"/clients/{client_id}": {

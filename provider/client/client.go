@@ -14,6 +14,7 @@ const (
 	Active   Status = "active"
 	Disabled Status = "disabled" // may do nothing; its tokens are inactive until it is enabled again
 	Deleted  Status = "deleted"  // gone for good; the id is kept so that it is never given out again
+	Expired  Status = "expired"  // active, and its ExpiresAt is past: shown, and never stored
 )
 
 // Client is a registered client. Field names follow RFC 7591 §2 where that has one.
@@ -60,6 +61,14 @@ type Client struct {
 	used *Secret // the secret that authenticated this request
 }
 
+// StatusAt is what a client may do at a time.
+func (c *Client) StatusAt(now time.Time) Status {
+	if c.Status == Active && !c.ExpiresAt.IsZero() && !now.Before(c.ExpiresAt) {
+		return Expired
+	}
+	return c.Status
+}
+
 // clientMembers are the members of a client's JSON form that can be written, in the order in which they are shown: their names,
 // those of RFC 7591 §2 where that has one, and their fields. client_id can be written once.
 var clientMembers = []member{
@@ -85,10 +94,10 @@ var clientMembers = []member{
 	object("metadata", func(c *Client) *json.RawMessage { return &c.Metadata }),
 }
 
-// shownOnly are the members that a client is shown with and that cannot be written.
+// shownOnly are the members that a client is shown with and that cannot be written, and those that are about its first secret.
 var shownOnly = []string{
 	"client_secret", "client_secret_id", "client_secret_expires_at", "client_id_issued_at", "created_at", "updated_at", "last_used_at",
-	"registered_by",
+	"registered_by", "secret_expires_at", "secret_expires_in",
 }
 
 // MaxSecrets bounds how many secrets of one client work at the same time: each failed authentication tries them all.

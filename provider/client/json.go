@@ -143,7 +143,15 @@ func readKeys(v strictjson.Value, into **jose.JSONWebKeySet) {
 }
 
 // MarshalJSON implements [json.Marshaler]: every member, null where it is not set, and the client's times. Secrets are left out.
+// Its status is the stored one, see [Client.ShownAt].
 func (c *Client) MarshalJSON() ([]byte, error) { return encode(c.shown()) }
+
+// ShownAt is the client for JSON at a time: with [Client.StatusAt].
+func (c *Client) ShownAt(now time.Time) json.Marshaler {
+	shown := *c
+	shown.Status = c.StatusAt(now)
+	return &shown
+}
 
 // Registered is the answer to the registration of a client (RFC 7591 §3.2.1).
 type Registered struct {
@@ -158,7 +166,11 @@ func (r Registered) MarshalJSON() ([]byte, error) {
 		first = append(first, shownMember{"client_secret", r.Secret})
 	}
 	if len(r.Client.Secrets) > 0 {
-		first = append(first, shownMember{"client_secret_id", r.Client.Secrets[0].ID}, shownMember{"client_secret_expires_at", 0}) // 0: never
+		end := int64(0) // never
+		if at := r.Client.Secrets[0].ExpiresAt; !at.IsZero() {
+			end = at.Unix()
+		}
+		first = append(first, shownMember{"client_secret_id", r.Client.Secrets[0].ID}, shownMember{"client_secret_expires_at", end})
 	}
 	first = append(first, shownMember{"client_id_issued_at", r.Client.CreatedAt.Unix()})
 	return encode(append(first, r.Client.shown()...))

@@ -1,9 +1,12 @@
 package clients
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"testing"
+
+	"gorm.io/gorm"
 
 	"fosite-mcp/storage/internal/model"
 )
@@ -32,3 +35,10 @@ func TestRegistrationsAreBounded(t *testing.T) {
 
 // ManyStatement reads many clients on PostgreSQL.
 func (r *Registry) ManyStatement() string { return r.db.SQL(r.alone.many) }
+
+// ListStatement is the query of List.
+func (r *Registry) ListStatement(ctx context.Context, filter Filter) string {
+	var rows []model.Client
+	statement := r.list(ctx, &filter).Session(&gorm.Session{DryRun: true}).Find(&rows).Statement
+	return statement.Dialector.Explain(statement.SQL.String(), statement.Vars...)
+}

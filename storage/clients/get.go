@@ -32,6 +32,11 @@ func (s *State) Targets() []any {
 	return []any{&s.ID, &s.Status, &s.Epoch, &s.RevokedBefore, &s.Version, &s.UpdatedAt, &s.ExpiresAt}
 }
 
+// expired tells whether the client may not act because it has expired.
+func (s *State) expired(now time.Time) bool {
+	return client.Status(s.Status) == client.Active && !s.Live(now)
+}
+
 // Live tells whether the client may act and its tokens count at the time now.
 func (s *State) Live(now time.Time) bool {
 	return client.Status(s.Status) == client.Active && (s.ExpiresAt.IsZero() || now.Before(s.ExpiresAt.Time))
@@ -68,7 +73,7 @@ func (s *secretRow) targets() []any {
 }
 
 // Get answers what [fosite.ClientManager] asks for: the client, or [fosite.ErrNotFound] for one that does not exist,
-// is disabled, expired or deleted; only secrets that work now are on the client. The client and its secrets come without
+// is disabled, expired (a [client.ExpiredError]) or deleted; only secrets that work now are on the client. The client and its secrets come without
 // their LastUsedAt, and the secrets without their Hint: see [Registry.Find].
 func (r *Registry) Get(ctx context.Context, id string) (fosite.Client, error) {
 	return r.alone.Get(ctx, id, nil, nil)

@@ -200,7 +200,8 @@ func (w *reading[T]) add(s *secretRow) {
 // with, if that is not remembered.
 func (r *Registry) authenticating(ctx context.Context, id string, state *State, secrets []client.Secret, remembered, read *model.Client) (fosite.Client, error) {
 	now, registration := r.now(), remembered
-	if !state.Live(now) {
+	expired := state.expired(now)
+	if !state.Live(now) && !expired {
 		return nil, fosite.ErrNotFound
 	}
 	if remembered == nil {
@@ -224,5 +225,8 @@ func (r *Registry) authenticating(ctx context.Context, id string, state *State, 
 	c.Secrets = slices.DeleteFunc(secrets, func(secret client.Secret) bool {
 		return !secret.ExpiresAt.IsZero() && !now.Before(secret.ExpiresAt)
 	})
+	if expired {
+		return nil, &client.ExpiredError{Client: c.Fosite(), At: c.ExpiresAt}
+	}
 	return c.Fosite(), nil
 }

@@ -4,7 +4,6 @@ package clients
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -124,51 +123,6 @@ func (r *Registry) Find(ctx context.Context, id string) (*client.Client, error) 
 		c.Secrets = append(c.Secrets, secretFromRow(&secrets[i]))
 	}
 	return c, nil
-}
-
-// Filter says which clients [Registry.List] returns. The zero value means the first page of all.
-type Filter struct {
-	Status client.Status // empty: active and disabled
-	Query  string        // matches id, name and owner, anywhere, in either case
-	After  Cursor
-	Limit  int // default 50
-}
-
-// Cursor is the place after a client in the order of registration.
-type Cursor struct {
-	CreatedAt int64  `json:"t"`
-	ID        string `json:"id"`
-}
-
-// List returns clients in the order of registration, without their secrets, and whether there are more.
-func (r *Registry) List(ctx context.Context, filter Filter) (clients []*client.Client, more bool, err error) {
-	if filter.Limit <= 0 {
-		filter.Limit = 50
-	}
-	tx := r.db.Read(ctx).Where("status IN ? AND (created_at, id) > (?, ?)", alive, filter.After.CreatedAt, filter.After.ID).Where(r.kind)
-	if filter.Status != "" {
-		tx = tx.Where("status = ?", filter.Status)
-	}
-	if filter.Query != "" {
-		// The engine lowers both sides: SQLite knows the case of ASCII letters only.
-		tx = tx.Where(`(LOWER(id) LIKE LOWER(@q) ESCAPE '!' OR LOWER(name) LIKE LOWER(@q) ESCAPE '!' OR LOWER(owner) LIKE LOWER(@q) ESCAPE '!')`,
-			sql.Named("q", "%"+strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(filter.Query)+"%"))
-	}
-	var rows []model.Client
-	if err := tx.Order("created_at, id").Limit(filter.Limit + 1).Find(&rows).Error; err != nil {
-		return nil, false, fmt.Errorf("storage: list clients: %w", err)
-	}
-	if more = len(rows) > filter.Limit; more {
-		rows = rows[:filter.Limit]
-	}
-	for i := range rows {
-		c, err := rows[i].Client()
-		if err != nil {
-			return nil, false, err
-		}
-		clients = append(clients, c)
-	}
-	return clients, more, nil
 }
 
 // Update stores what was changed on a client that was read with [Registry.Find]. It answers [ErrStale]

@@ -88,6 +88,9 @@ func (r Rules) parseClient(raw json.RawMessage) (c *imported, err error) {
 			c.patch[name] = value
 		}
 	}
+	if string(members["status"]) == `"expired"` { // which is shown, and follows from expires_at
+		delete(c.patch, "status")
+	}
 	r.convert(c, &in, members)
 	c.noteDropped(members)
 	if err := in.convertLifespan(c); err != nil {
