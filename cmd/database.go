@@ -14,6 +14,8 @@ import (
 	"fosite-mcp/config"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
+
+	"gorm.io/gorm"
 )
 
 // Commands that work on the database directly open it with one of these: withData for everything that needs the
@@ -32,9 +34,17 @@ func (a *app) withNewDatabase(ctx context.Context, fn func(context.Context, *sto
 // one.
 func (a *app) withDatabase(ctx context.Context, fn func(context.Context, config.Config, *storage.Store) error) error {
 	cfg, err := a.config()
+	if err == nil {
+		err = checkThere(cfg)
+	}
 	if err != nil {
 		return err
 	}
+	return withStore(ctx, cfg, func(ctx context.Context, store *storage.Store) error { return fn(ctx, cfg, store) })
+}
+
+// checkThere refuses a SQLite database that is not there.
+func checkThere(cfg config.Config) error {
 	if path, ok := cfg.Database.URL.SQLitePath(); ok {
 		switch info, err := os.Stat(path); {
 		case errors.Is(err, fs.ErrNotExist):
@@ -45,7 +55,7 @@ func (a *app) withDatabase(ctx context.Context, fn func(context.Context, config.
 			return fmt.Errorf("there is no database at %s: it is a folder; check database.url", path)
 		}
 	}
-	return withStore(ctx, cfg, func(ctx context.Context, store *storage.Store) error { return fn(ctx, cfg, store) })
+	return nil
 }
 
 // withData is withDatabase for a schema that is exactly this program's.
@@ -66,6 +76,10 @@ func (a *app) withActor(ctx context.Context, fn func(context.Context, *storage.S
 }
 
 func withStore(ctx context.Context, cfg config.Config, fn func(context.Context, *storage.Store) error) error {
+	return withGORM(cfg, func(db *gorm.DB) error { return fn(ctx, storage.New(db)) })
+}
+
+func withGORM(cfg config.Config, fn func(*gorm.DB) error) error {
 	if err := privatefile.Check(database.Files(cfg)...); err != nil {
 		return err
 	}
@@ -74,7 +88,7 @@ func withStore(ctx context.Context, cfg config.Config, fn func(context.Context, 
 		return err
 	}
 	defer pool.Close()
-	return fn(ctx, storage.New(db))
+	return fn(db)
 }
 
 // shellActor is who audit events name for changes made on the machine itself, with no admin key.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/clients"
 	"fosite-mcp/storage/internal/database"
 	"fosite-mcp/storage/internal/model"
@@ -26,6 +27,20 @@ func (s *Tokens) RevokeAllBefore(ctx context.Context, t time.Time) error {
 	return s.revokeAll(ctx, ` AND issued_at < ?`, []any{before},
 		statement{`UPDATE {clients} SET revoked_before = ? WHERE status <> 'deleted' AND revoked_before < ?`, []any{before, before}},
 		statement{clients.NoteAllRevokedBefore, []any{before}})
+}
+
+// EndAfterRestore ends all tokens, codes and logins of a database that was brought back from a backup, because some of them had
+// ended since, and puts that on record. Call it before the first request.
+func (s *Store) EndAfterRestore(ctx context.Context) error {
+	return s.Atomically(ctx, func(ctx context.Context) error {
+		if err := s.RevokeAll(ctx); err != nil {
+			return err
+		}
+		if err := s.logins.DeleteAll(ctx); err != nil {
+			return err
+		}
+		return s.log.Append(ctx, audit.Event{Action: "database.restored"})
+	})
 }
 
 type statement struct {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -59,16 +60,18 @@ func (r *reader) paste(snippet string) string {
 	return string(output)
 }
 
-// leave starts a line that goes on running, and waits until it serves.
-func (r *reader) leave(line, address string) {
+// leave starts a line that goes on running, and waits until it serves. stop ends it before the test does.
+func (r *reader) leave(line, address string) (stop func()) {
 	r.t.Helper()
 	command := r.command("exec " + line)
 	command.Stderr = r.log
 	if err := command.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
+	stop = sync.OnceFunc(func() { _ = command.Process.Kill(); _ = command.Wait() })
+	r.t.Cleanup(stop)
 	waitFor(r.t, "http://"+address+"/livez", r.log)
+	return stop
 }
 
 func TestTheSearchServersDocumentWorksAsPasted(t *testing.T) {
@@ -110,8 +113,8 @@ func TestTheOperationsDocumentImportsAsPasted(t *testing.T) {
 	r.paste(server[0])
 	r.leave(server[1], r.public)
 	blocks := shellBlocks(t, "docs/operations.md")
-	if len(blocks) != 1 {
-		t.Fatalf("%d blocks, want 1: what runs the others?", len(blocks))
+	if len(blocks) != operationsBlocks {
+		t.Fatalf("%d blocks, want %d: what runs the others?", len(blocks), operationsBlocks)
 	}
 	output := r.paste(blocks[0])
 	for _, want := range []string{
@@ -127,6 +130,41 @@ func TestTheOperationsDocumentImportsAsPasted(t *testing.T) {
 	}
 	r.paste(`MCP_CLIENT_SECRET='correct horse battery staple' fosite-mcp token mint --client-id nightly`)
 	r.wantPrivate("clients.json")
+}
+
+// operationsBlocks are run by the tests of the import and of the restore.
+const operationsBlocks = 3
+
+// A token that was revoked after the backup is dead after the restore, and a client that was deleted is on the list.
+func TestTheOperationsDocumentRestoresAsPasted(t *testing.T) {
+	t.Parallel()
+	r := newReader(t)
+	blocks := shellBlocks(t, "docs/operations.md")[1:]
+	stop := r.leave("fosite-mcp serve", r.public)
+	r.paste(`fosite-mcp client create --client-id ci --name ci --secret-file ci.secret
+fosite-mcp client create --client-id gone --name gone --secret-file gone.secret
+fosite-mcp token mint --client-id ci --client-secret-file ci.secret > revoked.token
+fosite-mcp token mint --client-id ci --client-secret-file ci.secret > old.token`)
+	r.paste(blocks[0])
+	r.wantPrivate("backup.db")
+	r.paste(`fosite-mcp token revoke --token-file revoked.token
+fosite-mcp client delete gone --yes
+fosite-mcp audit --all --json > audit.ndjson`)
+	stop()
+	if output := r.paste(blocks[1]); !strings.Contains(output, "  fosite-mcp client delete gone\n") {
+		t.Errorf("the list lacks the client that was deleted:\n%s", output)
+	}
+	r.leave("fosite-mcp serve", r.public)
+	introspect := "fosite-mcp token introspect --client-id ci --client-secret-file ci.secret --json --token-file "
+	for _, token := range []string{"revoked.token", "old.token"} {
+		if output := r.paste(introspect + token); output != "{\"active\":false}\n" {
+			t.Errorf("%s: %s", token, output)
+		}
+	}
+	if output := r.paste("fosite-mcp token mint --client-id ci --client-secret-file ci.secret | " + introspect + "-"); !strings.Contains(output, `"active":true`) {
+		t.Errorf("a new token: %s", output)
+	}
+	r.wantPrivate("fosite-mcp-data/fosite-mcp.db")
 }
 
 // wantPrivate checks that nobody else may read a file.

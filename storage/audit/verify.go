@@ -37,6 +37,15 @@ func (l *Log) Verify(ctx context.Context, progress func(n int64)) (count, firstB
 	}
 }
 
+// Ends are the ids of the last event that was pruned, and of the newest one. Those between are in the log.
+func (l *Log) Ends(ctx context.Context) (pruned, last int64, err error) {
+	ends, err := chainEnds(l.db.Read(ctx).DB)
+	if err != nil {
+		return 0, 0, err
+	}
+	return ends.PrunedID, ends.LastID, nil
+}
+
 // chainEnds are the two ends of the chain. Its events have the ids after PrunedID, up to LastID.
 func chainEnds(db *gorm.DB) (*model.AuditChain, error) {
 	ends, err := database.FindOne[model.AuditChain](db.Where("chain = ?", mainChain), "read the audit chain")

@@ -100,6 +100,12 @@ func (s *Sessions) Delete(ctx context.Context, token string) error {
 	return database.Wrap(err, "delete a login session")
 }
 
+// DeleteAll logs everybody out of every browser.
+func (s *Sessions) DeleteAll(ctx context.Context) error {
+	_, err := s.db.Exec(ctx, func(tx *database.Tx) *gorm.DB { return tx.Where("1 = 1").Delete(&model.LoginSession{}) })
+	return database.Wrap(err, "delete all login sessions")
+}
+
 // endSessions logs every browser of a person out.
 func endSessions(tx *database.Tx, subject string) error {
 	err := tx.Where("subject = ?", subject).Delete(&model.LoginSession{}).Error

@@ -129,7 +129,7 @@ func Files(cfg config.Config) (paths []string) {
 	if err != nil || !strings.HasPrefix(absolute, folder+string(filepath.Separator)) {
 		return nil
 	}
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+	for _, suffix := range sqliteSuffixes {
 		paths = append(paths, path+suffix)
 	}
 	return paths

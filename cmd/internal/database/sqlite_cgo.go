@@ -16,3 +16,9 @@ func sqliteDialector(path string) gorm.Dialector {
 		"_journal_mode": {"WAL"}, "_synchronous": {"FULL"}, "_busy_timeout": {"5000"}, "_txlock": {"immediate"}, "_foreign_keys": {"1"},
 	}.Encode()}).String())
 }
+
+// sqliteReader reads a file that nobody is using, and makes no file beside it.
+func sqliteReader(path string) gorm.Dialector {
+	dsn := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: "mode=ro&immutable=1"}).String()
+	return sqlite.Open(dsn)
+}

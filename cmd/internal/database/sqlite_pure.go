@@ -17,3 +17,9 @@ func sqliteDialector(path string) gorm.Dialector {
 	}.Encode()}).String()
 	return sqlite.New(sqlite.Config{DriverName: "sqlite", DSN: dsn})
 }
+
+// sqliteReader reads a file that nobody is using, and makes no file beside it.
+func sqliteReader(path string) gorm.Dialector {
+	dsn := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: "mode=ro&immutable=1"}).String()
+	return sqlite.New(sqlite.Config{DriverName: "sqlite", DSN: dsn})
+}
