@@ -235,6 +235,9 @@ func (h *jwtBearerGrant) firstOffer(ctx context.Context, request fosite.AccessRe
 
 // PopulateTokenEndpointResponse implements [fosite.TokenEndpointHandler]: it issues the token.
 func (h *jwtBearerGrant) PopulateTokenEndpointResponse(ctx context.Context, request fosite.AccessRequester, response fosite.AccessResponder) error {
+	if !h.CanHandleTokenEndpointRequest(ctx, request) { // fosite's handler says the same with a stack trace, to every token of another grant
+		return fosite.ErrUnknownRequest
+	}
 	if err := h.Handler.PopulateTokenEndpointResponse(ctx, request, response); err != nil {
 		return err
 	}

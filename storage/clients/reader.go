@@ -131,6 +131,9 @@ func (r *Reader[T]) readTogether(ctx context.Context, group []*reading[T]) error
 	if len(group) == 1 {
 		return r.readOne(ctx, group[0])
 	}
+	if keyless := len(r.given) == 1; keyless && !slices.ContainsFunc(group, func(w *reading[T]) bool { return w.id != group[0].id }) {
+		return r.readSame(ctx, group)
+	}
 	given, row := make([][]any, len(group)), r.rows.Get().(*clientRow[T])
 	defer r.rows.Put(row)
 	statement, targets := r.many, row.short
@@ -157,6 +160,21 @@ func (r *Reader[T]) readTogether(ctx context.Context, group []*reading[T]) error
 		}
 		w.add(&row.secret)
 	})
+}
+
+// readSame reads the client that all of a group ask for.
+func (r *Reader[T]) readSame(ctx context.Context, group []*reading[T]) error {
+	read := group[0]
+	if err := r.readOne(ctx, read); err != nil {
+		return err
+	}
+	for _, w := range group[1:] {
+		w.found, w.secrets, w.row.state = read.found, slices.Clone(read.secrets), read.row.state // each sorts its own
+		if w.complete {
+			w.row.registration = read.row.registration
+		}
+	}
+	return nil
 }
 
 func (r *Reader[T]) readOne(ctx context.Context, w *reading[T]) error {
