@@ -32,10 +32,11 @@ func migrateCommand(a *app) *cobra.Command {
 					if err != nil {
 						return err
 					}
-					if err := store.Migrate(ctx); err != nil {
+					pending := database.Pending(before)
+					if err := database.Migrate(ctx, store, len(pending)); err != nil {
 						return err
 					}
-					if pending := database.Pending(before); len(pending) == 0 {
+					if len(pending) == 0 {
 						a.Notice("nothing to do, the schema is up to date")
 					} else {
 						a.Notice("%d of %d migrations applied", len(pending), len(before))
@@ -46,9 +47,10 @@ func migrateCommand(a *app) *cobra.Command {
 		},
 		&cobra.Command{
 			Use: "status", Short: "Show which migrations have been applied", Example: "  fosite-mcp migrate status --json",
+			Long: "Show which migrations have been applied. It fails (exit 1) when some are pending, and when the schema is newer than this program.",
 			RunE: func(c *cobra.Command, _ []string) error {
 				return a.withDatabase(c.Context(), func(ctx context.Context, _ config.Config, store *storage.Store) error {
-					return printMigrations(ctx, &a.Console, store)
+					return migrationStatus(ctx, &a.Console, store)
 				})
 			},
 		},
@@ -99,6 +101,18 @@ A program with storage.New needs all parts; one with storage.WithClients needs t
 }
 
 var tablePrefix = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*\.?)?$`)
+
+// migrationStatus prints the migrations, and is an error unless all of them have been applied.
+func migrationStatus(ctx context.Context, out *console.Console, store *storage.Store) error {
+	if err := printMigrations(ctx, out, store); err != nil {
+		return err
+	}
+	migrations, err := store.Migrations(ctx)
+	if pending := database.Pending(migrations); err == nil && len(pending) > 0 {
+		err = fmt.Errorf("%d of %d migrations are pending: run fosite-mcp migrate up, or start the server as a role that may", len(pending), len(migrations))
+	}
+	return err
+}
 
 func printMigrations(ctx context.Context, out *console.Console, store *storage.Store) error {
 	migrations, err := store.Migrations(ctx)

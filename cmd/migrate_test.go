@@ -42,6 +42,26 @@ func TestStatusOfANewerSchemaIsAnError(t *testing.T) {
 	}
 }
 
+func TestStatusOfAnOlderSchemaIsAnError(t *testing.T) {
+	db := newDatabase(t)
+	for _, json := range []bool{false, true} {
+		var out strings.Builder
+		if err := migrationStatus(t.Context(), &console.Console{Stdout: &out, JSON: json}, storage.New(db)); err != nil {
+			t.Errorf("JSON %v, up to date: %v", json, err)
+		}
+	}
+	if err := db.Exec("DELETE FROM fosite_mcp_migrations WHERE version_id = 1008").Error; err != nil {
+		t.Fatal(err)
+	}
+	for _, json := range []bool{false, true} {
+		var out strings.Builder
+		err := migrationStatus(t.Context(), &console.Console{Stdout: &out, JSON: json}, storage.New(db))
+		if err == nil || !strings.Contains(err.Error(), "1 of ") || !strings.Contains(err.Error(), "fosite-mcp migrate up") || !strings.Contains(out.String(), "tokens/00008_revocations.sql") {
+			t.Errorf("JSON %v: error %v after %q, want the list and what to do", json, err, out.String())
+		}
+	}
+}
+
 func TestAnInterruptedCleanUpSaysHowFarItCame(t *testing.T) {
 	store := storage.New(newDatabase(t))
 	ctx, cancel := context.WithCancel(t.Context())

@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// minAuditRetention leaves a weekend and some days to find out what happened. Whoever writes 90h for 90 days is told so.
+const minAuditRetention = 7 * 24 * time.Hour
+
 // maxDrain is longer than any load balancer takes to notice.
 const maxDrain = 10 * time.Minute
 
@@ -12,7 +15,7 @@ func (c Config) operationRules() []check {
 	levels := []string{"debug", "info", "warn", "error"}
 	return []check{
 		{!slices.Contains(levels, c.Log.Level), "log.level", "must be debug, info, warn or error"},
-		{c.Audit.Retention < 0, "audit.retention", "must not be negative; 0s keeps events forever"},
+		{c.Audit.Retention != 0 && c.Audit.Retention < minAuditRetention, "audit.retention", "must be at least 168h (7 days), or nobody could find out later what happened; 0s keeps events forever"},
 		{c.Shutdown.Drain < 0 || c.Shutdown.Drain > maxDrain, "shutdown.drain", "must be between 0s and 10m"},
 		{c.ClientIPHeader != "" && !c.BehindProxy, "client_ip_header", "needs behind_proxy: true; without a proxy anybody can send the header"},
 		{unfitHeader(c.ClientIPHeader), "client_ip_header", "must be the name of a header that the proxy sets, such as X-Forwarded-For"},

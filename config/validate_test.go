@@ -240,6 +240,10 @@ func TestEveryRule(t *testing.T) {
 		{func(c *Config) { header(c); c.Login.Header.Proxies = []string{"10.0.0.7/24"} }, "login.header.proxies: must hold networks, not hosts with a mask; did you mean 10.0.0.0/24?"},
 		{func(c *Config) { header(c); c.Login.Header.Proxies = []string{"::/0"} }, "login.header.proxies: must not hold the network of all addresses: anybody could then log in as anyone"},
 
+		{func(c *Config) { c.Audit.Retention = 7*24*time.Hour - 1 }, "audit.retention: must be at least 168h (7 days), or nobody could find out later what happened; 0s keeps events forever"},
+		{func(c *Config) { c.Audit.Retention = -time.Hour }, "audit.retention: must be at least 168h (7 days), or nobody could find out later what happened; 0s keeps events forever"},
+		{func(c *Config) { c.Audit.Retention = 7 * 24 * time.Hour }, ""},
+		{func(c *Config) { c.Audit.Retention = 0 }, ""},
 		{func(c *Config) { c.Shutdown.Drain = -time.Second }, "shutdown.drain: must be between 0s and 10m"},
 		{func(c *Config) { c.Shutdown.Drain = 10*time.Minute + 1 }, "shutdown.drain: must be between 0s and 10m"},
 		{func(c *Config) { c.Shutdown.Drain = 10 * time.Minute }, ""},

@@ -139,7 +139,7 @@ func (s *Instance) prepareDatabase(ctx context.Context, store *storage.Store, cf
 	pending := database.Pending(migrations)
 	fresh := slices.ContainsFunc(pending, func(m storage.Migration) bool { return m.Name == settingsMigration })
 	if fresh {
-		if err := store.Migrate(ctx); err != nil {
+		if err := database.Migrate(ctx, store, len(pending)); err != nil {
 			return secrets, err
 		}
 	}
@@ -156,7 +156,7 @@ func (s *Instance) prepareDatabase(ctx context.Context, store *storage.Store, cf
 		return secrets, err
 	}
 	if !fresh && len(pending) > 0 {
-		if err := store.Migrate(ctx); err != nil {
+		if err := database.Migrate(ctx, store, len(pending)); err != nil {
 			return secrets, err
 		}
 		names := make([]string, 0, len(pending))

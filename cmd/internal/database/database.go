@@ -135,6 +135,20 @@ func Files(cfg config.Config) (paths []string) {
 	return paths
 }
 
+// insufficientPrivilege is PostgreSQL's SQLSTATE.
+const insufficientPrivilege = "42501"
+
+// Migrate applies what is pending. Where the role may not, the error says who may.
+func Migrate(ctx context.Context, store *storage.Store, pending int) error {
+	err := store.Migrate(ctx)
+	var refusal *pgconn.PgError
+	if errors.As(err, &refusal) && refusal.Code == insufficientPrivilege {
+		return fmt.Errorf("%d migrations are pending, and the role of database.url may not change the schema (%s): "+
+			"run fosite-mcp migrate up as the role that owns the tables, then start the server", pending, refusal.Message)
+	}
+	return err
+}
+
 // Pending are the migrations that have not been applied.
 func Pending(migrations []storage.Migration) []storage.Migration {
 	return slices.DeleteFunc(slices.Clone(migrations), func(m storage.Migration) bool { return !m.AppliedAt.IsZero() })

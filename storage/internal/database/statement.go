@@ -200,7 +200,8 @@ func Wrap(err error, what string) error {
 
 // Quiet is db for statements of ours.
 func Quiet(db *gorm.DB) *gorm.DB {
-	q := db.Session(&gorm.Session{NewDB: true, SkipDefaultTransaction: true, Logger: quietLogger{db.Logger}})
+	// QueryFields names the columns: PostgreSQL refuses a prepared SELECT * once, at each connection, after a later version has added one.
+	q := db.Session(&gorm.Session{NewDB: true, SkipDefaultTransaction: true, QueryFields: true, Logger: quietLogger{db.Logger}})
 	q.Config.TranslateError = false // what became of a statement is read from the driver's own errors
 	return q
 }
