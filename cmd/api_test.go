@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +154,63 @@ func TestFollowingTheAuditLogGoesOnAfterTheLastEvent(t *testing.T) {
 	}
 	if got := stdout.String(); got != "{\"id\":7}\n{\"id\":8}\n" {
 		t.Errorf("stdout %s", got)
+	}
+}
+
+// Ctrl-C tells where to go on. What an earlier run has told is checked, again after each outage: a restored database gives ids out
+// a second time.
+func TestFollowingTheAuditLogResumesAndNoticesARestore(t *testing.T) {
+	const cursor = "7-1795689000000"
+	seventh := `{"items":[{"id":7,"time":"2026-11-26T10:30:00Z","action":"a"}]}`
+	for name, test := range map[string]struct {
+		answers []string // a status, or a body
+		want    string   // of the error
+		out     string
+	}{
+		"goes on":            {[]string{seventh, `{"items":[{"id":8,"time":"2026-11-26T10:30:01Z","action":"=b"}]}`, "stop"}, "", "8,2026-11-26T10:30:01.000Z,,'=b,,,,,,\r\n"},
+		"deleted by age":     {[]string{`{"items":[{"id":9}]}`, `{"items":[]}`, "stop"}, "", ""},
+		"another event":      {[]string{`{"items":[{"id":7,"time":"2026-11-26T10:30:01Z"}]}`}, "restored from a backup", ""},
+		"a shorter log":      {[]string{`{"items":[]}`}, "restored from a backup", ""},
+		"after an outage":    {[]string{seventh, `{"items":[]}`, "502", "503", seventh, `{"items":[]}`, "stop"}, "", ""},
+		"restored meanwhile": {[]string{seventh, `{"items":[]}`, "503", `{"items":[]}`}, "restored from a backup", ""},
+		"a key that ended":   {[]string{seventh, `{"items":[]}`, "401"}, "refuses the key", ""},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		asked := 0
+		api, out, stdout := fakeAPI(t, func(w http.ResponseWriter, _ *http.Request) {
+			answer := "stop"
+			if asked < len(test.answers) {
+				answer = test.answers[asked]
+			}
+			asked++
+			switch answer {
+			case "stop":
+				cancel()
+				answerJSON(w, 200, `{"items":[]}`)
+			case "401", "503":
+				status, _ := strconv.Atoi(answer)
+				answerJSON(w, status, `{"title":"no"}`)
+			case "502":
+				http.Error(w, "<html>", http.StatusBadGateway)
+			default:
+				answerJSON(w, 200, answer)
+			}
+		})
+		messages := new(bytes.Buffer)
+		out.Stderr = messages
+		f := &auditFlags{follow: true, csv: true, after: cursor, list: apiclient.ListFlags{Limit: 50}, interval: time.Microsecond}
+		query, err := f.query(time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = newAuditLog(out, api, query).print(ctx, f)
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) || stdout.String() != test.out || asked != len(test.answers) {
+			t.Errorf("%s: %v after %d requests, want %q after %d; stdout %q", name, err, asked, test.want, len(test.answers), stdout)
+		}
+		if err == nil && !strings.Contains(messages.String(), "go on with --after "+map[bool]string{true: "8-1795689001000", false: cursor}[test.out != ""]) {
+			t.Errorf("%s: told %q", name, messages)
+		}
+		cancel()
 	}
 }
 

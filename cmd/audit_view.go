@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,12 +37,28 @@ type auditView struct {
 	Action   string                     `json:"action"`
 	ClientID string                     `json:"client_id"`
 	TokenID  string                     `json:"token_id"`
+	Request  string                     `json:"request_id"`
 	IP       string                     `json:"ip"`
 	Outcome  string                     `json:"outcome"`
 	Changes  map[string]json.RawMessage `json:"changes"`
 }
 
 var auditHead = []string{"TIME", "ACTOR", "ACTION", "TARGET", "OUTCOME", "IP", "CHANGED"}
+
+// csvHead is the head of a table for programs: the API has the same.
+var csvHead = []string{"id", "time", "actor", "action", "client_id", "token_id", "request_id", "ip", "outcome", "changes"}
+
+func (v *auditView) csv() []string {
+	changes, at := "", ""
+	if v.Changes != nil {
+		encoded, _ := json.Marshal(v.Changes) // of values that were decoded
+		changes = string(encoded)
+	}
+	if v.Time != nil {
+		at = v.Time.UTC().Format("2006-01-02T15:04:05.000Z")
+	}
+	return []string{strconv.FormatInt(v.ID, 10), at, v.Actor, v.Action, v.ClientID, v.TokenID, v.Request, v.IP, v.Outcome, changes}
+}
 
 func (v *auditView) cells() []string {
 	return []string{console.Time(v.Time), v.Actor, v.Action, v.target(), v.Outcome, v.IP, v.changed()}

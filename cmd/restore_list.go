@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/cmd/internal/privatefile"
 	"fosite-mcp/provider/client"
 	"fosite-mcp/provider/client/strictjson"
@@ -243,7 +244,7 @@ func copiedCSV(reader io.Reader) func(*auditView) error {
 		}
 		cell := func(name string) string {
 			if i := slices.Index(head, name); i >= 0 && i < len(row) {
-				return unguarded(row[i])
+				return console.FromCSV(row[i])
 			}
 			return ""
 		}
@@ -257,12 +258,4 @@ func copiedCSV(reader io.Reader) func(*auditView) error {
 		}
 		return nil
 	}
-}
-
-// unguarded takes away the apostrophe that keeps a spreadsheet from taking a cell for a formula.
-func unguarded(cell string) string {
-	if len(cell) > 1 && cell[0] == '\'' && strings.ContainsRune("=+-@\t\r", rune(cell[1])) {
-		return cell[1:]
-	}
-	return cell
 }

@@ -132,8 +132,8 @@ func TestTheOperationsDocumentImportsAsPasted(t *testing.T) {
 	r.wantPrivate("clients.json")
 }
 
-// operationsBlocks are run by the tests of the import and of the restore.
-const operationsBlocks = 3
+// operationsBlocks are run by the tests of the import, and of the restore and the audit.
+const operationsBlocks = 4
 
 // A token that was revoked after the backup is dead after the restore, and a client that was deleted is on the list.
 func TestTheOperationsDocumentRestoresAsPasted(t *testing.T) {
@@ -165,6 +165,15 @@ fosite-mcp audit --all --json > audit.ndjson`)
 		t.Errorf("a new token: %s", output)
 	}
 	r.wantPrivate("fosite-mcp-data/fosite-mcp.db")
+	if output := r.paste(blocks[2]); !strings.HasPrefix(output, "intact: ") && !strings.Contains(output, "\nintact: ") {
+		t.Errorf("the audit log: %s", output)
+	}
+	if table := r.paste("cat audit.csv"); !strings.HasPrefix(table, "id,time,actor,") || !strings.Contains(table, ",database.restored,") {
+		t.Errorf("the audit in CSV:\n%s", table)
+	}
+	if output := r.paste("fosite-mcp audit verify --checkpoint checkpoint.json"); !strings.Contains(output, "agrees with the checkpoint") {
+		t.Errorf("the audit log and the checkpoint: %s", output)
+	}
 }
 
 // wantPrivate checks that nobody else may read a file.

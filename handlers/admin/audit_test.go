@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"encoding/base64"
 	"encoding/csv"
 	"encoding/json"
 	"net/http"
@@ -151,4 +152,60 @@ func TestAChangeWithoutItsEventDoesNotHappen(t *testing.T) {
 	if n := len(w.get("/clients").items()); n != 1 || !w.active(token) || w.get("/clients/"+id).str("owner") != "" {
 		t.Error("a change that could not be put on record was made")
 	}
+}
+
+// Part by part, and against a checkpoint that this server has signed.
+func TestTheAuditLogIsVerifiedOverTheNetwork(t *testing.T) {
+	onEveryEngine(t, func(t *testing.T, w *world) {
+		w.client(`{"client_name":"a"}`)
+		early := w.get("/audit/checkpoint").want(t, http.StatusOK)
+		w.client(`{"client_name":"b"}`)
+		verify := func(query string) *reply { t.Helper(); return w.get("/audit/verify"+query).want(t, http.StatusOK) }
+		checkpoint := "?checkpoint=" + base64.RawURLEncoding.EncodeToString([]byte(early.text))
+		events := float64(len(w.get("/audit").items()))
+		if r := verify(""); r.json["intact"] != true || r.json["events"] != events || r.json["checkpoint"] != nil || r.json["next_cursor"] != nil {
+			t.Errorf("answered %s", r.text)
+		}
+		if r := verify(checkpoint); r.json["intact"] != true || r.str("checkpoint") != "holds" {
+			t.Errorf("with a checkpoint: %s", r.text)
+		}
+		part, err := w.store.Audit().VerifyPart(t.Context(), audit.Place{}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		place, err := json.Marshal(struct {
+			ID   int64  `json:"id"`
+			Hash []byte `json:"hash"`
+		}{part.Next.ID, part.Next.Hash})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := verify("?cursor=" + base64.RawURLEncoding.EncodeToString(place)); r.json["intact"] != true || r.json["events"] != events-1 {
+			t.Errorf("after the first event: %s", r.text)
+		}
+		for _, wrong := range []string{"?checkpoint=", "?checkpoint=x", "?cursor=x", "?limit=1",
+			"?checkpoint=" + base64.RawURLEncoding.EncodeToString([]byte(strings.Replace(early.text, `"events":`, `"events":1`, 1)))} {
+			w.get("/audit/verify"+wrong).want(t, http.StatusBadRequest)
+		}
+		if err := w.db.Exec("UPDATE audit_events SET actor = 'x' WHERE id = 2").Error; err != nil {
+			t.Fatal(err)
+		}
+		if r := verify(""); r.json["intact"] != false || r.json["first_bad"] != 2.0 {
+			t.Errorf("altered: %s", r.text)
+		}
+		for _, statement := range []string{"DELETE FROM audit_events", "UPDATE audit_chain SET last_id = 0, last_hash = pruned_hash"} {
+			if err := w.db.Exec(statement).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		if r := verify(checkpoint); r.json["intact"] != false || r.json["first_bad"] != nil || r.str("checkpoint") != "missing" {
+			t.Errorf("cut off, with an end to match: %s", r.text)
+		}
+		w.server.CheckpointKey = nil
+		w.mount()
+		w.document = nil
+		if !strings.Contains(w.get("/openapi.json").text, "AuditVerification") || strings.Contains(w.get("/openapi.json").text, "AuditCheckpoint") {
+			t.Error("the document does not say what there is without a key")
+		}
+	})
 }

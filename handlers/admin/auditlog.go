@@ -2,7 +2,6 @@ package admin
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"mime"
@@ -11,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fosite-mcp/internal/spreadsheet"
 	"fosite-mcp/provider/client/strictjson"
 	"fosite-mcp/storage/audit"
 )
@@ -158,9 +158,6 @@ func encodeNDJSON(events []eventView) ([]byte, error) {
 }
 
 func encodeCSV(events []eventView) ([]byte, error) {
-	var out bytes.Buffer
-	writer := csv.NewWriter(&out)
-	writer.UseCRLF = true // RFC 4180
 	rows := [][]string{{"id", "time", "actor", "action", "client_id", "token_id", "request_id", "ip", "outcome", "changes"}}
 	for i := range events {
 		e := &events[i]
@@ -169,21 +166,9 @@ func encodeCSV(events []eventView) ([]byte, error) {
 			orEmpty(e.RequestID), orEmpty(e.IP), e.Outcome, string(e.Changes),
 		})
 	}
-	for _, row := range rows {
-		for i, cell := range row {
-			row[i] = plainCell(cell)
-		}
-	}
-	err := writer.WriteAll(rows)
+	var out bytes.Buffer
+	err := spreadsheet.Write(&out, rows...)
 	return out.Bytes(), err
-}
-
-// plainCell keeps a spreadsheet from taking a cell for a formula.
-func plainCell(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
 }
 
 func orEmpty(s *string) string {

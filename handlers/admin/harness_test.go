@@ -161,6 +161,7 @@ func newWorldOn(t testing.TB, dialector gorm.Dialector, file string, options ...
 		RefreshTokenSignature: w.provider.Strategy.RefreshTokenSignature,
 		Rules:                 client.Rules{Scopes: []string{"mcp:search", "mcp:write"}, Resources: []string{resource, otherResource}, DefaultResource: resource},
 		Narrow:                resources.Narrow,
+		CheckpointKey:         bytes.Repeat([]byte("c"), 32),
 		ReplayKey:             bytes.Repeat([]byte("r"), 32), Log: slog.New(slog.NewTextHandler(w.log, nil)), Now: w.clock.Now,
 	}
 	if w.store.KeepsClients() {

@@ -76,6 +76,10 @@ func (a *api) routes() map[string]map[string]operation {
 	offered := maps.Clone(routes)
 	if a.Record != nil {
 		delete(offered, "/audit")
+		delete(offered, "/audit/verify")
+	}
+	if a.Record != nil || a.CheckpointKey == nil {
+		delete(offered, "/audit/checkpoint")
 	}
 	if a.hosted != nil {
 		maps.DeleteFunc(offered, func(path string, _ map[string]operation) bool { return strings.HasPrefix(path, "/issuers") })

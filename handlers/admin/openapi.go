@@ -36,10 +36,12 @@ var (
 	// withTheirRecord is what a host that receives the audit events does not have.
 	withTheirRecord = []edit{
 		{"info|summary", "Clients, their secrets and tokens, of an OAuth 2.1 authorization server for MCP."},
-		{"paths|/audit", nil},
+		{"paths|/audit", nil}, {"paths|/audit/verify", nil}, {"components|schemas|AuditVerification", nil},
 		{"components|schemas|AuditList", nil}, {"components|schemas|AuditEvent", nil},
 		{"components|responses|NotAcceptable", nil}, {"components|headers|Link", nil},
 	}
+	// withoutCheckpoints is what needs a key.
+	withoutCheckpoints = []edit{{"paths|/audit/checkpoint", nil}, {"components|schemas|AuditCheckpoint", nil}}
 	// withTheirClients is what a store that keeps tokens alone cannot do.
 	withTheirClients = []edit{
 		{"paths|/issuers", nil}, {"paths|/issuers/{id}", nil}, {"paths|/issuers/{id}/disable", nil}, {"paths|/issuers/{id}/enable", nil},
@@ -104,6 +106,9 @@ func (a *api) describe() error {
 	var edits []edit
 	if a.Record != nil {
 		edits = append(edits, withTheirRecord...)
+	}
+	if a.Record != nil || a.CheckpointKey == nil {
+		edits = append(edits, withoutCheckpoints...)
 	}
 	if a.hosted != nil {
 		edits = append(edits, withTheirClients...)

@@ -56,6 +56,10 @@ type API struct {
 	ReplayKey []byte
 	// PreviousReplayKeys open what was encrypted before, or by a replica that has another ReplayKey.
 	PreviousReplayKeys [][]byte
+	// CheckpointKey signs checkpoints of the audit log. It must be the same on all replicas; PreviousCheckpointKeys are accepted,
+	// too. nil: there are no checkpoints.
+	CheckpointKey          []byte
+	PreviousCheckpointKeys [][]byte
 	// Failures limits the requests of each address that have a wrong key; nil: 10 a minute.
 	Failures *limit.Quota[netip.Prefix]
 	// Recorder puts failed logins on record; nil: one for these alone, which records them where changes are recorded.
@@ -127,7 +131,9 @@ var routes = map[string]map[string]operation{
 			handle: (*api).listAudit,
 		},
 	},
-	"/openapi.json": {http.MethodGet: {handle: (*api).openAPI}},
+	"/audit/verify":     {http.MethodGet: {role: audit.RoleRead, query: []string{"checkpoint", "cursor"}, handle: (*api).verifyAudit}},
+	"/audit/checkpoint": {http.MethodGet: {role: audit.RoleRead, handle: (*api).auditCheckpoint}},
+	"/openapi.json":     {http.MethodGet: {handle: (*api).openAPI}},
 }
 
 // request is an HTTP request that has passed the checks that all operations share.

@@ -17,21 +17,53 @@ const verifyBatch = 1000
 // the id of the first event that was changed, removed or put in; 0: there is none. progress, if not nil, is called with how many
 // events have been read. An err says that the events could not be read, and nothing about them.
 func (l *Log) Verify(ctx context.Context, progress func(n int64)) (count, firstBad int64, err error) {
+	for from := (Place{}); ; {
+		part, err := l.VerifyPart(ctx, from, verifyBatch)
+		if err != nil {
+			return 0, 0, err
+		}
+		count += part.Count
+		if part.FirstBad != 0 || part.Done {
+			return count, part.FirstBad, nil
+		}
+		if progress != nil {
+			progress(count)
+		}
+		from = part.Next
+	}
+}
+
+// Place is where a part of the chain begins: after the event ID, whose hash is Hash. The zero value is the beginning.
+type Place struct {
+	ID   int64
+	Hash []byte
+}
+
+// Part is what [Log.VerifyPart] has found.
+type Part struct {
+	Count    int64 // events that are there and in order
+	FirstBad int64 // as of [Log.Verify]
+	Done     bool  // this was the end of the chain
+	Next     Place // where the next part begins
+}
+
+// VerifyPart is [Log.Verify] for up to limit events, from a place at which an earlier part has ended.
+func (l *Log) VerifyPart(ctx context.Context, from Place, limit int) (part Part, err error) {
 	for {
 		ends, err := chainEnds(l.db.Read(ctx).DB)
 		if err != nil {
-			return 0, 0, err
+			return part, err
 		}
-		count, firstBad, err := l.verify(ctx, ends, progress)
-		if err != nil || firstBad == 0 {
-			return count, 0, err
+		part, err := l.verify(ctx, ends, from, limit)
+		if err != nil || part.FirstBad == 0 {
+			return part, err
 		}
 		now, err := chainEnds(l.db.Read(ctx).DB)
 		if err != nil {
-			return 0, 0, err
+			return part, err
 		}
 		if now.PrunedID == ends.PrunedID {
-			return count, firstBad, nil
+			return part, nil
 		}
 		// Pruned while we read: start again from the new end.
 	}
@@ -55,40 +87,58 @@ func chainEnds(db *gorm.DB) (*model.AuditChain, error) {
 	return ends, err
 }
 
-func (l *Log) verify(ctx context.Context, ends *model.AuditChain, progress func(n int64)) (count, firstBad int64, err error) {
-	db := l.db.Read(ctx)
-	var stray *int64 // the first event outside of the chain's ends
-	err = db.QueryRow(`SELECT MIN(e.id) FROM {audit_events} e JOIN {audit_chain} c ON c.chain = 'main' AND (e.id <= c.pruned_id OR e.id > c.last_id)`).Scan(&stray)
-	if err != nil {
-		return 0, 0, database.Wrap(err, "read audit events")
+func (l *Log) verify(ctx context.Context, ends *model.AuditChain, from Place, limit int) (part Part, err error) {
+	if from.ID == 0 {
+		stray, err := l.stray(ctx)
+		if err != nil || stray != 0 {
+			return Part{FirstBad: stray}, err
+		}
 	}
-	if stray != nil {
-		return 0, max(*stray, 1), nil // 0 would mean that there is none
+	if from.ID < ends.PrunedID || from.ID == 0 {
+		from = Place{ends.PrunedID, ends.PrunedHash}
 	}
-	id, previous := ends.PrunedID, ends.PrunedHash
-	for id < ends.LastID {
-		rows, err := read(db.Where("id > ? AND id <= ?", id, ends.LastID), verifyBatch)
+	part.Next = from
+	if from.ID > ends.LastID { // cut off since the part before
+		part.FirstBad = ends.LastID + 1
+		return part, nil
+	}
+	for db := l.db.Read(ctx); part.Next.ID < ends.LastID; {
+		left := limit - int(part.Count)
+		if left <= 0 {
+			return part, nil
+		}
+		rows, err := read(db.Where("id > ? AND id <= ?", part.Next.ID, ends.LastID), min(left, verifyBatch))
 		if err != nil {
-			return 0, 0, err
+			return part, err
 		}
 		if len(rows) == 0 {
-			return count, id + 1, nil // cut off at the end
+			part.FirstBad = part.Next.ID + 1 // cut off at the end
+			return part, nil
 		}
 		for i := range rows {
 			row := &rows[i]
 			event := eventOf(row)
-			if row.ID != id+1 || !bytes.Equal(row.PrevHash, previous) || !bytes.Equal(row.Hash, event.hash(previous)) {
-				return count, id + 1, nil
+			if row.ID != part.Next.ID+1 || !bytes.Equal(row.PrevHash, part.Next.Hash) || !bytes.Equal(row.Hash, event.hash(part.Next.Hash)) {
+				part.FirstBad = part.Next.ID + 1
+				return part, nil
 			}
-			id, previous = row.ID, row.Hash
-			count++
-		}
-		if progress != nil {
-			progress(count)
+			part.Next = Place{row.ID, row.Hash}
+			part.Count++
 		}
 	}
-	if !bytes.Equal(previous, ends.LastHash) {
-		return count, ends.LastID, nil
+	if part.Done = true; !bytes.Equal(part.Next.Hash, ends.LastHash) {
+		part.FirstBad = ends.LastID
 	}
-	return count, 0, nil
+	return part, nil
+}
+
+// stray is the first event outside of the chain's ends; 0: there is none.
+func (l *Log) stray(ctx context.Context) (int64, error) {
+	var id *int64
+	err := l.db.Read(ctx).QueryRow(`SELECT COALESCE((SELECT MIN(id) FROM {audit_events} WHERE id <= c.pruned_id), (SELECT MIN(id) FROM {audit_events} WHERE id > c.last_id))
+		FROM {audit_chain} c WHERE c.chain = 'main'`).Scan(&id)
+	if err != nil || id == nil {
+		return 0, database.Wrap(err, "read audit events")
+	}
+	return max(*id, 1), nil // 0 would mean that there is none
 }

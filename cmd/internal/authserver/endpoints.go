@@ -249,6 +249,7 @@ func (p *parts) adminRouter() (http.Handler, error) {
 	root.Handle("/metrics", handlers.Reading(p.observer.Metrics().ServeHTTP))
 	p.health().Mount(root)
 	replayKey, previousReplayKeys := p.secrets.keys("idempotency replay")
+	checkpointKey, previousCheckpointKeys := p.secrets.keys(checkpointPurpose)
 	api := &admin.API{
 		Store:                 p.store,
 		NewSecret:             client.NewSecret,
@@ -261,9 +262,10 @@ func (p *parts) adminRouter() (http.Handler, error) {
 		OnMissingSecret:       p.observer.CountMissingSecret,
 		ReplayKey:             replayKey,
 		PreviousReplayKeys:    previousReplayKeys,
-		Failures:              limit.New[netip.Prefix]("address-failures", cfg.RateLimits.AddressFailuresPerMinute, time.Minute, nil),
-		Recorder:              p.recorder,
-		Log:                   p.log,
+		CheckpointKey:         checkpointKey, PreviousCheckpointKeys: previousCheckpointKeys,
+		Failures: limit.New[netip.Prefix]("address-failures", cfg.RateLimits.AddressFailuresPerMinute, time.Minute, nil),
+		Recorder: p.recorder,
+		Log:      p.log,
 	}
 	api.Failures.Refused = p.observer.CountLimited("admin-failures")
 	root.Use(newHosts(listenerHosts(cfg, cfg.Admin.Listen), p.log, api.Misdirected).middleware)

@@ -16,19 +16,38 @@ import (
 // SigningKeys are the keys of JWT access tokens in store, for the command line. It makes no system secret: a key that is sealed
 // with another one than the server's could not be used.
 func SigningKeys(ctx context.Context, store *storage.Store, cfg config.Config) (*provider.SigningKeys, error) {
-	if path := filepath.Join(cfg.DataDir, systemSecretFile); cfg.SystemSecret == "" {
-		if _, err := os.Stat(path); err != nil {
-			return nil, fmt.Errorf("system secret: %w; run this in the server's folder, or with its settings", err)
-		}
-	}
-	secrets, err := readSystemSecrets(cfg)
+	secrets, err := secretsThatAreThere(ctx, store, cfg)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkSecret(ctx, store, secrets); err != nil {
-		return nil, err
-	}
 	return newSigningKeys(store, cfg, secrets)
+}
+
+// checkpointPurpose is what the key that signs checkpoints of the audit log is derived for.
+const checkpointPurpose = "audit checkpoint"
+
+// CheckpointKeys are the key that signs checkpoints of the audit log and those that are accepted, for the command line. It makes
+// no system secret.
+func CheckpointKeys(ctx context.Context, store *storage.Store, cfg config.Config) (current []byte, previous [][]byte, err error) {
+	secrets, err := secretsThatAreThere(ctx, store, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	current, previous = secrets.keys(checkpointPurpose)
+	return current, previous, nil
+}
+
+// secretsThatAreThere are the server's system secrets. It makes none.
+func secretsThatAreThere(ctx context.Context, store *storage.Store, cfg config.Config) (secrets systemSecrets, err error) {
+	if path := filepath.Join(cfg.DataDir, systemSecretFile); cfg.SystemSecret == "" {
+		if _, err := os.Stat(path); err != nil {
+			return secrets, fmt.Errorf("system secret: %w; run this in the server's folder, or with its settings", err)
+		}
+	}
+	if secrets, err = readSystemSecrets(cfg); err != nil {
+		return secrets, err
+	}
+	return secrets, checkSecret(ctx, store, secrets)
 }
 
 func newSigningKeys(store *storage.Store, cfg config.Config, secrets systemSecrets) (*provider.SigningKeys, error) {
