@@ -3,8 +3,10 @@ package cmd
 import (
 	"context"
 	"fmt"
+	neturl "net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/cmd/internal/database"
@@ -75,7 +77,15 @@ func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes
 // command lines.
 func howToDump(url config.DatabaseURL, file string) error {
 	command := "pg_dump --format=custom --no-password --file=" + privatefile.ShellWord(file)
-	if settings, err := pgconn.ParseConfig(url.Reveal()); err == nil {
+	address, query, _ := strings.Cut(url.Reveal(), "?")
+	parameters, _ := neturl.ParseQuery(query)
+	for _, name := range []string{"sslmode", "sslrootcert", "sslcert", "sslkey"} { // or the dump would trust any server
+		if value := parameters.Get(name); value != "" {
+			command = "PG" + strings.ToUpper(name) + "=" + privatefile.ShellWord(value) + " " + command
+			parameters.Del(name) // pgconn would read the files
+		}
+	}
+	if settings, err := pgconn.ParseConfig(address + "?" + parameters.Encode()); err == nil {
 		for _, flag := range [][2]string{{"host", settings.Host}, {"port", fmt.Sprint(settings.Port)}, {"username", settings.User}, {"dbname", settings.Database}} {
 			if flag[1] != "" {
 				command += " --" + flag[0] + "=" + privatefile.ShellWord(flag[1])

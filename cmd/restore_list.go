@@ -107,7 +107,11 @@ func (l *lostEvents) add(e *auditView) {
 	case "token.issued", "user.logged_in", "consent.granted", "audit.pruned", "signing_key.created", "signing_key.removed", "database.restored":
 		return
 	}
-	l.items = append(l.items, lostItem{ID: e.ID, Time: e.Time, Actor: e.Actor, Action: e.Action, ClientID: e.ClientID, Target: e.target(), Changed: e.changed(), Command: e.again()})
+	item := lostItem{ID: e.ID, Time: e.Time, Actor: e.Actor, Action: e.Action, ClientID: e.ClientID, Target: e.target(), Command: e.again()}
+	if !strings.HasSuffix(e.Action, ".deleted") { // which unsets all
+		item.Changed = e.changed()
+	}
+	l.items = append(l.items, item)
 }
 
 // again is the command that makes a change once more; "": there is none.

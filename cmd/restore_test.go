@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -263,6 +264,21 @@ func tellsOf(page *storage.RevocationPage, clientID string) bool {
 		}
 	}
 	return false
+}
+
+// Every user of the machine sees command lines, and a dump must not trust any server that answers.
+func TestTheDumpCommandHoldsNoPassword(t *testing.T) {
+	for url, want := range map[string]string{
+		"postgres://app:s3cr3t@db:5433/my%20app?sslmode=verify-full&sslrootcert=ca%20.pem": "umask 077; PGSSLROOTCERT='ca .pem' PGSSLMODE=verify-full " +
+			"pg_dump --format=custom --no-password --file='x y' --host=db --port=5433 --username=app --dbname='my app'\n",
+		"postgres://db1,db2/app?user=u&password=s3cr3t": "--host=db1 --port=5432 --username=u --dbname=app\n",
+	} {
+		var messages bytes.Buffer
+		code := Main([]string{"backup", "x y"}, []string{"FOSITE_MCP_DATABASE_URL=" + url}, strings.NewReader(""), io.Discard, &messages)
+		if code != exitUsage || !strings.Contains(messages.String(), want) || strings.Contains(messages.String(), "s3cr3t") {
+			t.Errorf("%s: exit code %d, %s", url, code, &messages)
+		}
+	}
 }
 
 // A wrong copy is found before anything ends.

@@ -84,7 +84,7 @@ func newDraft(target string) (string, error) {
 	}
 	file, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+"-*.partial")
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("write into the folder of %s: %w", target, err)
 	}
 	return file.Name(), file.Close()
 }
