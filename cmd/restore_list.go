@@ -139,11 +139,16 @@ func (v *auditView) again() string {
 	case v.Action == "secret.previous_ended":
 		command = append(command, "client", "show", v.ClientID)
 	case noun == "user":
-		verb = map[string]string{"created": "create", "deleted": "delete", "disabled": "disable", "enabled": "enable", "groups_changed": "groups", "password_changed": "password"}[verb]
-		if command = append(command, "user", verb); verb == "create" {
-			command = append(command, "--username")
+		verb = map[string]string{"created": "create", "deleted": "delete", "disabled": "disable", "enabled": "enable", "groups_changed": "groups", "password_changed": "password", "revoked": "revoke"}[verb]
+		command = append(command, "user", verb)
+		switch username := v.value("username", false); {
+		case username == "": // somebody without an account here
+			command = append(command, "--subject", v.value("subject", false))
+		case verb == "create":
+			command = append(command, "--username", username)
+		default:
+			command = append(command, username)
 		}
-		command = append(command, v.value("username", false))
 	case v.Action == "consent.withdrawn":
 		command = append(command, "consent", "revoke", "--subject", v.value("subject", false), "--client-id", v.ClientID)
 	case v.Action == "admin_key.revoked":
