@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -108,20 +109,13 @@ func (a *app) proxy(ctx context.Context, o *proxyOptions, upstream *url.URL) err
 		return err
 	}
 	defer listener.Close()
-	verifier, err := o.Verifier(ctx, log)
-	if errors.Is(err, context.Canceled) {
-		return nil // a signal came while waiting for the authorization server
-	}
-	if err != nil {
-		return err
-	}
-	defer verifier.Close()
-	handler, err := proxy.New(proxy.Options{
-		Verifier: verifier, Resource: o.Resource, Issuer: o.Issuer, Scopes: o.scopes, Name: o.name, Upstream: upstream, BodyLimit: o.bodyLimit, Log: log,
+	return o.Serve(ctx, listener, guard.Streams, log, func(verifier *resource.Introspector) (http.Handler, error) {
+		handler, err := proxy.New(proxy.Options{
+			Verifier: verifier, Resource: o.Resource, Issuer: o.Issuer, Scopes: o.scopes, Name: o.name, Upstream: upstream, BodyLimit: o.bodyLimit, Log: log,
+		})
+		if err == nil {
+			a.Notice("serving %s from %s", o.Resource, upstream)
+		}
+		return handler, err
 	})
-	if err != nil {
-		return err
-	}
-	a.Notice("serving %s from %s", o.Resource, upstream)
-	return guard.Serve(ctx, listener, handler, guard.Streams, log)
 }

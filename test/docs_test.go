@@ -70,7 +70,11 @@ func (r *reader) leave(line, address string) (stop func()) {
 	}
 	stop = sync.OnceFunc(func() { _ = command.Process.Kill(); _ = command.Wait() })
 	r.t.Cleanup(stop)
-	waitFor(r.t, "http://"+address+"/livez", r.log)
+	path := "/readyz"
+	if address == r.mcp {
+		path = "/.well-known/oauth-protected-resource/authed/mcp"
+	}
+	waitFor(r.t, "http://"+address+path, r.log)
 	return stop
 }
 

@@ -32,7 +32,7 @@ func startSearch(t *testing.T, start func(environment ...string) *server) (s *se
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
-	waitFor(t, "http://"+address+"/livez", log)
+	waitFor(t, "http://"+address+"/.well-known/oauth-protected-resource/authed/mcp", log)
 	return s, resource
 }
 

@@ -87,7 +87,7 @@ func TestProxyCommand(t *testing.T) {
 			t.Error("the log shows the secret")
 		}
 	})
-	waitFor(t, "http://"+front+"/livez", log)
+	waitFor(t, "http://"+front+"/.well-known/oauth-protected-resource/authed/mcp", log)
 	checkProtected(t, s, resource, upstream)
 }
 

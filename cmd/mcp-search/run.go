@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 
@@ -113,22 +114,15 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 		return err
 	}
 	defer listener.Close()
-	verifier, err := o.Verifier(ctx, logger)
-	if errors.Is(err, context.Canceled) {
-		return nil // a signal came while waiting for the authorization server
-	}
-	if err != nil {
-		return err
-	}
-	defer verifier.Close()
-	handler, err := search.Service{
-		Pages: pages, Verifier: verifier, Resource: o.Resource, AuthorizationServer: o.Issuer, ToolScopes: o.scopesOfTools(), Logger: logger,
-	}.Handler()
-	if err != nil {
-		return err
-	}
-	logger.Info("serving", "url", o.Resource, "listen", listener.Addr().String(), "pages", pages.Len(), "docs", o.docs)
-	return guard.Serve(ctx, listener, handler, guard.Documents, logger)
+	return o.Serve(ctx, listener, guard.Documents, logger, func(verifier *resource.Introspector) (http.Handler, error) {
+		handler, err := search.Service{
+			Pages: pages, Verifier: verifier, Resource: o.Resource, AuthorizationServer: o.Issuer, ToolScopes: o.scopesOfTools(), Logger: logger,
+		}.Handler()
+		if err == nil {
+			logger.Info("serving", "url", o.Resource, "listen", listener.Addr().String(), "pages", pages.Len(), "docs", o.docs)
+		}
+		return handler, err
+	})
 }
 
 // loadPages opens the folder as a root, out of which no link leads.

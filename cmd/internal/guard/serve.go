@@ -3,12 +3,14 @@ package guard
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"fosite-mcp/handlers/resource"
@@ -35,6 +37,55 @@ func (o *Options) Open() (net.Listener, error) {
 		o.Resource = "http://" + listener.Addr().String() + "/authed/mcp"
 	}
 	return listener, nil
+}
+
+// Serve serves until ctx ends: at first that the authorization server cannot be reached yet, and once it is found what build makes.
+func (o *Options) Serve(ctx context.Context, listener net.Listener, answers Answers, logger *slog.Logger,
+	build func(*resource.Introspector) (http.Handler, error)) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var handler replaceable
+	handler.set(resource.CORS(http.HandlerFunc(notYet)))
+	served := make(chan error, 1)
+	go func() {
+		defer stop()
+		served <- serve(ctx, listener, &handler, answers, logger)
+	}()
+	verifier, err := o.Verifier(ctx, logger)
+	if err == nil {
+		defer verifier.Close()
+		var ready http.Handler
+		if ready, err = build(verifier); err == nil {
+			handler.set(ready)
+			return <-served
+		}
+	}
+	stop()
+	if ended := <-served; errors.Is(err, context.Canceled) {
+		return ended // a signal came while waiting for the authorization server
+	}
+	return err
+}
+
+// replaceable is a handler that another one may take the place of.
+type replaceable struct{ current atomic.Pointer[http.Handler] }
+
+func (h *replaceable) set(next http.Handler) { h.current.Store(&next) }
+
+// ServeHTTP implements [http.Handler].
+func (h *replaceable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	(*h.current.Load()).ServeHTTP(w, r)
+}
+
+// notYet answers while nobody can tell whether a token is good: never 401, or clients would throw a good one away.
+func notYet(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	if r.URL.Path == "/livez" {
+		fmt.Fprintln(w, "ok")
+		return
+	}
+	w.Header().Set("Retry-After", "5")
+	http.Error(w, "This server cannot reach the authorization server yet. Try again in 5 seconds.", http.StatusServiceUnavailable)
 }
 
 // Verifier finds the authorization server, which may start at the same time, and checks tokens there. Close it.
@@ -76,8 +127,8 @@ const (
 	Streams
 )
 
-// Serve serves until ctx ends, and then lets requests in progress finish.
-func Serve(ctx context.Context, listener net.Listener, handler http.Handler, answers Answers, logger *slog.Logger) error {
+// serve serves until ctx ends, and then lets requests in progress finish.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, answers Answers, logger *slog.Logger) error {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
