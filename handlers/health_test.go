@@ -14,6 +14,8 @@ import (
 func TestReadyzSaysWhyNobodyShouldSendRequests(t *testing.T) {
 	up := func(context.Context) error { return nil }
 	down := func(context.Context) error { return errors.New("dial tcp 10.0.0.9:5432: connection refused") }
+	late := func() string { return "the clock is late" }
+	nothing := func() string { return "" }
 	yes, no := func() bool { return true }, func() bool { return false }
 	for name, c := range map[string]struct {
 		health Health
@@ -21,6 +23,9 @@ func TestReadyzSaysWhyNobodyShouldSendRequests(t *testing.T) {
 		says   string
 	}{
 		"it serves":                 {Health{Ready: up}, http.StatusOK, `{"status":"ok"}`},
+		"it serves, with a detail":  {Health{Ready: up, Detail: late}, http.StatusOK, `{"status":"ok","detail":"the clock is late"}`},
+		"it serves, without one":    {Health{Ready: up, Detail: nothing}, http.StatusOK, `{"status":"ok"}`},
+		"it drains, with a detail":  {Health{Ready: up, Draining: yes, Detail: late}, http.StatusServiceUnavailable, `{"status":"draining"}`},
 		"it does not drain":         {Health{Ready: up, Draining: no}, http.StatusOK, `{"status":"ok"}`},
 		"it drains":                 {Health{Ready: up, Draining: yes}, http.StatusServiceUnavailable, `{"status":"draining"}`},
 		"it drains in an outage":    {Health{Ready: down, Draining: yes}, http.StatusServiceUnavailable, `{"status":"draining"}`},

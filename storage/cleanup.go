@@ -49,6 +49,8 @@ const cleanUpLease = time.Minute
 // were. Writers go on meanwhile. Of all processes that share a database one cleans at a time; the others get
 // [ErrCleaningElsewhere]. Interrupted, it loses nothing: the next call goes on.
 //
+// On PostgreSQL a row has expired once it has by the database's clock and by that of this process.
+//
 // Used codes and rotated refresh tokens stay until they expire: until then their reuse must be noticed.
 func (s *Housekeeping) CleanUp(ctx context.Context, o CleanUp) (total int64, err error) {
 	if o.Batch <= 0 {
@@ -85,13 +87,17 @@ func (s *Housekeeping) cleanTable(ctx context.Context, table, key, condition str
 	query := fmt.Sprintf(`DELETE FROM {%[1]s} WHERE (%[2]s) IN
 		(SELECT %[2]s FROM {%[1]s} WHERE expires_at >= ? AND expires_at < ? %[3]s ORDER BY expires_at LIMIT ?)
 		RETURNING expires_at`, table, key, condition)
+	now, err := s.cleaningTime(ctx)
+	if err != nil {
+		return 0, err
+	}
 	from := int64(math.MinInt64)
 	for {
 		if err := lease.renew(ctx); err != nil {
 			return total, err
 		}
 		start := time.Now()
-		n, last, err := s.deleteBatch(ctx, query, from, model.Millis(s.now().Add(-time.Minute)), o.Batch)
+		n, last, err := s.deleteBatch(ctx, query, from, model.Millis(now.Add(-time.Minute)), o.Batch)
 		if err != nil {
 			return total, database.Wrap(err, "clean up "+table)
 		}
@@ -138,29 +144,35 @@ func (s *Housekeeping) deleteBatch(ctx context.Context, query string, args ...an
 type lease struct {
 	store  *core
 	holder string
-	until  time.Time
+	held   time.Time // since when, by the clock of this process
 }
 
 var leaseKey = hashOf("cleanup")
 
 func (l *lease) take(ctx context.Context) error {
-	now := l.store.now()
-	l.until = now.Add(cleanUpLease)
+	now, err := l.store.sharedTime(ctx)
+	if err != nil {
+		return err
+	}
+	l.held = l.store.now()
 	return l.hold(ctx, "take", `INSERT INTO {authorize_sessions} (kind, signature, request_id, client_id, epoch, scope, audience, issued_at, expires_at)
 		VALUES ('cleanup', ?, ?, '', 0, '', '', ?, ?)
 		ON CONFLICT (kind, signature) DO UPDATE SET request_id = excluded.request_id, expires_at = excluded.expires_at
-		WHERE {authorize_sessions}.expires_at < ?`, leaseKey, l.holder, model.Millis(now), model.Millis(l.until), model.Millis(now))
+		WHERE {authorize_sessions}.expires_at < ?`, leaseKey, l.holder, model.Millis(now), model.Millis(now.Add(cleanUpLease)), model.Millis(now))
 }
 
 // renew prolongs the lease once half of it has passed.
 func (l *lease) renew(ctx context.Context) error {
-	now := l.store.now()
-	if l.until.Sub(now) > cleanUpLease/2 {
+	if l.store.now().Sub(l.held) < cleanUpLease/2 {
 		return nil
 	}
-	l.until = now.Add(cleanUpLease)
+	now, err := l.store.sharedTime(ctx)
+	if err != nil {
+		return err
+	}
+	l.held = l.store.now()
 	return l.hold(ctx, "keep", `UPDATE {authorize_sessions} SET expires_at = ? WHERE kind = 'cleanup' AND signature = ? AND request_id = ?`,
-		model.Millis(l.until), leaseKey, l.holder)
+		model.Millis(now.Add(cleanUpLease)), leaseKey, l.holder)
 }
 
 func (l *lease) release(ctx context.Context) error {

@@ -93,13 +93,17 @@ func (s *Housekeeping) cleanUpAll(ctx context.Context, o Maintenance) error {
 	if _, err := s.CleanUp(ctx, o.CleanUp); err != nil || s.external != nil {
 		return err // or there are tokens alone
 	}
-	err := s.idempotencyKeys.Prune(ctx)
+	now, err := s.cleaningTime(ctx)
+	if err != nil {
+		return err
+	}
+	err = s.idempotencyKeys.Prune(ctx, now)
 	if o.UnusedRegistrations > 0 {
-		_, dropErr := s.clients.DropUnused(ctx, s.now().Add(-o.UnusedRegistrations))
+		_, dropErr := s.clients.DropUnused(ctx, now.Add(-o.UnusedRegistrations))
 		err = errors.Join(err, dropErr)
 	}
 	if o.AuditRetention > 0 {
-		_, auditErr := s.log.Prune(ctx, s.now().Add(-o.AuditRetention))
+		_, auditErr := s.log.Prune(ctx, now.Add(-o.AuditRetention))
 		err = errors.Join(err, auditErr)
 	}
 	return err

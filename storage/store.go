@@ -77,6 +77,7 @@ type core struct {
 	log        *audit.Log
 	tokensUsed *usage.Times
 	now        func() time.Time
+	replaced   bool // now is that of WithClock, and stands for the database's clock too
 	grace      time.Duration
 
 	machineTokens    *database.Together[[]any] // rows of access_tokens
@@ -105,9 +106,9 @@ func WithSessions(prototypes ...fosite.Session) Option {
 	return func(s *Store) { s.sessions = s.sessions.with(prototypes) }
 }
 
-// WithClock replaces [time.Now], for tests.
+// WithClock replaces [time.Now] and the database's clock, for tests. [Housekeeping.ClockDifference] still compares the two.
 func WithClock(now func() time.Time) Option {
-	return func(s *Store) { s.now = now }
+	return func(s *Store) { s.now, s.replaced = now, true }
 }
 
 // WithAuditListener has fn told of every audit event of this store that has become durable, for metrics; but not of those in a

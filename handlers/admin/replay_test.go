@@ -43,7 +43,7 @@ func TestARepetitionGetsTheFirstAnswerAgain(t *testing.T) {
 			if _, shown := late.json["client_secret"]; shown || late.str("hint") != first.str("hint") || late.str("client_id") != first.str("client_id") {
 				t.Errorf("%s: after 10 minutes the answer is %s", c.path, late.text)
 			}
-			if err := w.store.IdempotencyKeys().Prune(t.Context()); err != nil {
+			if err := w.store.IdempotencyKeys().Prune(t.Context(), w.clock.Now()); err != nil {
 				t.Fatal(err)
 			}
 			w.do(c).want(t, http.StatusCreated)
@@ -55,7 +55,7 @@ func TestARepetitionGetsTheFirstAnswerAgain(t *testing.T) {
 			t.Errorf("%d secrets, want 2", n)
 		}
 		w.clock.advance(24 * time.Hour)
-		if err := w.store.IdempotencyKeys().Prune(t.Context()); err != nil {
+		if err := w.store.IdempotencyKeys().Prune(t.Context(), w.clock.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if fresh := w.do(register).want(t, http.StatusCreated); fresh.str("client_id") == id {

@@ -124,9 +124,8 @@ func (k *IdempotencyKeys) Release(ctx context.Context, claim *Claim) error {
 	return database.Wrap(err, "release an idempotency key")
 }
 
-// Prune erases secrets that are too old to be shown again, and deletes answers that have expired. Call it every few minutes.
-func (k *IdempotencyKeys) Prune(ctx context.Context) error {
-	now := k.now()
+// Prune erases secrets that are too old now to be shown again, and deletes answers that have expired. Call it every few minutes.
+func (k *IdempotencyKeys) Prune(ctx context.Context, now time.Time) error {
 	_, err := k.db.Exec(ctx, func(tx *database.Tx) *gorm.DB {
 		return tx.Model(&model.IdempotencyKey{}).Where("sealed IS NOT NULL AND completed_at <= ?", model.At(now.Add(-ReplaySecretFor))).Update("sealed", nil)
 	})

@@ -71,7 +71,7 @@ func TestAnAnswerIsKeptForADayAndItsSecretForMinutes(t *testing.T) {
 		withoutSecret := answer
 		withoutSecret.Sealed = nil
 		want("10 minutes later", withoutSecret)
-		if err := s.IdempotencyKeys().Prune(ctx); err != nil {
+		if err := s.IdempotencyKeys().Prune(ctx, clock.now()); err != nil {
 			t.Fatal(err)
 		}
 		var sealed []byte

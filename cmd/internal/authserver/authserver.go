@@ -19,6 +19,7 @@ import (
 	"fosite-mcp/storage"
 
 	"github.com/ory/fosite"
+	"gorm.io/gorm"
 )
 
 // Instance is one authorization server; a cluster runs several on one database. Fill in Config and call Run.
@@ -38,7 +39,9 @@ type Instance struct {
 	// Hasher compares secrets and passwords; nil: provider.NewSecretHasher.
 	Hasher fosite.Hasher
 
-	after func(time.Duration) <-chan time.Time // of tests; nil: time.After
+	// Of tests; nil: those of package time.
+	after func(time.Duration) <-chan time.Time
+	now   func() time.Time
 }
 
 // Addresses are where a running server answers.
@@ -75,10 +78,13 @@ func (s *Instance) Run(ctx context.Context) error {
 	}
 	defer pool.Close()
 	observer := observe.New(s.Log, pool)
-	store := storage.New(db, storage.WithSessions(&provider.Session{}), storage.WithRefreshGrace(cfg.Tokens.RefreshGrace),
-		storage.WithAuditListener(observer.CountEvent))
+	store := s.store(db, cfg, observer)
 	secrets, err := s.prepareDatabase(ctx, store, cfg)
 	if err != nil {
+		return err
+	}
+	clock := &clock{compare: store.ClockDifference, log: s.Log}
+	if err := clock.atStart(ctx); err != nil {
 		return err
 	}
 	if cfg.Tokens.AssertionAudience, err = assertionAudience(ctx, store, cfg); err != nil {
@@ -94,7 +100,7 @@ func (s *Instance) Run(ctx context.Context) error {
 	}
 
 	end := newEnding()
-	p := &parts{cfg: cfg, log: s.Log, store: store, secrets: secrets, observer: observer, limits: newLimits(cfg, observer), keys: keys, end: end}
+	p := &parts{cfg: cfg, log: s.Log, store: store, secrets: secrets, observer: observer, limits: newLimits(cfg, observer), keys: keys, end: end, clock: clock}
 	publicRouter, adminRouter, err := p.routers(s.Hasher)
 	if err != nil {
 		return err
@@ -106,10 +112,21 @@ func (s *Instance) Run(ctx context.Context) error {
 		},
 		func(ctx context.Context) { certificate.follow(ctx, s.Reread) },
 		func(ctx context.Context) { s.maintainKeys(ctx, keys) },
+		clock.follow,
 	)()
 	s.ready(cfg, public, adminListener, keyFile)
 	return s.serve(ctx, cfg.Shutdown.Drain, end, certificate,
 		service{public, publicRouter, cfg.TLS.Enabled()}, service{adminListener, adminRouter, cfg.AdminTLS()})
+}
+
+// store makes the store of a server on db.
+func (s *Instance) store(db *gorm.DB, cfg config.Config, observer *observe.Observer) *storage.Store {
+	options := []storage.Option{storage.WithSessions(&provider.Session{}), storage.WithRefreshGrace(cfg.Tokens.RefreshGrace),
+		storage.WithAuditListener(observer.CountEvent)}
+	if s.now != nil {
+		options = append(options, storage.WithClock(s.now))
+	}
+	return storage.New(db, options...)
 }
 
 // background runs work beside the listeners until stop is called, which waits for it. The work goes on when ctx ends: the

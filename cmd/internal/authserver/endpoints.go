@@ -39,6 +39,7 @@ type parts struct {
 	keys     *provider.SigningKeys
 	oauth    *provider.Provider
 	end      *ending
+	clock    *clock
 }
 
 // makeProvider makes the recorder of failed attempts, which counts what it records, and the OAuth provider with the
@@ -239,7 +240,7 @@ func receive(from func(*http.Request) netip.Addr, unhurried []string) mux.Middle
 
 // health is what both listeners say at /livez and /readyz.
 func (p *parts) health() handlers.Health {
-	return handlers.Health{Ready: p.store.Ping, Draining: p.end.draining.Load}
+	return handlers.Health{Ready: p.store.Ping, Draining: p.end.draining.Load, Detail: p.clock.detail}
 }
 
 // adminRouter serves the admin API, metrics and health.

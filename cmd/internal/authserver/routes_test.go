@@ -59,7 +59,7 @@ func listeners(t *testing.T) map[string]listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &parts{cfg: cfg, log: s.Log, store: store, secrets: secret, observer: public, limits: newLimits(cfg, public), keys: keys, end: newEnding()}
+	p := &parts{cfg: cfg, log: s.Log, store: store, secrets: secret, observer: public, limits: newLimits(cfg, public), keys: keys, end: newEnding(), clock: &clock{}}
 	if err := p.makeProvider(nil); err != nil {
 		t.Fatal(err)
 	}
