@@ -39,6 +39,8 @@ func TestProxiesWithForwardAuth(t *testing.T) {
 			checkProtected(t, s, resource, upstream)
 			if proxy.name == "haproxy" {
 				checkClearAnswersOnly(t, proxy, program)
+			} else {
+				checkDeployed(t, proxy, program)
 			}
 		})
 	}

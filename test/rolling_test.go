@@ -22,47 +22,62 @@ import (
 // this test out.
 const roundsVariable = "FOSITE_MCP_TEST_ROLLING_RESTARTS"
 
-// Two replicas are restarted one after the other behind nginx, with the configuration of docs/deploy: every request is answered.
-func TestRollingRestartBehindNginx(t *testing.T) {
+// Two replicas are restarted one after the other behind a proxy, with its configuration of docs/deploy: every request is answered.
+func TestRollingRestart(t *testing.T) {
 	rounds, _ := strconv.Atoi(os.Getenv(roundsVariable))
 	if rounds == 0 || !withPostgres() {
 		t.Skip("scripts/rolling-restart runs this")
 	}
-	front := freeAddress(t)
-	replicas := newReplicas(t, newPostgresDatabase(t), 2, "FOSITE_MCP_PUBLIC_URL=https://"+strings.Replace(front, "127.0.0.1", "localhost", 1),
-		"FOSITE_MCP_BEHIND_PROXY=true", "FOSITE_MCP_CLIENT_IP_HEADER=X-Real-IP")
-	startTogether(replicas...)
-	log := startNginxOfDeploy(t, front, replicas[0].public, replicas[1].public)
-	load := newLoad(t, "https://"+front, replicas[0])
-	load.run(8)
-	for range rounds {
-		for _, replica := range replicas {
-			began := time.Now()
-			if err := replica.stop(); err != nil {
-				t.Errorf("%v\n%s", err, replica.stderr)
+	for _, proxy := range debianProxies[:2] {
+		t.Run(proxy.name, func(t *testing.T) {
+			front := freeAddress(t)
+			replicas := newReplicas(t, newPostgresDatabase(t), 2, "FOSITE_MCP_PUBLIC_URL=https://"+front,
+				"FOSITE_MCP_BEHIND_PROXY=true", "FOSITE_MCP_CLIENT_IP_HEADER=X-Forwarded-For")
+			startTogether(replicas...)
+			program := debianProgram(t, proxy.program, proxy.packages...)
+			config, folder := deployed(t, proxy, front, replicas[0].public, replicas[1].public)
+			log := new(lockedBuffer)
+			command := exec.Command(program, proxy.arguments(config, folder)...)
+			command.Env = append(os.Environ(), "HOME="+folder, "XDG_DATA_HOME="+folder, "XDG_CONFIG_HOME="+folder)
+			command.Stdout, command.Stderr = log, log
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
 			}
-			t.Logf("a replica was gone %s after SIGTERM", time.Since(began).Round(10*time.Millisecond))
-			replica.start()
-		}
-	}
-	load.end()
-	if len(load.wrong) > 0 {
-		t.Errorf("wrong answers:\n%s", strings.Join(load.wrong[:min(10, len(load.wrong))], "\n"))
-		for line := range strings.Lines(log.String()) {
-			if !strings.Contains(line, "Connection refused") { // the other replica was asked
-				t.Log("nginx: ", line)
+			t.Cleanup(func() { _ = command.Process.Signal(os.Interrupt); _ = command.Wait() })
+			scheme := "https://"
+			if proxy.name == "caddy" {
+				scheme = "http://"
 			}
-		}
+			load := newLoad(t, scheme+front, replicas[0], log)
+			load.run(8)
+			for range rounds {
+				for _, replica := range replicas {
+					began := time.Now()
+					if err := replica.stop(); err != nil {
+						t.Errorf("%v\n%s", err, replica.stderr)
+					}
+					t.Logf("a replica was gone %s after SIGTERM", time.Since(began).Round(10*time.Millisecond))
+					replica.start()
+				}
+			}
+			load.end()
+			if len(load.wrong) > 0 {
+				t.Errorf("wrong answers:\n%s", strings.Join(load.wrong[:min(10, len(load.wrong))], "\n"))
+				for line := range strings.Lines(log.String()) {
+					if !strings.Contains(strings.ToLower(line), "connection refused") { // the other replica was asked
+						t.Log(proxy.name, ": ", line)
+					}
+				}
+			}
+			t.Logf("%d answers, %d of them wrong", load.answers, len(load.wrong))
+		})
 	}
-	t.Logf("%d answers, %d of them wrong", load.answers, len(load.wrong))
 }
 
-// startNginxOfDeploy runs Debian's nginx with docs/deploy/nginx.conf, on other addresses.
-func startNginxOfDeploy(t *testing.T, front, first, second string) *lockedBuffer {
+// deployed is the proxy's configuration of docs/deploy for other addresses, and a folder for its files.
+func deployed(t *testing.T, proxy debianProxy, front, first, second string) (config, folder string) {
 	t.Helper()
-	nginx := debianProxies[0]
-	program := debianProgram(t, nginx.program, nginx.packages...)
-	folder := t.TempDir()
+	folder = t.TempDir()
 	certificate, key := filepath.Join(folder, "certificate"), filepath.Join(folder, "key")
 	writeCertificate(t, certificate, key)
 	for _, name := range []string{"body", "fastcgi", "proxy", "scgi", "uwsgi"} {
@@ -70,19 +85,40 @@ func startNginxOfDeploy(t *testing.T, front, first, second string) *lockedBuffer
 			t.Fatal(err)
 		}
 	}
-	file := filepath.Join(folder, "nginx.conf")
-	writeFile(t, file, strings.NewReplacer("listen 443 ssl", "listen "+front+" ssl", "10.0.0.11:8080", first, "10.0.0.12:8080", second,
-		"/etc/nginx/tls/auth.example.com.crt", certificate, "/etc/nginx/tls/auth.example.com.key", key,
-		"http {", "http {\naccess_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; scgi_temp_path scgi; uwsgi_temp_path uwsgi;",
-	).Replace(readRepositoryFile(t, "docs/deploy/nginx.conf")))
-	command := exec.Command(program, nginx.arguments(file, folder)...)
-	log := new(lockedBuffer)
-	command.Stdout, command.Stderr = log, log
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
+	config = filepath.Join(folder, proxy.config)
+	text := readRepositoryFile(t, "docs/deploy/"+proxy.config)
+	for _, change := range [][2]string{ // each of them must be there
+		{"10.0.0.11:8080", first}, {"10.0.0.12:8080", second},
+		{"listen 443 ssl", "listen " + front + " ssl"}, {"/etc/nginx/tls/auth.example.com.crt", certificate}, {"/etc/nginx/tls/auth.example.com.key", key},
+		{"http {", "http {\naccess_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; scgi_temp_path scgi; uwsgi_temp_path uwsgi;"},
+		{"auth.example.com {", "{\n\tadmin off\n}\nhttp://" + front + " {"}, // it would look for a certificate
+	} {
+		ofCaddy, ofBoth := strings.HasPrefix(change[0], "auth"), strings.HasPrefix(change[0], "10.")
+		if !ofBoth && ofCaddy != (proxy.name == "caddy") {
+			continue
+		}
+		if !strings.Contains(text, change[0]) {
+			t.Fatalf("%s does not say %q", proxy.config, change[0])
+		}
+		text = strings.Replace(text, change[0], change[1], 1)
 	}
-	t.Cleanup(func() { _ = command.Process.Signal(os.Interrupt); _ = command.Wait() })
-	return log
+	writeFile(t, config, strings.ReplaceAll(text, "X-Real-IP $remote_addr", "X-Forwarded-For $remote_addr"))
+	return config, folder
+}
+
+// checkDeployed lets the program check its configuration of docs/deploy.
+func checkDeployed(t *testing.T, proxy debianProxy, program string) {
+	t.Helper()
+	config, folder := deployed(t, proxy, freeAddress(t), "127.0.0.1:1", "127.0.0.1:2")
+	arguments := []string{"validate", "--config", config, "--adapter", "caddyfile"}
+	if proxy.name == "nginx" {
+		arguments = append([]string{"-t"}, proxy.arguments(config, folder)...)
+	}
+	command := exec.Command(program, arguments...)
+	command.Env = append(os.Environ(), "HOME="+folder, "XDG_DATA_HOME="+folder, "XDG_CONFIG_HOME="+folder)
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Errorf("docs/deploy/%s: %v\n%s", proxy.config, err, output)
+	}
 }
 
 // load is what clients of a deployment do all the time: get tokens, check them, revoke them.
@@ -96,7 +132,8 @@ type load struct {
 	wrong             []string
 }
 
-func newLoad(t *testing.T, front string, s *server) *load {
+// newLoad registers its client at s, and waits for the proxy.
+func newLoad(t *testing.T, front string, s *server, log fmt.Stringer) *load {
 	t.Helper()
 	l := &load{front: front, ended: make(chan struct{}), client: &http.Client{
 		Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 8},
@@ -112,7 +149,15 @@ func newLoad(t *testing.T, front string, s *server) *load {
 		t.Fatal(status, answer)
 	}
 	l.id, l.secret = answer["client_id"].(string), answer["client_secret"].(string)
-	return l
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if l.once(); len(l.wrong) == 0 {
+			return l
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s\n%s", l.wrong, log)
+		}
+		l.wrong = nil
+	}
 }
 
 func (l *load) run(workers int) {
