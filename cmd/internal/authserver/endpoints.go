@@ -238,11 +238,6 @@ func receive(from func(*http.Request) netip.Addr, unhurried []string) mux.Middle
 	}
 }
 
-// health is what both listeners say at /livez and /readyz.
-func (p *parts) health() handlers.Health {
-	return handlers.Health{Ready: p.store.Ping, Draining: p.end.draining.Load, Detail: p.clock.detail}
-}
-
 // adminRouter serves the admin API, metrics and health.
 func (p *parts) adminRouter() (http.Handler, error) {
 	cfg, oauth := p.cfg, p.oauth

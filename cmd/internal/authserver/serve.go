@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"fosite-mcp/handlers"
 )
 
 // finishing is how long requests that are under way may take once the listeners are closed. A request has requestLimit.
@@ -34,6 +36,11 @@ func (e *ending) lastAnswers(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// health is what both listeners say at /livez and /readyz.
+func (p *parts) health() handlers.Health {
+	return handlers.Health{Ready: p.store.Ping, Draining: p.end.draining.Load, Detail: p.clock.detail}
 }
 
 // service is one listener with what it serves.
