@@ -3,6 +3,7 @@ package cmd
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -50,6 +51,9 @@ func Main(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
+	}
+	if told := (*alreadyTold)(nil); errors.As(err, &told) {
+		return exitCode(err)
 	}
 	if a.JSON || slices.Contains(args, "--json") { // which may stand behind what was wrong
 		_ = json.NewEncoder(stderr).Encode(toldInJSON(err))

@@ -14,6 +14,7 @@ import (
 
 	"fosite-mcp/cmd/internal/authserver"
 	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/observe"
 	"fosite-mcp/config"
 	"fosite-mcp/provider"
 	"fosite-mcp/provider/client/slowhash"
@@ -67,14 +68,16 @@ func printSettings(out *console.Console, cfg config.Config) error {
 	return out.Encode(settings)
 }
 
-// serve runs the server until ctx ends. Where logs are JSON, what people are told is a log line as well.
+// serve runs the server until ctx ends. Where logs are JSON, what people are told is a log line as well, and so is why it ends.
 func (a *app) serve(ctx context.Context, cfg config.Config, hasher fosite.Hasher, hashes *slowhash.Process) error {
 	var level slog.LevelVar
 	log := newLogger(cfg.Log, &level, a.Stderr)
+	requests := observe.NewLines(a.Stderr)
+	defer requests.Flush()
 	hashes.Lost = func(err error) {
 		log.Warn("the process for slow hashes does not work; they are compared here until it does", "error", err)
 	}
-	server := &authserver.Instance{Config: cfg, Log: log, Hasher: hasher, Notice: a.Notice, Reread: a.onHangup(ctx, cfg, log, &level), Drain: a.stop.draining}
+	server := &authserver.Instance{Config: cfg, Log: log, RequestLog: newLogger(cfg.Log, &level, requests), Hasher: hasher, Notice: a.Notice, Reread: a.onHangup(ctx, cfg, log, &level), Drain: a.stop.draining}
 	ready := func(at authserver.Addresses) { a.Notice("serving %s (admin API: %s)", at.PublicURL, at.AdminURL) }
 	if cfg.Log.Format == logJSON {
 		server.Notice = func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) }
@@ -86,8 +89,18 @@ func (a *app) serve(ctx context.Context, cfg config.Config, hasher fosite.Hasher
 		a.stop.drains.Store(true)
 		ready(at)
 	}
-	return server.Run(ctx)
+	err := server.Run(ctx)
+	if err != nil && cfg.Log.Format == logJSON {
+		log.Error("the server ends", "cause", err)
+		return &alreadyTold{err}
+	}
+	return err
 }
+
+// alreadyTold is an error that stands in the log.
+type alreadyTold struct{ error }
+
+func (e *alreadyTold) Unwrap() error { return e.error }
 
 // onHangup takes over what may change while the server runs, each time that the process gets a SIGHUP: first the log
 // level, then whatever hears from the channel.

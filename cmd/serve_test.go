@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,6 +59,24 @@ func TestWithJSONLogsEveryLineOfTheServerIsJSON(t *testing.T) {
 	for _, want := range []string{"wrote the admin key to ", "serving", "stopping"} {
 		if !strings.Contains(strings.Join(said, "\n"), want) {
 			t.Errorf("the log does not say %q: %q", want, said)
+		}
+	}
+}
+
+// So is why it ends, which Main then does not print again.
+func TestWithJSONLogsAFatalErrorIsALine(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for format, want := range map[string]string{"json": `{"time":`, "text": "fosite-mcp: "} {
+		var stderr bytes.Buffer
+		code := Main([]string{"serve"}, []string{
+			"FOSITE_MCP_DATA_DIR=" + filepath.Join(t.TempDir(), "data"), "FOSITE_MCP_LISTEN=" + taken.Addr().String(), "FOSITE_MCP_LOG_FORMAT=" + format,
+		}, nil, io.Discard, &stderr)
+		if line := stderr.String(); code != exitFailed || !strings.HasPrefix(line, want) || strings.Count(line, "\n") != 1 || !strings.Contains(line, "in use") {
+			t.Errorf("%s: exit %d, %s", format, code, line)
 		}
 	}
 }

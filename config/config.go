@@ -169,6 +169,8 @@ type Shutdown struct {
 type Log struct {
 	Level  string // debug, info, warn or error
 	Format string // text or json
+	// Requests has each request logged at the level info.
+	Requests bool
 }
 
 // Endpoint returns the public URL of one OAuth endpoint, for example "token".

@@ -65,7 +65,7 @@ func Default() Config {
 		RateLimits: RateLimits{ClientFailuresPerMinute: 20, AddressFailuresPerMinute: 20},
 		Audit:      Audit{Retention: 365 * 24 * time.Hour},
 		Shutdown:   Shutdown{Drain: undecided},
-		Log:        Log{Level: "info", Format: "text"},
+		Log:        Log{Level: "info", Format: "text", Requests: true},
 	}
 }
 

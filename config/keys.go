@@ -48,6 +48,7 @@ func serverKeys() []Key {
 		{"shutdown.drain", "How long the server goes on serving after a `SIGTERM`, while `/readyz` answers 503 so that proxies and load balancers turn to other replicas; 0s to 10m.", "`5s` with `behind_proxy`, `0s` without", func(c *Config) any { return &c.Shutdown.Drain }},
 		{"log.level", "`debug`, `info`, `warn` or `error`.", "", func(c *Config) any { return &c.Log.Level }},
 		{"log.format", "`text` or `json`.", "", func(c *Config) any { return &c.Log.Format }},
+		{"log.requests", "Log each request at the level `info`; `false`: those that the server failed, and all at the level `debug`.", "", func(c *Config) any { return &c.Log.Requests }},
 	}
 }
 

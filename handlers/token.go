@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"fosite-mcp/internal/reqinfo"
+
 	"github.com/ory/fosite"
 )
 
@@ -31,6 +33,8 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	reqinfo.NoteClient(ctx, request.GetClient().GetID()) // the rule, of an assertion without a client
+	reqinfo.NoteSubject(ctx, request.GetSession().GetSubject())
 	writeJSON(w, http.StatusOK, tokenAnswer(request, response, s.now()))
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"fosite-mcp/handlers/resource"
+	"fosite-mcp/internal/reqinfo"
 
 	"github.com/ory/fosite"
 )
@@ -104,6 +105,8 @@ func (v *localVerifier) Verify(ctx context.Context, token string) (*resource.Tok
 		v.server.log().WarnContext(ctx, "a token is refused at verify: its session has a claim sub_id that is not of the format iss_sub for its subject", "client_id", found.ClientID)
 		return nil, err
 	}
+	reqinfo.NoteClient(ctx, found.ClientID)
+	reqinfo.NoteSubject(ctx, found.Subject)
 	if v.server.TokenID != nil {
 		found.ID = v.server.TokenID(ctx, token)
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -77,8 +78,24 @@ func newServer(t *testing.T, folder func() (string, error), environment ...strin
 		if s.command != nil && s.command.ProcessState == nil {
 			s.kill()
 		}
+		if s.stderr != nil {
+			wantNoSecret(t, s.stderr.String())
+		}
 	})
 	return s
+}
+
+// credential is a token, code, client secret or admin key of ours.
+var credential = regexp.MustCompile(`mcp_(at|rt|ac|cs|ak)_[0-9A-Za-z_-]{20,}`)
+
+// wantNoSecret looks for credentials in what a server has logged.
+func wantNoSecret(t *testing.T, log string) {
+	t.Helper()
+	for line := range strings.Lines(log) {
+		if found := credential.FindString(line); found != "" {
+			t.Errorf("the log holds a credential: %s", strings.ReplaceAll(line, found, found[:12]+"…"))
+		}
+	}
 }
 
 // startServer runs the program and waits until it serves.

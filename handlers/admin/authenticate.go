@@ -10,6 +10,7 @@ import (
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/clientaddr"
+	"fosite-mcp/internal/reqinfo"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
 
@@ -60,6 +61,7 @@ func (a *api) authenticate(r *request, role audit.Role) error {
 		return err
 	}
 	r.caller = actor
+	reqinfo.NoteActor(r.Context(), actor.Name)
 	r.Request = r.WithContext(audit.WithOrigin(r.Context(), audit.Origin{Actor: actor.Name, RequestID: r.id, IP: clientaddr.String(from)}))
 	return nil
 }

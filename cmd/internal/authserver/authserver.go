@@ -26,6 +26,8 @@ import (
 type Instance struct {
 	Config config.Config
 	Log    *slog.Logger
+	// RequestLog has the requests that did not fail; nil: Log.
+	RequestLog *slog.Logger
 	// Ready is called once both listeners accept connections.
 	Ready func(Addresses)
 	// Reread makes the server read its TLS files again, each time that it receives. The server also reads them when they
@@ -78,6 +80,7 @@ func (s *Instance) Run(ctx context.Context) error {
 	}
 	defer pool.Close()
 	observer := observe.New(s.Log, pool)
+	observer.Requests, observer.Quiet = s.RequestLog, !cfg.Log.Requests
 	store := s.store(db, cfg, observer)
 	secrets, err := s.prepareDatabase(ctx, store, cfg)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"time"
 
@@ -79,13 +80,24 @@ func (p *parts) makeProvider(hasher fosite.Hasher) (err error) {
 		Scopes:                   scopes(cfg),
 		Resources:                resources(cfg),
 		Authentication: func(next fosite.ClientAuthenticationStrategy) fosite.ClientAuthenticationStrategy {
-			return p.limits.authenticate(p.recorder.Watch(next))
+			return noteClient(p.limits.authenticate(p.recorder.Watch(next)))
 		},
 		Hasher:    hasher,
 		Documents: documents,
 		Keys:      provider.NewJWKSFetcher(provider.JWKSFetcherOptions{InsecureAllowPrivateAddresses: cfg.Registration.InsecureAllowPrivateAddresses}),
 	})
 	return err
+}
+
+// noteClient tells the log of requests who has authenticated.
+func noteClient(next fosite.ClientAuthenticationStrategy) fosite.ClientAuthenticationStrategy {
+	return func(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
+		client, err := next(ctx, r, form)
+		if err == nil {
+			reqinfo.NoteClient(ctx, client.GetID())
+		}
+		return client, err
+	}
 }
 
 // signedIntrospection signs answers where there are keys; nil: nowhere.
@@ -222,7 +234,7 @@ const requestLimit = 15 * time.Second
 func receive(from func(*http.Request) netip.Addr, unhurried []string) mux.MiddlewareFunc {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			info := reqinfo.Info{ID: handlers.RequestID(r), Address: from(r), Answer: w.Header()}
+			info := reqinfo.Info{ID: handlers.RequestID(r), Address: from(r), Answer: w.Header(), Parties: new(reqinfo.Parties)}
 			if info.ID == "" {
 				info.ID = rand.Text()
 			}

@@ -28,6 +28,7 @@ func TestAnInterruptionIsNoError(t *testing.T) {
 		t.Errorf("a failed clean-up is not in the log: %s", &log)
 	}
 	log.Reset()
+	o.Quiet = true
 	stop()
 	o.cleanedUp(stopped, 0, context.Canceled)
 	o.Middleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })).

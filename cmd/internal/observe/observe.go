@@ -7,11 +7,14 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"time"
 
 	"fosite-mcp/handlers"
+	"fosite-mcp/internal/reqinfo"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage/audit"
 
@@ -33,6 +36,9 @@ type Observer struct {
 	missing  *prometheus.CounterVec
 	events   *prometheus.CounterVec
 	log      *slog.Logger
+	// Requests is the log of requests that did not fail; at the level info, or debug if Quiet. nil: the observer's log.
+	Requests *slog.Logger
+	Quiet    bool
 	busy     *rate.Limiter // limits the log lines about a busy server
 }
 
@@ -113,7 +119,7 @@ func (o *Observer) Metrics() http.Handler {
 const statusClientClosed = 499
 
 // Middleware is middleware for a router: it measures every request, and logs it: as an error when the server failed, a sample as a
-// warning while it is busy, and otherwise at the level debug.
+// warning while it is busy, and otherwise at the level info; those for health and metrics at the level debug.
 func (o *Observer) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -123,19 +129,26 @@ func (o *Observer) Middleware(next http.Handler) http.Handler {
 		if recorded.status >= http.StatusInternalServerError && errors.Is(r.Context().Err(), context.Canceled) {
 			recorded.status = statusClientClosed
 		}
-		o.requests.WithLabelValues(routeOf(r), methodOf(r), strconv.Itoa(recorded.status)).Observe(took.Seconds())
-		level := slog.LevelDebug
+		route := routeOf(r)
+		o.requests.WithLabelValues(route, methodOf(r), strconv.Itoa(recorded.status)).Observe(took.Seconds())
+		level := slog.LevelInfo
+		if o.Quiet || slices.Contains(watched, route) {
+			level = slog.LevelDebug
+		}
 		switch {
 		case recorded.busy && recorded.status == http.StatusServiceUnavailable:
-			if o.busy.AllowN(start, 1) {
+			if level = slog.LevelDebug; o.busy.AllowN(start, 1) {
 				level = slog.LevelWarn
 			}
 		case recorded.status >= http.StatusInternalServerError:
 			level = slog.LevelError
 		}
-		if o.log.Enabled(r.Context(), level) {
-			o.log.LogAttrs(r.Context(), level, "request", slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()),
-				slog.Int("status", recorded.status), slog.Duration("took", took), slog.String("request_id", handlers.RequestID(r)))
+		log := o.log
+		if level < slog.LevelWarn && o.Requests != nil {
+			log = o.Requests
+		}
+		if log.Enabled(r.Context(), level) {
+			log.LogAttrs(r.Context(), level, "request", describe(r, route, recorded.status, took)...)
 		}
 	})
 }
@@ -154,6 +167,44 @@ func (o *Observer) recoverPanic(w *statusRecorder, r *http.Request, next http.Ha
 		w.WriteHeader(http.StatusInternalServerError)
 	}()
 	next.ServeHTTP(w, r)
+}
+
+// watched are the routes that other programs ask all the time.
+var watched = []string{"/livez", "/readyz", "/metrics"}
+
+// describe is a line about a request. It holds the route and not the path, in which a caller may have put anything, and what the
+// server has found out about the caller.
+func describe(r *http.Request, route string, status int, took time.Duration) []slog.Attr {
+	info := reqinfo.From(r.Context())
+	line := make([]slog.Attr, 0, 10)
+	line = append(line, slog.String("method", methodOf(r)), slog.String("route", route), slog.Int("status", status),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000))
+	optional := func(name, value string) {
+		if value != "" {
+			line = append(line, slog.String(name, value))
+		}
+	}
+	optional("request_id", info.ID)
+	if info.Address.IsValid() {
+		optional("ip", info.Address.String())
+	}
+	if info.Parties != nil {
+		optional("client_id", info.Parties.Client)
+		optional("subject", info.Parties.Subject)
+		optional("actor", info.Parties.Actor)
+	}
+	optional("trace_id", traceID(r))
+	return line
+}
+
+var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}`)
+
+// traceID is the caller's trace (W3C Trace Context §3.2.2.3), or "".
+func traceID(r *http.Request) string {
+	if found := traceparent.FindStringSubmatch(r.Header.Get("Traceparent")); found != nil {
+		return found[1]
+	}
+	return ""
 }
 
 func routeOf(r *http.Request) string {
