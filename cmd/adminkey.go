@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"fosite-mcp/cmd/internal/console"
@@ -31,22 +32,25 @@ server may be running.`,
 
 func adminKeyCreateCommand(a *app) *cobra.Command {
 	var name, role, file string
+	var clientIDs []string
 	var expiresIn console.Span
 	c := &cobra.Command{
 		Use:   "create",
 		Short: "Make an admin key",
 		Long: `Make an admin key. It is shown once, or written to --key-file. Roles: read looks at everything; clients also registers and
-changes clients and revokes tokens; admin may do everything.`,
+changes clients and revokes tokens; people also changes accounts and takes consents back; admin may do everything. With --client-id
+the key sees and changes these clients alone, and gives them no scope, resource or grant that they did not have.`,
 		Example: `  fosite-mcp admin-key create --name deploy --role clients --key-file deploy.key
-  fosite-mcp admin-key create --name auditor --role read --expires-in 30d`,
+  fosite-mcp admin-key create --name auditor --role read --expires-in 30d
+  fosite-mcp admin-key create --name search-team --role clients --client-id mcp_4xw7 --key-file search.key`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if name == "" || role == "" {
 				return console.BadUsage("--name and --role are needed: the name is what audit events call the holder")
 			}
 			if !audit.Role(role).Allows(audit.RoleRead) { // every role may read
-				return console.BadUsage("--role is read, clients or admin, not %q", role)
+				return console.BadUsage("--role is read, clients, people or admin, not %q", role)
 			}
-			key := audit.AdminKey{Name: name, Role: audit.Role(role)}
+			key := audit.AdminKey{Name: name, Role: audit.Role(role), Clients: clientIDs}
 			if expiresIn > 0 {
 				key.ExpiresAt = time.Now().Add(time.Duration(expiresIn)).UTC().Truncate(time.Second)
 			}
@@ -56,13 +60,17 @@ changes clients and revokes tokens; admin may do everything.`,
 		},
 	}
 	c.Flags().StringVar(&name, "name", "", "`name` of its holder; never used twice")
-	c.Flags().StringVar(&role, "role", "", "read, clients or admin")
+	c.Flags().StringVar(&role, "role", "", "read, clients, people or admin")
+	c.Flags().StringArrayVar(&clientIDs, "client-id", nil, "the only client that the key is for, by its `id`; repeatable (default: all)")
 	c.Flags().Var(&expiresIn, "expires-in", "life of the key, such as 90d (default: until it is revoked)")
 	c.Flags().StringVar(&file, "key-file", "", "new `file` (0600) for the key, which is then not printed")
 	return c
 }
 
 func createAdminKey(ctx context.Context, out *console.Console, store *storage.Store, key *audit.AdminKey, file string) error {
+	if err := knownClients(ctx, store, key.Clients); err != nil {
+		return err
+	}
 	output, err := console.CreateSecretFile(file)
 	if err != nil {
 		return err
@@ -98,12 +106,30 @@ func createAdminKey(ctx context.Context, out *console.Console, store *storage.St
 	return nil
 }
 
+// knownClients refuses an id of no client and of no rule about an issuer.
+func knownClients(ctx context.Context, store *storage.Store, ids []string) error {
+	for _, id := range ids {
+		_, err := store.Clients().Find(ctx, id)
+		if errors.Is(err, fosite.ErrNotFound) {
+			_, err = store.Issuers().Find(ctx, id)
+		}
+		if errors.Is(err, fosite.ErrNotFound) {
+			return fmt.Errorf("there is no client %s; see: fosite-mcp client list", console.Printable(id))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // adminKeyView is an admin key as --json shows it.
 type adminKeyView struct {
 	ID         string     `json:"id"`
 	Name       string     `json:"name"`
 	Role       string     `json:"role"`
 	Status     string     `json:"status"`
+	ClientIDs  []string   `json:"client_ids"`
 	Hint       string     `json:"hint"`
 	Key        string     `json:"admin_key,omitempty"`
 	CreatedAt  *time.Time `json:"created_at"`
@@ -113,21 +139,14 @@ type adminKeyView struct {
 }
 
 func viewOfAdminKey(k audit.AdminKey) adminKeyView {
-	v := adminKeyView{
-		ID: k.ID, Name: k.Name, Role: string(k.Role), Status: "active", Hint: k.Hint, CreatedAt: optional(k.CreatedAt),
+	return adminKeyView{
+		ID: k.ID, Name: k.Name, Role: string(k.Role), ClientIDs: k.Clients, Status: k.Status(time.Now()), Hint: k.Hint, CreatedAt: optional(k.CreatedAt),
 		ExpiresAt: optional(k.ExpiresAt), RevokedAt: optional(k.RevokedAt), LastUsedAt: optional(k.LastUsedAt),
 	}
-	switch {
-	case v.RevokedAt != nil:
-		v.Status = "revoked"
-	case v.ExpiresAt != nil && !v.ExpiresAt.After(time.Now()):
-		v.Status = "expired"
-	}
-	return v
 }
 
 func (v adminKeyView) cells() []string {
-	return []string{v.Name, v.Role, v.Status, v.Hint, console.Time(v.CreatedAt), console.Time(v.ExpiresAt), console.Time(v.LastUsedAt)}
+	return []string{v.Name, v.Role, v.Status, strings.Join(v.ClientIDs, " "), v.Hint, console.Time(v.CreatedAt), console.Time(v.ExpiresAt), console.Time(v.LastUsedAt)}
 }
 
 func adminKeyListCommand(a *app) *cobra.Command {
@@ -142,7 +161,7 @@ func adminKeyListCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printItems(&a.Console, keys, viewOfAdminKey, "NAME", "ROLE", "STATUS", "HINT", "CREATED", "EXPIRES", "LAST USED")
+				return printItems(&a.Console, keys, viewOfAdminKey, "NAME", "ROLE", "STATUS", "CLIENTS", "HINT", "CREATED", "EXPIRES", "LAST USED")
 			})
 		},
 	}

@@ -155,6 +155,13 @@ func (v *auditView) again() string {
 		command = append(command, "admin-key", "revoke", v.value("name", false))
 	case v.Action == "admin_key.created":
 		command = append(command, "admin-key", "create", "--name", v.value("name", false), "--role", v.value("role", false))
+		var clients struct{ After []string }
+		if raw, bound := v.Changes["client_ids"]; bound && json.Unmarshal(raw, &clients) != nil {
+			return "" // without its clients it would be for all
+		}
+		for _, id := range clients.After {
+			command = append(command, "--client-id", id)
+		}
 	case noun == "signing_key":
 		command = append(command, "key", "rotate", "--now")
 	}

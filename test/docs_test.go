@@ -120,7 +120,8 @@ func TestTheOperationsDocumentImportsAsPasted(t *testing.T) {
 	if len(blocks) != operationsBlocks {
 		t.Fatalf("%d blocks, want %d: what runs the others?", len(blocks), operationsBlocks)
 	}
-	output := r.paste(blocks[0])
+	leak, imports := blocks[0], blocks[1]
+	output := r.paste(imports)
 	for _, want := range []string{
 		`nightly  would create; scope "offline" is left out; its tokens are for http://` + r.mcp + "/authed/mcp, the default resource",
 		"nothing was changed; add --apply to do it", `nightly  created; `,
@@ -129,21 +130,29 @@ func TestTheOperationsDocumentImportsAsPasted(t *testing.T) {
 			t.Errorf("the import does not say %q:\n%s", want, output)
 		}
 	}
-	if output := r.paste(blocks[0]); strings.Count(output, "nightly  unchanged") != 2 {
+	if output := r.paste(imports); strings.Count(output, "nightly  unchanged") != 2 {
 		t.Errorf("repeated:\n%s", output)
 	}
 	r.paste(`MCP_CLIENT_SECRET='correct horse battery staple' fosite-mcp token mint --client-id nightly`)
 	r.wantPrivate("clients.json")
+
+	r.paste("fosite-mcp admin-key create --name deploy --role clients --key-file deploy.key\nfosite-mcp client create --name theirs --client-id theirs --admin-key-file deploy.key")
+	if output := r.paste(leak); !strings.Contains(output, "client.registered") || !strings.Contains(output, "deploy") {
+		t.Errorf("what the leaked key was used for is not told:\n%s", output)
+	}
+	if output := r.paste("! fosite-mcp client list --admin-key-file deploy.key"); !strings.Contains(output, "refuses the key") {
+		t.Errorf("the leaked key still works:\n%s", output)
+	}
 }
 
-// operationsBlocks are run by the tests of the import, and of the restore and the audit.
-const operationsBlocks = 4
+// operationsBlocks are run by the tests of the import, with the leaked key, and of the restore and the audit.
+const operationsBlocks = 5
 
 // A token that was revoked after the backup is dead after the restore, and a client that was deleted is on the list.
 func TestTheOperationsDocumentRestoresAsPasted(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
-	blocks := shellBlocks(t, "docs/operations.md")[1:]
+	blocks := shellBlocks(t, "docs/operations.md")[2:]
 	stop := r.leave("fosite-mcp serve", r.public)
 	r.paste(`fosite-mcp client create --client-id ci --name ci --secret-file ci.secret
 fosite-mcp client create --client-id gone --name gone --secret-file gone.secret

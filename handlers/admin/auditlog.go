@@ -46,7 +46,7 @@ func (a *api) listAudit(r *request) (*answer, error) {
 	var m strictjson.Mistakes
 	filter := audit.Filter{
 		Since: r.time("since", &m), Until: r.time("until", &m), Limit: r.limit(&m),
-		ClientID: r.query["client_id"], Action: r.query["action"], Actor: r.query["actor"],
+		ClientID: r.query["client_id"], Action: r.query["action"], Actor: r.query["actor"], ClientIDs: r.caller.Clients,
 	}
 	var cursor auditCursor
 	if r.cursor(&cursor, &m) {

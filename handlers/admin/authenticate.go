@@ -24,6 +24,8 @@ const maxKey = 512
 type Actor struct {
 	Name string     // the actor of audit events
 	Role audit.Role // what they may do; empty: nothing
+	// Clients are the ids of the only clients, and rules about issuers, that they may see and change. nil: all.
+	Clients []string
 }
 
 // Refusal is the error of an [API.Authenticate] that knows that the caller may not come in: 401. Any other error says that
@@ -38,9 +40,9 @@ type Refusal struct {
 // Error implements [error].
 func (r *Refusal) Error() string { return "admin: the caller is refused: " + r.Detail }
 
-// authenticate finds out who calls and whether they may do what needs role. From here on the request's audit events
-// carry the name of the actor.
-func (a *api) authenticate(r *request, role audit.Role) error {
+// authenticate finds out who calls and whether they may do op; nil: there is no such operation. From here on the request's
+// audit events carry the name of the actor.
+func (a *api) authenticate(r *request, op *operation) error {
 	from := clientaddr.Of(r.Request)
 	actor, err := a.Authenticate(r.Request)
 	var refusal *Refusal
@@ -57,7 +59,7 @@ func (a *api) authenticate(r *request, role audit.Role) error {
 	case actor.Name == "":
 		return errors.New("admin: Authenticate has returned an Actor without a Name; audit events need one")
 	}
-	if err := a.allowed(actor, role); err != nil {
+	if err := a.allowed(actor, op); err != nil {
 		return err
 	}
 	r.caller = actor
@@ -66,24 +68,31 @@ func (a *api) authenticate(r *request, role audit.Role) error {
 	return nil
 }
 
-// allowed refuses who may not do what needs role.
-func (a *api) allowed(actor Actor, role audit.Role) error {
-	if role == "" || actor.Role.Allows(role) {
+// allowed refuses who may not do op; nil: there is no such operation.
+func (a *api) allowed(actor Actor, op *operation) error {
+	switch {
+	case op == nil:
 		return nil
+	case !actor.Role.Allows(op.role):
+		return newProblem(http.StatusForbidden, "forbidden", "Not allowed", fmt.Sprintf(a.says.forbidden, actor.Name, actor.Role, op.role))
+	case actor.Clients != nil && op.reach == reachAll:
+		return newProblem(http.StatusForbidden, "forbidden", "Not allowed", fmt.Sprintf(a.says.bound, actor.Name, op.role))
 	}
-	return newProblem(http.StatusForbidden, "forbidden", "Not allowed", fmt.Sprintf(a.says.forbidden, actor.Name, actor.Role, role))
+	return nil
 }
 
 // wording is how a refusal calls what the caller has sent.
-type wording struct{ refused, forbidden, tooMany string }
+type wording struct{ refused, forbidden, bound, tooMany string }
 
 var (
 	ofKeys = wording{
 		"An admin key is needed", "The admin key %q has the role %s; this needs %s. Use another key.",
+		"The admin key %q is for single clients; this needs a key with the role %s that is for all. Use another key.",
 		"The admin key is wrong, and so were too many others from this address. Try again in %d seconds.",
 	}
 	ofOthers = wording{
 		"Authentication is needed", "%q has the role %q; this needs %s.",
+		"%q may see and change single clients; this needs the role %s for all.",
 		"Too many attempts from this address were refused. Try again in %d seconds.",
 	}
 )
@@ -107,7 +116,7 @@ func (a *api) adminKey(r *http.Request) (Actor, error) {
 	if err != nil {
 		return Actor{}, err
 	}
-	return Actor{found.Name, found.Role}, nil
+	return Actor{found.Name, found.Role, found.Clients}, nil
 }
 
 // failedLogin slows down whoever tries keys, and puts a sample on record: an attacker must not fill the disk. A good

@@ -60,7 +60,7 @@ func TestOnlyAnAdminKeyOpensTheAPI(t *testing.T) {
 
 func TestEachRoleMayDoWhatTheDocumentSays(t *testing.T) {
 	w := newWorld(t)
-	roles := []audit.Role{audit.RoleRead, audit.RoleClients, audit.RoleAdmin}
+	roles := []audit.Role{audit.RoleRead, audit.RoleClients, audit.RolePeople, audit.RoleAdmin}
 	headers := map[audit.Role]map[string]string{}
 	for _, role := range roles {
 		headers[role] = w.withKey(&audit.AdminKey{Name: string(role) + "-key", Role: role})
@@ -74,7 +74,7 @@ func TestEachRoleMayDoWhatTheDocumentSays(t *testing.T) {
 			continue
 		}
 		for _, role := range roles {
-			path := strings.NewReplacer("{client_id}", "nobody", "{secret_id}", "nothing").Replace(template)
+			path := strings.NewReplacer("{client_id}", "nobody", "{secret_id}", "nothing", "{id}", "nobody", "{name}", "nobody").Replace(template)
 			answer := w.do(call{method: method, path: path, body: map[bool]string{true: "{}"}[op.RequestBody != nil], header: headers[role]})
 			allowed := role.Allows(audit.Role(op.Role))
 			if refused := answer.StatusCode == http.StatusForbidden; refused == allowed {

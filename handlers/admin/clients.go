@@ -20,7 +20,7 @@ import (
 func (a *api) listClients(r *request) (*answer, error) {
 	var m strictjson.Mistakes
 	filter := clients.Filter{
-		Limit: r.limit(&m), Query: strings.TrimSpace(r.query["q"]), Status: client.Status(r.query["status"]), Owner: r.query["owner"],
+		Limit: r.limit(&m), Query: strings.TrimSpace(r.query["q"]), Status: client.Status(r.query["status"]), Owner: r.query["owner"], IDs: r.caller.Clients,
 	}
 	if _, given := r.query["status"]; given && !slices.Contains([]client.Status{client.Active, client.Disabled, client.Expired}, filter.Status) {
 		m.Add("?status", "invalid", "must be active, disabled or expired")
@@ -139,6 +139,9 @@ func (a *api) patchClient(r *request) (*answer, error) {
 		}
 		changed, err := a.Rules.Change(c, r.body)
 		if err != nil {
+			return nil, event, err
+		}
+		if err := r.checkWidened(c, changed); err != nil {
 			return nil, event, err
 		}
 		event.Changes, err = client.Differences(c, changed)

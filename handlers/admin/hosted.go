@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,7 +47,11 @@ func (h *hosted) List(ctx context.Context, filter clients.Filter) (page []*clien
 	if err := m.Err(); err != nil {
 		return nil, false, err
 	}
-	return h.theirs.List(ctx, filter)
+	page, more, err = h.theirs.List(ctx, filter)
+	if filter.IDs != nil && slices.ContainsFunc(page, func(c *client.Client) bool { return !slices.Contains(filter.IDs, c.ID) }) {
+		return nil, false, errors.New("admin: Clients.List returns a client that Filter.IDs leaves out; return those alone unless it is nil")
+	}
+	return page, more, err
 }
 
 func (h *hosted) Find(ctx context.Context, id string) (*client.Client, error) {

@@ -31,6 +31,9 @@ var ofIssuers = &kind{
 	make:     client.Rules.NewIssuer,
 }
 
+// People and admin keys are kept in ways of their own.
+var ofAdminKeys = &kind{noun: "admin key", path: "/admin/v1/keys/", idVar: "name", nothing: "There is no such admin key, or it was revoked before."}
+
 // kind is what the request is about; clients where it is about neither.
 func (r *request) kind() *kind { return cmp.Or(r.of, ofClients) }
 

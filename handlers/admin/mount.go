@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,18 +75,28 @@ func (s *API) check() error {
 // routes are those of what this API can do.
 func (a *api) routes() map[string]map[string]operation {
 	offered := maps.Clone(routes)
+	without := func(prefixes ...string) {
+		maps.DeleteFunc(offered, func(path string, _ map[string]operation) bool {
+			return slices.ContainsFunc(prefixes, func(prefix string) bool { return path == prefix || strings.HasPrefix(path, prefix+"/") })
+		})
+	}
 	if a.Record != nil {
-		delete(offered, "/audit")
-		delete(offered, "/audit/verify")
+		without("/audit")
 	}
 	if a.Record != nil || a.CheckpointKey == nil {
-		delete(offered, "/audit/checkpoint")
+		without("/audit/checkpoint")
 	}
 	if a.hosted != nil {
-		maps.DeleteFunc(offered, func(path string, _ map[string]operation) bool { return strings.HasPrefix(path, "/issuers") })
+		without("/issuers")
+	}
+	if !a.offersKeys() {
+		without("/keys")
 	}
 	return offered
 }
+
+// offersKeys tells whether keys of the store open this API. Their changes are on record in the store.
+func (a *api) offersKeys() bool { return a.says == ofKeys && a.hosted == nil && a.Record == nil }
 
 // NotFound answers requests to the admin listener that are for nothing on it, as the API answers those for nothing in it.
 func (s *API) NotFound() http.Handler { return s.refusal(nothingHere()) }

@@ -69,6 +69,12 @@ var (
 		{"paths|/tokens/revoke|post|summary", "Revoke a leaked token by its value"},
 		{"paths|/tokens/revoke|post|description", swap{" With all: every access and refresh token and code of every client and person, which needs the role admin; logins in browsers stay.", ""}},
 	}
+	// withoutKeys is what an API leaves out that no key of the store opens, or whose changes the host records.
+	withoutKeys = []edit{
+		{"paths|/keys", nil}, {"paths|/keys/{name}", nil}, {"components|parameters|KeyName", nil},
+		{"components|schemas|AdminKey", nil}, {"components|schemas|MadeAdminKey", nil}, {"components|schemas|AdminKeyList", nil},
+		{"components|schemas|NewAdminKey", nil},
+	}
 	forbidden = addition{"$ref": "#/components/responses/Forbidden"}
 	// withTheirAuthentication is what only the host knows. Its actors may lack the role to read.
 	withTheirAuthentication = []edit{
@@ -112,6 +118,9 @@ func (a *api) describe() error {
 	}
 	if a.hosted != nil {
 		edits = append(edits, withTheirClients...)
+	}
+	if !a.offersKeys() {
+		edits = append(edits, withoutKeys...)
 	}
 	if a.says != ofKeys {
 		edits = append(edits, withTheirAuthentication...)

@@ -18,7 +18,8 @@ import (
 // that are disabled, expired or deleted. Where it does not, the answer is 503 and the log says why.
 type Clients interface {
 	// List returns clients that were not deleted, by CreatedAt (in milliseconds) and ID, and whether there are more. They need
-	// no Secrets. Of the filter there may be Status (client.Active or client.Disabled, as it is stored), Query, After and Limit.
+	// no Secrets. Of the filter there may be Status (client.Active or client.Disabled, as it is stored), Query, After, Limit and IDs.
+	// IDs keeps an [Actor] to single clients: a client that it leaves out is answered with 503.
 	List(ctx context.Context, filter clients.Filter) (page []*client.Client, more bool, err error)
 	// Find returns a client, active or disabled, with all its Secrets, newest first; or fosite.ErrNotFound.
 	Find(ctx context.Context, id string) (*client.Client, error)

@@ -53,6 +53,11 @@ func (a *api) refuse(r *request, err error) *answer {
 		p = conflict("no-secret", "The client has no use for a secret. Change its token_endpoint_auth_method first.")
 	case errors.Is(err, clients.ErrTooManySecrets):
 		p = conflict("too-many-secrets", "The client has as many working secrets as it may have. Delete one of them first.")
+	case errors.Is(err, audit.ErrAdminKeyExists):
+		p = conflict("exists", "An admin key with this name exists or has existed: audit events name its holder by it. Choose another name.")
+		p.Errors.Add("/name", "exists", "is taken")
+	case errors.Is(err, audit.ErrLastAdminKey):
+		p = conflict("last-admin-key", "No other admin key of role admin works. Create one first; or revoke this one on the server's machine, with fosite-mcp admin-key revoke, where another can be made without a key.")
 	case errors.Is(err, audit.ErrIdempotencyRunning):
 		p = conflict("still-running", "The first request with this Idempotency-Key has not been answered yet. Repeat it in a moment.").with("Retry-After", "1")
 	case errors.Is(err, audit.ErrIdempotencyReused):

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"fosite-mcp/handlers/failures"
@@ -70,72 +71,6 @@ type API struct {
 	Now func() time.Time
 }
 
-// operation is one method of one path.
-type operation struct {
-	of     *kind      // nil: clients
-	role   audit.Role // empty: no key needed
-	query  []string   // parameters that may be given
-	body   bodyKind
-	once   bool // an Idempotency-Key is honoured
-	handle func(*api, *request) (*answer, error)
-}
-
-// routes is the whole API.
-var routes = map[string]map[string]operation{
-	"/clients": {
-		http.MethodGet: {
-			role:   audit.RoleRead,
-			query:  []string{"limit", "cursor", "status", "q", "owner", "unused_for", "expires_within"},
-			handle: (*api).listClients,
-		},
-		http.MethodPost: {role: audit.RoleClients, body: bodyRequired, once: true, handle: (*api).createClient},
-	},
-	"/clients/{client_id}": {
-		http.MethodGet:    {role: audit.RoleRead, handle: (*api).getClient},
-		http.MethodPatch:  {role: audit.RoleClients, body: bodyPatch, handle: (*api).patchClient},
-		http.MethodDelete: {role: audit.RoleClients, handle: (*api).deleteClient},
-	},
-	"/clients/{client_id}/disable": {http.MethodPost: {role: audit.RoleClients, handle: (*api).disableClient}},
-	"/clients/{client_id}/enable":  {http.MethodPost: {role: audit.RoleClients, handle: (*api).enableClient}},
-	"/clients/{client_id}/secrets": {
-		http.MethodGet:  {role: audit.RoleRead, handle: (*api).listSecrets},
-		http.MethodPost: {role: audit.RoleClients, body: bodyOptional, once: true, handle: (*api).createSecret},
-	},
-	"/clients/{client_id}/secrets/{secret_id}": {
-		http.MethodDelete: {role: audit.RoleClients, query: []string{"revoke_tokens"}, handle: (*api).deleteSecret},
-	},
-	"/clients/{client_id}/tokens": {
-		http.MethodGet: {role: audit.RoleRead, query: []string{"active", "limit", "cursor"}, handle: (*api).listTokens},
-	},
-	"/clients/{client_id}/tokens/revoke": {http.MethodPost: {role: audit.RoleClients, body: bodyRequired, handle: (*api).revokeTokens}},
-	"/issuers": {
-		http.MethodGet:  {of: ofIssuers, role: audit.RoleRead, query: []string{"limit", "cursor", "status", "q"}, handle: (*api).listClients},
-		http.MethodPost: {of: ofIssuers, role: audit.RoleClients, body: bodyRequired, once: true, handle: (*api).createClient},
-	},
-	"/issuers/{id}": {
-		http.MethodGet:    {of: ofIssuers, role: audit.RoleRead, handle: (*api).getClient},
-		http.MethodPatch:  {of: ofIssuers, role: audit.RoleClients, body: bodyPatch, handle: (*api).patchClient},
-		http.MethodDelete: {of: ofIssuers, role: audit.RoleClients, handle: (*api).deleteClient},
-	},
-	"/issuers/{id}/disable": {http.MethodPost: {of: ofIssuers, role: audit.RoleClients, handle: (*api).disableClient}},
-	"/issuers/{id}/enable":  {http.MethodPost: {of: ofIssuers, role: audit.RoleClients, handle: (*api).enableClient}},
-	"/issuers/{id}/tokens": {
-		http.MethodGet: {of: ofIssuers, role: audit.RoleRead, query: []string{"active", "subject", "limit", "cursor"}, handle: (*api).listTokens},
-	},
-	"/issuers/{id}/tokens/revoke": {http.MethodPost: {of: ofIssuers, role: audit.RoleClients, body: bodyRequired, handle: (*api).revokeTokens}},
-	"/tokens/revoke":              {http.MethodPost: {role: audit.RoleClients, body: bodyRequired, handle: (*api).revokeAnyTokens}},
-	"/audit": {
-		http.MethodGet: {
-			role:   audit.RoleRead,
-			query:  []string{"since", "until", "client_id", "action", "actor", "after", "limit", "cursor"},
-			handle: (*api).listAudit,
-		},
-	},
-	"/audit/verify":     {http.MethodGet: {role: audit.RoleRead, query: []string{"checkpoint", "cursor"}, handle: (*api).verifyAudit}},
-	"/audit/checkpoint": {http.MethodGet: {role: audit.RoleRead, handle: (*api).auditCheckpoint}},
-	"/openapi.json":     {http.MethodGet: {handle: (*api).openAPI}},
-}
-
 // request is an HTTP request that has passed the checks that all operations share.
 type request struct {
 	*http.Request
@@ -167,9 +102,13 @@ func (a *api) serve(r *request, operations map[string]operation) (*answer, error
 	method := cmp.Or(map[string]string{http.MethodHead: http.MethodGet}[r.Method], r.Method)
 	op, known := operations[method]
 	r.of = op.of
-	if !known || op.role != "" {
+	if !op.open {
+		wanted := &op
+		if !known {
+			wanted = nil
+		}
 		// Before anything else is said, so that strangers learn nothing.
-		if err := a.authenticate(r, op.role); err != nil {
+		if err := a.authenticate(r, wanted); err != nil {
 			return nil, err
 		}
 	}
@@ -187,6 +126,9 @@ func (a *api) serve(r *request, operations map[string]operation) (*answer, error
 	}
 	if err := r.readVars(); err != nil {
 		return nil, err
+	}
+	if r.caller.Clients != nil && op.reach == reachNamed && !slices.Contains(r.caller.Clients, r.named()) {
+		return nil, fosite.ErrNotFound
 	}
 	if op.once {
 		return a.once(r, op.handle)

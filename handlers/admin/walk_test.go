@@ -19,7 +19,7 @@ func (w *world) requestFor(method, template string) call {
 	id, secret := w.client(`{"client_name":"walk"}`)
 	secretID := w.get("/clients/" + id + "/secrets").items()[0]["id"].(string)
 	rule := w.issuer(`{"name":"walk","preset":"github-actions","subject":"repo:org/app:*"}`)
-	c := call{method: method, path: strings.NewReplacer("{client_id}", id, "{secret_id}", secretID, "{id}", rule).Replace(template), header: map[string]string{}}
+	c := call{method: method, path: strings.NewReplacer("{client_id}", id, "{secret_id}", secretID, "{id}", rule, "{name}", w.adminKey()).Replace(template), header: map[string]string{}}
 	switch {
 	case method == http.MethodPatch:
 		c.body, c.header["If-Match"] = `{"owner":"walker"}`, "*"
@@ -28,6 +28,8 @@ func (w *world) requestFor(method, template string) call {
 		c.body = `{"client_name":"walk"}`
 	case template == "/issuers":
 		c.body = `{"name":"walk","preset":"github-actions","subject":"repo:org/app:*"}`
+	case template == "/keys":
+		c.body = fmt.Sprintf(`{"name":"walk-%d","role":"read"}`, w.count())
 	case template == "/tokens/revoke":
 		c.body = `{"token":"` + w.mustToken(id, secret) + `"}`
 	case strings.HasSuffix(template, "/tokens/revoke"):
@@ -53,8 +55,11 @@ func (c call) with(change func(*call)) call {
 func (w *world) spoil(good call, template string, answers []string) {
 	w.t.Helper()
 	reader := w.withKey(&audit.AdminKey{Name: fmt.Sprintf("reader-%d", w.count()), Role: audit.RoleRead})
+	if good.method == http.MethodGet { // which every role may do, though not for all clients
+		reader = w.withKey(&audit.AdminKey{Name: fmt.Sprintf("bound-%d", w.count()), Role: audit.RoleRead, Clients: []string{"nobody"}})
+	}
 	gone := good
-	if strings.Contains(template, "{client_id}") || strings.Contains(template, "{id}") {
+	if strings.Contains(template, "{") {
 		parts := strings.SplitN(good.path, "/", 4)
 		parts[2] = "nobody"
 		gone.path = strings.Join(parts, "/")
@@ -83,6 +88,12 @@ func (w *world) spoil(good call, template string, answers []string) {
 		w.do(once).want(w.t, http.StatusCreated)
 		w.do(once.with(func(c *call) { c.body += " " })).want(w.t, http.StatusUnprocessableEntity)
 	}
+}
+
+// adminKey makes a key and returns its name.
+func (w *world) adminKey() string {
+	w.t.Helper()
+	return w.post("/keys", fmt.Sprintf(`{"name":"walk-%d","role":"read"}`, w.count())).want(w.t, http.StatusCreated).str("name")
 }
 
 // count is a number that was not there before.
@@ -118,6 +129,8 @@ func TestEveryDocumentedAnswerOccurs(t *testing.T) {
 	w.post("/issuers", `{"id":"taken","name":"walk","preset":"github-actions","subject":"repo:org/app:*"}`).want(t, http.StatusConflict)
 	w.client(`{"client_id":"public","client_name":"walk","token_endpoint_auth_method":"none","redirect_uris":["https://a.example/cb"]}`)
 	w.post("/clients/public/secrets", `{}`).want(t, http.StatusConflict)
+	w.post("/keys", `{"name":"admin","role":"read"}`).want(t, http.StatusConflict)
+	w.delete("/keys/admin").want(t, http.StatusConflict)
 
 	w.everyOperationFails(operations, good)
 	for _, answer := range answers {

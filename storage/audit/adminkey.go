@@ -19,29 +19,34 @@ import (
 	"fosite-mcp/storage/internal/model"
 )
 
-// A Role says what the holder of an admin key may do. Each role includes the ones before it.
+// A Role says what the holder of an admin key may do.
 type Role string
 
 const (
 	RoleRead    Role = "read"    // look at everything but secrets, which nobody can
-	RoleClients Role = "clients" // register and change clients, revoke tokens
-	RoleAdmin   Role = "admin"   // everything
+	RoleClients Role = "clients" // read, register and change clients, revoke tokens
+	RolePeople  Role = "people"  // read, change accounts, take consents back
+	RoleAdmin   Role = "admin"   // everything, admin keys included
 )
 
-var roles = []Role{RoleRead, RoleClients, RoleAdmin}
-
-// Allows tells whether r includes what needed allows. An unknown role allows nothing.
-func (r Role) Allows(needed Role) bool {
-	have, need := slices.Index(roles, r), slices.Index(roles, needed)
-	return need >= 0 && have >= need
+// included is what each role allows.
+var included = map[Role][]Role{
+	RoleRead:    {RoleRead},
+	RoleClients: {RoleRead, RoleClients},
+	RolePeople:  {RoleRead, RolePeople},
+	RoleAdmin:   {RoleRead, RoleClients, RolePeople, RoleAdmin},
 }
+
+// Allows tells whether r includes what needed allows. An unknown role allows nothing, and nothing allows it.
+func (r Role) Allows(needed Role) bool { return slices.Contains(included[r], needed) }
 
 // AdminKey describes a key of the admin API. The key itself is not stored.
 type AdminKey struct {
 	ID         string
 	Name       string // the actor of audit events; never reused
 	Role       Role
-	Hint       string // the key's last four characters
+	Clients    []string // ids of the only clients that it may see and change; none: all
+	Hint       string   // the key's last four characters
 	CreatedAt  time.Time
 	ExpiresAt  time.Time // zero: never
 	RevokedAt  time.Time // zero: not revoked
@@ -51,25 +56,59 @@ type AdminKey struct {
 var (
 	// ErrAdminKeyExists says that the name is taken, by a key that may have been revoked since.
 	ErrAdminKeyExists = errors.New("storage: an admin key with this name (or this value) exists or has existed; choose another name")
-	errAdminKeyName   = errors.New("storage: the name of an admin key needs 1 to 64 letters, digits and . _ - @, starting with a letter or digit")
-	errAdminKeyRole   = errors.New("storage: the role of an admin key is read, clients or admin")
-	errAdminKeyShort  = errors.New("storage: an admin key needs at least 16 characters of randomness")
+	// ErrLastAdminKey says that no other key of role admin works.
+	ErrLastAdminKey    = errors.New("storage: no other admin key of role admin works; create one first")
+	errAdminKeyName    = errors.New("storage: the name of an admin key needs 1 to 64 letters, digits and . _ - @, starting with a letter or digit")
+	errAdminKeyRole    = errors.New("storage: the role of an admin key is read, clients, people or admin")
+	errAdminKeyClients = errors.New("storage: an admin key for single clients has the role read or clients, and names up to 100 of them, each once")
+	errAdminKeyShort   = errors.New("storage: an admin key needs at least 16 characters of randomness")
 )
 
 var adminKeyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
 
 const minAdminKey = 16
 
+// MaxAdminKeyClients is how many clients an admin key may be bound to.
+const MaxAdminKeyClients = 100
+
 func (k *AdminKey) check(key string) error {
-	switch {
-	case !adminKeyName.MatchString(k.Name):
-		return errAdminKeyName
-	case !slices.Contains(roles, k.Role):
-		return errAdminKeyRole
-	case len(key) < minAdminKey:
+	for _, err := range k.Mistakes() {
+		return err
+	}
+	if len(key) < minAdminKey {
 		return errAdminKeyShort
 	}
 	return nil
+}
+
+// Mistakes are what is wrong with a new key, by the member of the admin API that is to blame.
+func (k *AdminKey) Mistakes() map[string]error {
+	mistakes := map[string]error{}
+	if !adminKeyName.MatchString(k.Name) {
+		mistakes["name"] = errAdminKeyName
+	}
+	if !k.Role.Allows(RoleRead) { // every role may read
+		mistakes["role"] = errAdminKeyRole
+	} else if len(k.Clients) > 0 && !k.mayBeBound() {
+		mistakes["client_ids"] = errAdminKeyClients
+	}
+	return mistakes
+}
+
+// Status is active, expired or revoked.
+func (k *AdminKey) Status(now time.Time) string {
+	switch {
+	case !k.RevokedAt.IsZero():
+		return "revoked"
+	case !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(now):
+		return "expired"
+	}
+	return "active"
+}
+
+func (k *AdminKey) mayBeBound() bool {
+	ids := slices.Compact(slices.Sorted(slices.Values(k.Clients)))
+	return (k.Role == RoleRead || k.Role == RoleClients) && len(ids) == len(k.Clients) && len(ids) <= MaxAdminKeyClients && ids[0] != ""
 }
 
 func adminKeyHash(key string) model.Hash {
@@ -101,14 +140,19 @@ func (a *AdminKeys) Create(ctx context.Context, k *AdminKey, key string) error {
 	k.ID, k.Hint = newKeyID(), key[len(key)-4:]
 	k.CreatedAt, k.RevokedAt, k.LastUsedAt = a.now().UTC().Truncate(time.Millisecond), time.Time{}, time.Time{}
 	row := model.AdminKey{
-		ID: k.ID, Name: k.Name, Hash: adminKeyHash(key), Hint: k.Hint, Role: string(k.Role), CreatedAt: model.At(k.CreatedAt), ExpiresAt: model.At(k.ExpiresAt),
+		ID: k.ID, Name: k.Name, Hash: adminKeyHash(key), Hint: k.Hint, Role: string(k.Role), Clients: k.Clients,
+		CreatedAt: model.At(k.CreatedAt), ExpiresAt: model.At(k.ExpiresAt),
 	}
 	return a.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		created := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
 		if err := database.MustChange(created.RowsAffected, created.Error, "store an admin key", ErrAdminKeyExists); err != nil {
 			return err
 		}
-		return a.log.Append(ctx, Event{Action: "admin_key.created", Changes: adminKeyChange(k.Name, "role", nil, k.Role)})
+		changes := map[string]any{"name": k.Name, "role": k.Role}
+		if len(k.Clients) > 0 {
+			changes["client_ids"] = k.Clients
+		}
+		return a.log.Append(ctx, Event{Action: "admin_key.created", Changes: adminKeyChange(nil, changes)})
 	})
 }
 
@@ -141,12 +185,16 @@ func (a *AdminKeys) Ensure(ctx context.Context, name, key string, role Role) (k 
 	return k, created, nil
 }
 
-func adminKeyChange(name, field string, before, after any) json.RawMessage {
+func adminKeyChange(before, after map[string]any) json.RawMessage {
 	type change struct {
 		Before any `json:"before"`
 		After  any `json:"after"`
 	}
-	encoded, err := json.Marshal(map[string]change{"name": {nil, name}, field: {before, after}})
+	changes := map[string]change{}
+	for name, value := range after {
+		changes[name] = change{before[name], value}
+	}
+	encoded, err := json.Marshal(changes)
 	if err != nil {
 		panic(err) // strings and nil always encode
 	}
@@ -187,7 +235,7 @@ func readKeys(query *gorm.DB) ([]AdminKey, error) {
 	keys := make([]AdminKey, len(rows))
 	for i, row := range rows {
 		keys[i] = AdminKey{
-			ID: row.ID, Name: row.Name, Role: Role(row.Role), Hint: row.Hint, CreatedAt: row.CreatedAt.Time, ExpiresAt: row.ExpiresAt.Time,
+			ID: row.ID, Name: row.Name, Role: Role(row.Role), Clients: append([]string(nil), row.Clients...), Hint: row.Hint, CreatedAt: row.CreatedAt.Time, ExpiresAt: row.ExpiresAt.Time,
 			RevokedAt: row.RevokedAt.Time, LastUsedAt: row.LastUsedAt.Time,
 		}
 	}
@@ -201,6 +249,42 @@ func (a *AdminKeys) Revoke(ctx context.Context, name string) error {
 		if err := database.MustChange(revoked.RowsAffected, revoked.Error, "revoke an admin key", fosite.ErrNotFound); err != nil {
 			return err
 		}
-		return a.log.Append(ctx, Event{Action: "admin_key.revoked", Changes: adminKeyChange(name, "status", "active", "revoked")})
+		return a.log.Append(ctx, Event{
+			Action: "admin_key.revoked", Changes: adminKeyChange(map[string]any{"status": "active"}, map[string]any{"name": name, "status": "revoked"}),
+		})
+	})
+}
+
+// Named describes the key of this name, whatever state it is in. It answers [fosite.ErrNotFound] when there was none.
+func (a *AdminKeys) Named(ctx context.Context, name string) (*AdminKey, error) {
+	if !adminKeyName.MatchString(name) {
+		return nil, fosite.ErrNotFound
+	}
+	keys, err := readKeys(a.db.Read(ctx).Where("name = ?", name))
+	if err != nil {
+		return nil, err
+	}
+	if len(keys) != 1 {
+		return nil, fosite.ErrNotFound
+	}
+	return &keys[0], nil
+}
+
+// RevokeButLast is [AdminKeys.Revoke], and answers [ErrLastAdminKey] where no key of role admin would work any more.
+func (a *AdminKeys) RevokeButLast(ctx context.Context, name string) error {
+	if !adminKeyName.MatchString(name) {
+		return fosite.ErrNotFound
+	}
+	return a.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+		// Locked, so that of two who revoke the last two keys the second one sees what the first has done.
+		admins, err := readKeys(tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+			Where("role = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)", RoleAdmin, model.At(a.now())))
+		if err != nil {
+			return err
+		}
+		if len(admins) == 1 && admins[0].Name == name {
+			return ErrLastAdminKey
+		}
+		return a.Revoke(ctx, name)
 	})
 }

@@ -17,11 +17,13 @@ import (
 
 const someKey = "mcp_ak_0123456789abcdefghij"
 
-func TestRolesIncludeTheOnesBefore(t *testing.T) {
+func TestWhatRolesInclude(t *testing.T) {
 	for role, want := range map[audit.Role][]bool{
-		audit.RoleRead: {true, false, false}, audit.RoleClients: {true, true, false}, audit.RoleAdmin: {true, true, true}, "": {false, false, false}, "root": {false, false, false},
+		audit.RoleRead: {true, false, false, false}, audit.RoleClients: {true, true, false, false}, audit.RolePeople: {true, false, true, false},
+		audit.RoleAdmin: {true, true, true, true}, "": {false, false, false, false}, "root": {false, false, false, false},
 	} {
-		if diff := cmp.Diff(want, []bool{role.Allows(audit.RoleRead), role.Allows(audit.RoleClients), role.Allows(audit.RoleAdmin)}); diff != "" {
+		got := []bool{role.Allows(audit.RoleRead), role.Allows(audit.RoleClients), role.Allows(audit.RolePeople), role.Allows(audit.RoleAdmin)}
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", role, diff)
 		}
 		if role.Allows("") || role.Allows("root") {
@@ -178,4 +180,72 @@ func TestAKeyKeepsTheRoleItHas(t *testing.T) {
 	if err != nil || created || k.Name != "auditor" || k.Role != audit.RoleRead {
 		t.Errorf("%+v, created %v (%v); want the key of the auditor, as it was", k, created, err)
 	}
+}
+
+func TestAKeyForSingleClients(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		s, ctx := e.store(t), t.Context()
+		k := &audit.AdminKey{Name: "team", Role: audit.RoleClients, Clients: []string{"b", "https://a.example/c?d=e f"}}
+		if err := s.AdminKeys().Create(ctx, k, someKey); err != nil {
+			t.Fatal(err)
+		}
+		found, err := s.AdminKeys().Find(ctx, someKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(k.Clients, found.Clients); diff != "" {
+			t.Errorf("clients (-want +got):\n%s", diff)
+		}
+		for name, wrong := range map[string]*audit.AdminKey{
+			"an admin": {Role: audit.RoleAdmin, Clients: []string{"b"}}, "of people": {Role: audit.RolePeople, Clients: []string{"b"}},
+			"twice": {Role: audit.RoleRead, Clients: []string{"b", "b"}}, "nobody": {Role: audit.RoleRead, Clients: []string{""}},
+			"too many": {Role: audit.RoleRead, Clients: manyNames(audit.MaxAdminKeyClients + 1)},
+		} {
+			wrong.Name = "wrong"
+			if err := s.AdminKeys().Create(ctx, wrong, someKey+"x"); err == nil {
+				t.Errorf("%s: a key for these clients is stored", name)
+			}
+		}
+	})
+}
+
+func manyNames(n int) (names []string) {
+	for i := range n {
+		names = append(names, fmt.Sprint(i))
+	}
+	return names
+}
+
+// Two who revoke the last two keys at the same moment must not lock each other out.
+func TestTheLastAdminKeyStays(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		clock := newTestClock()
+		s, ctx := e.store(t, storage.WithClock(clock.now)), t.Context()
+		for name, k := range map[string]*audit.AdminKey{
+			"a": {Role: audit.RoleAdmin}, "b": {Role: audit.RoleAdmin}, "reader": {Role: audit.RoleRead}, "old": {Role: audit.RoleAdmin, ExpiresAt: clock.now().Add(time.Hour)},
+		} {
+			k.Name = name
+			if err := s.AdminKeys().Create(ctx, k, someKey+name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		clock.forward(time.Hour)
+		var group sync.WaitGroup
+		results := make([]error, 2)
+		for i, name := range []string{"a", "b"} {
+			group.Go(func() { results[i] = s.AdminKeys().RevokeButLast(ctx, name) })
+		}
+		group.Wait()
+		if done, last := errors.Is(errors.Join(results...), audit.ErrLastAdminKey), results[0] == nil || results[1] == nil; !done || !last {
+			t.Errorf("one is revoked and the other is the last one: %v", results)
+		}
+		if err := s.AdminKeys().RevokeButLast(ctx, "reader"); err != nil {
+			t.Errorf("a key of another role: %v", err)
+		}
+		for _, name := range []string{"reader", "nobody", "", "\x00"} {
+			if err := s.AdminKeys().RevokeButLast(ctx, name); !errors.Is(err, fosite.ErrNotFound) {
+				t.Errorf("%q: %v", name, err)
+			}
+		}
+	})
 }

@@ -14,8 +14,9 @@ import (
 type Filter struct {
 	Since, Until            time.Time // Since ≤ time < Until; zero: unbounded
 	ClientID, Action, Actor string
-	After                   int64 // only events with a greater id
-	Limit                   int   // default 50
+	ClientIDs               []string // nil: of all clients, and of none
+	After                   int64    // only events with a greater id
+	Limit                   int      // default 50
 }
 
 // List returns events, oldest first, and whether there are more. To follow the log, ask again with After set to
@@ -27,6 +28,9 @@ func (l *Log) List(ctx context.Context, filter Filter) (events []Event, more boo
 	db := l.db.Read(ctx)
 	query := db.Where("id > ?", filter.After).
 		Where(&model.AuditEvent{ClientID: filter.ClientID, Action: filter.Action, Actor: filter.Actor}) // GORM leaves empty fields out
+	if filter.ClientIDs != nil {
+		query = query.Where("client_id IN ?", append([]string{}, filter.ClientIDs...))
+	}
 	if !filter.Since.IsZero() {
 		query = query.Where("time >= ?", model.At(filter.Since))
 		if filter.After == 0 { // skip what is older by the index; later pages have their cursor

@@ -18,6 +18,7 @@ type Filter struct {
 	Status      client.Status // Active, Disabled or Expired; empty: all of these
 	Query       string        // matches id, name and owner, anywhere, in either case
 	Owner       string        // exactly; empty: any
+	IDs         []string      // only these; nil: all
 	UnusedSince time.Time     // not used since then, and registered before; zero: any
 	// ExpiresBefore are clients that end until then, themselves or a secret of theirs, and have not yet; zero: any.
 	ExpiresBefore time.Time
@@ -71,6 +72,9 @@ func (f *Filter) narrow(tx *gorm.DB, now time.Time) *gorm.DB {
 		tx = tx.Where("status = ? AND expires_at <= ?", client.Active, at)
 	default:
 		tx = tx.Where("status = ?", f.Status)
+	}
+	if f.IDs != nil {
+		tx = tx.Where("id IN ?", append([]string{}, f.IDs...))
 	}
 	if f.Query != "" {
 		// The engine lowers both sides: SQLite knows the case of ASCII letters only.

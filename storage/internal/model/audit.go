@@ -50,11 +50,12 @@ type AdminKey struct {
 	Name       string `gorm:"column:name;not null;unique"`
 	Hash       Hash   `gorm:"column:hash;not null;unique"`     // SHA-256 of the key
 	Hint       string `gorm:"column:hint;not null;default:''"` // last four characters
-	Role       string `gorm:"column:role;not null"`            // read | clients | admin
+	Role       string `gorm:"column:role;not null"`            // read | clients | people | admin
 	CreatedAt  Time   `gorm:"column:created_at;not null"`
 	ExpiresAt  Time   `gorm:"column:expires_at"`
 	RevokedAt  Time   `gorm:"column:revoked_at"`
 	LastUsedAt Time   `gorm:"column:last_used_at"`
+	Clients    List   `gorm:"column:clients;not null;default:''"` // the only ones that it may see and change; empty: all
 }
 
 // A Setting is a fact about this deployment that must never change by accident (the issuer, for one).
