@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/handlers/admin"
 	"fosite-mcp/storage"
@@ -16,21 +17,22 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// adminKeyCommand is the group of commands on the keys of the admin API. They work on the database: an operator who has lost
-// every key can make a new one.
+// adminKeyCommand is the group of commands on the keys of the admin API. An operator who has lost every key can make a new one in
+// the database.
 func adminKeyCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "admin-key",
-		Short: "Manage the keys of the admin API",
-		Long: `Manage the keys of the admin API. These commands work on the database directly, with the settings of the server; the
-server may be running.`,
+		Use:     "admin-key",
+		Short:   "Manage the keys of the admin API",
+		Long:    "Manage the keys of the admin API. " + whereLong,
 		Example: "  fosite-mcp admin-key create --name deploy --role clients --key-file deploy.key\n  fosite-mcp admin-key list",
 	}
-	c.AddCommand(adminKeyCreateCommand(a), adminKeyListCommand(a), adminKeyRevokeCommand(a))
+	var flags apiclient.Flags
+	flags.Register(c)
+	c.AddCommand(adminKeyCreateCommand(a, &flags), adminKeyListCommand(a, &flags), adminKeyRevokeCommand(a, &flags))
 	return c
 }
 
-func adminKeyCreateCommand(a *app) *cobra.Command {
+func adminKeyCreateCommand(a *app, flags *apiclient.Flags) *cobra.Command {
 	var name, role, file string
 	var clientIDs []string
 	var expiresIn console.Span
@@ -54,9 +56,12 @@ the key sees and changes these clients alone, and gives them no scope, resource 
 			if expiresIn > 0 {
 				key.ExpiresAt = time.Now().Add(time.Duration(expiresIn)).UTC().Truncate(time.Second)
 			}
-			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
+			if atServer(flags) {
+				return a.createServedKey(c.Context(), flags, &key, file)
+			}
+			return orAtServer(a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
 				return createAdminKey(ctx, &a.Console, store, &key, file)
-			})
+			}))
 		},
 	}
 	c.Flags().StringVar(&name, "name", "", "`name` of its holder; never used twice")
@@ -86,19 +91,24 @@ func createAdminKey(ctx context.Context, out *console.Console, store *storage.St
 		output.Discard()
 		return fromStorage(err)
 	}
-	if output != nil {
-		secret = ""
+	view := viewOfAdminKey(*key)
+	view.Key = secret
+	return printNewAdminKey(out, view, output != nil, file)
+}
+
+// printNewAdminKey shows a key once, unless a file has it.
+func printNewAdminKey(out *console.Console, key adminKeyView, written bool, file string) error {
+	if written {
+		key.Key = ""
 	}
 	if out.JSON {
-		shown := viewOfAdminKey(*key)
-		shown.Key = secret
-		return out.Encode(shown)
+		return out.Encode(key)
 	}
-	err = out.Fields("name", key.Name, "role", string(key.Role), "admin_key", secret, "expires_at", console.Time(&key.ExpiresAt))
+	err := out.Fields("name", key.Name, "role", key.Role, "client_ids", strings.Join(key.ClientIDs, " "), "admin_key", key.Key, "expires_at", console.Time(key.ExpiresAt))
 	if err != nil {
 		return err
 	}
-	if output != nil {
+	if written {
 		out.Notice("wrote the admin key to %s", file)
 		return nil
 	}
@@ -149,25 +159,30 @@ func (v adminKeyView) cells() []string {
 	return []string{v.Name, v.Role, v.Status, strings.Join(v.ClientIDs, " "), v.Hint, console.Time(v.CreatedAt), console.Time(v.ExpiresAt), console.Time(v.LastUsedAt)}
 }
 
-func adminKeyListCommand(a *app) *cobra.Command {
+var adminKeyHead = []string{"NAME", "ROLE", "STATUS", "CLIENTS", "HINT", "CREATED", "EXPIRES", "LAST USED"}
+
+func adminKeyListCommand(a *app, flags *apiclient.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
 		Short:   "List the admin keys there are and were; never the keys themselves",
 		Long:    "List the admin keys there are and were; never the keys themselves. " + lastUsedLags,
 		Example: "  fosite-mcp admin-key list\n  fosite-mcp admin-key list --json",
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
+			if atServer(flags) {
+				return a.listServedKeys(c.Context(), flags)
+			}
+			return orAtServer(a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
 				keys, err := store.AdminKeys().List(ctx)
 				if err != nil {
 					return err
 				}
-				return printItems(&a.Console, keys, viewOfAdminKey, "NAME", "ROLE", "STATUS", "CLIENTS", "HINT", "CREATED", "EXPIRES", "LAST USED")
-			})
+				return printItems(&a.Console, keys, viewOfAdminKey, adminKeyHead...)
+			}))
 		},
 	}
 }
 
-func adminKeyRevokeCommand(a *app) *cobra.Command {
+func adminKeyRevokeCommand(a *app, flags *apiclient.Flags) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use:     "revoke NAME",
@@ -179,7 +194,10 @@ func adminKeyRevokeCommand(a *app) *cobra.Command {
 			if err := a.Confirm(c.Context(), yes, consequence, args[0]); err != nil {
 				return err
 			}
-			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
+			if atServer(flags) {
+				return a.revokeServedKey(c.Context(), flags, args[0])
+			}
+			return orAtServer(a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
 				err := store.AdminKeys().Revoke(ctx, args[0])
 				if errors.Is(err, fosite.ErrNotFound) {
 					return fmt.Errorf("there is no admin key %s that works; see fosite-mcp admin-key list", console.Printable(args[0]))
@@ -187,8 +205,8 @@ func adminKeyRevokeCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.Done(map[string]any{"name": args[0], "revoked": true}, "revoked admin key %s", console.Printable(args[0]))
-			})
+				return a.revokedKey(args[0])
+			}))
 		},
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do it without asking")

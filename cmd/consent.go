@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/console"
-	"fosite-mcp/storage"
 	"fosite-mcp/storage/people"
 
 	"github.com/spf13/cobra"
@@ -20,11 +20,12 @@ func consentCommand(a *app) *cobra.Command {
 		Use:   "consent",
 		Short: "See and revoke what people have allowed",
 		Long: `See and revoke what people have allowed applications to do in their name. People do this themselves on the page
-"Connected applications" (…/grants). These commands work on the database directly, with the settings of the server; the server
-may be running.`,
+"Connected applications" (…/grants). ` + whereLong,
 		Example: "  fosite-mcp consent list --username ada\n  fosite-mcp consent revoke --username ada --client-id mcp_4xw7",
 	}
-	c.AddCommand(consentListCommand(a), consentRevokeCommand(a))
+	var admin apiclient.Flags
+	admin.Register(c)
+	c.AddCommand(consentListCommand(a, &admin), consentRevokeCommand(a, &admin))
 	return c
 }
 
@@ -37,7 +38,7 @@ func (f *consentFlags) register(c *cobra.Command) {
 	c.Flags().StringVar(&f.ClientID, "client-id", "", "only what was allowed to the client with this `id`")
 }
 
-func consentListCommand(a *app) *cobra.Command {
+func consentListCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	var flags consentFlags
 	c := &cobra.Command{
 		Use:   "list",
@@ -46,8 +47,8 @@ func consentListCommand(a *app) *cobra.Command {
 remembered; only --subject finds such a one, because tokens know the person by subject.`,
 		Example: "  fosite-mcp consent list\n  fosite-mcp consent list --client-id mcp_4xw7 --json",
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-				consents, err := store.Consents().List(ctx, flags.ConsentFilter)
+			return a.withPeople(c.Context(), admin, func(ctx context.Context, all directory) error {
+				consents, err := all.Consents(ctx, flags.ConsentFilter)
 				if err != nil {
 					return err
 				}
@@ -86,7 +87,7 @@ func printConsents(out *console.Console, consents []people.Consent) error {
 	return printItems(out, consents, viewOfConsent, "USERNAME", "CLIENT ID", "CLIENT NAME", "SCOPE", "RESOURCES", "SINCE", "LAST USED", "SUBJECT")
 }
 
-func consentRevokeCommand(a *app) *cobra.Command {
+func consentRevokeCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	var flags consentFlags
 	var yes bool
 	c := &cobra.Command{
@@ -100,8 +101,8 @@ func consentRevokeCommand(a *app) *cobra.Command {
 			if flags.ConsentFilter == (people.ConsentFilter{}) {
 				return console.BadUsage("say whose: --username, --subject or --client-id")
 			}
-			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-				return revokeConsents(ctx, &a.Console, store, flags.ConsentFilter, yes)
+			return a.withPeople(c.Context(), admin, func(ctx context.Context, all directory) error {
+				return revokeConsents(ctx, &a.Console, all, flags.ConsentFilter, yes)
 			})
 		},
 	}
@@ -110,8 +111,8 @@ func consentRevokeCommand(a *app) *cobra.Command {
 	return c
 }
 
-func revokeConsents(ctx context.Context, out *console.Console, store *storage.Store, filter people.ConsentFilter, yes bool) error {
-	consents, err := store.Consents().List(ctx, filter)
+func revokeConsents(ctx context.Context, out *console.Console, all directory, filter people.ConsentFilter, yes bool) error {
+	consents, err := all.Consents(ctx, filter)
 	if err != nil {
 		return err
 	}
@@ -130,7 +131,7 @@ func revokeConsents(ctx context.Context, out *console.Console, store *storage.St
 	if err := out.Confirm(ctx, yes, consequence, "revoke"); err != nil {
 		return err
 	}
-	n, err := store.Consents().WithdrawAll(ctx, filter)
+	n, err := all.Withdraw(ctx, filter)
 	if err != nil {
 		return err
 	}

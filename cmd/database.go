@@ -48,7 +48,7 @@ func checkThere(cfg config.Config) error {
 	if path, ok := cfg.Database.URL.SQLitePath(); ok {
 		switch info, err := os.Stat(path); {
 		case errors.Is(err, fs.ErrNotExist):
-			return fmt.Errorf("there is no database at %s: run this in the server's folder, or give --config", path)
+			return noDatabase{path}
 		case err != nil:
 			return fmt.Errorf("look for the database: %w", err)
 		case info.IsDir():
@@ -56,6 +56,21 @@ func checkThere(cfg config.Config) error {
 		}
 	}
 	return nil
+}
+
+// noDatabase says that there is no file of a database.
+type noDatabase struct{ path string }
+
+func (e noDatabase) Error() string {
+	return fmt.Sprintf("there is no database at %s: run this in the server's folder, or give --config", e.path)
+}
+
+// orAtServer tells what else can be done where there is no database, for commands that a flag sends to a server.
+func orAtServer(err error) error {
+	if errors.As(err, new(noDatabase)) {
+		return fmt.Errorf("%w, or name a running server with --admin-url and --admin-key-file", err)
+	}
+	return err
 }
 
 // withData is withDatabase for a schema that is exactly this program's.

@@ -88,6 +88,9 @@ func checkArgs(c *cobra.Command, args []string) error {
 	names := strings.Fields(c.Use)[1:]
 	switch {
 	case len(args) < len(names):
+		if strings.HasPrefix(names[len(args)], "[") {
+			return nil
+		}
 		return fmt.Errorf("%s is missing", names[len(args)])
 	case len(args) == len(names):
 		return nil

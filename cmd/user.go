@@ -4,36 +4,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/handlers/login"
-	"fosite-mcp/provider"
-	"fosite-mcp/storage"
 	"fosite-mcp/storage/people"
 
-	"github.com/ory/fosite"
 	"github.com/spf13/cobra"
 )
 
-// userCommand is the group of commands on local accounts. They work on the database, because whoever may change who
-// can log in is whoever runs the server.
+// userCommand is the group of commands on local accounts.
 func userCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "user",
-		Short: "Manage the local accounts of the login page",
-		Long: `Manage the local accounts of the login page. These commands work on the database directly, with the settings of the
-server; the server may be running.`,
-		Example: "  fosite-mcp user create --username ada --group staff\n  fosite-mcp user list",
+		Use:     "user",
+		Short:   "Manage the local accounts of the login page",
+		Long:    "Manage the local accounts of the login page. " + whereLong,
+		Example: "  fosite-mcp user create --username ada --group staff\n  fosite-mcp user list --admin-url https://admin.example --admin-key-file people.key",
 	}
-	c.AddCommand(userCreateCommand(a), userListCommand(a), userPasswordCommand(a), userGroupsCommand(a),
-		userDisableCommand(a), userEnableCommand(a), userDeleteCommand(a))
+	var admin apiclient.Flags
+	admin.Register(c)
+	c.AddCommand(userCreateCommand(a, &admin), userListCommand(a, &admin), userPasswordCommand(a, &admin), userGroupsCommand(a, &admin),
+		userDisableCommand(a, &admin), userEnableCommand(a, &admin), userRevokeCommand(a, &admin), userDeleteCommand(a, &admin))
 	return c
 }
 
-func userCreateCommand(a *app) *cobra.Command {
+func userCreateCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	var username, file string
 	var groups []string
 	c := &cobra.Command{
@@ -51,8 +50,8 @@ passed on to the services that check tokens (introspection), which may restrict 
 			if err := checkUser(user); err != nil {
 				return console.BadUsage("%w", fromStorage(err))
 			}
-			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-				return createUser(ctx, &a.Console, store, user, file)
+			return a.withPeople(c.Context(), admin, func(ctx context.Context, all directory) error {
+				return createUser(ctx, &a.Console, all, user, file)
 			})
 		},
 	}
@@ -82,18 +81,20 @@ func passwordFlag(c *cobra.Command, file *string) {
 	c.Flags().StringVar(file, "password-file", "", "`file` with the password (- reads stdin; default: ask for it)")
 }
 
-func createUser(ctx context.Context, out *console.Console, store *storage.Store, user *people.User, file string) error {
-	hash, err := newPassword(ctx, out, user.Username, file)
+func createUser(ctx context.Context, out *console.Console, all directory, user *people.User, file string) error {
+	password, err := newPassword(ctx, out, user.Username, file)
 	if err != nil {
 		return err
 	}
-	user.PasswordHash = hash
-	err = store.Users().Create(ctx, user)
-	if errors.Is(err, people.ErrUserExists) {
-		return fmt.Errorf("there is an account %s already; to change its password: fosite-mcp user password %s", user.Username, user.Username)
-	}
-	if err != nil {
-		return fromStorage(err)
+	const exists = "there is an account %[1]s already; to change its password: fosite-mcp user password %[1]s"
+	err = all.Create(ctx, user, password)
+	switch {
+	case errors.Is(err, people.ErrUserExists):
+		return fmt.Errorf(exists, user.Username)
+	case apiclient.IsStatus(err, http.StatusConflict):
+		return apiclient.Instead(err, exists, user.Username)
+	case err != nil:
+		return err
 	}
 	if out.JSON {
 		return out.Encode(viewOfUser(user))
@@ -102,16 +103,13 @@ func createUser(ctx context.Context, out *console.Console, store *storage.Store,
 	return nil
 }
 
-// newPassword gets a password, checks it and returns its hash.
-func newPassword(ctx context.Context, out *console.Console, username, file string) ([]byte, error) {
+// newPassword gets a password and checks it.
+func newPassword(ctx context.Context, out *console.Console, username, file string) (string, error) {
 	password, err := out.ReadNewPassword(ctx, file)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	if err := login.CheckPassword(username, password); err != nil {
-		return nil, err
-	}
-	return login.HashPassword(ctx, provider.NewSecretHasher(), password)
+	return password, login.CheckPassword(username, password)
 }
 
 // userView is an account as --json shows it.
@@ -137,14 +135,15 @@ func (v userView) cells() []string {
 	return []string{v.Username, v.Status, strings.Join(v.Groups, ", "), v.Subject, console.Time(&v.CreatedAt)}
 }
 
-func userListCommand(a *app) *cobra.Command {
+func userListCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
 		Short:   "List the accounts",
+		Long:    "List the accounts, and people without an account here who are kept out (user revoke --subject); these have no name.",
 		Example: "  fosite-mcp user list\n  fosite-mcp user list --json",
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-				users, err := store.Users().List(ctx)
+			return a.withPeople(c.Context(), admin, func(ctx context.Context, all directory) error {
+				users, err := all.List(ctx)
 				if err != nil {
 					return err
 				}
@@ -152,12 +151,4 @@ func userListCommand(a *app) *cobra.Command {
 			})
 		},
 	}
-}
-
-// errNoUser replaces the store's not found.
-func errNoUser(err error, username string) error {
-	if errors.Is(err, fosite.ErrNotFound) {
-		return fmt.Errorf("there is no account %s; see fosite-mcp user list", console.Printable(username))
-	}
-	return err
 }

@@ -5,14 +5,14 @@ import (
 	"fmt"
 	"strings"
 
+	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/console"
-	"fosite-mcp/storage"
 	"fosite-mcp/storage/people"
 
 	"github.com/spf13/cobra"
 )
 
-func userPasswordCommand(a *app) *cobra.Command {
+func userPasswordCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use:   "password USERNAME",
@@ -22,16 +22,13 @@ their access; to take it away as well: fosite-mcp consent revoke --username USER
 		Example: "  fosite-mcp user password ada\n  fosite-mcp user password ada --password-file ada.password",
 		RunE: func(c *cobra.Command, args []string) error {
 			username := strings.ToLower(args[0])
-			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-				if _, err := store.Users().Find(ctx, username); err != nil {
-					return errNoUser(err, username)
-				}
-				hash, err := newPassword(ctx, &a.Console, username, file)
+			return a.withUser(c.Context(), admin, username, func(ctx context.Context, all directory, user *people.User) error {
+				password, err := newPassword(ctx, &a.Console, username, file)
 				if err != nil {
 					return err
 				}
-				if err := store.Users().SetPassword(ctx, username, hash); err != nil {
-					return errNoUser(err, username)
+				if err := all.SetPassword(ctx, user, password); err != nil {
+					return err
 				}
 				return a.Done(map[string]any{"username": username, "password_changed": true}, "changed the password of %s", console.Printable(username))
 			})
@@ -41,7 +38,7 @@ their access; to take it away as well: fosite-mcp consent revoke --username USER
 	return c
 }
 
-func userGroupsCommand(a *app) *cobra.Command {
+func userGroupsCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	var groups []string
 	c := &cobra.Command{
 		Use:   "groups USERNAME",
@@ -54,9 +51,9 @@ at the next introspection of any of the person's tokens.`,
 			if err := checkGroups(groups); err != nil {
 				return console.BadUsage("%w", fromStorage(err))
 			}
-			return a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-				if err := store.Users().SetGroups(ctx, username, groups); err != nil {
-					return errNoUser(err, username)
+			return a.withUser(c.Context(), admin, username, func(ctx context.Context, all directory, user *people.User) error {
+				if err := all.SetGroups(ctx, user, groups); err != nil {
+					return err
 				}
 				return a.Done(map[string]any{"username": username, "groups": append([]string{}, groups...)}, "changed the groups of %s", console.Printable(username))
 			})
@@ -66,62 +63,62 @@ at the next introspection of any of the person's tokens.`,
 	return c
 }
 
-func userDisableCommand(a *app) *cobra.Command {
-	return userEndCommand(a, &cobra.Command{
+func userDisableCommand(a *app, admin *apiclient.Flags) *cobra.Command {
+	return userEndCommand(a, admin, &cobra.Command{
 		Use:   "disable USERNAME",
 		Short: "Keep a person out, for now",
 		Long: `Keep a person out until the account is enabled again. Browser sessions end, and every token that was issued in the person's
 name is revoked for good: after enabling, applications have to be connected again.`,
 		Example: "  fosite-mcp user disable ada\n  fosite-mcp user disable ada --yes",
-	}, "disabled", "Account %s cannot log in any more, and every application it has connected loses its access at once", (*people.Users).Disable)
+	}, "disabled", "Account %s cannot log in any more, and every application it has connected loses its access at once", directory.Disable)
 }
 
-func userDeleteCommand(a *app) *cobra.Command {
-	return userEndCommand(a, &cobra.Command{
+func userDeleteCommand(a *app, admin *apiclient.Flags) *cobra.Command {
+	return userEndCommand(a, admin, &cobra.Command{
 		Use:     "delete USERNAME",
 		Short:   "Delete an account for good",
 		Long:    "Delete an account for good, with its sessions, consents and tokens. A new account of the same name is somebody else.",
 		Example: "  fosite-mcp user delete ada\n  fosite-mcp user delete ada --yes",
-	}, "deleted", "Account %s and every access it has granted end at once and for good", (*people.Users).Delete)
+	}, "deleted", "Account %s and every access it has granted end at once and for good", directory.Delete)
 }
 
 // userEndCommand completes a command that takes something away from a person.
-func userEndCommand(a *app, c *cobra.Command, done, consequence string, change func(u *people.Users, ctx context.Context, username string) error) *cobra.Command {
+func userEndCommand(a *app, admin *apiclient.Flags, c *cobra.Command, done, consequence string, change func(directory, context.Context, *people.User) error) *cobra.Command {
 	var yes bool
 	c.RunE = func(c *cobra.Command, args []string) error {
 		username := strings.ToLower(args[0])
-		err := a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-			_, err := store.Users().Find(ctx, username)
-			return errNoUser(err, username)
+		return a.withUser(c.Context(), admin, username, func(ctx context.Context, all directory, user *people.User) error {
+			if err := a.Confirm(ctx, yes, fmt.Sprintf(consequence, username), username); err != nil {
+				return err
+			}
+			if err := change(all, ctx, user); err != nil {
+				return err
+			}
+			return a.Done(map[string]any{"username": username, done: true}, "%s the account %s", done, console.Printable(username))
 		})
-		if err != nil {
-			return err
-		}
-		if err := a.Confirm(c.Context(), yes, fmt.Sprintf(consequence, username), username); err != nil {
-			return err
-		}
-		return changeUser(c.Context(), a, username, done, change)
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do it without asking")
 	return c
 }
 
-func userEnableCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:     "enable USERNAME",
+func userEnableCommand(a *app, admin *apiclient.Flags) *cobra.Command {
+	var subject string
+	c := &cobra.Command{
+		Use:     "enable [USERNAME]",
 		Short:   "Let a disabled account log in again",
-		Example: "  fosite-mcp user enable ada",
+		Long:    "Let a disabled account log in again; or with --subject somebody without an account here whom user revoke keeps out.",
+		Example: "  fosite-mcp user enable ada\n  fosite-mcp user enable --subject 'oidc|https://idp.example|7'",
 		RunE: func(c *cobra.Command, args []string) error {
-			return changeUser(c.Context(), a, strings.ToLower(args[0]), "enabled", (*people.Users).Enable)
+			return a.withPerson(c.Context(), admin, args, subject, func(ctx context.Context, all directory, user *people.User) error {
+				if err := all.Enable(ctx, user); err != nil {
+					return err
+				}
+				name, result := told(user)
+				result["enabled"] = true
+				return a.Done(result, "enabled %s", name)
+			})
 		},
 	}
-}
-
-func changeUser(ctx context.Context, a *app, username, done string, change func(u *people.Users, ctx context.Context, username string) error) error {
-	return a.withActor(ctx, func(ctx context.Context, store *storage.Store) error {
-		if err := change(store.Users(), ctx, username); err != nil {
-			return errNoUser(err, username)
-		}
-		return a.Done(map[string]any{"username": username, done: true}, "%s the account %s", done, console.Printable(username))
-	})
+	c.Flags().StringVar(&subject, "subject", "", "the `subject` (sub) of somebody without an account here")
+	return c
 }

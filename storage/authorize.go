@@ -57,10 +57,10 @@ func (s *AuthorizeSessions) storeAuthorizeSession(ctx context.Context, kind, key
 			}
 		}
 		if kind == kindCode {
-			if err := s.accountAllows(tx, string(r.Subject)); err != nil {
+			if err := s.openGrant(tx, r); err != nil { // first: see people.Users.Allow
 				return err
 			}
-			if err := s.openGrant(tx, r); err != nil {
+			if err := s.accountAllows(tx, string(r.Subject)); err != nil {
 				return err
 			}
 		}

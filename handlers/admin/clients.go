@@ -116,7 +116,7 @@ func (a *api) getClient(r *request) (*answer, error) {
 		return nil, err
 	}
 	shown := a.shownClient(client)
-	if names(r.Header.Values("If-None-Match"), client) {
+	if names(r.Header.Values("If-None-Match"), etag(client)) {
 		shown.status, shown.body = http.StatusNotModified, nil
 	}
 	return shown, nil
@@ -124,9 +124,8 @@ func (a *api) getClient(r *request) (*answer, error) {
 
 // patchClient is PATCH /clients/{client_id}: of two callers who have read the same version, one succeeds.
 func (a *api) patchClient(r *request) (*answer, error) {
-	if r.Header.Get("If-Match") == "" {
-		return nil, newProblem(http.StatusPreconditionRequired, "precondition-required", "If-Match is missing",
-			"Read the "+r.kind().noun+" first, and send its ETag as If-Match, so that nobody else's change gets lost.")
+	if err := r.demandCondition(); err != nil {
+		return nil, err
 	}
 	return a.change(r, func(ctx context.Context) (*answer, audit.Event, error) {
 		event := audit.Event{Action: r.kind().events + "changed", ClientID: r.named()}
@@ -134,7 +133,7 @@ func (a *api) patchClient(r *request) (*answer, error) {
 		if err != nil {
 			return nil, event, err
 		}
-		if err := r.checkConditions(c); err != nil {
+		if err := r.checkConditions(etag(c)); err != nil {
 			return nil, event, err
 		}
 		changed, err := a.Rules.Change(c, r.body)
@@ -171,7 +170,7 @@ func (a *api) deleteClient(r *request) (*answer, error) {
 		if err != nil {
 			return nil, event, err
 		}
-		if err := r.checkConditions(c); err != nil {
+		if err := r.checkConditions(etag(c)); err != nil {
 			return nil, event, err
 		}
 		if event.Changes, err = client.Differences(c, nil); err != nil {
@@ -198,7 +197,7 @@ func (a *api) setStatus(r *request, status client.Status, action string) (*answe
 		if err != nil {
 			return nil, event, err
 		}
-		if err := r.checkConditions(before); err != nil {
+		if err := r.checkConditions(etag(before)); err != nil {
 			return nil, event, err
 		}
 		seen := int64(0)

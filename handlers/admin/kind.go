@@ -32,6 +32,8 @@ var ofIssuers = &kind{
 }
 
 // People and admin keys are kept in ways of their own.
+var ofUsers = &kind{noun: "account", path: "/admin/v1/users/", idVar: "id", nothing: "There is no such account or consent."}
+
 var ofAdminKeys = &kind{noun: "admin key", path: "/admin/v1/keys/", idVar: "name", nothing: "There is no such admin key, or it was revoked before."}
 
 // kind is what the request is about; clients where it is about neither.

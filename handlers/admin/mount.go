@@ -89,6 +89,9 @@ func (a *api) routes() map[string]map[string]operation {
 	if a.hosted != nil {
 		without("/issuers")
 	}
+	if !a.offersPeople() {
+		without("/users", "/consents")
+	}
 	if !a.offersKeys() {
 		without("/keys")
 	}
@@ -96,7 +99,10 @@ func (a *api) routes() map[string]map[string]operation {
 }
 
 // offersKeys tells whether keys of the store open this API. Their changes are on record in the store.
-func (a *api) offersKeys() bool { return a.says == ofKeys && a.hosted == nil && a.Record == nil }
+func (a *api) offersKeys() bool { return a.says == ofKeys && a.offersPeople() }
+
+// offersPeople tells whether people are the store's, and so is the record of what is changed of them.
+func (a *api) offersPeople() bool { return a.hosted == nil && a.Record == nil }
 
 // NotFound answers requests to the admin listener that are for nothing on it, as the API answers those for nothing in it.
 func (s *API) NotFound() http.Handler { return s.refusal(nothingHere()) }

@@ -75,6 +75,15 @@ var (
 		{"components|schemas|AdminKey", nil}, {"components|schemas|MadeAdminKey", nil}, {"components|schemas|AdminKeyList", nil},
 		{"components|schemas|NewAdminKey", nil},
 	}
+	// withoutPeople is what an API leaves out whose people are a host's, or whose changes the host records.
+	withoutPeople = []edit{
+		{"paths|/users", nil}, {"paths|/users/{id}", nil}, {"paths|/users/{id}/disable", nil}, {"paths|/users/{id}/enable", nil},
+		{"paths|/users/{id}/revoke", nil}, {"paths|/users/{id}/consents", nil}, {"paths|/users/{id}/consents/{client_id}", nil},
+		{"paths|/consents", nil}, {"paths|/consents/revoke", nil}, {"components|parameters|UserID", nil},
+		{"components|schemas|User", nil}, {"components|schemas|UserList", nil}, {"components|schemas|NewUser", nil},
+		{"components|schemas|UserPatch", nil}, {"components|schemas|RevokedUser", nil}, {"components|schemas|Consent", nil},
+		{"components|schemas|ConsentList", nil}, {"components|schemas|ConsentsOf", nil}, {"components|schemas|RevokedConsents", nil},
+	}
 	forbidden = addition{"$ref": "#/components/responses/Forbidden"}
 	// withTheirAuthentication is what only the host knows. Its actors may lack the role to read.
 	withTheirAuthentication = []edit{
@@ -118,6 +127,9 @@ func (a *api) describe() error {
 	}
 	if a.hosted != nil {
 		edits = append(edits, withTheirClients...)
+	}
+	if !a.offersPeople() {
+		edits = append(edits, withoutPeople...)
 	}
 	if !a.offersKeys() {
 		edits = append(edits, withoutKeys...)

@@ -123,6 +123,15 @@ func encodeCursor(v any) string {
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
+// refuseEmpty adds a mistake for filters that are there and empty: left out, they would show too much.
+func (r *request) refuseEmpty(m *strictjson.Mistakes, names ...string) {
+	for _, name := range names {
+		if value, given := r.query[name]; given && value == "" {
+			m.Add("?"+name, "invalid", "must not be empty; leave it out for all")
+		}
+	}
+}
+
 func (r *request) bool(name string, m *strictjson.Mistakes) *bool {
 	text, given := r.query[name]
 	if !given {

@@ -13,6 +13,7 @@ import (
 	"fosite-mcp/provider/client/strictjson"
 	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/clients"
+	"fosite-mcp/storage/people"
 
 	"github.com/ory/fosite"
 )
@@ -47,7 +48,10 @@ func (a *api) refuse(r *request, err error) *answer {
 	case errors.Is(err, clients.ErrExists):
 		p = conflict("exists", "The id is that of a client or of a rule about an issuer, which share ids, or was once: ids are never given out again. Choose another one, or leave "+r.kind().idVar+" out.")
 		p.Errors.Add("/"+r.kind().idVar, "exists", "is taken")
-	case errors.Is(err, clients.ErrStale):
+	case errors.Is(err, people.ErrUserExists):
+		p = conflict("exists", "An account with this user name exists. Choose another name, or change the account.")
+		p.Errors.Add("/username", "exists", "is taken")
+	case errors.Is(err, clients.ErrStale), errors.Is(err, people.ErrStale):
 		p = newProblem(http.StatusPreconditionFailed, "stale", "The "+r.kind().noun+" has changed", "Somebody has changed the "+r.kind().noun+" since you read it. Read it again, and repeat the change with its new ETag.")
 	case errors.Is(err, clients.ErrUsesNoSecret):
 		p = conflict("no-secret", "The client has no use for a secret. Change its token_endpoint_auth_method first.")

@@ -71,6 +71,26 @@ var routes = map[string]map[string]operation{
 	},
 	"/issuers/{id}/tokens/revoke": {http.MethodPost: {of: ofIssuers, role: audit.RoleClients, reach: reachNamed, body: bodyRequired, handle: (*api).revokeTokens}},
 	"/tokens/revoke":              {http.MethodPost: {role: audit.RoleClients, reach: reachOwn, body: bodyRequired, handle: (*api).revokeAnyTokens}},
+	"/users": {
+		http.MethodGet:  {of: ofUsers, role: audit.RoleRead, query: []string{"limit", "cursor", "status", "q", "username"}, handle: (*api).listUsers},
+		http.MethodPost: {of: ofUsers, role: audit.RolePeople, body: bodyRequired, handle: (*api).createUser},
+	},
+	"/users/{id}": {
+		http.MethodGet:    {of: ofUsers, role: audit.RoleRead, handle: (*api).getUser},
+		http.MethodPatch:  {of: ofUsers, role: audit.RolePeople, body: bodyPatch, handle: (*api).patchUser},
+		http.MethodDelete: {of: ofUsers, role: audit.RolePeople, handle: (*api).deleteUser},
+	},
+	"/users/{id}/disable":  {http.MethodPost: {of: ofUsers, role: audit.RolePeople, handle: (*api).disableUser}},
+	"/users/{id}/enable":   {http.MethodPost: {of: ofUsers, role: audit.RolePeople, handle: (*api).enableUser}},
+	"/users/{id}/revoke":   {http.MethodPost: {of: ofUsers, role: audit.RolePeople, handle: (*api).revokeUser}},
+	"/users/{id}/consents": {http.MethodGet: {of: ofUsers, role: audit.RoleRead, query: []string{"limit", "cursor"}, handle: (*api).listConsents}},
+	"/users/{id}/consents/{client_id}": {
+		http.MethodDelete: {of: ofUsers, role: audit.RolePeople, handle: (*api).deleteConsent},
+	},
+	"/consents": {
+		http.MethodGet: {of: ofUsers, role: audit.RoleRead, query: []string{"subject", "username", "client_id", "limit", "cursor"}, handle: (*api).listConsents},
+	},
+	"/consents/revoke": {http.MethodPost: {of: ofUsers, role: audit.RolePeople, body: bodyRequired, handle: (*api).revokeConsents}},
 	"/keys": {
 		http.MethodGet:  {of: ofAdminKeys, role: audit.RoleRead, query: []string{"limit", "cursor"}, handle: (*api).listKeys},
 		http.MethodPost: {of: ofAdminKeys, role: audit.RoleAdmin, body: bodyRequired, once: true, handle: (*api).createKey},

@@ -19,6 +19,9 @@ func (w *world) requestFor(method, template string) call {
 	id, secret := w.client(`{"client_name":"walk"}`)
 	secretID := w.get("/clients/" + id + "/secrets").items()[0]["id"].(string)
 	rule := w.issuer(`{"name":"walk","preset":"github-actions","subject":"repo:org/app:*"}`)
+	if strings.HasPrefix(template, "/users") || strings.HasPrefix(template, "/consents") {
+		return w.requestForPeople(method, template)
+	}
 	c := call{method: method, path: strings.NewReplacer("{client_id}", id, "{secret_id}", secretID, "{id}", rule, "{name}", w.adminKey()).Replace(template), header: map[string]string{}}
 	switch {
 	case method == http.MethodPatch:
@@ -36,6 +39,23 @@ func (w *world) requestFor(method, template string) call {
 		c.body = `{"all":true}`
 	case strings.HasSuffix(template, "/secrets"):
 		c.body = `{}`
+	}
+	return c
+}
+
+// requestForPeople is requestFor an operation on people.
+func (w *world) requestForPeople(method, template string) call {
+	w.t.Helper()
+	id := w.account(fmt.Sprintf("walk-%d", w.count()))
+	w.consents(id, "walk", "app")
+	c := call{method: method, path: strings.NewReplacer("{client_id}", "app", "{id}", id).Replace(template), header: map[string]string{}}
+	switch {
+	case method == http.MethodPatch:
+		c.body, c.header["If-Match"] = `{"groups":["walkers"]}`, "*"
+	case method == http.MethodPost && template == "/users":
+		c.body = fmt.Sprintf(`{"username":"walk-%d","password":"%s"}`, w.count(), aPassword)
+	case template == "/consents/revoke":
+		c.body = `{"subject":"` + id + `"}`
 	}
 	return c
 }
@@ -61,7 +81,7 @@ func (w *world) spoil(good call, template string, answers []string) {
 	gone := good
 	if strings.Contains(template, "{") {
 		parts := strings.SplitN(good.path, "/", 4)
-		parts[2] = "nobody"
+		parts[2] = map[bool]string{true: "user_nobody", false: "nobody"}[parts[1] == "users"]
 		gone.path = strings.Join(parts, "/")
 	}
 	if template == "/tokens/revoke" {
@@ -131,6 +151,10 @@ func TestEveryDocumentedAnswerOccurs(t *testing.T) {
 	w.post("/clients/public/secrets", `{}`).want(t, http.StatusConflict)
 	w.post("/keys", `{"name":"admin","role":"read"}`).want(t, http.StatusConflict)
 	w.delete("/keys/admin").want(t, http.StatusConflict)
+	w.account("taken")
+	w.post("/users", `{"username":"taken","password":"`+aPassword+`"}`).want(t, http.StatusConflict)
+	w.post("/users/stranger/revoke", "").want(t, http.StatusOK)
+	w.post("/users/stranger/enable", "").want(t, http.StatusNoContent)
 
 	w.everyOperationFails(operations, good)
 	for _, answer := range answers {

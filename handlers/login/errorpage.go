@@ -2,6 +2,7 @@ package login
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 
 	"fosite-mcp/handlers"
@@ -20,6 +21,7 @@ const (
 	sayNoPage      notice = "There is no such page."
 	sayNoGrant     notice = "This application has no access in your name. It may have been withdrawn already."
 	sayNoAttempt   notice = "This login has expired, or was begun in another browser. Start again from the application that brought you here."
+	sayKeptOut     notice = "You may not log in here any more. If you think that this is a mistake, ask whoever runs this server."
 	sayLongRequest notice = "The application has sent more than this login can carry. Its developers can shorten the state parameter."
 )
 
@@ -54,8 +56,12 @@ func (s *Pages) tell(w http.ResponseWriter, r *http.Request, status int, message
 	s.errorPage(w, r, status, &ErrorPage{Message: string(message)})
 }
 
-// fail answers an outage.
+// fail answers an outage, and whom the store lets in no more.
 func (s *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, fosite.ErrAccessDenied) {
+		s.tell(w, r, http.StatusForbidden, sayKeptOut)
+		return
+	}
 	s.Log.ErrorContext(r.Context(), "the store does not answer", "path", r.URL.EscapedPath(), "cause", err)
 	s.errorPage(w, r, http.StatusServiceUnavailable, &ErrorPage{})
 }

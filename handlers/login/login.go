@@ -26,7 +26,8 @@ var _ handlers.Login = (*Pages)(nil)
 // Sessions keeps which browsers are logged in, under a token that must be stored as a hash only. A session that is
 // not there, or has expired, is fosite.ErrNotFound.
 type Sessions interface {
-	// username and method (local, oidc or header) are for the record of logins.
+	// username and method (local, oidc or header) are for the record of logins. It answers fosite.ErrAccessDenied for somebody
+	// who may not log in any more.
 	Create(ctx context.Context, token, subject, username, method string, data []byte, expiresAt time.Time) error
 	// CreateForPassword is the same for a local account whose password was compared with passwordHash. It answers
 	// fosite.ErrAccessDenied when the account has another password by now, or may not log in any more.

@@ -192,11 +192,14 @@ func (s *Pages) enter(w http.ResponseWriter, r *http.Request, p *person, d desti
 	}
 	p.AuthenticatedAt = p.AuthenticatedAt.UTC().Truncate(time.Second)
 	switch err := s.begin(w, r, p); {
-	case errors.Is(err, fosite.ErrAccessDenied): // the password was changed while it was compared
+	case errors.Is(err, fosite.ErrAccessDenied) && p.Method == byPassword: // the password was changed while it was compared
 		s.tellFailed(r, p.Method, p.Username)
 		s.showLogin(w, r, http.StatusForbidden, r.PostForm, wrongPassword)
 		return
 	case err != nil:
+		if errors.Is(err, fosite.ErrAccessDenied) {
+			s.tellFailed(r, p.Method, p.Username)
+		}
 		s.fail(w, r, err)
 		return
 	}

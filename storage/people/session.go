@@ -18,9 +18,11 @@ import (
 type Sessions struct{ people }
 
 // Create keeps that a browser, which holds token, is logged in as subject until expiresAt, and puts the login on
-// record. username and method are for people to read; data is the caller's. Only the hash of token is stored.
+// record. username and method are for people to read; data is the caller's. Only the hash of token is stored. It answers
+// [fosite.ErrAccessDenied] for somebody who is kept out: see [Users.KeepOut].
 func (s *Sessions) Create(ctx context.Context, token, subject, username, method string, data []byte, expiresAt time.Time) error {
-	return s.create(ctx, nil, token, subject, username, method, data, expiresAt)
+	allow := func(tx *database.Tx) error { return refuseOutsider(tx, subject) }
+	return s.create(ctx, allow, token, subject, username, method, data, expiresAt)
 }
 
 // CreateForPassword is [Sessions.Create] for a local account whose password was compared with passwordHash. It
@@ -45,10 +47,8 @@ func (s *Sessions) create(ctx context.Context, allow func(*database.Tx) error, t
 		return errors.New("storage: refusing to store a login session without a token or a subject")
 	}
 	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
-		if allow != nil {
-			if err := allow(tx); err != nil {
-				return err
-			}
+		if err := allow(tx); err != nil {
+			return err
 		}
 		now := model.At(s.now())
 		if err := tx.Where("expires_at <= ?", now).Delete(&model.LoginSession{}).Error; err != nil {

@@ -22,12 +22,13 @@ var ErrUserExists = errors.New("storage: an account with this user name exists")
 // User is a local account.
 type User struct {
 	ID           string // the subject of the person's tokens; never used again
-	Username     string // lower case
+	Username     string // lower case; empty: somebody without an account whom [Users.KeepOut] keeps out
 	PasswordHash []byte
 	Groups       []string
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	DisabledAt   time.Time // zero: the account may log in
+	Place        string    // in the order of [Users.Page]
 }
 
 // usernames leaves out what could make two names look alike.
@@ -99,10 +100,7 @@ func (u *Users) read(ctx context.Context, conditions ...any) (users []*User, err
 	}
 	for _, row := range rows {
 		if len(users) == 0 || users[len(users)-1].ID != row.ID {
-			users = append(users, &User{
-				ID: row.ID, Username: row.Username, PasswordHash: []byte(row.PasswordHash),
-				CreatedAt: row.CreatedAt.Time, UpdatedAt: row.UpdatedAt.Time, DisabledAt: row.DisabledAt.Time,
-			})
+			users = append(users, userOf(&row.User))
 		}
 		if row.Group != "" {
 			last := users[len(users)-1]
@@ -147,7 +145,7 @@ func (u *Users) CurrentGroups(ctx context.Context, subject string) (groups []str
 
 // Allow refuses what is about to be granted in tx in the name of a local account that was disabled or deleted since its login
 // was looked at. It locks the account: whoever disables it comes before, and is seen, or after, and ends the new grant with
-// the others. A subject that is no local account is somebody else's to judge.
+// the others. Of somebody without an account here it refuses who is kept out: see [Users.KeepOut]. The grant must be stored before.
 func (u *Users) Allow(tx *database.Tx, subject string) error {
 	user, err := lock(tx, "id = ?", subject)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ory/fosite"
 	"gorm.io/gorm/clause"
 
 	"fosite-mcp/storage/audit"
@@ -55,95 +54,34 @@ func addGroups(tx *database.Tx, userID string, groups []string) error {
 	return database.Wrap(err, "store the groups of an account")
 }
 
-// SetPassword replaces the password of an account and ends its browser sessions. What the person granted to clients
-// goes on: see [Consents.WithdrawAll].
-func (u *Users) SetPassword(ctx context.Context, username string, hash []byte) error {
-	if len(hash) == 0 {
-		return errNoPassword
-	}
-	return u.change(ctx, username, "user.password_changed", func(_ context.Context, tx *database.Tx, user *model.User) error {
-		user.PasswordHash = string(hash)
-		return endSessions(tx, user.ID)
-	})
-}
-
-// SetGroups replaces the groups of an account. They count from the next introspection on, also for tokens that were
-// issued before.
-func (u *Users) SetGroups(ctx context.Context, username string, groups []string) error {
-	if err := checkGroups(groups); err != nil {
-		return err
-	}
-	return u.change(ctx, username, "user.groups_changed", func(_ context.Context, tx *database.Tx, user *model.User) error {
-		if err := deleteGroups(tx, user.ID); err != nil {
-			return err
-		}
-		return addGroups(tx, user.ID, groups)
-	})
-}
-
 func deleteGroups(tx *database.Tx, userID string) error {
 	err := tx.Where("user_id = ?", userID).Delete(&model.UserGroup{}).Error
 	return database.Wrap(err, "delete the groups of an account")
 }
 
-// Disable keeps a person out: no login, no browser session, and everything they granted is revoked.
+// SetPassword is [Account.SetPassword].
+func (u *Users) SetPassword(ctx context.Context, username string, hash []byte) error {
+	return u.Named(username).SetPassword(ctx, hash)
+}
+
+// SetGroups is [Account.SetGroups].
+func (u *Users) SetGroups(ctx context.Context, username string, groups []string) error {
+	return u.Named(username).SetGroups(ctx, groups)
+}
+
+// Disable is [Account.Disable].
 func (u *Users) Disable(ctx context.Context, username string) error {
-	return u.change(ctx, username, "user.disabled", func(ctx context.Context, tx *database.Tx, user *model.User) error {
-		if user.DisabledAt.IsZero() {
-			user.DisabledAt = model.At(u.now())
-		}
-		return u.endAccess(ctx, tx, user.ID)
-	})
+	return u.Named(username).Disable(ctx)
 }
 
-// Enable lets a person log in again. What was revoked stays revoked.
+// Enable is [Account.Enable].
 func (u *Users) Enable(ctx context.Context, username string) error {
-	return u.change(ctx, username, "user.enabled", func(_ context.Context, _ *database.Tx, user *model.User) error {
-		user.DisabledAt = model.Time{}
-		return nil
-	})
+	return u.Named(username).Enable(ctx)
 }
 
-// Delete removes an account for good, with its browser sessions, consents and everything it granted. Its row stays,
-// with the random id and nothing else of the person: whoever logged in just before must not be granted anything after.
+// Delete is [Account.Delete].
 func (u *Users) Delete(ctx context.Context, username string) error {
-	return u.change(ctx, username, "user.deleted", func(ctx context.Context, tx *database.Tx, user *model.User) error {
-		if err := deleteGroups(tx, user.ID); err != nil {
-			return err
-		}
-		if err := tx.Where("subject = ?", user.ID).Delete(&model.Consent{}).Error; err != nil {
-			return database.Wrap(err, "delete the consents of a person")
-		}
-		// No account has a user name with a space in it, or no password.
-		user.Username, user.PasswordHash, user.DisabledAt = "deleted "+user.ID, "", model.At(u.now())
-		return u.endAccess(ctx, tx, user.ID)
-	})
-}
-
-// change runs edit and stores the account as edit leaves it, with an audit event, all of it or nothing. The changes of one
-// account take turns. It answers [fosite.ErrNotFound] when there is no such account.
-func (u *Users) change(ctx context.Context, username, action string, edit func(ctx context.Context, tx *database.Tx, user *model.User) error) error {
-	username = strings.ToLower(username)
-	if CheckUsername(username) != nil {
-		return fosite.ErrNotFound
-	}
-	return u.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
-		user, err := lock(tx, existing+" AND username = ?", username)
-		if err != nil {
-			return err
-		}
-		if user == nil {
-			return fosite.ErrNotFound
-		}
-		user.UpdatedAt = model.At(u.now())
-		if err := edit(ctx, tx, user); err != nil {
-			return err
-		}
-		if err := tx.Select("*").Updates(user).Error; err != nil {
-			return database.Wrap(err, "change an account")
-		}
-		return u.record(ctx, audit.Event{Action: action}, map[string]any{"username": username})
-	})
+	return u.Named(username).Delete(ctx)
 }
 
 func (u *Users) endAccess(ctx context.Context, tx *database.Tx, subject string) error {

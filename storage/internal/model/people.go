@@ -1,7 +1,8 @@
 package model
 
 // A User is a local account. The id is the subject of a person's tokens; it is random, so that a new account of an old
-// name is somebody else.
+// name is somebody else. A row without a password hash is left of an account that was deleted, or keeps somebody out who has
+// no account here.
 type User struct {
 	ID           string `gorm:"column:id;primaryKey"`
 	Username     string `gorm:"column:username;not null;unique"` // lower case
