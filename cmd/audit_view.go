@@ -19,7 +19,7 @@ var auditActions = []string{
 	"client.changed", "client.deleted", "client.disabled", "client.enabled", "client.login_failed", "client.registered",
 	"consent.granted", "consent.withdrawn", "database.restored", "issuer.changed", "issuer.deleted", "issuer.disabled", "issuer.enabled", "issuer.registered", "refresh_token.reused", "secret.created", "secret.deleted", "secret.previous_ended",
 	"signing_key.created", "signing_key.discarded", "signing_key.removed", "signing_key.rotated", "token.issued", "token.revoked", "tokens.revoked",
-	"user.created", "user.deleted", "user.disabled", "user.enabled", "user.groups_changed", "user.logged_in", "user.login_failed", "user.password_changed",
+	"user.created", "user.deleted", "user.disabled", "user.enabled", "user.groups_changed", "user.logged_in", "user.login_failed", "user.password_changed", "user.revoked",
 }
 
 func checkAction(action string) error {

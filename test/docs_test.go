@@ -204,7 +204,11 @@ func (r *reader) wantPrivate(name string) {
 func TestThePeoplesDocumentWorksAsPasted(t *testing.T) {
 	r := newReader(t)
 	r.leave("fosite-mcp serve", r.public)
-	r.paste(shellBlocks(t, "docs/people.md")[0])
+	blocks := shellBlocks(t, "docs/people.md")
+	if len(blocks) != 2 {
+		t.Fatalf("%d blocks, want 2: what runs the others?", len(blocks))
+	}
+	r.paste(blocks[0])
 	r.wantPrivate("ada.password")
 	response, err := http.Get("http://" + r.public + "/authed/mcp/oauth/authorize?client_id=my_mcp_client&response_type=code&redirect_uri=http://127.0.0.1:3000/callback&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256")
 	if err != nil {
@@ -213,6 +217,12 @@ func TestThePeoplesDocumentWorksAsPasted(t *testing.T) {
 	response.Body.Close()
 	if response.StatusCode != http.StatusOK || !strings.HasSuffix(response.Request.URL.Path, "/login") {
 		t.Errorf("the browser ends at %s with status %d, want the login page", response.Request.URL.Path, response.StatusCode)
+	}
+	if output := r.paste(blocks[1]); !strings.Contains(output, "keeping the account ada out") || strings.Count(output, "user.revoked") != 2 {
+		t.Errorf("when somebody leaves:\n%s", output)
+	}
+	if output := r.paste("fosite-mcp user list --admin-key-file fosite-mcp-data/admin.key"); strings.Count(output, "disabled") != 2 {
+		t.Errorf("after somebody has left:\n%s", output)
 	}
 }
 
