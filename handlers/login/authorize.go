@@ -1,6 +1,7 @@
 package login
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,6 +20,10 @@ const offlineScope = "offline_access"
 func (s *Pages) Authorize(w http.ResponseWriter, r *http.Request, request handlers.AuthorizationRequest) (*handlers.Decision, error) {
 	here := s.here(r)
 	p, err := s.currentOrByHeader(w, r)
+	if errors.Is(err, fosite.ErrAccessDenied) {
+		s.fail(w, r, err) // the person may not log in any more
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -71,6 +71,20 @@ func TestAHeaderFromAnybodyElseIsIgnored(t *testing.T) {
 	}
 }
 
+// Somebody whom an administrator keeps out is told so, wherever they come from, and is not sent round in circles.
+func TestWhoIsKeptOutIsTold(t *testing.T) {
+	s := newSite(t, byHeader)
+	if _, err := s.store.Users().KeepOut(t.Context(), "header|carol"); err != nil {
+		t.Fatal(err)
+	}
+	b := s.browser().through(proxy, "carol", "staff")
+	b.get(request()).wantPage(403, "That was not accepted")
+	if b.session() != "" || !strings.Contains(b.body, "You may not log in here any more") {
+		t.Errorf("the page says %s", b.body)
+	}
+	s.browser().through(proxy, "dave", "").get(request()).wantPage(200, "Allow The app?")
+}
+
 func TestAHeaderMeansNothingWhereItIsNotConfigured(t *testing.T) {
 	s := newSite(t)
 	s.browser().through(proxy, "carol", "staff").get(request()).wantPage(200, "Log in")

@@ -140,7 +140,7 @@ func (a *AdminKeys) Create(ctx context.Context, k *AdminKey, key string) error {
 	k.ID, k.Hint = newKeyID(), key[len(key)-4:]
 	k.CreatedAt, k.RevokedAt, k.LastUsedAt = a.now().UTC().Truncate(time.Millisecond), time.Time{}, time.Time{}
 	row := model.AdminKey{
-		ID: k.ID, Name: k.Name, Hash: adminKeyHash(key), Hint: k.Hint, Role: string(k.Role), Clients: k.Clients,
+		ID: k.ID, Name: k.Name, Hash: adminKeyHash(key), Hint: k.Hint, Role: storedRole(k), Clients: k.Clients,
 		CreatedAt: model.At(k.CreatedAt), ExpiresAt: model.At(k.ExpiresAt),
 	}
 	return a.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
@@ -235,56 +235,28 @@ func readKeys(query *gorm.DB) ([]AdminKey, error) {
 	keys := make([]AdminKey, len(rows))
 	for i, row := range rows {
 		keys[i] = AdminKey{
-			ID: row.ID, Name: row.Name, Role: Role(row.Role), Clients: append([]string(nil), row.Clients...), Hint: row.Hint, CreatedAt: row.CreatedAt.Time, ExpiresAt: row.ExpiresAt.Time,
+			ID: row.ID, Name: row.Name, Role: roleOf(&row), Clients: append([]string(nil), row.Clients...), Hint: row.Hint, CreatedAt: row.CreatedAt.Time, ExpiresAt: row.ExpiresAt.Time,
 			RevokedAt: row.RevokedAt.Time, LastUsedAt: row.LastUsedAt.Time,
 		}
 	}
 	return keys, nil
 }
 
-// Revoke ends the key of this name at once, for good. It answers [fosite.ErrNotFound] when no such key works.
-func (a *AdminKeys) Revoke(ctx context.Context, name string) error {
-	return a.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
-		revoked := tx.Model(&model.AdminKey{}).Where("name = ? AND revoked_at IS NULL", name).Update("revoked_at", model.At(a.now()))
-		if err := database.MustChange(revoked.RowsAffected, revoked.Error, "revoke an admin key", fosite.ErrNotFound); err != nil {
-			return err
-		}
-		return a.log.Append(ctx, Event{
-			Action: "admin_key.revoked", Changes: adminKeyChange(map[string]any{"status": "active"}, map[string]any{"name": name, "status": "revoked"}),
-		})
-	})
+// ofClients begins the role of a key for single clients as it is stored. A version that knows no such keys knows no such role, and
+// such a key whose clients got lost opens nothing.
+const ofClients = "of clients: "
+
+func storedRole(k *AdminKey) string {
+	if len(k.Clients) > 0 {
+		return ofClients + string(k.Role)
+	}
+	return string(k.Role)
 }
 
-// Named describes the key of this name, whatever state it is in. It answers [fosite.ErrNotFound] when there was none.
-func (a *AdminKeys) Named(ctx context.Context, name string) (*AdminKey, error) {
-	if !adminKeyName.MatchString(name) {
-		return nil, fosite.ErrNotFound
+func roleOf(row *model.AdminKey) Role {
+	role, bound := strings.CutPrefix(row.Role, ofClients)
+	if bound != (len(row.Clients) > 0) {
+		return ""
 	}
-	keys, err := readKeys(a.db.Read(ctx).Where("name = ?", name))
-	if err != nil {
-		return nil, err
-	}
-	if len(keys) != 1 {
-		return nil, fosite.ErrNotFound
-	}
-	return &keys[0], nil
-}
-
-// RevokeButLast is [AdminKeys.Revoke], and answers [ErrLastAdminKey] where no key of role admin would work any more.
-func (a *AdminKeys) RevokeButLast(ctx context.Context, name string) error {
-	if !adminKeyName.MatchString(name) {
-		return fosite.ErrNotFound
-	}
-	return a.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
-		// Locked, so that of two who revoke the last two keys the second one sees what the first has done.
-		admins, err := readKeys(tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
-			Where("role = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)", RoleAdmin, model.At(a.now())))
-		if err != nil {
-			return err
-		}
-		if len(admins) == 1 && admins[0].Name == name {
-			return ErrLastAdminKey
-		}
-		return a.Revoke(ctx, name)
-	})
+	return Role(role)
 }

@@ -193,8 +193,16 @@ func TestAKeyForSingleClients(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(k.Clients, found.Clients); diff != "" {
-			t.Errorf("clients (-want +got):\n%s", diff)
+		if diff := cmp.Diff(k, found); diff != "" {
+			t.Errorf("the key (-want +got):\n%s", diff)
+		}
+		for _, damage := range []string{`UPDATE admin_keys SET clients = ''`, `UPDATE admin_keys SET clients = 'b', role = 'clients'`} {
+			if err := s.db.Exec(damage).Error; err != nil {
+				t.Fatal(err)
+			}
+			if found, err := s.AdminKeys().Find(ctx, someKey); err != nil || found.Role.Allows(audit.RoleRead) {
+				t.Errorf("%s: %+v, error %v; want a key that opens nothing", damage, found, err)
+			}
 		}
 		for name, wrong := range map[string]*audit.AdminKey{
 			"an admin": {Role: audit.RoleAdmin, Clients: []string{"b"}}, "of people": {Role: audit.RolePeople, Clients: []string{"b"}},

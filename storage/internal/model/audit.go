@@ -50,7 +50,7 @@ type AdminKey struct {
 	Name       string `gorm:"column:name;not null;unique"`
 	Hash       Hash   `gorm:"column:hash;not null;unique"`     // SHA-256 of the key
 	Hint       string `gorm:"column:hint;not null;default:''"` // last four characters
-	Role       string `gorm:"column:role;not null"`            // read | clients | people | admin
+	Role       string `gorm:"column:role;not null"`            // read | clients | people | admin, with "of clients: " in front where the key is for single clients
 	CreatedAt  Time   `gorm:"column:created_at;not null"`
 	ExpiresAt  Time   `gorm:"column:expires_at"`
 	RevokedAt  Time   `gorm:"column:revoked_at"`
