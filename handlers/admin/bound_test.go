@@ -99,11 +99,12 @@ func TestAHostsCallerMayBeForSingleClients(t *testing.T) {
 	w := newWorld(t)
 	id, _ := w.client(`{"client_name":"mine"}`)
 	other, _ := w.client(`{"client_name":"other"}`)
-	for _, clients := range [][]string{{}, {id}} {
-		w.server.Authenticate = func(*http.Request) (admin.Actor, error) {
-			return admin.Actor{Name: "ada", Role: audit.RoleAdmin, Clients: clients}, nil
-		}
-		w.remount()
+	var clients []string
+	w.server.Authenticate = func(*http.Request) (admin.Actor, error) {
+		return admin.Actor{Name: "ada", Role: audit.RoleAdmin, Clients: clients}, nil
+	}
+	w.remount()
+	for _, clients = range [][]string{{}, {id}} {
 		if items := w.get("/clients").items(); len(items) != len(clients) {
 			t.Errorf("with %v the list has %d clients", clients, len(items))
 		}

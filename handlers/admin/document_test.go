@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -118,7 +119,7 @@ func (d *document) validate(t testing.TB, schema json.RawMessage, instance any) 
 	key := fmt.Sprintf("%p %s", d, schema)
 	resolved, known := schemas.Load(key)
 	if !known {
-		definitions, err := json.Marshal(d.Components.Schemas)
+		definitions, err := json.Marshal(d.needed(string(schema)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,6 +136,22 @@ func (d *document) validate(t testing.TB, schema json.RawMessage, instance any) 
 		resolved, _ = schemas.LoadOrStore(key, r)
 	}
 	return resolved.(*jsonschema.Resolved).Validate(instance)
+}
+
+var schemaRef = regexp.MustCompile(`#/components/schemas/(\w+)`)
+
+// needed are the schemas that a text refers to, and those that they refer to. All of them would take many times as long.
+func (d *document) needed(text string) map[string]json.RawMessage {
+	needed := map[string]json.RawMessage{}
+	for texts := []string{text}; len(texts) > 0; texts = texts[1:] {
+		for _, ref := range schemaRef.FindAllStringSubmatch(texts[0], -1) {
+			if _, known := needed[ref[1]]; !known {
+				needed[ref[1]] = d.Components.Schemas[ref[1]]
+				texts = append(texts, string(needed[ref[1]]))
+			}
+		}
+	}
+	return needed
 }
 
 // checkAgainstDocument reports an answer that is not as the document says, and a successful request that is not either.
