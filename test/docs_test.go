@@ -135,6 +135,7 @@ func TestTheOperationsDocumentImportsAsPasted(t *testing.T) {
 	}
 	r.paste(`MCP_CLIENT_SECRET='correct horse battery staple' fosite-mcp token mint --client-id nightly`)
 	r.wantPrivate("clients.json")
+	r.appliesFiftyClients()
 
 	r.paste("fosite-mcp admin-key create --name deploy --role clients --key-file deploy.key\nfosite-mcp client create --name theirs --client-id theirs --admin-key-file deploy.key")
 	if output := r.paste(leak); !strings.Contains(output, "client.registered") || !strings.Contains(output, "deploy") {
@@ -187,6 +188,22 @@ fosite-mcp audit --all --json > audit.ndjson`)
 	if output := r.paste("fosite-mcp audit verify --checkpoint checkpoint.json"); !strings.Contains(output, "agrees with the checkpoint") {
 		t.Errorf("the audit log and the checkpoint: %s", output)
 	}
+}
+
+// appliesFiftyClients pastes the recipe of the clients' document, twice.
+func (r *reader) appliesFiftyClients() {
+	r.t.Helper()
+	blocks := shellBlocks(r.t, "docs/clients.md")
+	if len(blocks) != 1 {
+		r.t.Fatalf("%d blocks, want 1: what runs the others?", len(blocks))
+	}
+	for _, told := range []string{"50 created, 0 changed, 0 unchanged", "0 created, 0 changed, 50 unchanged"} {
+		if output := r.paste(blocks[0]); !strings.Contains(output, told) || strings.Count(output, "  team 3  ") != 10 {
+			r.t.Errorf("the recipe does not say %q, or lists other clients:\n%s", told, output)
+		}
+	}
+	r.wantPrivate("secrets/ci_50.secret")
+	r.paste("fosite-mcp token mint --client-id ci_50 --client-secret-file secrets/ci_50.secret")
 }
 
 // wantPrivate checks that nobody else may read a file.

@@ -77,6 +77,9 @@ func (a *api) createClient(r *request) (*answer, error) {
 			return nil, event, err
 		}
 		event.ClientID = c.ID
+		if r.dryRun {
+			return newAnswer(http.StatusOK, c.ShownAt(now)), event, nil
+		}
 		event.Changes, err = firstDifferences(c, secretEnd)
 		return registered(kind, c, secret), event, err
 	})

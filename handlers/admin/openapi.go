@@ -48,7 +48,7 @@ var (
 		{"paths|/issuers/{id}/tokens", nil}, {"paths|/issuers/{id}/tokens/revoke", nil}, {"components|parameters|RuleID", nil},
 		{"components|schemas|Issuer", nil}, {"components|schemas|NewIssuer", nil}, {"components|schemas|IssuerPatch", nil},
 		{"components|schemas|IssuerList", nil}, {"components|schemas|IssuerRevocation", nil},
-		{"paths|/clients|post|parameters", nil},
+		{"paths|/clients|post|parameters", parameters("DryRun")},
 		{"paths|/clients|post|responses|201|headers|Idempotency-Replayed", nil},
 		{"paths|/clients|post|responses|422", nil},
 		{"paths|/clients/{client_id}/secrets|post|parameters", nil},

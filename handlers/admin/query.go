@@ -51,6 +51,9 @@ func (r *request) readQuery(known []string) error {
 			r.query[name] = all[0]
 		}
 	}
+	if wanted := r.bool(dryRun, &m); wanted != nil {
+		r.dryRun = *wanted
+	}
 	return m.Err()
 }
 

@@ -27,6 +27,9 @@ const (
 	reachOwn                // do it: handle looks at request.caller.Clients and leaves out all others
 )
 
+// dryRun is the parameter of operations that can tell what they would do.
+const dryRun = "dry_run"
+
 // routes is the whole API.
 var routes = map[string]map[string]operation{
 	"/clients": {
@@ -35,11 +38,11 @@ var routes = map[string]map[string]operation{
 			query:  []string{"limit", "cursor", "status", "q", "owner", "unused_for", "expires_within"},
 			handle: (*api).listClients,
 		},
-		http.MethodPost: {role: audit.RoleClients, body: bodyRequired, once: true, handle: (*api).createClient},
+		http.MethodPost: {role: audit.RoleClients, query: []string{dryRun}, body: bodyRequired, once: true, handle: (*api).createClient},
 	},
 	"/clients/{client_id}": {
 		http.MethodGet:    {role: audit.RoleRead, reach: reachNamed, handle: (*api).getClient},
-		http.MethodPatch:  {role: audit.RoleClients, reach: reachNamed, body: bodyPatch, handle: (*api).patchClient},
+		http.MethodPatch:  {role: audit.RoleClients, reach: reachNamed, query: []string{dryRun}, body: bodyPatch, handle: (*api).patchClient},
 		http.MethodDelete: {role: audit.RoleClients, reach: reachNamed, handle: (*api).deleteClient},
 	},
 	"/clients/{client_id}/disable": {http.MethodPost: {role: audit.RoleClients, reach: reachNamed, handle: (*api).disableClient}},

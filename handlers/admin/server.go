@@ -83,6 +83,8 @@ type request struct {
 	claim  *audit.Claim   // nil: no Idempotency-Key
 	once   string         // the Idempotency-Key
 	caller Actor          // who calls, once that is known
+
+	dryRun bool // all is checked, and nothing is changed
 }
 
 // resource serves one path; no operations means that there is no such path.
@@ -130,7 +132,7 @@ func (a *api) serve(r *request, operations map[string]operation) (*answer, error
 	if r.caller.Clients != nil && op.reach == reachNamed && !slices.Contains(r.caller.Clients, r.named()) {
 		return nil, fosite.ErrNotFound
 	}
-	if op.once {
+	if op.once && !r.dryRun {
 		return a.once(r, op.handle)
 	}
 	return op.handle(a, r)

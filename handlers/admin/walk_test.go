@@ -144,6 +144,7 @@ func TestEveryDocumentedAnswerOccurs(t *testing.T) {
 			w.do(c).want(t, http.StatusOK)
 		}
 	}
+	w.post("/clients?dry_run=true", `{"client_name":"walk"}`).want(t, http.StatusOK)
 	w.client(`{"client_id":"taken","client_name":"walk"}`)
 	w.post("/clients", `{"client_id":"taken","client_name":"walk"}`).want(t, http.StatusConflict)
 	w.post("/issuers", `{"id":"taken","name":"walk","preset":"github-actions","subject":"repo:org/app:*"}`).want(t, http.StatusConflict)

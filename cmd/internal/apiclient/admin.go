@@ -72,6 +72,8 @@ type Call struct {
 	Body        any    // encoded as JSON; nil: none
 	ContentType string // of the body; default: application/json
 	IfMatch     string
+	// IdempotencyKey lets a POST that is sent again be answered as it was the first time.
+	IdempotencyKey string
 }
 
 // Get reads what is at path.
@@ -151,6 +153,9 @@ func (api *Admin) request(ctx context.Context, c Call) (*http.Request, error) {
 	request.Header.Set("User-Agent", "fosite-mcp")
 	if c.Body != nil {
 		request.Header.Set("Content-Type", cmp.Or(c.ContentType, "application/json"))
+	}
+	if c.IdempotencyKey != "" {
+		request.Header.Set("Idempotency-Key", c.IdempotencyKey)
 	}
 	if c.IfMatch != "" {
 		request.Header.Set("If-Match", c.IfMatch)

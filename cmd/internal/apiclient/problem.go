@@ -23,11 +23,13 @@ type Problem struct {
 	Errors    []Mistake `json:"errors,omitempty"`
 }
 
-// Mistake is one thing that is wrong with a request.
+// Mistake is one thing that is wrong with a request, or with a file.
 type Mistake struct {
-	Pointer string `json:"pointer"`
-	Code    string `json:"code,omitempty"`
-	Detail  string `json:"detail"`
+	Line     int    `json:"line,omitempty"`
+	ClientID string `json:"client_id,omitempty"`
+	Pointer  string `json:"pointer"`
+	Code     string `json:"code,omitempty"`
+	Detail   string `json:"detail"`
 }
 
 // Error tells people: title and detail, then a line for each mistake. A bad request is told by its mistakes alone.
