@@ -82,35 +82,7 @@ needs an admin key of the role admin. Browsers stay logged in.`,
   fosite-mcp token revoke --client-id mcp_4xw7 --issued-before 24h
   fosite-mcp token revoke --token-file - < leaked-token.txt
   fosite-mcp token revoke --all-clients --issued-before 2026-11-26T09:30:00Z`,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if r.byFile == "" && r.clientID == "" && !r.allClients {
-				return console.BadUsage("which tokens? Give --client-id ID with one of --all, --token-id, --secret-id and --issued-before, or --token-file FILE alone, " +
-					"or --all-clients with --issued-before or --all")
-			}
-			if r.byFile != "" {
-				token, err := a.ReadSecret(c.Context(), "token", "--token-file", r.byFile, "")
-				if err != nil {
-					return err
-				}
-				api, err := a.adminAPI(&admin)
-				if err != nil {
-					return err
-				}
-				return revokeToken(c.Context(), &a.Console, api, token)
-			}
-			body, what, err := r.selection(time.Now())
-			if err != nil {
-				return err
-			}
-			api, err := a.adminAPI(&admin)
-			if err != nil {
-				return err
-			}
-			if r.allClients {
-				return revokeAllTokens(c.Context(), &a.Console, api, r.yes, body, what)
-			}
-			return revokeTokens(c.Context(), &a.Console, api, &r, body, what)
-		},
+		RunE: func(c *cobra.Command, _ []string) error { return a.revokeSelected(c.Context(), &admin, &r) },
 	}
 	admin.Register(c)
 	flags := c.Flags()
@@ -127,6 +99,36 @@ needs an admin key of the role admin. Browsers stay logged in.`,
 	c.MarkFlagsMutuallyExclusive("all-clients", "token-id")
 	c.MarkFlagsMutuallyExclusive("all-clients", "secret-id")
 	return c
+}
+
+func (a *app) revokeSelected(ctx context.Context, admin *apiclient.Flags, r *revocation) error {
+	if r.byFile == "" && r.clientID == "" && !r.allClients {
+		return console.BadUsage("which tokens? Give --client-id ID with one of --all, --token-id, --secret-id and --issued-before, or --token-file FILE alone, " +
+			"or --all-clients with --issued-before or --all")
+	}
+	if r.byFile != "" {
+		token, err := a.ReadSecret(ctx, "token", "--token-file", r.byFile, "")
+		if err != nil {
+			return err
+		}
+		api, err := a.adminAPI(admin)
+		if err != nil {
+			return err
+		}
+		return revokeToken(ctx, &a.Console, api, token)
+	}
+	body, what, err := r.selection(time.Now())
+	if err != nil {
+		return err
+	}
+	api, err := a.adminAPI(admin)
+	if err != nil {
+		return err
+	}
+	if r.allClients {
+		return revokeAllTokens(ctx, &a.Console, api, r.yes, body, what)
+	}
+	return revokeTokens(ctx, &a.Console, api, r, body, what)
 }
 
 // revokeToken revokes a token by its value.

@@ -42,7 +42,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, request, fosite.ErrServerError.WithDebugf("handlers: NewAuthorizeRequest of the Provider returned a %T, which nobody has checked; call that of a provider.AuthorizePolicy", request))
 		return
 	}
-	reqinfo.NoteClient(r.Context(), request.GetClient().GetID())
+	reqinfo.Note(r.Context()).Client = request.GetClient().GetID()
 	prompt, err := promptValues(request.GetRequestForm().Get("prompt"))
 	if err != nil {
 		s.refuse(w, r, request, err)
@@ -73,7 +73,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	if decision.Err == nil && !decision.Denied && !asked.AcceptsLogin(decision.AuthenticatedAt, s.now()) {
 		decision.Err = fosite.ErrLoginRequired.WithHint("Nothing proves a login that is as fresh as prompt=login or max_age asks for.")
 	}
-	reqinfo.NoteSubject(r.Context(), decision.Subject)
+	reqinfo.Note(r.Context()).Subject = decision.Subject
 	s.decide(w, r, request, decision)
 }
 

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"fosite-mcp/internal/reqinfo"
+
 	"github.com/ory/fosite"
 )
 
@@ -48,6 +50,9 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.fail(w, r, err)
 		return
+	}
+	if reqinfo.Note(ctx).Introspected = "active"; bytes.Equal(answer, inactive) {
+		reqinfo.Note(ctx).Introspected = "inactive"
 	}
 	if signed {
 		s.writeSigned(w, r, caller, answer)

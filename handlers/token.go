@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"fosite-mcp/internal/reqinfo"
@@ -33,8 +34,9 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	reqinfo.NoteClient(ctx, request.GetClient().GetID()) // the rule, of an assertion without a client
-	reqinfo.NoteSubject(ctx, request.GetSession().GetSubject())
+	facts := reqinfo.Note(ctx)
+	facts.Client = request.GetClient().GetID() // the rule, of an assertion without a client
+	facts.Subject, facts.Issued = request.GetSession().GetSubject(), strings.Join(request.GetGrantTypes(), " ")
 	writeJSON(w, http.StatusOK, tokenAnswer(request, response, s.now()))
 }
 

@@ -105,8 +105,8 @@ func (v *localVerifier) Verify(ctx context.Context, token string) (*resource.Tok
 		v.server.log().WarnContext(ctx, "a token is refused at verify: its session has a claim sub_id that is not of the format iss_sub for its subject", "client_id", found.ClientID)
 		return nil, err
 	}
-	reqinfo.NoteClient(ctx, found.ClientID)
-	reqinfo.NoteSubject(ctx, found.Subject)
+	reqinfo.Note(ctx).Client = found.ClientID
+	reqinfo.Note(ctx).Subject = found.Subject
 	if v.server.TokenID != nil {
 		found.ID = v.server.TokenID(ctx, token)
 	}

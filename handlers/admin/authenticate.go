@@ -63,7 +63,7 @@ func (a *api) authenticate(r *request, op *operation) error {
 		return err
 	}
 	r.caller = actor
-	reqinfo.NoteActor(r.Context(), actor.Name)
+	reqinfo.Note(r.Context()).Actor = actor.Name
 	r.Request = r.WithContext(audit.WithOrigin(r.Context(), audit.Origin{Actor: actor.Name, RequestID: r.id, IP: clientaddr.String(from)}))
 	return nil
 }

@@ -15,7 +15,7 @@ type Info struct {
 	Address netip.Addr  // of the caller; invalid: not known
 	Actor   string      // who acts, for audit events: the name of an admin key
 	Answer  http.Header // header of the answer; nil: there is none to write to
-	Parties *Parties    // whose the request turns out to be; nil: nobody asks
+	Facts   *Facts      // what the request turns out to be; nil: nobody asks
 
 	// Token belongs to package provider: the token that the request is about, already checked.
 	Token any
@@ -23,27 +23,22 @@ type Info struct {
 	ReadAhead any
 }
 
-// Parties are for the log of requests. The endpoints note them on the way, so the middleware in front can tell them afterwards.
-type Parties struct {
+// Facts are for log and metrics. The endpoints note them on the way, so the middleware in front can tell them afterwards.
+type Facts struct {
 	Client  string // that has authenticated, or whose page or token it is
 	Subject string // the person whom it is about, or the machine
 	Actor   string // the admin key
+
+	Issued       string // the grant type of the token that was issued
+	Introspected string // active or inactive: the answer
 }
 
-// NoteClient notes a client that has shown who it is.
-func NoteClient(ctx context.Context, id string) { note(ctx).Client = id }
-
-// NoteSubject notes for whom the client asks.
-func NoteSubject(ctx context.Context, subject string) { note(ctx).Subject = subject }
-
-// NoteActor notes who calls the admin API.
-func NoteActor(ctx context.Context, name string) { note(ctx).Actor = name }
-
-func note(ctx context.Context) *Parties {
-	if info, ok := ctx.Value(key{}).(*Info); ok && info.Parties != nil {
-		return info.Parties
+// Note returns what is known of the request of ctx, to be added to. Only the goroutine that answers the request may.
+func Note(ctx context.Context) *Facts {
+	if info, ok := ctx.Value(key{}).(*Info); ok && info.Facts != nil {
+		return info.Facts
 	}
-	return new(Parties)
+	return new(Facts)
 }
 
 type key struct{}

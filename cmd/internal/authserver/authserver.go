@@ -4,6 +4,7 @@ package authserver
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"log/slog"
 	"net"
@@ -79,31 +80,10 @@ func (s *Instance) Run(ctx context.Context) error {
 		return err
 	}
 	defer pool.Close()
-	observer := observe.New(s.Log, pool)
-	observer.Requests, observer.Quiet = s.RequestLog, !cfg.Log.Requests
-	store := s.store(db, cfg, observer)
-	secrets, err := s.prepareDatabase(ctx, store, cfg)
+	p, keyFile, err := s.prepare(ctx, cfg, db, pool)
 	if err != nil {
 		return err
 	}
-	clock := &clock{compare: store.ClockDifference, log: s.Log}
-	if err := clock.atStart(ctx); err != nil {
-		return err
-	}
-	if cfg.Tokens.AssertionAudience, err = assertionAudience(ctx, store, cfg); err != nil {
-		return err
-	}
-	keyFile, err := s.ensureAdminKey(ctx, store, cfg)
-	if err != nil {
-		return err
-	}
-	keys, err := s.prepareKeys(ctx, store, cfg, secrets)
-	if err != nil {
-		return err
-	}
-
-	end := newEnding()
-	p := &parts{cfg: cfg, log: s.Log, store: store, secrets: secrets, observer: observer, limits: newLimits(cfg, observer), keys: keys, end: end, clock: clock}
 	publicRouter, adminRouter, err := p.routers(s.Hasher)
 	if err != nil {
 		return err
@@ -111,15 +91,48 @@ func (s *Instance) Run(ctx context.Context) error {
 	s.warnOfSettings(ctx, cfg)
 	defer background(ctx,
 		func(ctx context.Context) {
-			observer.Housekeep(ctx, store, storage.Maintenance{AuditRetention: cfg.Audit.Retention, UnusedRegistrations: cfg.Registration.UnusedLifespan})
+			p.observer.Housekeep(ctx, p.store, storage.Maintenance{AuditRetention: cfg.Audit.Retention, UnusedRegistrations: cfg.Registration.UnusedLifespan})
 		},
 		func(ctx context.Context) { certificate.follow(ctx, s.Reread) },
-		func(ctx context.Context) { s.maintainKeys(ctx, keys) },
-		clock.follow,
+		func(ctx context.Context) { s.maintainKeys(ctx, p.keys) },
+		p.clock.follow,
 	)()
 	s.ready(cfg, public, adminListener, keyFile)
-	return s.serve(ctx, cfg.Shutdown.Drain, end, certificate,
+	return s.serve(ctx, cfg.Shutdown.Drain, p.end, certificate,
 		service{public, publicRouter, cfg.TLS.Enabled()}, service{adminListener, adminRouter, cfg.AdminTLS()})
+}
+
+// prepare has the database ready for this server, and makes the parts of it. keyFile has the first admin key; empty: the
+// configuration has it.
+func (s *Instance) prepare(ctx context.Context, cfg config.Config, db *gorm.DB, pool *sql.DB) (p *parts, keyFile string, err error) {
+	observer := observe.New(s.Log, pool)
+	observer.Requests, observer.Quiet = s.RequestLog, !cfg.Log.Requests
+	store := s.store(db, cfg, observer)
+	secrets, err := s.prepareDatabase(ctx, store, cfg)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := observer.TellBuild(ctx, store); err != nil {
+		return nil, "", err
+	}
+	clock := &clock{compare: store.ClockDifference, log: s.Log}
+	observer.WatchClock(clock.Difference)
+	if err := clock.atStart(ctx); err != nil {
+		return nil, "", err
+	}
+	if cfg.Tokens.AssertionAudience, err = assertionAudience(ctx, store, cfg); err != nil {
+		return nil, "", err
+	}
+	if keyFile, err = s.ensureAdminKey(ctx, store, cfg); err != nil {
+		return nil, "", err
+	}
+	keys, err := s.prepareKeys(ctx, store, cfg, secrets)
+	if err != nil {
+		return nil, "", err
+	}
+	return &parts{
+		cfg: cfg, log: s.Log, store: store, secrets: secrets, observer: observer, limits: newLimits(cfg, observer), keys: keys, end: newEnding(), clock: clock,
+	}, keyFile, nil
 }
 
 // store makes the store of a server on db.

@@ -37,17 +37,32 @@ func (o *Observer) housekeepOnce(ctx context.Context, store *storage.Store, work
 		deleted += n
 	}
 	work.Done = func(task storage.MaintenanceTask, err error) {
-		switch {
-		case task == storage.TaskCleanUp:
+		if task == storage.TaskCleanUp {
 			o.cleanedUp(ctx, deleted, err)
-		case err == nil || ctx.Err() != nil:
-		case task == storage.TaskUsage:
-			o.log.WarnContext(ctx, "the times of last use were not written; they will be with the next ones", "cause", err)
-		case task == storage.TaskCheck:
-			o.log.ErrorContext(ctx, "the database is not well; /readyz says so while it takes no writes", "cause", err)
 		}
+		o.told(ctx, store, task, err)
 	}
 	_ = store.Maintain(ctx, work) // Done has logged the error
+}
+
+// told logs and measures how a task went.
+func (o *Observer) told(ctx context.Context, store *storage.Store, task storage.MaintenanceTask, err error) {
+	if ctx.Err() != nil {
+		return // the server stops, which is no failure
+	}
+	switch task {
+	case storage.TaskCheck:
+		o.database.Set(map[bool]float64{true: 1}[err == nil])
+		if err != nil {
+			o.log.ErrorContext(ctx, "the database is not well; /readyz says so while it takes no writes", "cause", err)
+		}
+	case storage.TaskUsage:
+		if err != nil {
+			o.log.WarnContext(ctx, "the times of last use were not written; they will be with the next ones", "cause", err)
+		}
+	case storage.TaskCleanUp:
+		o.countEnding(ctx, store)
+	}
 }
 
 // cleanedUp counts and logs a clean-up. One that ends because the server stops has not failed: the next one continues it.

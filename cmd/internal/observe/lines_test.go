@@ -27,13 +27,13 @@ func answered(t *testing.T, method, path, route string, status int, quiet bool) 
 	router := mux.NewRouter()
 	router.Use(o.Middleware)
 	router.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
-		reqinfo.NoteClient(r.Context(), "editor")
-		reqinfo.NoteSubject(r.Context(), "alice")
+		reqinfo.Note(r.Context()).Client = "editor"
+		reqinfo.Note(r.Context()).Subject = "alice"
 		w.WriteHeader(status)
 	})
 	r := httptest.NewRequest(method, path, nil)
 	r.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-	r = r.WithContext(reqinfo.With(r.Context(), reqinfo.Info{ID: "r1", Address: netip.MustParseAddr("192.0.2.7"), Parties: new(reqinfo.Parties)}))
+	r = r.WithContext(reqinfo.With(r.Context(), reqinfo.Info{ID: "r1", Address: netip.MustParseAddr("192.0.2.7"), Facts: new(reqinfo.Facts)}))
 	router.ServeHTTP(httptest.NewRecorder(), r)
 	if status < 500 && failures.Len() > 0 || status >= 500 && requests.Len() > 0 {
 		t.Errorf("status %d is in the other log:\n%s%s", status, &failures, &requests)

@@ -3,7 +3,6 @@ package observe
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -13,107 +12,10 @@ import (
 	"strconv"
 	"time"
 
-	"fosite-mcp/handlers"
 	"fosite-mcp/internal/reqinfo"
-	"fosite-mcp/provider"
-	"fosite-mcp/storage/audit"
 
 	"github.com/gorilla/mux"
-	"github.com/ory/fosite"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/time/rate"
 )
-
-// Observer measures requests and the work behind them. Labels hold route templates, never what a client sent.
-type Observer struct {
-	Registry *prometheus.Registry
-	requests *prometheus.HistogramVec
-	refused  *prometheus.CounterVec
-	cleaned  *prometheus.CounterVec
-	cleaning *prometheus.CounterVec
-	missing  *prometheus.CounterVec
-	events   *prometheus.CounterVec
-	log      *slog.Logger
-	// Requests is the log of requests that did not fail; at the level info, or debug if Quiet. nil: the observer's log.
-	Requests *slog.Logger
-	Quiet    bool
-	busy     *rate.Limiter // limits the log lines about a busy server
-}
-
-// New makes an observer that logs to log. pool is the database whose connections it counts.
-func New(log *slog.Logger, pool *sql.DB) *Observer {
-	o := &Observer{
-		Registry: prometheus.NewRegistry(),
-		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "fosite_mcp_http_request_duration_seconds", Help: "Time to answer a request.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15},
-		}, []string{"route", "method", "status"}),
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "fosite_mcp_rate_limited_total", Help: "Requests answered with 429, by the limit that they exceeded.",
-		}, []string{"limit"}),
-		cleaned: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "fosite_mcp_cleanup_deleted_rows_total", Help: "Expired rows deleted by this process.",
-		}, []string{"table"}),
-		cleaning: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "fosite_mcp_cleanup_runs_total", Help: "Clean-ups by this process: done, elsewhere (another process does it), failed.",
-		}, []string{"outcome"}),
-		missing: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "fosite_mcp_missing_secret_tokens_total",
-			Help: "Tokens of this server that could not be checked, because they were made with a system secret that this process does not have.",
-		}, []string{"kind"}),
-		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "fosite_mcp_audit_events_total",
-			Help: "What this process has put on record, and what it left out of a flood, by the names of the audit log.",
-		}, []string{"action", "outcome"}),
-		log:  log,
-		busy: handlers.NewSample(),
-	}
-	for _, alarm := range Alarms {
-		o.events.WithLabelValues(alarm.Action, alarm.Outcome)
-	}
-	for _, kind := range []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken, fosite.AuthorizeCode} {
-		o.missing.WithLabelValues(string(kind))
-	}
-	for _, outcome := range []string{"done", "elsewhere", "failed"} {
-		o.cleaning.WithLabelValues(outcome) // from zero on: an alert must see the first one
-	}
-	o.Registry.MustRegister(o.requests, o.refused, o.cleaned, o.cleaning, o.missing, o.events, collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewDBStatsCollector(pool, "fosite_mcp"))
-	return o
-}
-
-// Alarms are the audit events that an operator should alert on.
-var Alarms = []audit.Event{
-	{Action: provider.CodeReused, Outcome: audit.OutcomeFailure},
-	{Action: provider.RefreshReused, Outcome: audit.OutcomeFailure},
-	{Action: "token.revoked", Outcome: audit.OutcomeSuccess},
-	{Action: "user.logged_in", Outcome: audit.OutcomeSuccess},
-	{Action: "user.login_failed", Outcome: audit.OutcomeFailure},
-	{Action: "client.login_failed", Outcome: audit.OutcomeFailure},
-	{Action: "admin.login_failed", Outcome: audit.OutcomeFailure},
-	{Action: "consent.granted", Outcome: audit.OutcomeSuccess},
-	{Action: "consent.withdrawn", Outcome: audit.OutcomeSuccess},
-}
-
-// CountEvent counts an event. Callers cannot invent actions: all are names in this program.
-func (o *Observer) CountEvent(event audit.Event) {
-	o.events.WithLabelValues(event.Action, event.Outcome).Inc()
-}
-
-// CountLimited returns a function that counts a request beyond the limit.
-func (o *Observer) CountLimited(limit string) func() { return o.refused.WithLabelValues(limit).Inc }
-
-// CountMissingSecret counts a token whose system secret this process does not have. The request log holds the answer, 503.
-func (o *Observer) CountMissingSecret(_ context.Context, kind fosite.TokenType) {
-	o.missing.WithLabelValues(string(kind)).Inc()
-}
-
-// Metrics serves /metrics.
-func (o *Observer) Metrics() http.Handler {
-	return promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{})
-}
 
 // statusClientClosed is the status of a request whose caller left before the answer, as in nginx: it is no failure.
 const statusClientClosed = 499
@@ -131,6 +33,9 @@ func (o *Observer) Middleware(next http.Handler) http.Handler {
 		}
 		route := routeOf(r)
 		o.requests.WithLabelValues(route, methodOf(r), strconv.Itoa(recorded.status)).Observe(took.Seconds())
+		if facts := reqinfo.From(r.Context()).Facts; facts != nil {
+			o.countFacts(facts)
+		}
 		level := slog.LevelInfo
 		if o.Quiet || slices.Contains(watched, route) {
 			level = slog.LevelDebug
@@ -188,10 +93,10 @@ func describe(r *http.Request, route string, status int, took time.Duration) []s
 	if info.Address.IsValid() {
 		optional("ip", info.Address.String())
 	}
-	if info.Parties != nil {
-		optional("client_id", info.Parties.Client)
-		optional("subject", info.Parties.Subject)
-		optional("actor", info.Parties.Actor)
+	if info.Facts != nil {
+		optional("client_id", info.Facts.Client)
+		optional("subject", info.Facts.Subject)
+		optional("actor", info.Facts.Actor)
 	}
 	optional("trace_id", traceID(r))
 	return line
