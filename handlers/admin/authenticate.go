@@ -97,14 +97,18 @@ var (
 	}
 )
 
-const keyRealm = `Bearer realm="fosite-mcp admin"` // RFC 6750 §3
+// RFC 6750 §3
+const (
+	keyRealm   = `Bearer realm="fosite-mcp admin"`
+	keyInvalid = `, error="invalid_token"`
+)
 
 // adminKey is the Authenticate of those who have a key of the store.
 func (a *api) adminKey(r *http.Request) (Actor, error) {
 	if len(r.Header.Values("Authorization")) == 0 {
 		return Actor{}, &Refusal{Challenge: keyRealm, Detail: "Send an admin key: Authorization: Bearer mcp_ak_…."}
 	}
-	wrong := &Refusal{Challenge: keyRealm + `, error="invalid_token"`, Detail: "The admin key is unknown, has expired or was revoked."}
+	wrong := &Refusal{Challenge: keyRealm + keyInvalid, Detail: "The admin key is unknown, has expired or was revoked."}
 	key, bearer := handlers.Credentials(r, "Bearer")
 	if !bearer || key == "" || len(key) > maxKey {
 		return Actor{}, wrong
@@ -117,6 +121,20 @@ func (a *api) adminKey(r *http.Request) (Actor, error) {
 		return Actor{}, err
 	}
 	return Actor{found.Name, found.Role, found.Clients}, nil
+}
+
+// holdKey refuses a change whose key has ended since the caller was authenticated. A request can wait for its body until then, and
+// what it makes would outlive the key.
+func (a *api) holdKey(ctx context.Context, caller Actor) error {
+	if a.says != ofKeys {
+		return nil
+	}
+	err := a.Store.AdminKeys().Hold(ctx, caller.Name)
+	if errors.Is(err, fosite.ErrNotFound) {
+		return newProblem(http.StatusUnauthorized, "unauthorized", a.says.refused, "The admin key has ended while the request was under way. Nothing was changed.").
+			with("WWW-Authenticate", keyRealm+keyInvalid)
+	}
+	return err
 }
 
 // failedLogin slows down whoever tries keys, and puts a sample on record: an attacker must not fill the disk. A good

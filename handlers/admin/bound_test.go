@@ -1,6 +1,10 @@
 package admin_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,6 +13,8 @@ import (
 
 	"fosite-mcp/handlers/admin"
 	"fosite-mcp/storage/audit"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // A key for single clients behaves as if there were no others.
@@ -81,7 +87,7 @@ func TestAKeyForSingleClientsGivesThemNothing(t *testing.T) {
 	}
 	for body, pointer := range map[string]string{
 		`{"scope":"mcp:search mcp:write"}`: "/scope", `{"audience":["` + otherResource + `"]}`: "/audience", `{"audience":[]}`: "/audience",
-		`{"introspects":["` + resource + `"]}`: "/introspects", `{"expires_at":null}`: "/expires_at",
+		`{"introspects":["` + resource + `"]}`: "/introspects", `{"expires_at":null}`: "/expires_at", `{"access_token_lifespan":1209600}`: "/access_token_lifespan",
 		`{"grant_types":["client_credentials","urn:ietf:params:oauth:grant-type:jwt-bearer"]}`: "/grant_types",
 	} {
 		if refused := patch(body); refused.StatusCode == http.StatusOK || refused.problems()[pointer] == "" {
@@ -92,6 +98,44 @@ func TestAKeyForSingleClientsGivesThemNothing(t *testing.T) {
 		t.Errorf("the client is now %s", after.text)
 	}
 	patch(`{"client_name":"still mine","metadata":{"a":2}}`).want(t, http.StatusOK)
+}
+
+// Whoever chooses whose assertions a rule trusts gets tokens in the name of anybody.
+func TestAKeyForSingleRulesChangesNotWhomTheyTrust(t *testing.T) {
+	w := newWorld(t)
+	id := w.issuer(withKeys(`{"name":"theirs","profile":"id-jag","issuer":"https://idp.example.com","jwks":KEYS,"subject":"team-*","access_token_lifespan":600}`))
+	header := w.withKey(&audit.AdminKey{Name: "team", Role: audit.RoleClients, Clients: []string{id}})
+	header["If-Match"] = "*"
+	before := w.get("/issuers/" + id).text
+	for body, pointer := range map[string]string{
+		`{"issuer":"https://evil.example.com"}`: "/issuer", `{"jwks":` + otherKeys(t) + `}`: "/jwks", `{"jwks":null,"jwks_uri":"https://evil.example.com/keys"}`: "/jwks_uri",
+		`{"subject":null}`: "/subject", `{"claims":{"team":"x"}}`: "/claims", `{"audience":["https://evil.example.com"]}`: "/audience",
+		`{"profile":"workload"}`: "/profile", `{"resource":["` + otherResource + `"]}`: "/resource", `{"access_token_lifespan":1200}`: "/access_token_lifespan",
+		`{"access_token_lifespan":null}`: "/access_token_lifespan",
+	} {
+		refused := w.do(call{method: "PATCH", path: "/issuers/" + id, body: body, header: header})
+		if refused.StatusCode != http.StatusForbidden || refused.problems()[pointer] == "" {
+			t.Errorf("%s is answered %d %s, want a mistake at %s", body, refused.StatusCode, refused.text, pointer)
+		}
+	}
+	if after := w.get("/issuers/" + id).text; after != before {
+		t.Errorf("the rule is now %s", after)
+	}
+	w.do(call{method: "PATCH", path: "/issuers/" + id, body: `{"name":"still theirs","access_token_lifespan":300}`, header: header}).want(t, http.StatusOK)
+}
+
+// otherKeys are keys that nobody but the caller has.
+func otherKeys(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k2", Algorithm: "ES256", Use: "sig"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(encoded)
 }
 
 // A host says the same of its own callers. None at all is not all.

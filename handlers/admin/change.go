@@ -17,6 +17,9 @@ func (a *api) change(r *request, fn func(ctx context.Context) (*answer, audit.Ev
 	var changed string // the id of a client
 	err := a.Store.Atomically(r.Context(), func(ctx context.Context) error {
 		changed = ""
+		if err := a.holdKey(ctx, r.caller); err != nil {
+			return err
+		}
 		answer, event, err := fn(ctx)
 		if err != nil {
 			return err

@@ -38,6 +38,17 @@ func (a *AdminKeys) Named(ctx context.Context, name string) (*AdminKey, error) {
 	return &keys[0], nil
 }
 
+// Hold makes a revocation of the key of this name wait for the end of the transaction of ctx. It answers [fosite.ErrNotFound] when
+// the key has ended: a request that began before must not go on.
+func (a *AdminKeys) Hold(ctx context.Context, name string) error {
+	keys, err := readKeys(a.db.Read(ctx).Clauses(clause.Locking{Strength: clause.LockingStrengthShare}).
+		Where("name = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)", name, model.At(a.now())))
+	if err == nil && len(keys) != 1 {
+		err = fosite.ErrNotFound
+	}
+	return err
+}
+
 // RevokeButLast is [AdminKeys.Revoke], and answers [ErrLastAdminKey] where no key of role admin would work any more.
 func (a *AdminKeys) RevokeButLast(ctx context.Context, name string) error {
 	if !adminKeyName.MatchString(name) {
