@@ -12,7 +12,11 @@ import (
 // whether one was put before them.
 const formula = "=+-@\t\r\n＝＋－＠'"
 
-// Write writes rows. An apostrophe before a cell that could be a formula makes it text.
+// separator begins another cell for a spreadsheet in a country that writes a comma in decimals. It then reads a line as if there were
+// no quotes around a cell.
+const separator = ';'
+
+// Write writes rows. An apostrophe before what could be a formula, at the begin of a cell or after a semicolon, makes it text.
 func Write(w io.Writer, rows ...[]string) error {
 	writer := csv.NewWriter(w)
 	writer.UseCRLF = true
@@ -30,21 +34,38 @@ func Write(w io.Writer, rows ...[]string) error {
 }
 
 func guarded(cell string) string {
-	if isFormula(cell) {
-		return "'" + cell
+	var out strings.Builder
+	for starts := formula; cell != ""; {
+		char, size := utf8.DecodeRuneInString(cell)
+		if strings.ContainsRune(starts, char) {
+			out.WriteByte('\'')
+		}
+		out.WriteString(cell[:size])
+		cell, starts = cell[size:], startsAfter(char)
 	}
-	return cell
+	return out.String()
 }
 
-func isFormula(cell string) bool {
-	first, size := utf8.DecodeRuneInString(cell)
-	return size > 0 && strings.ContainsRune(formula, first)
+// startsAfter are the characters that could begin a formula after another one.
+func startsAfter(char rune) string {
+	if char == separator {
+		return formula + `"` // which may be in front of one
+	}
+	return ""
 }
 
 // Text is the cell that Write was given.
 func Text(cell string) string {
-	if rest, found := strings.CutPrefix(cell, "'"); found && isFormula(rest) {
-		return rest
+	var out strings.Builder
+	for starts := formula; cell != ""; {
+		char, size := utf8.DecodeRuneInString(cell)
+		next, _ := utf8.DecodeRuneInString(cell[size:])
+		if char == '\'' && strings.ContainsRune(starts, char) && cell[size:] != "" && strings.ContainsRune(starts, next) {
+			cell, starts = cell[size:], "" // what follows is no apostrophe of Write's
+			continue
+		}
+		out.WriteString(cell[:size])
+		cell, starts = cell[size:], startsAfter(char)
 	}
-	return cell
+	return out.String()
 }

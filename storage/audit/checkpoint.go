@@ -42,10 +42,10 @@ func (c *Checkpoint) sign(key []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// SignedWith tells whether one of keys has signed the checkpoint.
+// SignedWith tells whether one of keys has signed the checkpoint. With an empty key anybody could have.
 func (c *Checkpoint) SignedWith(keys ...[]byte) bool {
 	signature, err := hex.DecodeString(c.Signature)
-	return err == nil && slices.ContainsFunc(keys, func(key []byte) bool { return hmac.Equal(signature, c.sign(key)) })
+	return err == nil && slices.ContainsFunc(keys, func(key []byte) bool { return len(key) > 0 && hmac.Equal(signature, c.sign(key)) })
 }
 
 // What a checkpoint says about a chain.

@@ -104,6 +104,9 @@ func TestACheckpointIsSigned(t *testing.T) {
 	if err != nil || !signed.SignedWith(other, key) || signed.SignedWith(other) || signed.SignedWith() {
 		t.Fatalf("%+v %v", signed, err)
 	}
+	if anybodys, err := s.Audit().Checkpoint(t.Context(), nil); err != nil || anybodys.SignedWith(key, nil) {
+		t.Errorf("what an empty key has signed counts (%v)", err)
+	}
 	for name, change := range map[string]func(*audit.Checkpoint){
 		"event": func(c *audit.Checkpoint) { c.Event++ }, "events": func(c *audit.Checkpoint) { c.Events++ },
 		"hash": func(c *audit.Checkpoint) { c.Hash = "00" + c.Hash[2:] }, "time": func(c *audit.Checkpoint) { c.Time = c.Time.Add(time.Second) },
