@@ -7,6 +7,10 @@ const { MCP_RESOURCE: resource = 'http://127.0.0.1:9000/authed/mcp', // the URL 
   MCP_ISSUER: issuer = 'http://127.0.0.1:8080', // the authorization server: https, but on this machine
   MCP_CLIENT_ID: clientID, // of a client with "introspects": [the resource]
   MCP_CLIENT_SECRET_FILE: secretFile } = process.env;
+if (!clientID || !secretFile) {
+  console.error('Set MCP_CLIENT_ID and MCP_CLIENT_SECRET_FILE: a client that introspects ' + resource);
+  process.exit(1);
+}
 const introspect = `${issuer}/authed/mcp/oauth/introspect`;
 const scopes = ['mcp:search']; // a token needs all of them
 const { origin, pathname } = new URL(resource);
@@ -75,4 +79,4 @@ createServer(timely, protect((request, response, token) => {
   request.resume().on('end', () => { // where a token has sub_id, that is who it is: the same sub of another issuer is somebody else
     response.end(`Hello ${token.sub}\n`);
   });
-})).listen(port, host);
+})).listen(port, host, () => console.error(`${resource} on ${host}:${port}, for tokens of ${issuer}`));

@@ -1,11 +1,11 @@
 """A guard for an MCP server in Python 3.9 or later, on nothing but the standard library. It asks the authorization server about
 the token of each request (RFC 7662), so that a revoked token is refused at its next use. Put your MCP server in place of Hello."""
-import base64, contextlib, http.client, http.server, json, logging, os, re, socket, time, urllib.error, urllib.parse, urllib.request
+import base64, contextlib, http.client, http.server, json, logging, os, re, socket, sys, time, urllib.error, urllib.parse, urllib.request
 
 RESOURCE = os.environ.get("MCP_RESOURCE", "http://127.0.0.1:9000/authed/mcp")  # the URL that clients use
 ISSUER = os.environ.get("MCP_ISSUER", "http://127.0.0.1:8080")  # the authorization server: https, but on this machine
-CLIENT_ID = os.environ["MCP_CLIENT_ID"]  # of a client with "introspects": [the resource]
-SECRET_FILE = os.environ["MCP_CLIENT_SECRET_FILE"]
+CLIENT_ID = os.environ.get("MCP_CLIENT_ID")  # of a client with "introspects": [the resource]
+SECRET_FILE = os.environ.get("MCP_CLIENT_SECRET_FILE")
 INTROSPECT = ISSUER + "/authed/mcp/oauth/introspect"
 SCOPES = ["mcp:search"]  # a token needs all of them
 LIMIT, SECONDS = 4 << 20, 5  # of a request, in bytes; and for it to arrive
@@ -125,5 +125,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    if not CLIENT_ID or not SECRET_FILE:
+        sys.exit("Set MCP_CLIENT_ID and MCP_CLIENT_SECRET_FILE: a client that introspects " + RESOURCE)
     host, port = os.environ.get("MCP_LISTEN", "127.0.0.1:9000").split(":")
-    http.server.ThreadingHTTPServer((host, int(port)), Handler).serve_forever()
+    server = http.server.ThreadingHTTPServer((host, int(port)), Handler)
+    print(f"{RESOURCE} on {host}:{port}, for tokens of {ISSUER}", file=sys.stderr, flush=True)
+    server.serve_forever()
