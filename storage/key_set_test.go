@@ -63,6 +63,39 @@ func TestTheLastOfAllTokensEndsLast(t *testing.T) {
 	})
 }
 
+func TestTheLastTokenOfBeforeEndsLast(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		store := e.storeWithClients(t)
+		replaced := time.Date(2039, time.January, 2, 3, 4, 5, 0, time.UTC)
+		if end, err := store.LastTokenEndOf(t.Context(), replaced); !end.IsZero() || err != nil {
+			t.Fatalf("without tokens: %s, %v", end, err)
+		}
+		put := func(signature string, kind fosite.TokenType, issued, end time.Time) {
+			t.Helper()
+			request := newTestRequest("machine")
+			request.RequestedAt = issued
+			request.Session.SetExpiresAt(kind, end)
+			err := store.CreateAccessTokenSession(t.Context(), signature, request)
+			if kind == fosite.RefreshToken {
+				err = store.CreateRefreshTokenSession(t.Context(), signature, "access", request)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		access, refresh := replaced.Add(time.Hour), replaced.Add(24*time.Hour)
+		put("before", fosite.AccessToken, replaced.Add(-time.Hour), access)
+		put("after", fosite.AccessToken, replaced.Add(time.Hour), replaced.Add(90*24*time.Hour))
+		if end, err := store.LastTokenEndOf(t.Context(), replaced); !end.Equal(access) || err != nil {
+			t.Errorf("%s, %v; want %s", end, err, access)
+		}
+		put("refresh", fosite.RefreshToken, replaced.Add(-time.Hour), refresh)
+		if end, err := store.LastTokenEndOf(t.Context(), replaced); !end.Equal(refresh) || err != nil {
+			t.Errorf("%s, %v; want the refresh token's, %s", end, err, refresh)
+		}
+	})
+}
+
 // The name of a JWT is its jti, so that the token, its introspection and the admin API agree.
 func TestAJWTIsCalledByItsJTI(t *testing.T) {
 	const jti = "AaIWAU-AI4jAxrf7m3I47qUbB8TIZ74zrOyhe_vA3Sc"

@@ -72,7 +72,7 @@ func (s *Instance) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := checkDataDir(cfg); err != nil {
+	if err := CheckDataDir(cfg); err != nil {
 		return err
 	}
 	db, pool, err := database.Open(cfg.Database)

@@ -91,7 +91,7 @@ func TestAGeneratedSecretStaysPrivateBesideAConfiguredOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := checkDataDir(cfg); err != nil {
+	if err := CheckDataDir(cfg); err != nil {
 		t.Error(err)
 	}
 	for _, name := range []string{"system.secret", "admin.key"} {
@@ -99,13 +99,13 @@ func TestAGeneratedSecretStaysPrivateBesideAConfiguredOne(t *testing.T) {
 		if err := os.WriteFile(path, []byte("generated"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if err := checkDataDir(cfg); err == nil || !strings.Contains(err.Error(), "chmod o-rwx "+path) {
+		if err := CheckDataDir(cfg); err == nil || !strings.Contains(err.Error(), "chmod o-rwx "+path) {
 			t.Errorf("%s with mode 0644: %v", name, err)
 		}
 		if err := os.Chmod(path, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := checkDataDir(cfg); err != nil {
+		if err := CheckDataDir(cfg); err != nil {
 			t.Errorf("%s with mode 0600: %v", name, err)
 		}
 	}

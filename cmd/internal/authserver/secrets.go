@@ -10,6 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
 	"fosite-mcp/cmd/internal/privatefile"
 	"fosite-mcp/config"
@@ -74,6 +77,10 @@ func checkIssuer(ctx context.Context, store *storage.Store, issuer string) error
 	if err != nil {
 		return err
 	}
+	return sameIssuer(stored, issuer)
+}
+
+func sameIssuer(stored, issuer string) error {
 	if stored != issuer {
 		return fmt.Errorf(`the issuer is %q, but this database was started with %q. The issuer is part of every token and client configuration and cannot change. Set issuer (or public_url) back, or start with an empty database`, issuer, stored)
 	}
@@ -99,20 +106,57 @@ func assertionAudience(ctx context.Context, store *storage.Store, cfg config.Con
 	return cmp.Or(cfg.Tokens.AssertionAudience, noted), err
 }
 
+// Facts about the system secret: which one the replica had that started last, and since when.
+const (
+	fingerprintFact = "system_secret_fingerprint"
+	sinceFact       = "system_secret_since"
+)
+
+var errOtherSecret = errors.New("system_secret is not the one that this database was started with, so every token would stop working. " +
+	"All replicas need the same system_secret; to replace it, follow docs/operations.md (Secrets) and put the other one into system_secrets_previous")
+
+// fingerprints tell secrets apart.
+func (s systemSecrets) fingerprints() (current string, previous []string) {
+	own, others := s.keys("fingerprint")
+	for _, other := range others {
+		previous = append(previous, hex.EncodeToString(other))
+	}
+	return hex.EncodeToString(own), previous
+}
+
 // checkSecret refuses system secrets without the one of the replica that started last: this replica could not check the
 // tokens of the other. The database holds a fingerprint of it.
 func checkSecret(ctx context.Context, store *storage.Store, s systemSecrets) error {
-	current, previous := s.keys("fingerprint")
-	own := hex.EncodeToString(current)
-	known, err := store.Settings().Once(ctx, "system_secret_fingerprint", own)
+	own, previous := s.fingerprints()
+	known, err := store.Settings().Once(ctx, fingerprintFact, own)
 	if err != nil || known == own {
 		return err
 	}
-	for _, fingerprint := range previous {
-		if known == hex.EncodeToString(fingerprint) {
-			return store.Settings().Replace(ctx, "system_secret_fingerprint", known, own)
-		}
+	if !slices.Contains(previous, known) {
+		return errOtherSecret
 	}
-	return errors.New("system_secret is not the one that this database was started with, so every token would stop working. " +
-		"All replicas need the same system_secret; to replace it, follow docs/operations.md (Secrets) and put the other one into system_secrets_previous")
+	if err := noteSecretSince(ctx, store, own, time.Now()); err != nil {
+		return err
+	}
+	return store.Settings().Replace(ctx, fingerprintFact, known, own)
+}
+
+// noteSecretSince notes since when a secret is the current one.
+func noteSecretSince(ctx context.Context, store *storage.Store, fingerprint string, now time.Time) error {
+	fact := fingerprint + " " + now.UTC().Format(time.RFC3339)
+	before, err := store.Settings().Once(ctx, sinceFact, fact)
+	if err != nil || before == fact {
+		return err
+	}
+	return store.Settings().Replace(ctx, sinceFact, before, fact)
+}
+
+// secretSince is since when a secret is the current one; zero where nobody has noted it.
+func secretSince(ctx context.Context, store *storage.Store, fingerprint string) (time.Time, error) {
+	fact, _, err := store.Settings().Get(ctx, sinceFact)
+	noted, at, _ := strings.Cut(fact, " ")
+	if err != nil || noted != fingerprint {
+		return time.Time{}, err
+	}
+	return time.Parse(time.RFC3339, at)
 }

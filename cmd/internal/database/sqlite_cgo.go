@@ -22,3 +22,8 @@ func sqliteReader(path string) gorm.Dialector {
 	dsn := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: "mode=ro&immutable=1"}).String()
 	return sqlite.Open(dsn)
 }
+
+// sqliteLooker reads a file that a server may be using, and changes none of its settings.
+func sqliteLooker(path string) gorm.Dialector {
+	return sqlite.Open((&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: "mode=ro&_busy_timeout=5000"}).String())
+}

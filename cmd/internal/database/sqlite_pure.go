@@ -23,3 +23,9 @@ func sqliteReader(path string) gorm.Dialector {
 	dsn := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: "mode=ro&immutable=1"}).String()
 	return sqlite.New(sqlite.Config{DriverName: "sqlite", DSN: dsn})
 }
+
+// sqliteLooker reads a file that a server may be using, and changes none of its settings.
+func sqliteLooker(path string) gorm.Dialector {
+	dsn := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: "mode=ro&_pragma=busy_timeout(5000)"}).String()
+	return sqlite.New(sqlite.Config{DriverName: "sqlite", DSN: dsn})
+}
