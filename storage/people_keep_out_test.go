@@ -184,32 +184,41 @@ func TestPagesOfAccounts(t *testing.T) {
 	})
 }
 
-// A grant that begins while somebody is being kept out waits for that, and is refused then.
+// A grant or a login that begins while somebody is being kept out waits for that, and is refused then.
 func TestAGrantWaitsForWhoeverKeepsAnOutsiderOut(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.storeWithClients(t)
 		request := s.authenticated(t, "person")
 		request.Session = &fosite.DefaultSession{Subject: outsider}
-		tx, err := s.BeginTX(soon(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Users().KeepOut(tx, outsider); err != nil {
-			t.Fatal(err)
-		}
-		granted := make(chan error, 1)
-		go func() { granted <- s.CreateAuthorizeCodeSession(soon(t), "code", request) }()
-		watch := soon(t)
-		for waiting := int64(0); waiting == 0 && s.db.Postgres; {
-			if err := s.db.Read(watch).QueryRow(`SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND relation = '{grants}'::regclass`).Scan(&waiting); err != nil {
+		for table, begin := range map[string]func() error{
+			"grants": func() error { return s.CreateAuthorizeCodeSession(soon(t), "code", request) },
+			"login_sessions": func() error {
+				return s.LoginSessions().Create(soon(t), "browser", outsider, "eve", "oidc", []byte("{}"), s.now().Add(time.Hour))
+			},
+		} {
+			tx, err := s.BeginTX(soon(t))
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		if err := s.Commit(tx); err != nil {
-			t.Fatal(err)
-		}
-		if err := <-granted; !errors.Is(err, fosite.ErrAccessDenied) {
-			t.Errorf("the grant: %v, want access denied", err)
+			if _, err := s.Users().KeepOut(tx, outsider); err != nil {
+				t.Fatal(err)
+			}
+			begun, watch := make(chan error, 1), soon(t)
+			go func() { begun <- begin() }()
+			for waiting := int64(0); waiting == 0 && s.db.Postgres && len(begun) == 0; {
+				if err := s.db.Read(watch).QueryRow(`SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND relation = '{` + table + `}'::regclass`).Scan(&waiting); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.Commit(tx); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-begun; !errors.Is(err, fosite.ErrAccessDenied) {
+				t.Errorf("%s: %v, want access denied", table, err)
+			}
+			if err := s.Users().LetIn(t.Context(), outsider); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

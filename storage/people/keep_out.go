@@ -82,12 +82,12 @@ func (u *Users) shut(tx *database.Tx, subject string) (username string, err erro
 	return user.Username, database.Wrap(err, "disable an account")
 }
 
-// shutOutsider makes the row that [Users.Allow] finds. There was none that a grant under way could have waited for, so on
-// PostgreSQL those are waited for here: each stores its grant first, and asks Allow then.
+// shutOutsider makes the row that [Users.Allow] finds. There was none that a grant or a login under way could have waited for, so on
+// PostgreSQL those are waited for here: each is stored first, and looks for the row then.
 func (u *Users) shutOutsider(tx *database.Tx, subject string) error {
 	if u.db.Postgres {
-		if _, err := tx.Run(`LOCK TABLE {grants} IN SHARE ROW EXCLUSIVE MODE`); err != nil {
-			return database.Wrap(err, "wait for grants under way")
+		if _, err := tx.Run(`LOCK TABLE {grants}, {login_sessions} IN SHARE ROW EXCLUSIVE MODE`); err != nil {
+			return database.Wrap(err, "wait for grants and logins under way")
 		}
 	}
 	now := model.At(u.now().UTC().Truncate(time.Millisecond))

@@ -47,9 +47,6 @@ func (s *Sessions) create(ctx context.Context, allow func(*database.Tx) error, t
 		return errors.New("storage: refusing to store a login session without a token or a subject")
 	}
 	return s.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
-		if err := allow(tx); err != nil {
-			return err
-		}
 		now := model.At(s.now())
 		if err := tx.Where("expires_at <= ?", now).Delete(&model.LoginSession{}).Error; err != nil {
 			return database.Wrap(err, "delete expired login sessions")
@@ -59,6 +56,9 @@ func (s *Sessions) create(ctx context.Context, allow func(*database.Tx) error, t
 		}).Error
 		if err != nil {
 			return database.Wrap(err, "store a login session")
+		}
+		if err := allow(tx); err != nil { // last: see [Users.Allow]
+			return err
 		}
 		return s.record(ctx, audit.Event{Actor: "user:" + username, Action: "user.logged_in"},
 			map[string]any{"subject": subject, "username": username, "method": method})
