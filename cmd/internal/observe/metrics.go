@@ -13,6 +13,7 @@ import (
 	"fosite-mcp/handlers"
 	"fosite-mcp/internal/reqinfo"
 	"fosite-mcp/provider"
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
 
@@ -23,8 +24,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Observer measures requests and the work behind them. Labels hold route templates, names of ours and ids of registered clients,
-// never what anybody may send.
+// Observer measures requests and the work behind them. Labels hold route templates, names of ours and ids of clients that an
+// administrator has registered, never what anybody may send.
 type Observer struct {
 	Registry *prometheus.Registry
 	requests *prometheus.HistogramVec
@@ -38,7 +39,7 @@ type Observer struct {
 	ending   *prometheus.GaugeVec
 	build    *prometheus.GaugeVec
 	database prometheus.Gauge
-	issuers  labels
+	machines labels
 	log      *slog.Logger
 	// Requests is the log of requests that did not fail; at the level info, or debug if Quiet. nil: the observer's log.
 	Requests *slog.Logger
@@ -76,13 +77,13 @@ func New(log *slog.Logger, pool *sql.DB) *Observer {
 		events: counter("audit_events_total",
 			"What this process has put on record, and what it left out of a flood, by the names of the audit log.", "action", "outcome"),
 		issued: counter("tokens_issued_total",
-			"Access tokens, by the client that got them ("+strconv.Itoa(mostClients)+" are told apart, the others are \"other\") and the grant type.", "client_id", "grant_type"),
+			"Access tokens, by the machine's client that got them ("+strconv.Itoa(mostClients)+" are told apart, all others are \"other\") and the grant type.", "client_id", "grant_type"),
 		answers: counter("introspections_total", "Answers about tokens: active or inactive.", "answer"),
 		ending: gauge("clients_ending",
 			"Active clients that end within this time: by their own expires_at, or because the last of their secrets ends.", "within", "cause"),
 		build:    gauge("build_info", "1; the version of the program and of its database schema.", "version", "revision", "schema"),
 		database: prometheus.NewGauge(prometheus.GaugeOpts{Name: "fosite_mcp_database_up", Help: "1: the database took a write within the last 15 seconds. 0: it did not."}),
-		issuers:  labels{most: mostClients},
+		machines: labels{most: mostClients},
 		log:      log,
 		busy:     handlers.NewSample(),
 	}
@@ -157,8 +158,12 @@ func (o *Observer) TellBuild(ctx context.Context, store *storage.Store) error {
 
 // countFacts counts what an answered request was about.
 func (o *Observer) countFacts(facts *reqinfo.Facts) {
-	if facts.Issued != "" {
-		o.issued.WithLabelValues(o.issuers.bound(facts.Client), facts.Issued).Inc()
+	switch facts.Issued {
+	case "":
+	case "client_credentials", client.JWTBearer:
+		o.issued.WithLabelValues(o.machines.bound(facts.Client), facts.Issued).Inc()
+	default: // people's clients register themselves, or have a URL of anybody's choice as their id
+		o.issued.WithLabelValues("other", facts.Issued).Inc()
 	}
 	if facts.Introspected != "" {
 		o.answers.WithLabelValues(facts.Introspected).Inc()

@@ -31,9 +31,13 @@ func TestTheClientsOfAMetricAreBounded(t *testing.T) {
 		o.countFacts(&reqinfo.Facts{Client: fmt.Sprint("client", i), Issued: "client_credentials"})
 	}
 	o.countFacts(&reqinfo.Facts{Client: "client0", Issued: "client_credentials", Introspected: "active"})
+	o.countFacts(&reqinfo.Facts{Client: "https://anybody.example/client.json", Issued: "authorization_code"})
 	all := metrics(o)
-	if n := strings.Count(all, "\nfosite_mcp_tokens_issued_total{"); n != mostClients+1 {
-		t.Errorf("%d series, want %d", n, mostClients+1)
+	if strings.Contains(all, "anybody") {
+		t.Error("a metric has the id of a client that nobody registered")
+	}
+	if n := strings.Count(all, "\nfosite_mcp_tokens_issued_total{"); n != mostClients+2 {
+		t.Errorf("%d series, want %d", n, mostClients+2)
 	}
 	for _, want := range []string{
 		`fosite_mcp_tokens_issued_total{client_id="client0",grant_type="client_credentials"} 2`,
