@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/audit"
 )
 
@@ -255,6 +257,36 @@ func TestIssuedTokensCanBeAudited(t *testing.T) {
 		}
 		if _, err := s.GetAccessTokenSession(t.Context(), "signature", &fosite.DefaultSession{}); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// An auditor learns which secret was used, for whom and for what, also when the token's row is gone.
+func TestAnIssuedTokenIsOnRecordWithItsSecretSubjectAndAudience(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		request := s.authenticated(t, "machine")
+		used := client.Of(request.GetClient()).UsedSecret()
+		if used == nil {
+			t.Fatal("the client has authenticated with no secret")
+		}
+		request.GetSession().(*fosite.DefaultSession).Subject = "alice"
+		request.GrantAudience("https://mcp.example.com/mcp")
+		if err := (AuditedTokens{s}).CreateAccessTokenSession(t.Context(), "signature", request); err != nil {
+			t.Fatal(err)
+		}
+		events, _, err := s.Audit().List(t.Context(), audit.Filter{Action: "token.issued"})
+		if err != nil || len(events) != 1 {
+			t.Fatal(events, err)
+		}
+		var changes map[string]struct{ After any }
+		if err := json.Unmarshal(events[0].Changes, &changes); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]string{"secret_id": used.ID, "subject": "alice", "audience": fmt.Sprint(request.GetGrantedAudience())} {
+			if got := fmt.Sprint(changes[name].After); got != want {
+				t.Errorf("%s is %s, want %s", name, got, want)
+			}
 		}
 	})
 }

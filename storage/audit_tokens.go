@@ -6,6 +6,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/audit"
 )
 
@@ -16,11 +17,7 @@ type AuditedTokens struct{ *Store }
 
 // CreateAccessTokenSession implements [oauth2.AccessTokenStorage].
 func (a AuditedTokens) CreateAccessTokenSession(ctx context.Context, signature string, request fosite.Requester) error {
-	after := map[string]any{"scope": strings.Join(request.GetGrantedScopes(), " ")}
-	if session, ok := request.GetSession().(AssertedSession); ok && session.IsAsserted() {
-		after["subject"], after["issuer"] = subject(request.GetSession()), session.GetSubjectIssuer()
-	}
-	changes, err := audit.After(after)
+	changes, err := audit.After(issued(request))
 	if err != nil {
 		return err
 	}
@@ -32,4 +29,22 @@ func (a AuditedTokens) CreateAccessTokenSession(ctx context.Context, signature s
 		event := audit.Event{Actor: "client:" + clientID, Action: "token.issued", ClientID: clientID, TokenID: TokenID(signature), Changes: changes}
 		return a.log.Append(ctx, event)
 	})
+}
+
+// issued is what the event tells of a token: what it is for, whose it is, and the secret that it was asked for with.
+func issued(request fosite.Requester) map[string]any {
+	after := map[string]any{"scope": strings.Join(request.GetGrantedScopes(), " ")}
+	if audience := request.GetGrantedAudience(); len(audience) > 0 {
+		after["audience"] = audience
+	}
+	if subject := subject(request.GetSession()); subject != "" {
+		after["subject"] = subject
+	}
+	if session, ok := request.GetSession().(AssertedSession); ok && session.IsAsserted() {
+		after["issuer"] = session.GetSubjectIssuer()
+	}
+	if c := client.Of(request.GetClient()); c != nil && c.UsedSecret() != nil {
+		after["secret_id"] = c.UsedSecret().ID
+	}
+	return after
 }
