@@ -43,7 +43,7 @@ func serverKeys() []Key {
 		{"data_dir", "Folder of the SQLite file and of the generated keys.", "", func(c *Config) any { return &c.DataDir }},
 		{"system_secret", "At least 32 bytes from which the signing keys are derived. Replicas share one.", "generated on first start into `data_dir`", func(c *Config) any { return &c.SystemSecret }},
 		{"system_secrets_previous", "Other secrets whose tokens count: earlier values of `system_secret`, and the next one while replicas learn of it. A file may hold one secret as it is.", "none", func(c *Config) any { return &c.SystemSecretsPrevious }},
-		{"audit.issued_tokens", "Also write an audit event for each token that is issued, which costs throughput.", "", func(c *Config) any { return &c.Audit.IssuedTokens }},
+		{"audit.issued_tokens", "Also write an audit event for each token that is issued, with client, secret, subject, scope and audience, which costs throughput.", "", func(c *Config) any { return &c.Audit.IssuedTokens }},
 		{"audit.retention", "How long audit events are kept, 168h at least; `0s` keeps them forever.", "", func(c *Config) any { return &c.Audit.Retention }},
 		{"shutdown.drain", "How long the server goes on serving after a `SIGTERM`, while `/readyz` answers 503 so that proxies and load balancers turn to other replicas; 0s to 10m.", "`5s` with `behind_proxy`, `0s` without", func(c *Config) any { return &c.Shutdown.Drain }},
 		{"log.level", "`debug`, `info`, `warn` or `error`.", "", func(c *Config) any { return &c.Log.Level }},
