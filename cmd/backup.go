@@ -92,6 +92,6 @@ func howToDump(url config.DatabaseURL, file string) error {
 			}
 		}
 	}
-	return fmt.Errorf("this database is backed up with PostgreSQL's own tools, for instance:\n  umask 077; %s\n"+
+	return fmt.Errorf("this database is backed up with PostgreSQL's own tools, as the role that owns the tables, for instance:\n  umask 077; %s\n"+
 		"The password comes from a file: PGPASSFILE or ~/.pgpass (mode 0600). Keep the system secret (system_secret) and the configuration with it", command)
 }

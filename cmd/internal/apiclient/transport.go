@@ -45,7 +45,7 @@ type NotRunning struct{ origin, flag string }
 
 // Error says how to start the server.
 func (e NotRunning) Error() string {
-	return fmt.Sprintf("nothing answers at %s; start the server with: fosite-mcp serve (or say where it is with %s)", e.origin, e.flag)
+	return fmt.Sprintf("nothing answers at %s; start the server with: fosite-mcp serve (or say where it is with %s, or name its settings with --config)", e.origin, e.flag)
 }
 
 // Unwrap lets errors.Is find the refused connection.

@@ -123,7 +123,7 @@ func unreachable(from *url.URL, err error) []Finding {
 	case unresolved:
 		return problem("make a DNS record for it, or correct public_url", "there is no host %s", from.Hostname())
 	case untrusted:
-		return problem("give the proxy (or tls.cert_file) a certificate for this name, with its whole chain, by an authority that clients trust", "%s: %s", origin, untrustedBy(err))
+		return problem("give the proxy (or tls.cert_file) a certificate for this name, with its whole chain, by an authority that clients trust; where that is one of your own, run this with SSL_CERT_FILE=ITS_CERTIFICATE", "%s: %s", origin, untrustedBy(err))
 	case noTLS || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return problem("have the proxy end TLS at this port, or set tls.cert_file and tls.key_file", "%s lacks TLS", origin)
 	case errors.Is(err, context.DeadlineExceeded):
