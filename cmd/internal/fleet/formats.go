@@ -72,8 +72,8 @@ func (f *file) readCSV(content []byte) error {
 			continue
 		}
 		line, _ := reader.FieldPos(0)
-		if len(cells) > len(head) {
-			f.mistakes.add(line, "", "", "invalid", "has %d cells, and the first line names %d; quote cells that hold a comma", len(cells), len(head))
+		if len(cells) != len(head) { // a comma too few would put all that follows under other names
+			f.mistakes.add(line, "", "", "invalid", "has %d cells, and the first line names %d; leave a cell empty, and quote one that holds a comma", len(cells), len(head))
 			continue
 		}
 		var names, values []*yaml.Node

@@ -30,6 +30,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		"an object in a sheet":  {"client_id,metadata\nci,[]\n", true, "line 2: metadata: must be an object"},
 		"a map for a list":      {"- client_id: ci\n  audience: {a: b}\n", false, "line 2: audience: must be a list"},
 		"too many cells":        {"client_id\nci,more\n", true, "line 2: has 2 cells"},
+		"too few cells":         {"client_id,scope,owner\nci,ops\n", true, "line 2: has 2 cells, and the first line names 3"},
 		"a quote":               {"client_id\n\"ci\n", true, "no CSV"},
 		"the parent folder":     {"- client_id: ../../etc/passwd\n", false, "line 1: client_id: must be"},
 		"this folder":           {"- client_id: .\n", false, "line 1: client_id: must be"},
