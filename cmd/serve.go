@@ -77,7 +77,8 @@ func (a *app) serve(ctx context.Context, cfg config.Config, hasher fosite.Hasher
 	hashes.Lost = func(err error) {
 		log.Warn("the process for slow hashes does not work; they are compared here until it does", "error", err)
 	}
-	server := &authserver.Instance{Config: cfg, Log: log, RequestLog: newLogger(cfg.Log, &level, requests), Hasher: hasher, Notice: a.Notice, Reread: a.onHangup(ctx, cfg, log, &level), Drain: a.stop.draining}
+	program := programVersion()
+	server := &authserver.Instance{Version: program.Version, Revision: program.Revision, Config: cfg, Log: log, RequestLog: newLogger(cfg.Log, &level, requests), Hasher: hasher, Notice: a.Notice, Reread: a.onHangup(ctx, cfg, log, &level), Drain: a.stop.draining}
 	ready := func(at authserver.Addresses) { a.Notice("serving %s (admin API: %s)", at.PublicURL, at.AdminURL) }
 	if cfg.Log.Format == logJSON {
 		server.Notice = func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) }

@@ -27,6 +27,8 @@ import (
 type Instance struct {
 	Config config.Config
 	Log    *slog.Logger
+	// Version and Revision of the program, for a metric.
+	Version, Revision string
 	// RequestLog has the requests that did not fail; nil: Log.
 	RequestLog *slog.Logger
 	// Ready is called once both listeners accept connections.
@@ -112,7 +114,7 @@ func (s *Instance) prepare(ctx context.Context, cfg config.Config, db *gorm.DB, 
 	if err != nil {
 		return nil, "", err
 	}
-	if err := observer.TellBuild(ctx, store); err != nil {
+	if err := observer.TellBuild(ctx, store, s.Version, s.Revision); err != nil {
 		return nil, "", err
 	}
 	clock := &clock{compare: store.ClockDifference, log: s.Log}

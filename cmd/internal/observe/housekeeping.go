@@ -52,10 +52,12 @@ func (o *Observer) told(ctx context.Context, store *storage.Store, task storage.
 	}
 	switch task {
 	case storage.TaskCheck:
-		o.database.Set(map[bool]float64{true: 1}[err == nil])
+		up := 1.0
 		if err != nil {
+			up = 0
 			o.log.ErrorContext(ctx, "the database is not well; /readyz says so while it takes no writes", "cause", err)
 		}
+		o.database.Set(up)
 	case storage.TaskUsage:
 		if err != nil {
 			o.log.WarnContext(ctx, "the times of last use were not written; they will be with the next ones", "cause", err)

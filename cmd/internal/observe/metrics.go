@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -138,19 +137,10 @@ func (o *Observer) WatchClock(difference func() time.Duration) {
 }
 
 // TellBuild tells which program this is, and the version of the schema that it works on.
-func (o *Observer) TellBuild(ctx context.Context, store *storage.Store) error {
+func (o *Observer) TellBuild(ctx context.Context, store *storage.Store, version, revision string) error {
 	migrations, err := store.Migrations(ctx)
 	if err != nil {
 		return err
-	}
-	version, revision := "(devel)", ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version
-		for _, setting := range info.Settings {
-			if setting.Key == "vcs.revision" {
-				revision = setting.Value
-			}
-		}
 	}
 	o.build.WithLabelValues(version, revision, strconv.FormatInt(migrations[len(migrations)-1].Version, 10)).Set(1)
 	return nil

@@ -61,7 +61,7 @@ func TestTheDatabaseIsWatchedWithoutTraffic(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := New(slog.New(slog.DiscardHandler), pool)
-	if err := o.TellBuild(t.Context(), store); err != nil {
+	if err := o.TellBuild(t.Context(), store, "v1.2.3", "5f1b2c3"); err != nil {
 		t.Fatal(err)
 	}
 	o.housekeepOnce(t.Context(), store, storage.Maintenance{})
