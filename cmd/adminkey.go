@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/handlers/admin"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
@@ -35,7 +35,7 @@ func adminKeyCommand(a *app) *cobra.Command {
 func adminKeyCreateCommand(a *app, flags *apiclient.Flags) *cobra.Command {
 	var name, role, file string
 	var clientIDs []string
-	var expiresIn console.Span
+	var expiresIn terminal.Span
 	c := &cobra.Command{
 		Use:   "create",
 		Short: "Make an admin key",
@@ -47,10 +47,10 @@ the key sees and changes these clients alone, and gives them no scope, resource 
   fosite-mcp admin-key create --name search-team --role clients --client-id mcp_4xw7 --key-file search.key`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if name == "" || role == "" {
-				return console.BadUsage("--name and --role are needed: the name is what audit events call the holder")
+				return terminal.BadUsage("--name and --role are needed: the name is what audit events call the holder")
 			}
 			if !audit.Role(role).Allows(audit.RoleRead) { // every role may read
-				return console.BadUsage("--role is read, clients, people or admin, not %q", role)
+				return terminal.BadUsage("--role is read, clients, people or admin, not %q", role)
 			}
 			key := audit.AdminKey{Name: name, Role: audit.Role(role), Clients: clientIDs}
 			if expiresIn > 0 {
@@ -60,7 +60,7 @@ the key sees and changes these clients alone, and gives them no scope, resource 
 				return a.createServedKey(c.Context(), flags, &key, file)
 			}
 			return orAtServer(a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
-				return createAdminKey(ctx, &a.Console, store, &key, file)
+				return createAdminKey(ctx, &a.Terminal, store, &key, file)
 			}))
 		},
 	}
@@ -72,11 +72,11 @@ the key sees and changes these clients alone, and gives them no scope, resource 
 	return c
 }
 
-func createAdminKey(ctx context.Context, out *console.Console, store *storage.Store, key *audit.AdminKey, file string) error {
+func createAdminKey(ctx context.Context, out *terminal.Terminal, store *storage.Store, key *audit.AdminKey, file string) error {
 	if err := knownClients(ctx, store, key.Clients); err != nil {
 		return err
 	}
-	output, err := console.CreateSecretFile(file)
+	output, err := terminal.CreateSecretFile(file)
 	if err != nil {
 		return err
 	}
@@ -97,14 +97,14 @@ func createAdminKey(ctx context.Context, out *console.Console, store *storage.St
 }
 
 // printNewAdminKey shows a key once, unless a file has it.
-func printNewAdminKey(out *console.Console, key adminKeyView, written bool, file string) error {
+func printNewAdminKey(out *terminal.Terminal, key adminKeyView, written bool, file string) error {
 	if written {
 		key.Key = ""
 	}
 	if out.JSON {
 		return out.Encode(key)
 	}
-	err := out.Fields("name", key.Name, "role", key.Role, "client_ids", strings.Join(key.ClientIDs, " "), "admin_key", key.Key, "expires_at", console.Time(key.ExpiresAt))
+	err := out.Fields("name", key.Name, "role", key.Role, "client_ids", strings.Join(key.ClientIDs, " "), "admin_key", key.Key, "expires_at", terminal.Time(key.ExpiresAt))
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func knownClients(ctx context.Context, store *storage.Store, ids []string) error
 			_, err = store.Issuers().Find(ctx, id)
 		}
 		if errors.Is(err, fosite.ErrNotFound) {
-			return fmt.Errorf("there is no client %s; see: fosite-mcp client list", console.Printable(id))
+			return fmt.Errorf("there is no client %s; see: fosite-mcp client list", terminal.Printable(id))
 		}
 		if err != nil {
 			return err
@@ -156,7 +156,7 @@ func viewOfAdminKey(k audit.AdminKey) adminKeyView {
 }
 
 func (v adminKeyView) cells() []string {
-	return []string{v.Name, v.Role, v.Status, strings.Join(v.ClientIDs, " "), v.Hint, console.Time(v.CreatedAt), console.Time(v.ExpiresAt), console.Time(v.LastUsedAt)}
+	return []string{v.Name, v.Role, v.Status, strings.Join(v.ClientIDs, " "), v.Hint, terminal.Time(v.CreatedAt), terminal.Time(v.ExpiresAt), terminal.Time(v.LastUsedAt)}
 }
 
 var adminKeyHead = []string{"NAME", "ROLE", "STATUS", "CLIENTS", "HINT", "CREATED", "EXPIRES", "LAST USED"}
@@ -176,7 +176,7 @@ func adminKeyListCommand(a *app, flags *apiclient.Flags) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printItems(&a.Console, keys, viewOfAdminKey, adminKeyHead...)
+				return printItems(&a.Terminal, keys, viewOfAdminKey, adminKeyHead...)
 			}))
 		},
 	}
@@ -200,7 +200,7 @@ func adminKeyRevokeCommand(a *app, flags *apiclient.Flags) *cobra.Command {
 			return orAtServer(a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
 				err := store.AdminKeys().Revoke(ctx, args[0])
 				if errors.Is(err, fosite.ErrNotFound) {
-					return fmt.Errorf("there is no admin key %s that works; see fosite-mcp admin-key list", console.Printable(args[0]))
+					return fmt.Errorf("there is no admin key %s that works; see fosite-mcp admin-key list", terminal.Printable(args[0]))
 				}
 				if err != nil {
 					return err

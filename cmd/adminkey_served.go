@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/storage/audit"
 )
 
@@ -19,7 +19,7 @@ func (a *app) createServedKey(ctx context.Context, flags *apiclient.Flags, key *
 	if err != nil {
 		return err
 	}
-	output, err := console.CreateSecretFile(file)
+	output, err := terminal.CreateSecretFile(file)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (a *app) createServedKey(ctx context.Context, flags *apiclient.Flags, key *
 			return fmt.Errorf("%w; the key was made and is lost: end it with fosite-mcp admin-key revoke %s", err, made.Name)
 		}
 	}
-	return printNewAdminKey(&a.Console, made, output != nil, file)
+	return printNewAdminKey(&a.Terminal, made, output != nil, file)
 }
 
 func (a *app) listServedKeys(ctx context.Context, flags *apiclient.Flags) error {
@@ -52,7 +52,7 @@ func (a *app) listServedKeys(ctx context.Context, flags *apiclient.Flags) error 
 	if err != nil {
 		return err
 	}
-	return printItems(&a.Console, keys, func(key adminKeyView) adminKeyView { return key }, adminKeyHead...)
+	return printItems(&a.Terminal, keys, func(key adminKeyView) adminKeyView { return key }, adminKeyHead...)
 }
 
 func (a *app) revokeServedKey(ctx context.Context, flags *apiclient.Flags, name string) error {
@@ -62,7 +62,7 @@ func (a *app) revokeServedKey(ctx context.Context, flags *apiclient.Flags, name 
 	}
 	_, err = api.Do(ctx, apiclient.Delete("keys", name))
 	if apiclient.IsStatus(err, http.StatusNotFound) {
-		return apiclient.Instead(err, "there is no admin key %s that works; see fosite-mcp admin-key list", console.Printable(name))
+		return apiclient.Instead(err, "there is no admin key %s that works; see fosite-mcp admin-key list", terminal.Printable(name))
 	}
 	if err != nil {
 		return err
@@ -71,5 +71,5 @@ func (a *app) revokeServedKey(ctx context.Context, flags *apiclient.Flags, name 
 }
 
 func (a *app) revokedKey(name string) error {
-	return a.Done(map[string]any{"name": name, "revoked": true}, "revoked admin key %s", console.Printable(name))
+	return a.Done(map[string]any{"name": name, "revoked": true}, "revoked admin key %s", terminal.Printable(name))
 }

@@ -5,7 +5,7 @@ import (
 	"net/http"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 )
 
 // adminAPI makes a client of the admin API. It does not connect yet.
@@ -20,17 +20,17 @@ func (a *app) adminAPI(f *apiclient.Flags) (*apiclient.Admin, error) {
 // oauthEndpoint makes a client of an OAuth endpoint, and reads its secret.
 func (a *app) oauthEndpoint(ctx context.Context, f *apiclient.CallerFlags, name string) (*apiclient.Endpoint, error) {
 	if f.ClientID == "" {
-		return nil, console.BadUsage("--client-id is missing")
+		return nil, terminal.BadUsage("--client-id is missing")
 	}
 	cfg, err := a.config()
 	if err != nil {
 		return nil, err
 	}
-	return apiclient.NewEndpoint(ctx, &a.Console, cfg, f, name)
+	return apiclient.NewEndpoint(ctx, &a.Terminal, cfg, f, name)
 }
 
 // confirmForClient asks before a change to a client that cannot be undone. A client that does not exist is an error.
-func confirmForClient(ctx context.Context, out *console.Console, api *apiclient.Admin, yes bool, clientID, consequence string) error {
+func confirmForClient(ctx context.Context, out *terminal.Terminal, api *apiclient.Admin, yes bool, clientID, consequence string) error {
 	if _, err := api.Do(ctx, apiclient.Get("clients", clientID)); err != nil {
 		return noClient(ctx, api, err, clientID)
 	}
@@ -43,7 +43,7 @@ func noClient(ctx context.Context, api *apiclient.Admin, err error, id string) e
 	if !apiclient.IsStatus(err, http.StatusNotFound) {
 		return err
 	}
-	id = console.Printable(id)
+	id = terminal.Printable(id)
 	if isIssuer(ctx, api, id) {
 		return apiclient.Instead(err, "there is no client %s: it is a rule about an issuer; see: fosite-mcp issuer show %[1]s, issuer tokens %[1]s, issuer revoke %[1]s", id)
 	}
@@ -57,7 +57,7 @@ func isIssuer(ctx context.Context, api *apiclient.Admin, id string) bool {
 }
 
 // printChange reports a change: in JSON what the admin API answers, or else result, and in words what format says.
-func printChange(out *console.Console, answer *apiclient.Answer, result map[string]any, format string, args ...any) error {
+func printChange(out *terminal.Terminal, answer *apiclient.Answer, result map[string]any, format string, args ...any) error {
 	if out.JSON && len(answer.Body) > 0 {
 		return out.PrintJSON(answer.Body)
 	}

@@ -15,14 +15,14 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/config"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// fakeAPI is an admin API that answers as it is told, and the console of a command that talks to it.
-func fakeAPI(t *testing.T, handler http.HandlerFunc) (api *apiclient.Admin, out *console.Console, stdout *bytes.Buffer) {
+// fakeAPI is an admin API that answers as it is told, and the terminal of a command that talks to it.
+func fakeAPI(t *testing.T, handler http.HandlerFunc) (api *apiclient.Admin, out *terminal.Terminal, stdout *bytes.Buffer) {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
@@ -35,7 +35,7 @@ func fakeAPI(t *testing.T, handler http.HandlerFunc) (api *apiclient.Admin, out 
 		t.Fatal(err)
 	}
 	stdout = new(bytes.Buffer)
-	return api, &console.Console{Stdin: strings.NewReader(""), Stdout: stdout, Stderr: io.Discard}, stdout
+	return api, &terminal.Terminal{Stdin: strings.NewReader(""), Stdout: stdout, Stderr: io.Discard}, stdout
 }
 
 func answerJSON(w http.ResponseWriter, status int, body string) {
@@ -75,14 +75,14 @@ func TestASecretThatCannotBeKeptIsNotPrinted(t *testing.T) {
 		answerJSON(w, 201, `{"client_id":"ci","client_secret":"mcp_cs_secret"}`)
 	})
 	file := filepath.Join(t.TempDir(), "secret")
-	if err := (&app{Console: *out}).createClient(t.Context(), api, map[string]any{}, file); err != nil {
+	if err := (&app{Terminal: *out}).createClient(t.Context(), api, map[string]any{}, file); err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(file)
 	if err != nil || string(content) != "mcp_cs_secret\n" {
 		t.Errorf("file %q, %v", content, err)
 	}
-	output, err := console.CreateSecretFile(filepath.Join(t.TempDir(), "closed"))
+	output, err := terminal.CreateSecretFile(filepath.Join(t.TempDir(), "closed"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestIntrospectionShowsWhatIsKnownOfAPerson(t *testing.T) {
 	}))
 	defer server.Close()
 	stdout := new(bytes.Buffer)
-	out := &console.Console{Environ: []string{apiclient.ClientSecretVariable + "=s"}, Stdout: stdout, Stderr: io.Discard}
+	out := &terminal.Terminal{Environ: []string{apiclient.ClientSecretVariable + "=s"}, Stdout: stdout, Stderr: io.Discard}
 	endpoint, err := apiclient.NewEndpoint(t.Context(), out, config.Config{PublicURL: server.URL}, &apiclient.CallerFlags{ClientID: "docs"}, "introspect")
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 
 	"github.com/spf13/cobra"
 )
@@ -46,7 +46,7 @@ with --after, to which the output of an earlier run can be added (>>).`,
 				return err
 			}
 			if f.csv && a.JSON {
-				return console.BadUsage("--csv and --json do not go together")
+				return terminal.BadUsage("--csv and --json do not go together")
 			}
 			f.sinceGiven = c.Flags().Changed("since")
 			query, err := f.query(time.Now())
@@ -57,7 +57,7 @@ with --after, to which the output of an earlier run can be added (>>).`,
 			if err != nil {
 				return err
 			}
-			return newAuditLog(&a.Console, api, query).print(c.Context(), &f)
+			return newAuditLog(&a.Terminal, api, query).print(c.Context(), &f)
 		},
 	}
 	admin.Register(c)
@@ -97,9 +97,9 @@ func (f *auditFlags) query(now time.Time) (url.Values, error) {
 		if text == "" || name == "since" && f.after != "" && !f.sinceGiven {
 			continue
 		}
-		t, err := console.ParsePast(text, now)
+		t, err := terminal.ParsePast(text, now)
 		if err != nil {
-			return nil, console.BadUsage("--%s: %w", name, err)
+			return nil, terminal.BadUsage("--%s: %w", name, err)
 		}
 		query.Set(name, t.Format(time.RFC3339Nano))
 	}

@@ -12,16 +12,16 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 )
 
-func newAuditLog(out *console.Console, api *apiclient.Admin, query url.Values) *auditLog {
+func newAuditLog(out *terminal.Terminal, api *apiclient.Admin, query url.Values) *auditLog {
 	return &auditLog{out: out, api: api, call: apiclient.Call{Method: http.MethodGet, Path: []string{"audit"}, Query: query}, head: auditHead}
 }
 
 // auditLog prints events, and remembers the last one.
 type auditLog struct {
-	out      *console.Console
+	out      *terminal.Terminal
 	api      *apiclient.Admin
 	call     apiclient.Call
 	csv      bool
@@ -57,7 +57,7 @@ func (l *auditLog) print(ctx context.Context, f *auditFlags) error {
 		err = l.follow(ctx, f.interval)
 	}
 	if err == nil && next != "" {
-		l.out.Notice("there are more: add --all, or --cursor %s", console.Printable(next))
+		l.out.Notice("there are more: add --all, or --cursor %s", terminal.Printable(next))
 	}
 	if l.last > 0 && (f.follow || f.list.All || f.after != "") {
 		l.out.Notice("go on with --after %s", auditCursor(l.last, l.lastTime))
@@ -83,7 +83,7 @@ func parseAuditCursor(text string) (id int64, at *time.Time, err error) {
 		at = &t
 	}
 	if err != nil || id < 0 {
-		return 0, nil, console.BadUsage("--after %q is no cursor that an earlier run has told, and no id of an event", text)
+		return 0, nil, terminal.BadUsage("--after %q is no cursor that an earlier run has told, and no id of an event", text)
 	}
 	return id, at, nil
 }
@@ -106,7 +106,7 @@ func (l *auditLog) goesOn(ctx context.Context) error {
 		}
 	}
 	return fmt.Errorf("the log has no event %d of %s any more: the database was restored from a backup, or events were taken away. Look with: fosite-mcp audit verify; then begin again with --since",
-		l.last, console.Time(l.lastTime))
+		l.last, terminal.Time(l.lastTime))
 }
 
 // printEvents prints events: as NDJSON, as CSV, or as rows of a table.

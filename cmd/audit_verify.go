@@ -13,7 +13,7 @@ import (
 
 	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/authserver"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/config"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
@@ -49,7 +49,7 @@ before, and it was kept elsewhere since.`,
 					if err != nil {
 						return err
 					}
-					return found.print(&a.Console)
+					return found.print(&a.Terminal)
 				})
 			}
 			api, err := a.adminAPI(admin)
@@ -60,7 +60,7 @@ before, and it was kept elsewhere since.`,
 			if err != nil {
 				return err
 			}
-			return found.print(&a.Console)
+			return found.print(&a.Terminal)
 		},
 	}
 	c.Flags().StringVar(&file, "checkpoint", "", "`file` that audit checkpoint has written, - for stdin")
@@ -178,7 +178,7 @@ func verifyServer(ctx context.Context, api *apiclient.Admin, checkpoint *audit.C
 	}
 }
 
-func (v verdict) print(out *console.Console) error {
+func (v verdict) print(out *terminal.Terminal) error {
 	err := v.problem()
 	if out.JSON {
 		result := map[string]any{"intact": err == nil, "events": v.count}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/storage/audit"
 )
 
@@ -26,7 +26,7 @@ func checkAction(action string) error {
 	if action == "" || slices.Contains(auditActions, action) {
 		return nil
 	}
-	return console.BadUsage("--action: there is no action %q; there are:\n  %s", action, strings.Join(auditActions, "\n  "))
+	return terminal.BadUsage("--action: there is no action %q; there are:\n  %s", action, strings.Join(auditActions, "\n  "))
 }
 
 // auditView is an event as the table shows it.
@@ -61,7 +61,7 @@ func (v *auditView) csv() []string {
 }
 
 func (v *auditView) cells() []string {
-	return []string{console.Time(v.Time), v.Actor, v.Action, v.target(), v.Outcome, v.IP, v.changed()}
+	return []string{terminal.Time(v.Time), v.Actor, v.Action, v.target(), v.Outcome, v.IP, v.changed()}
 }
 
 // nameMember is the member of the changes that names an account, an admin key or a signing key, when the event is about one.

@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/cmd/internal/database"
 	"fosite-mcp/cmd/internal/privatefile"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/config"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -38,19 +38,19 @@ PostgreSQL is backed up with its own tools: the command says how, and exits with
 				return err
 			}
 			if cfg.Database.URL.IsPostgres() {
-				return console.BadUsage("%w", howToDump(cfg.Database.URL, args[0]))
+				return terminal.BadUsage("%w", howToDump(cfg.Database.URL, args[0]))
 			}
 			if err := checkThere(cfg); err != nil {
 				return err
 			}
-			return withGORM(cfg, func(db *gorm.DB) error { return backUp(c.Context(), &a.Console, cfg, db, args[0], force) })
+			return withGORM(cfg, func(db *gorm.DB) error { return backUp(c.Context(), &a.Terminal, cfg, db, args[0], force) })
 		},
 	}
 	c.Flags().BoolVar(&force, "force", false, "replace FILE if it is there")
 	return c
 }
 
-func backUp(ctx context.Context, out *console.Console, cfg config.Config, db *gorm.DB, file string, force bool) error {
+func backUp(ctx context.Context, out *terminal.Terminal, cfg config.Config, db *gorm.DB, file string, force bool) error {
 	source, _ := cfg.Database.URL.SQLitePath()
 	err := database.Backup(ctx, db, source, file, force, func(bytes int64) { out.Notice("%s written so far", megabytes(bytes)) })
 	if err != nil {
@@ -60,14 +60,14 @@ func backUp(ctx context.Context, out *console.Console, cfg config.Config, db *go
 	if err != nil {
 		return err
 	}
-	if err := out.Done(map[string]any{"file": file, "bytes": info.Size()}, "%s is written and checked: %s", console.Printable(file), megabytes(info.Size())); err != nil {
+	if err := out.Done(map[string]any{"file": file, "bytes": info.Size()}, "%s is written and checked: %s", terminal.Printable(file), megabytes(info.Size())); err != nil {
 		return err
 	}
 	secret := "the system secret (system_secret)"
 	if cfg.SystemSecret == "" {
 		secret = filepath.Join(cfg.DataDir, "system.secret")
 	}
-	out.Notice("keep with it, where nobody else reads it: %s, and the configuration. Without the secret all tokens and signing keys of the backup are lost", console.Printable(secret))
+	out.Notice("keep with it, where nobody else reads it: %s, and the configuration. Without the secret all tokens and signing keys of the backup are lost", terminal.Printable(secret))
 	return nil
 }
 

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/bench"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/config"
 
 	"github.com/spf13/cobra"
@@ -37,7 +37,7 @@ request here comes from one address. The load runs in this process, on the same 
   fosite-mcp bench --rows 5000000 --expired 1000000 --connections 16 --rounds 5`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := a.checkBench(o); err != nil {
-				return console.BadUsage("%w", err)
+				return terminal.BadUsage("%w", err)
 			}
 			o.Program, o.Environ, o.Progress = thisProgram, a.Environ, a.Notice
 			report, err := bench.Run(c.Context(), o)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/bench"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 )
 
 func TestFlagsOfBench(t *testing.T) {
@@ -44,7 +44,7 @@ func TestFlagsOfBench(t *testing.T) {
 func TestFailedRequestsOfBenchAreAnError(t *testing.T) {
 	for _, json := range []bool{false, true} {
 		var stdout, stderr bytes.Buffer
-		a := &app{Console: console.Console{Stdout: &stdout, Stderr: &stderr, JSON: json}}
+		a := &app{Terminal: terminal.Terminal{Stdout: &stdout, Stderr: &stderr, JSON: json}}
 		err := a.printBench(&bench.Report{
 			Requests: 10, Warnings: []string{"it is warm"}, Errors: []bench.Failure{{Load: "issue", Connections: 4, Problem: "status 429", Count: 3}},
 			Results: []*bench.Result{{Load: "issue", Connections: 4, Median: bench.Sample{PerSecond: 1234}}},

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"fosite-mcp/cmd/internal/bench"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 )
 
 // benchView is what bench prints as JSON.
@@ -19,7 +19,7 @@ func (a *app) printBench(r *bench.Report) (err error) {
 	if a.JSON {
 		err = a.Encode(benchView{programVersion(), r})
 	} else {
-		err = printFigures(&a.Console, r)
+		err = printFigures(&a.Terminal, r)
 	}
 	if err != nil {
 		return err
@@ -32,7 +32,7 @@ func (a *app) printBench(r *bench.Report) (err error) {
 	}
 	var kinds []string
 	for _, e := range r.Errors {
-		kinds = append(kinds, fmt.Sprintf("  %s, %d connections: %s (%d times)", e.Load, e.Connections, console.Printable(e.Problem), e.Count))
+		kinds = append(kinds, fmt.Sprintf("  %s, %d connections: %s (%d times)", e.Load, e.Connections, terminal.Printable(e.Problem), e.Count))
 	}
 	return fmt.Errorf("%d of %d requests failed:\n%s", r.Failed(), r.Requests, strings.Join(kinds, "\n"))
 }
@@ -40,7 +40,7 @@ func (a *app) printBench(r *bench.Report) (err error) {
 // notMeasured stands for figures that this machine, or another one, does not tell.
 const notMeasured = "not measured"
 
-func printFigures(out *console.Console, r *bench.Report) error {
+func printFigures(out *terminal.Terminal, r *bench.Report) error {
 	durable := "no"
 	if r.Database.Durable {
 		durable = "yes"
@@ -54,7 +54,7 @@ func printFigures(out *console.Console, r *bench.Report) error {
 		"machine", machineText(r.Machine),
 		"database", r.Database.Engine+" "+r.Database.Version,
 		"durable", durable,
-		"measured", fmt.Sprintf("%s, %d rounds of %g s after %.2g s of warm-up, medians", console.Time(&r.Started), r.Rounds, r.Seconds, r.WarmUp),
+		"measured", fmt.Sprintf("%s, %d rounds of %g s after %.2g s of warm-up, medians", terminal.Time(&r.Started), r.Rounds, r.Seconds, r.WarmUp),
 	)
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func printFigures(out *console.Console, r *bench.Report) error {
 }
 
 func machineText(m bench.Machine) string {
-	text := fmt.Sprintf("%d × %s, %s", m.CPUs, console.Printable(m.CPU), m.Platform)
+	text := fmt.Sprintf("%d × %s, %s", m.CPUs, terminal.Printable(m.CPU), m.Platform)
 	if m.CPU == "" {
 		text = fmt.Sprintf("%d processors, %s", m.CPUs, m.Platform)
 	}
@@ -93,7 +93,7 @@ func machineText(m bench.Machine) string {
 }
 
 // printLoads prints a line for each load.
-func printLoads(out *console.Console, r *bench.Report) error {
+func printLoads(out *terminal.Terminal, r *bench.Report) error {
 	head := []string{"LOAD", "CONNECTIONS", "REQUESTS/S", "LOWEST-HIGHEST", "P50 MS", "P99 MS", "SERVER CPU µS", "DATABASE CPU µS", "LOAD CPU µS"}
 	if r.Rows > 0 {
 		head = append(head, "ROWS BEFORE", "SPEED TO EMPTY")

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/config"
 	"fosite-mcp/storage"
 
@@ -22,10 +22,10 @@ minutes; the command is for catching up after a long pause. Interrupted, it lose
 		Example: "  fosite-mcp cleanup\n  fosite-mcp cleanup --batch 1000 --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if batch < 0 || batch > 100_000 {
-				return console.BadUsage("--batch must be between 0 and 100000; 0 leaves it to the database")
+				return terminal.BadUsage("--batch must be between 0 and 100000; 0 leaves it to the database")
 			}
 			return a.withData(c.Context(), func(ctx context.Context, _ config.Config, store *storage.Store) error {
-				return cleanUp(ctx, &a.Console, store, batch)
+				return cleanUp(ctx, &a.Terminal, store, batch)
 			})
 		},
 	}
@@ -33,7 +33,7 @@ minutes; the command is for catching up after a long pause. Interrupted, it lose
 	return c
 }
 
-func cleanUp(ctx context.Context, out *console.Console, store *storage.Store, batch int) error {
+func cleanUp(ctx context.Context, out *terminal.Terminal, store *storage.Store, batch int) error {
 	deleted := map[string]int64{}
 	var total int64
 	_, err := store.CleanUp(ctx, storage.CleanUp{Batch: batch, Progress: func(table string, n int64) {
@@ -54,7 +54,7 @@ func cleanUp(ctx context.Context, out *console.Console, store *storage.Store, ba
 	return printCleaned(out, deleted, total)
 }
 
-func printCleaned(out *console.Console, deleted map[string]int64, total int64) error {
+func printCleaned(out *terminal.Terminal, deleted map[string]int64, total int64) error {
 	if out.JSON {
 		return out.Encode(map[string]any{"deleted": deleted, "total": total})
 	}

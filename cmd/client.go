@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 
 	"github.com/spf13/cobra"
 )
@@ -33,7 +33,7 @@ func clientCommand(a *app) *cobra.Command {
 func clientCreateCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	var flags clientFlags
 	var id, secretFile, secretExpiresAt string
-	var secretExpiresIn console.Span
+	var secretExpiresIn terminal.Span
 	c := &cobra.Command{
 		Use:   "create",
 		Short: "Register a client",
@@ -49,7 +49,7 @@ that calls your MCP server.`,
 				return err
 			}
 			if fields["client_name"] == nil || fields["client_name"] == "" {
-				return console.BadUsage("--name is missing: a name tells people which client this is")
+				return terminal.BadUsage("--name is missing: a name tells people which client this is")
 			}
 			if id != "" {
 				fields["client_id"] = id
@@ -58,9 +58,9 @@ that calls your MCP server.`,
 				fields["secret_expires_in"] = secretExpiresIn.Seconds()
 			}
 			if secretExpiresAt != "" {
-				t, err := console.ParseTime(secretExpiresAt)
+				t, err := terminal.ParseTime(secretExpiresAt)
 				if err != nil {
-					return console.BadUsage("--secret-expires-at: %w", err)
+					return terminal.BadUsage("--secret-expires-at: %w", err)
 				}
 				fields["secret_expires_at"] = t
 			}
@@ -81,8 +81,8 @@ that calls your MCP server.`,
 }
 
 func (a *app) createClient(ctx context.Context, api *apiclient.Admin, fields map[string]any, secretFile string) error {
-	out := &a.Console
-	output, err := console.CreateSecretFile(secretFile)
+	out := &a.Terminal
+	output, err := terminal.CreateSecretFile(secretFile)
 	if err != nil {
 		return err
 	}
@@ -111,17 +111,17 @@ func (a *app) createClient(ctx context.Context, api *apiclient.Admin, fields map
 
 // storeSecret writes a new secret to the file, if there is one. Then it empties secret and takes it out of the answer, so that
 // it is not printed.
-func storeSecret(out *console.Console, output *console.SecretFile, clientID string, secret *string, body []byte) ([]byte, error) {
+func storeSecret(out *terminal.Terminal, output *terminal.SecretFile, clientID string, secret *string, body []byte) ([]byte, error) {
 	switch {
 	case output == nil:
 		return body, nil
 	case *secret == "":
 		output.Discard()
-		out.Notice("no secret file was written: client %s has no secret", console.Printable(clientID))
+		out.Notice("no secret file was written: client %s has no secret", terminal.Printable(clientID))
 		return body, nil
 	}
 	if err := output.Write(*secret); err != nil {
-		return nil, fmt.Errorf("%w. The secret is lost; make another with: fosite-mcp client rotate %s", err, console.Printable(clientID))
+		return nil, fmt.Errorf("%w. The secret is lost; make another with: fosite-mcp client rotate %s", err, terminal.Printable(clientID))
 	}
 	*secret = ""
 	var members map[string]json.RawMessage
@@ -154,18 +154,18 @@ func clientShowCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 				return err
 			}
 			if a.JSON {
-				return printClientJSON(&a.Console, answer.Body, listed.Body)
+				return printClientJSON(&a.Terminal, answer.Body, listed.Body)
 			}
-			if err := printClient(&a.Console, &client); err != nil {
+			if err := printClient(&a.Terminal, &client); err != nil {
 				return err
 			}
-			return printSecrets(&a.Console, secrets.Items)
+			return printSecrets(&a.Terminal, secrets.Items)
 		},
 	}
 }
 
 // printClientJSON prints a client with its secrets' metadata as the member secrets.
-func printClientJSON(out *console.Console, client, secrets []byte) error {
+func printClientJSON(out *terminal.Terminal, client, secrets []byte) error {
 	var members map[string]json.RawMessage
 	var list struct {
 		Items json.RawMessage `json:"items"`
@@ -198,13 +198,13 @@ bring it back, disable it instead.`,
 				return err
 			}
 			consequence := fmt.Sprintf("Client %s and every token of it end at once and for good; its id can never be used again", args[0])
-			if err := confirmForClient(c.Context(), &a.Console, api, yes, args[0], consequence); err != nil {
+			if err := confirmForClient(c.Context(), &a.Terminal, api, yes, args[0], consequence); err != nil {
 				return err
 			}
 			if _, err := api.Do(c.Context(), apiclient.Delete("clients", args[0])); err != nil {
 				return noClient(c.Context(), api, err, args[0])
 			}
-			return a.Done(map[string]any{"client_id": args[0], "deleted": true}, "deleted client %s; its tokens are dead", console.Printable(args[0]))
+			return a.Done(map[string]any{"client_id": args[0], "deleted": true}, "deleted client %s; its tokens are dead", terminal.Printable(args[0]))
 		},
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do it without asking")

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/cmd/internal/fleet"
+	"fosite-mcp/cmd/internal/terminal"
 
 	"github.com/spf13/cobra"
 )
@@ -15,7 +15,7 @@ import (
 // fleetFlags are those of client apply.
 type fleetFlags struct {
 	file, format, secretsDir string
-	secretsExpireIn          console.Span
+	secretsExpireIn          terminal.Span
 	yes                      bool
 }
 
@@ -36,15 +36,15 @@ like: what is as the file says stays so, and what was interrupted goes on, with 
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
 			case f.file == "":
-				return console.BadUsage("-f FILE is missing (- reads stdin)")
+				return terminal.BadUsage("-f FILE is missing (- reads stdin)")
 			case f.format != "" && f.format != "yaml" && f.format != "csv":
-				return console.BadUsage("--format is yaml (JSON is YAML, too) or csv, not %q", f.format)
+				return terminal.BadUsage("--format is yaml (JSON is YAML, too) or csv, not %q", f.format)
 			}
 			api, err := a.adminAPI(admin)
 			if err != nil {
 				return err
 			}
-			return f.run(c.Context(), &a.Console, api)
+			return f.run(c.Context(), &a.Terminal, api)
 		},
 	}
 	flags := c.Flags()
@@ -56,7 +56,7 @@ like: what is as the file says stays so, and what was interrupted goes on, with 
 	return c
 }
 
-func (f *fleetFlags) run(ctx context.Context, out *console.Console, api *apiclient.Admin) error {
+func (f *fleetFlags) run(ctx context.Context, out *terminal.Terminal, api *apiclient.Admin) error {
 	input, err := out.Open(f.file)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (f *fleetFlags) run(ctx context.Context, out *console.Console, api *apiclie
 		return err
 	}
 	defer secrets.Close()
-	plan := &fleet.Plan{API: api, Console: out, Secrets: secrets, SecretLife: time.Duration(f.secretsExpireIn)}
+	plan := &fleet.Plan{API: api, Terminal: out, Secrets: secrets, SecretLife: time.Duration(f.secretsExpireIn)}
 	if err := plan.Make(ctx, entries); err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (f *fleetFlags) run(ctx context.Context, out *console.Console, api *apiclie
 	case !f.yes:
 		return plan.Show()
 	case secrets == nil && plan.NeedsSecrets():
-		return console.BadUsage("new clients get secrets: say where to with --secrets-dir DIR")
+		return terminal.BadUsage("new clients get secrets: say where to with --secrets-dir DIR")
 	}
 	return plan.Apply(ctx)
 }

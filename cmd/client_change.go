@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 
 	"github.com/spf13/cobra"
 )
@@ -26,13 +26,13 @@ value ("") empties it; metadata is merged member by member, null taking one out 
 				return err
 			}
 			if len(fields) == 0 {
-				return console.BadUsage("nothing to change; see %s --help", c.CommandPath())
+				return terminal.BadUsage("nothing to change; see %s --help", c.CommandPath())
 			}
 			api, err := a.adminAPI(admin)
 			if err != nil {
 				return err
 			}
-			return updateClient(c.Context(), &a.Console, api, args[0], fields)
+			return updateClient(c.Context(), &a.Terminal, api, args[0], fields)
 		},
 	}
 	flags.register(c)
@@ -40,7 +40,7 @@ value ("") empties it; metadata is merged member by member, null taking one out 
 }
 
 // updateClient reads the client and changes it.
-func updateClient(ctx context.Context, out *console.Console, api *apiclient.Admin, clientID string, fields map[string]any) error {
+func updateClient(ctx context.Context, out *terminal.Terminal, api *apiclient.Admin, clientID string, fields map[string]any) error {
 	var client clientView
 	after, err := patchUnchanged(ctx, api, "client", clientID, fields, &client, func(err error, id string) error { return noClient(ctx, api, err, id) })
 	if err != nil {
@@ -64,7 +64,7 @@ func patchUnchanged(ctx context.Context, api *apiclient.Admin, noun, id string, 
 		ContentType: "application/merge-patch+json", IfMatch: before.ETag,
 	}, view)
 	if apiclient.IsStatus(err, http.StatusPreconditionFailed) {
-		return nil, apiclient.Instead(err, "somebody else changed %s %s at the same moment; nothing was changed. Look at it (fosite-mcp %[1]s show %[2]s) and try again", noun, console.Printable(id))
+		return nil, apiclient.Instead(err, "somebody else changed %s %s at the same moment; nothing was changed. Look at it (fosite-mcp %[1]s show %[2]s) and try again", noun, terminal.Printable(id))
 	}
 	return after, err
 }
@@ -95,7 +95,7 @@ func clientSwitchCommand(a *app, admin *apiclient.Flags, verb, short, long, told
 				return noClient(c.Context(), api, err, args[0])
 			}
 			result := map[string]any{"client_id": args[0], "status": map[string]string{"enable": "active", "disable": "disabled"}[verb]}
-			return printChange(&a.Console, answer, result, told, console.Printable(args[0]))
+			return printChange(&a.Terminal, answer, result, told, terminal.Printable(args[0]))
 		},
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/provider/client"
 
 	"github.com/spf13/cobra"
@@ -25,7 +25,7 @@ type clientFlags struct {
 	switches            map[string]*bool     // by member
 	jwksFile            string
 	expiresAt           string
-	expiresIn, lifespan console.Span
+	expiresIn, lifespan terminal.Span
 	public              bool
 }
 
@@ -131,7 +131,7 @@ func (f *clientFlags) fields(c *cobra.Command, now time.Time) (map[string]any, e
 	set("expires-in", "expires_at", now.Add(time.Duration(f.expiresIn)).UTC().Truncate(time.Second))
 	if c.Flags().Changed("public") {
 		if !f.public {
-			return nil, console.BadUsage("--public=false does not say how the client authenticates; use --auth-method")
+			return nil, terminal.BadUsage("--public=false does not say how the client authenticates; use --auth-method")
 		}
 		fields["token_endpoint_auth_method"] = "none"
 	}
@@ -143,9 +143,9 @@ func (f *clientFlags) parse(c *cobra.Command, fields map[string]any) error {
 	if c.Flags().Changed("expires-at") {
 		fields["expires_at"] = nil
 		if f.expiresAt != "never" {
-			t, err := console.ParseTime(f.expiresAt)
+			t, err := terminal.ParseTime(f.expiresAt)
 			if err != nil {
-				return console.BadUsage("--expires-at: %w", err)
+				return terminal.BadUsage("--expires-at: %w", err)
 			}
 			fields["expires_at"] = t
 		}
@@ -157,7 +157,7 @@ func (f *clientFlags) parse(c *cobra.Command, fields map[string]any) error {
 		}
 		text, object := *f.objects[member], map[string]any(nil)
 		if err := json.Unmarshal([]byte(text), &object); err != nil || object == nil {
-			return console.BadUsage(`--%s: want a JSON object such as {"team":"search"}`, name)
+			return terminal.BadUsage(`--%s: want a JSON object such as {"team":"search"}`, name)
 		}
 		fields[member] = json.RawMessage(text)
 	}

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/cmd/internal/guard"
+	"fosite-mcp/cmd/internal/terminal"
 )
 
 // noticeSecret says where a new secret is, and which command takes it.
@@ -18,7 +18,7 @@ func (a *app) noticeSecret(client *clientView, secret, file string) {
 	default:
 		return
 	}
-	id := console.Printable(client.ID)
+	id := terminal.Printable(client.ID)
 	switch {
 	case len(client.Introspects) > 0:
 		if file == "" {

@@ -40,7 +40,7 @@ does not name gets the default resource. So does one that is here with an audien
 			defer input.Close()
 			return a.withData(c.Context(), func(ctx context.Context, cfg config.Config, store *storage.Store) error {
 				rules := importer.Rules{Rules: authserver.ClientRules(cfg), DropUnknown: dropUnknown}
-				i := &importer.Importer{Console: &a.Console, Store: store, Apply: apply, Rules: rules}
+				i := &importer.Importer{Terminal: &a.Terminal, Store: store, Apply: apply, Rules: rules}
 				return i.Run(audit.WithOrigin(ctx, audit.Origin{Actor: shellActor()}), input)
 			})
 		},

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 
 	"github.com/spf13/cobra"
 )
@@ -15,7 +15,7 @@ import (
 func clientListCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	var list apiclient.ListFlags
 	var status, search, owner string
-	var unusedFor, expiresWithin console.Span
+	var unusedFor, expiresWithin terminal.Span
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List clients in the order of their registration",
@@ -30,19 +30,19 @@ func clientListCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 				return err
 			}
 			if !slices.Contains([]string{"", "active", "disabled", "expired"}, status) {
-				return console.BadUsage("--status is active, disabled or expired, not %q", status)
+				return terminal.BadUsage("--status is active, disabled or expired, not %q", status)
 			}
 			for name, value := range map[string]string{"status": status, "q": search, "owner": owner} {
 				if value != "" {
 					query.Set(name, value)
 				}
 			}
-			for name, span := range map[string]console.Span{"unused-for": unusedFor, "expires-within": expiresWithin} {
+			for name, span := range map[string]terminal.Span{"unused-for": unusedFor, "expires-within": expiresWithin} {
 				if !c.Flags().Changed(name) {
 					continue
 				}
 				if span <= 0 {
-					return console.BadUsage("--%s must be longer than nothing, such as 90d", name)
+					return terminal.BadUsage("--%s must be longer than nothing, such as 90d", name)
 				}
 				query.Set(strings.ReplaceAll(name, "-", "_"), strconv.FormatInt(span.Seconds(), 10))
 			}
@@ -51,7 +51,7 @@ func clientListCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 				return err
 			}
 			call := apiclient.Call{Method: http.MethodGet, Path: []string{"clients"}, Query: query}
-			return printList[clientView](c.Context(), &a.Console, api, call, list.All,
+			return printList[clientView](c.Context(), &a.Terminal, api, call, list.All,
 				"CLIENT ID", "NAME", "STATUS", "SCOPE", "GRANTS", "OWNER", "CREATED", "LAST USED")
 		},
 	}
@@ -65,5 +65,5 @@ func clientListCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 }
 
 func (c clientView) cells() []string {
-	return []string{c.ID, c.Name, c.Status, c.Scope, strings.Join(c.GrantTypes, " "), c.Owner, console.Time(c.CreatedAt), console.Time(c.LastUsedAt)}
+	return []string{c.ID, c.Name, c.Status, c.Scope, strings.Join(c.GrantTypes, " "), c.Owner, terminal.Time(c.CreatedAt), terminal.Time(c.LastUsedAt)}
 }

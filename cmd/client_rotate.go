@@ -7,20 +7,20 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 
 	"github.com/spf13/cobra"
 )
 
 // rotation holds the flags of client rotate: when the other secrets end, and where the new one goes.
 type rotation struct {
-	previousIn   console.Span
+	previousIn   terminal.Span
 	onFirstUse   bool
 	keepPrevious bool
 	leaked       bool
 	yes          bool
 	expiresAt    string
-	expiresIn    console.Span
+	expiresIn    terminal.Span
 	secretFile   string
 }
 
@@ -81,9 +81,9 @@ func (r *rotation) body(c *cobra.Command, now time.Time) (map[string]any, error)
 		body["expires_at"] = now.Add(time.Duration(r.expiresIn)).UTC().Truncate(time.Second)
 	}
 	if r.expiresAt != "" {
-		t, err := console.ParseTime(r.expiresAt)
+		t, err := terminal.ParseTime(r.expiresAt)
 		if err != nil {
-			return nil, console.BadUsage("--expires-at: %w", err)
+			return nil, terminal.BadUsage("--expires-at: %w", err)
 		}
 		body["expires_at"] = t
 	}
@@ -91,14 +91,14 @@ func (r *rotation) body(c *cobra.Command, now time.Time) (map[string]any, error)
 }
 
 func (a *app) rotateSecret(ctx context.Context, api *apiclient.Admin, clientID string, r *rotation, body map[string]any) error {
-	out := &a.Console
+	out := &a.Terminal
 	if r.leaked {
 		consequence := "Every secret that client " + clientID + " has now, and every token issued with one, stops working at once and for good"
 		if err := confirmForClient(ctx, out, api, r.yes, clientID, consequence); err != nil {
 			return err
 		}
 	}
-	output, err := console.CreateSecretFile(r.secretFile)
+	output, err := terminal.CreateSecretFile(r.secretFile)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (a *app) rotateSecret(ctx context.Context, api *apiclient.Admin, clientID s
 		return out.PrintJSON(shown)
 	}
 	err = out.Fields("client_id", clientID, "secret_id", made.ID, "client_secret", made.Secret,
-		"created_at", console.Time(made.CreatedAt), "expires_at", console.Time(made.ExpiresAt))
+		"created_at", terminal.Time(made.CreatedAt), "expires_at", terminal.Time(made.ExpiresAt))
 	if err != nil {
 		return err
 	}
@@ -141,20 +141,20 @@ type newSecret struct {
 }
 
 // noticeOtherSecrets says when the other secrets of the client end, by the answer of the server, and how to end them now.
-func noticeOtherSecrets(ctx context.Context, out *console.Console, api *apiclient.Admin, clientID string, r *rotation, made *newSecret) {
+func noticeOtherSecrets(ctx context.Context, out *terminal.Terminal, api *apiclient.Admin, clientID string, r *rotation, made *newSecret) {
 	if made.TokensRevoked {
 		out.Notice("the other secrets have ended, and so has every token that was issued with one of them")
 		return
 	}
 	secrets, err := listSecrets(ctx, api, clientID)
 	if err != nil {
-		out.Notice("see what becomes of the other secrets: fosite-mcp client show %s", console.Printable(clientID))
+		out.Notice("see what becomes of the other secrets: fosite-mcp client show %s", terminal.Printable(clientID))
 		return
 	}
 	hint := ""
 	for _, secret := range secrets {
 		if secret.ID != made.ID {
-			hint += fmt.Sprintf("\n  fosite-mcp client delete-secret %s %s", console.Printable(clientID), console.Printable(secret.ID))
+			hint += fmt.Sprintf("\n  fosite-mcp client delete-secret %s %s", terminal.Printable(clientID), terminal.Printable(secret.ID))
 		}
 	}
 	switch {
@@ -166,6 +166,6 @@ func noticeOtherSecrets(ctx context.Context, out *console.Console, api *apiclien
 	case made.PreviousExpireAt == nil:
 		out.Notice("the other secrets go on working as before; end them with:%s", hint)
 	default:
-		out.Notice("the other secrets end at %s; end them now with:%s", console.Time(made.PreviousExpireAt), hint)
+		out.Notice("the other secrets end at %s; end them now with:%s", terminal.Time(made.PreviousExpireAt), hint)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"net/url"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 
 	"github.com/spf13/cobra"
 )
@@ -52,7 +52,7 @@ issued with it live on, unless --revoke-tokens is given: give it when the secret
 				told = "deleted secret %s of client %s, and revoked every token issued with it"
 			}
 			result := map[string]any{"client_id": args[0], "secret_id": args[1], "deleted": true, "tokens_revoked": revoke}
-			return a.Done(result, told, console.Printable(args[1]), console.Printable(args[0]))
+			return a.Done(result, told, terminal.Printable(args[1]), terminal.Printable(args[0]))
 		},
 	}
 	c.Flags().BoolVar(&revoke, "revoke-tokens", false, "also revoke the tokens that were issued with it")
@@ -82,5 +82,5 @@ func findSecret(ctx context.Context, api *apiclient.Admin, clientID, secretID st
 }
 
 func errNoSecret(clientID, secretID string) error {
-	return apiclient.NotFound("client %s has no secret %s; see: fosite-mcp client show %[1]s", console.Printable(clientID), console.Printable(secretID))
+	return apiclient.NotFound("client %s has no secret %s; see: fosite-mcp client show %[1]s", terminal.Printable(clientID), terminal.Printable(secretID))
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/provider/client"
 )
 
@@ -37,7 +37,7 @@ func (c *clientView) UnmarshalJSON(body []byte) error {
 	return json.Unmarshal(body, &c.members)
 }
 
-// particulars are the client's members as pairs for [console.Console.Fields]: what it is called, all others, and its times.
+// particulars are the client's members as pairs for [terminal.Terminal.Fields]: what it is called, all others, and its times.
 func (c *clientView) particulars() ([]string, error) {
 	first := []string{"client_name", "status"}
 	last := []string{"created_at", "updated_at", "expires_at", "last_used_at"}
@@ -47,7 +47,7 @@ func (c *clientView) particulars() ([]string, error) {
 	secret := []string{"client_id", c.ID, "client_secret", c.Secret}
 	if c.SecretEnd > 0 {
 		end := time.Unix(c.SecretEnd, 0)
-		secret = append(secret, "client_secret_expires_at", console.Time(&end))
+		secret = append(secret, "client_secret_expires_at", terminal.Time(&end))
 	}
 	return memberPairs(secret, slices.Concat(first, others, last), c.members)
 }
@@ -77,12 +77,12 @@ func memberText(name string, raw json.RawMessage) (string, error) {
 	case string:
 		if strings.HasSuffix(name, "_at") {
 			at, err := time.Parse(time.RFC3339, v)
-			return console.Time(&at), err
+			return terminal.Time(&at), err
 		}
 		return v, nil
 	case float64:
 		if strings.HasSuffix(name, "_lifespan") {
-			return console.Seconds(int64(v)), nil
+			return terminal.Seconds(int64(v)), nil
 		}
 	case []any:
 		items := make([]string, len(v))
@@ -120,7 +120,7 @@ func keyNames(jwks json.RawMessage) (string, error) {
 }
 
 // printClient prints what is known of a client.
-func printClient(out *console.Console, c *clientView) error {
+func printClient(out *terminal.Terminal, c *clientView) error {
 	pairs, err := c.particulars()
 	if err != nil {
 		return err
@@ -140,7 +140,7 @@ type secretView struct {
 	LastUsedAt *time.Time `json:"last_used_at"`
 }
 
-func printSecrets(out *console.Console, secrets []secretView) error {
+func printSecrets(out *terminal.Terminal, secrets []secretView) error {
 	if len(secrets) == 0 {
 		return nil
 	}
@@ -149,7 +149,7 @@ func printSecrets(out *console.Console, secrets []secretView) error {
 	}
 	t := out.NewTable("SECRET", "HINT", "CREATED", "EXPIRES", "LAST USED")
 	for _, s := range secrets {
-		t.Row(s.ID, s.Hint, console.Time(s.CreatedAt), console.Time(s.ExpiresAt), console.Time(s.LastUsedAt))
+		t.Row(s.ID, s.Hint, terminal.Time(s.CreatedAt), terminal.Time(s.ExpiresAt), terminal.Time(s.LastUsedAt))
 	}
 	return t.Close()
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -20,7 +20,7 @@ func everyCommand(visit func(*cobra.Command)) {
 			walk(sub)
 		}
 	}
-	walk((&app{Console: console.Console{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard}}).rootCommand())
+	walk((&app{Terminal: terminal.Terminal{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard}}).rootCommand())
 }
 
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {

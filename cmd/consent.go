@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/storage/people"
 
 	"github.com/spf13/cobra"
@@ -52,7 +52,7 @@ remembered; only --subject finds such a one, because tokens know the person by s
 				if err != nil {
 					return err
 				}
-				return printConsents(&a.Console, consents)
+				return printConsents(&a.Terminal, consents)
 			})
 		},
 	}
@@ -80,10 +80,10 @@ func viewOfConsent(c people.Consent) consentView {
 }
 
 func (v consentView) cells() []string {
-	return []string{v.Username, v.ClientID, v.ClientName, v.Scope, strings.Join(v.Resources, " "), console.Time(&v.CreatedAt), console.Time(&v.LastUsedAt), v.Subject}
+	return []string{v.Username, v.ClientID, v.ClientName, v.Scope, strings.Join(v.Resources, " "), terminal.Time(&v.CreatedAt), terminal.Time(&v.LastUsedAt), v.Subject}
 }
 
-func printConsents(out *console.Console, consents []people.Consent) error {
+func printConsents(out *terminal.Terminal, consents []people.Consent) error {
 	return printItems(out, consents, viewOfConsent, "USERNAME", "CLIENT ID", "CLIENT NAME", "SCOPE", "RESOURCES", "SINCE", "LAST USED", "SUBJECT")
 }
 
@@ -99,10 +99,10 @@ func consentRevokeCommand(a *app, admin *apiclient.Flags) *cobra.Command {
   fosite-mcp consent revoke --client-id mcp_4xw7 --yes`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if flags.ConsentFilter == (people.ConsentFilter{}) {
-				return console.BadUsage("say whose: --username, --subject or --client-id")
+				return terminal.BadUsage("say whose: --username, --subject or --client-id")
 			}
 			return a.withPeople(c.Context(), admin, func(ctx context.Context, all directory) error {
-				return revokeConsents(ctx, &a.Console, all, flags.ConsentFilter, yes)
+				return revokeConsents(ctx, &a.Terminal, all, flags.ConsentFilter, yes)
 			})
 		},
 	}
@@ -111,7 +111,7 @@ func consentRevokeCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 	return c
 }
 
-func revokeConsents(ctx context.Context, out *console.Console, all directory, filter people.ConsentFilter, yes bool) error {
+func revokeConsents(ctx context.Context, out *terminal.Terminal, all directory, filter people.ConsentFilter, yes bool) error {
 	consents, err := all.Consents(ctx, filter)
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ printed with the curl line that does the same. The exit code is 1 if any step mi
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(c.Context(), time.Minute)
 			defer cancel()
-			return demo.Run(ctx, &a.Console)
+			return demo.Run(ctx, &a.Terminal)
 		},
 	}
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/cmd/internal/doctor"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/config"
 
 	"github.com/spf13/cobra"
@@ -36,7 +36,7 @@ func (a *app) examine(ctx context.Context, offline bool) error {
 	if err == nil {
 		findings = append(findings, doctor.Examine(ctx, doctor.Options{Config: cfg, Offline: offline})...)
 	}
-	if err := printFindings(&a.Console, findings); err != nil {
+	if err := printFindings(&a.Terminal, findings); err != nil {
 		return err
 	}
 	problems := 0
@@ -51,7 +51,7 @@ func (a *app) examine(ctx context.Context, offline bool) error {
 	return nil
 }
 
-func printFindings(out *console.Console, findings []doctor.Finding) error {
+func printFindings(out *terminal.Terminal, findings []doctor.Finding) error {
 	if out.JSON {
 		return out.Encode(map[string]any{"status": doctor.Worst(findings), "items": findings})
 	}

@@ -5,7 +5,7 @@ import (
 	"net/http"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 )
 
 // Exit codes.
@@ -35,7 +35,7 @@ func exitCode(err error) int {
 	var problem *apiclient.Problem
 	var refusal *apiclient.Refusal
 	switch {
-	case console.IsBadUsage(err):
+	case terminal.IsBadUsage(err):
 		return exitUsage
 	case errors.As(err, new(apiclient.NoAnswer)):
 		return exitUnavailable

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/provider/client"
 
 	"github.com/spf13/cobra"
@@ -70,11 +70,11 @@ func (v *issuerView) UnmarshalJSON(body []byte) error {
 }
 
 func (v issuerView) cells() []string {
-	return []string{v.ID, v.Name, v.Status, v.Profile, v.Issuer, v.Subject, v.Scope, console.Time(v.LastUsedAt)}
+	return []string{v.ID, v.Name, v.Status, v.Profile, v.Issuer, v.Subject, v.Scope, terminal.Time(v.LastUsedAt)}
 }
 
 // printIssuer prints what the API has answered about a rule.
-func printIssuer(out *console.Console, view *issuerView, body []byte) error {
+func printIssuer(out *terminal.Terminal, view *issuerView, body []byte) error {
 	if out.JSON {
 		return out.PrintJSON(body)
 	}
@@ -89,7 +89,7 @@ func printIssuer(out *console.Console, view *issuerView, body []byte) error {
 // noIssuer replaces the admin API's "not found" for a rule.
 func noIssuer(err error, id string) error {
 	if apiclient.IsStatus(err, http.StatusNotFound) {
-		return apiclient.Instead(err, "there is no issuer %s; see: fosite-mcp issuer list", console.Printable(id))
+		return apiclient.Instead(err, "there is no issuer %s; see: fosite-mcp issuer list", terminal.Printable(id))
 	}
 	return err
 }
@@ -110,7 +110,7 @@ func issuerCreateCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 				return err
 			}
 			if fields["name"] == nil || fields["name"] == "" {
-				return console.BadUsage("--name is missing: a name tells people which rule this is")
+				return terminal.BadUsage("--name is missing: a name tells people which rule this is")
 			}
 			if id != "" {
 				fields["id"] = id
@@ -127,7 +127,7 @@ func issuerCreateCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printIssuer(&a.Console, &view, answer.Body)
+			return printIssuer(&a.Terminal, &view, answer.Body)
 		},
 	}
 	flags.register(c)
@@ -155,7 +155,7 @@ func issuerListCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 				return err
 			}
 			call := apiclient.Call{Method: http.MethodGet, Path: []string{"issuers"}, Query: query}
-			return printList[issuerView](c.Context(), &a.Console, api, call, list.All, "ID", "NAME", "STATUS", "PROFILE", "ISSUER", "SUBJECT", "SCOPE", "LAST USED")
+			return printList[issuerView](c.Context(), &a.Terminal, api, call, list.All, "ID", "NAME", "STATUS", "PROFILE", "ISSUER", "SUBJECT", "SCOPE", "LAST USED")
 		},
 	}
 	list.Register(c)
@@ -177,7 +177,7 @@ func issuerShowCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 			if err != nil {
 				return noIssuer(err, args[0])
 			}
-			return printIssuer(&a.Console, &view, answer.Body)
+			return printIssuer(&a.Terminal, &view, answer.Body)
 		},
 	}
 }

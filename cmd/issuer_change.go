@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 
 	"github.com/spf13/cobra"
 )
@@ -25,7 +25,7 @@ member, null taking one out (RFC 7396). A change of whom the rule trusts ends th
 				return err
 			}
 			if len(fields) == 0 {
-				return console.BadUsage("nothing to change; see %s --help", c.CommandPath())
+				return terminal.BadUsage("nothing to change; see %s --help", c.CommandPath())
 			}
 			api, err := a.adminAPI(admin)
 			if err != nil {
@@ -36,7 +36,7 @@ member, null taking one out (RFC 7396). A change of whom the rule trusts ends th
 			if err != nil {
 				return err
 			}
-			return printIssuer(&a.Console, &view, after.Body)
+			return printIssuer(&a.Terminal, &view, after.Body)
 		},
 	}
 	flags.register(c)
@@ -61,7 +61,7 @@ func issuerSwitchCommand(a *app, admin *apiclient.Flags, verb string) *cobra.Com
 			if err != nil {
 				return noIssuer(err, args[0])
 			}
-			return printChange(&a.Console, answer, map[string]any{"id": args[0], "status": status}, told, console.Printable(args[0]))
+			return printChange(&a.Terminal, answer, map[string]any{"id": args[0], "status": status}, told, terminal.Printable(args[0]))
 		},
 	}
 }
@@ -87,7 +87,7 @@ func issuerDeleteCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 			if _, err := api.Do(c.Context(), apiclient.Delete("issuers", args[0])); err != nil {
 				return noIssuer(err, args[0])
 			}
-			return a.Done(map[string]any{"id": args[0], "deleted": true}, "deleted issuer %s; its tokens are dead", console.Printable(args[0]))
+			return a.Done(map[string]any{"id": args[0], "deleted": true}, "deleted issuer %s; its tokens are dead", terminal.Printable(args[0]))
 		},
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do it without asking")
@@ -117,7 +117,7 @@ func issuerTokensCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 				return err
 			}
 			call := apiclient.Call{Method: http.MethodGet, Path: []string{"issuers", args[0], "tokens"}, Query: query}
-			err = printList[tokenView](c.Context(), &a.Console, api, call, list.All, "TOKEN ID", "STATUS", "SCOPE", "SUBJECT", "SECRET", "ISSUED", "EXPIRES", "LAST USED")
+			err = printList[tokenView](c.Context(), &a.Terminal, api, call, list.All, "TOKEN ID", "STATUS", "SCOPE", "SUBJECT", "SECRET", "ISSUED", "EXPIRES", "LAST USED")
 			return noIssuer(err, args[0])
 		},
 	}
@@ -146,13 +146,13 @@ func issuerRevokeCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 			case r.tokenID != "":
 				body["token_id"], what = r.tokenID, "token "+r.tokenID
 			case r.before != "":
-				t, err := console.ParsePast(r.before, time.Now())
+				t, err := terminal.ParsePast(r.before, time.Now())
 				if err != nil {
-					return console.BadUsage("--issued-before: %w", err)
+					return terminal.BadUsage("--issued-before: %w", err)
 				}
-				body["issued_before"], what = t, "every token that issuer "+args[0]+" has given before "+console.Time(&t)
+				body["issued_before"], what = t, "every token that issuer "+args[0]+" has given before "+terminal.Time(&t)
 			default:
-				return console.BadUsage("which tokens? Add --all, --subject, --issued-before or --token-id")
+				return terminal.BadUsage("which tokens? Add --all, --subject, --issued-before or --token-id")
 			}
 			api, err := a.adminAPI(admin)
 			if err != nil {
@@ -168,12 +168,12 @@ func issuerRevokeCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 			}
 			answer, err := api.Do(c.Context(), apiclient.Post(body, "issuers", args[0], "tokens", "revoke"))
 			if apiclient.IsStatus(err, http.StatusNotFound) {
-				return apiclient.Instead(err, "there is no issuer %s, or it has given no such token: nothing was revoked; see: fosite-mcp issuer list, issuer tokens", console.Printable(args[0]))
+				return apiclient.Instead(err, "there is no issuer %s, or it has given no such token: nothing was revoked; see: fosite-mcp issuer list, issuer tokens", terminal.Printable(args[0]))
 			}
 			if err != nil {
 				return err
 			}
-			return printChange(&a.Console, answer, map[string]any{"revoked": true}, "revoked %s", console.Printable(what))
+			return printChange(&a.Terminal, answer, map[string]any{"revoked": true}, "revoked %s", terminal.Printable(what))
 		},
 	}
 	c.Flags().BoolVar(&r.all, "all", false, "every token that the rule has given")

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/authserver"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/config"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
@@ -52,11 +52,11 @@ func viewOfKey(k provider.SigningKey) keyView {
 }
 
 func (v keyView) cells() []string {
-	ends := console.Time(v.EndsAt)
+	ends := terminal.Time(v.EndsAt)
 	if v.State == string(provider.KeyRetired) && ends == "" {
 		ends = "not known yet"
 	}
-	return []string{v.ID, v.State, v.Algorithm, console.Time(v.PublishedAt), console.Time(v.SignsSince), console.Time(v.RetiredAt), ends}
+	return []string{v.ID, v.State, v.Algorithm, terminal.Time(v.PublishedAt), terminal.Time(v.SignsSince), terminal.Time(v.RetiredAt), ends}
 }
 
 func keyListCommand(a *app) *cobra.Command {
@@ -75,7 +75,7 @@ and a retired one verifies what it has signed, until the last of these tokens ha
 				if len(keys) == 0 {
 					a.Notice("%s", whyNoKeys(cfg))
 				}
-				return printItems(&a.Console, keys, viewOfKey, "KID", "STATE", "ALG", "PUBLISHED", "SIGNS SINCE", "RETIRED", "LAST TOKEN ENDS")
+				return printItems(&a.Terminal, keys, viewOfKey, "KID", "STATE", "ALG", "PUBLISHED", "SIGNS SINCE", "RETIRED", "LAST TOKEN ENDS")
 			})
 		},
 	}
@@ -104,7 +104,7 @@ JWKS again. Their clients have to get new ones.`,
 		Example: "  fosite-mcp key rotate\n  fosite-mcp key rotate --now",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if id != "" && !now {
-				return console.BadUsage("--key names a key that has leaked, and needs --now")
+				return terminal.BadUsage("--key names a key that has leaked, and needs --now")
 			}
 			return a.withData(c.Context(), func(ctx context.Context, cfg config.Config, store *storage.Store) error {
 				keys, err := provider.ListSigningKeys(ctx, store)

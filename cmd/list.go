@@ -7,14 +7,14 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 )
 
 // row is an item of a list: JSON of its own, and a row of a table.
 type row interface{ cells() []string }
 
 // printItems prints a list from the database: as JSON, or as a table.
-func printItems[T any, V row](out *console.Console, items []T, view func(T) V, head ...string) error {
+func printItems[T any, V row](out *terminal.Terminal, items []T, view func(T) V, head ...string) error {
 	views := make([]V, len(items))
 	for i, item := range items {
 		views[i] = view(item)
@@ -38,7 +38,7 @@ func optional(t time.Time) *time.Time {
 }
 
 // printList prints a list of the admin API: as JSON, or as a table.
-func printList[V row](ctx context.Context, out *console.Console, api *apiclient.Admin, call apiclient.Call, all bool, head ...string) error {
+func printList[V row](ctx context.Context, out *terminal.Terminal, api *apiclient.Admin, call apiclient.Call, all bool, head ...string) error {
 	if out.JSON {
 		return printListJSON(ctx, out, api, call, all)
 	}
@@ -60,13 +60,13 @@ func printList[V row](ctx context.Context, out *console.Console, api *apiclient.
 		return err
 	}
 	if next != "" {
-		out.Notice("there are more: add --all, or --cursor %s", console.Printable(next))
+		out.Notice("there are more: add --all, or --cursor %s", terminal.Printable(next))
 	}
 	return nil
 }
 
 // printListJSON prints page after page, and holds one at a time.
-func printListJSON(ctx context.Context, out *console.Console, api *apiclient.Admin, call apiclient.Call, all bool) error {
+func printListJSON(ctx context.Context, out *terminal.Terminal, api *apiclient.Admin, call apiclient.Call, all bool) error {
 	separator := `{"items":[`
 	next, err := api.Pages(ctx, call, all, func(items []json.RawMessage) error {
 		for _, item := range items {

@@ -8,8 +8,8 @@ import (
 	"regexp"
 	"time"
 
-	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/cmd/internal/database"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/config"
 	"fosite-mcp/storage"
 
@@ -41,7 +41,7 @@ func migrateCommand(a *app) *cobra.Command {
 					} else {
 						a.Notice("%d of %d migrations applied", len(pending), len(before))
 					}
-					return printMigrations(ctx, &a.Console, store)
+					return printMigrations(ctx, &a.Terminal, store)
 				})
 			},
 		},
@@ -50,7 +50,7 @@ func migrateCommand(a *app) *cobra.Command {
 			Long: "Show which migrations have been applied. It fails (exit 1) when some are pending, and when the schema is newer than this program.",
 			RunE: func(c *cobra.Command, _ []string) error {
 				return a.withDatabase(c.Context(), func(ctx context.Context, _ config.Config, store *storage.Store) error {
-					return migrationStatus(ctx, &a.Console, store)
+					return migrationStatus(ctx, &a.Terminal, store)
 				})
 			},
 		},
@@ -80,11 +80,11 @@ A program with storage.New needs all parts; one with storage.WithClients needs t
 				named = append(named, storage.Part(part))
 			}
 			if !tablePrefix.MatchString(prefix) {
-				return console.BadUsage("--table-prefix %q must be letters, digits and underscores, with a dot at the end if it names a schema", prefix)
+				return terminal.BadUsage("--table-prefix %q must be letters, digits and underscores, with a dot at the end if it names a schema", prefix)
 			}
 			script, err := storage.MigrationSQL(dialect, prefix, named...)
 			if err != nil {
-				return console.BadUsage("%w", fromStorage(err))
+				return terminal.BadUsage("%w", fromStorage(err))
 			}
 			script = fmt.Sprintf("-- Tables of fosite-mcp %s.\n\n%s", programVersion(), script)
 			if a.JSON {
@@ -103,7 +103,7 @@ A program with storage.New needs all parts; one with storage.WithClients needs t
 var tablePrefix = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*\.?)?$`)
 
 // migrationStatus prints the migrations, and is an error unless all of them have been applied.
-func migrationStatus(ctx context.Context, out *console.Console, store *storage.Store) error {
+func migrationStatus(ctx context.Context, out *terminal.Terminal, store *storage.Store) error {
 	if err := printMigrations(ctx, out, store); err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func migrationStatus(ctx context.Context, out *console.Console, store *storage.S
 	return err
 }
 
-func printMigrations(ctx context.Context, out *console.Console, store *storage.Store) error {
+func printMigrations(ctx context.Context, out *terminal.Terminal, store *storage.Store) error {
 	migrations, err := store.Migrations(ctx)
 	if migrations == nil {
 		return err
@@ -135,5 +135,5 @@ func viewOfMigration(m storage.Migration) migrationView {
 }
 
 func (v migrationView) cells() []string {
-	return []string{fmt.Sprint(v.Version), v.Name, cmp.Or(console.Time(v.AppliedAt), "pending")}
+	return []string{fmt.Sprint(v.Version), v.Name, cmp.Or(terminal.Time(v.AppliedAt), "pending")}
 }

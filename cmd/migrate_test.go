@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/cmd/internal/database"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/config"
 	"fosite-mcp/storage"
 
@@ -35,7 +35,7 @@ func TestStatusOfANewerSchemaIsAnError(t *testing.T) {
 	}
 	for _, json := range []bool{false, true} {
 		var out strings.Builder
-		err := printMigrations(t.Context(), &console.Console{Stdout: &out, JSON: json}, storage.New(db))
+		err := printMigrations(t.Context(), &terminal.Terminal{Stdout: &out, JSON: json}, storage.New(db))
 		if err == nil || !strings.Contains(err.Error(), "999") || !strings.Contains(out.String(), "tokens/00001_init.sql") {
 			t.Errorf("JSON %v: error %v after %q, want the list and that version 999 is newer", json, err, out.String())
 		}
@@ -46,7 +46,7 @@ func TestStatusOfAnOlderSchemaIsAnError(t *testing.T) {
 	db := newDatabase(t)
 	for _, json := range []bool{false, true} {
 		var out strings.Builder
-		if err := migrationStatus(t.Context(), &console.Console{Stdout: &out, JSON: json}, storage.New(db)); err != nil {
+		if err := migrationStatus(t.Context(), &terminal.Terminal{Stdout: &out, JSON: json}, storage.New(db)); err != nil {
 			t.Errorf("JSON %v, up to date: %v", json, err)
 		}
 	}
@@ -55,7 +55,7 @@ func TestStatusOfAnOlderSchemaIsAnError(t *testing.T) {
 	}
 	for _, json := range []bool{false, true} {
 		var out strings.Builder
-		err := migrationStatus(t.Context(), &console.Console{Stdout: &out, JSON: json}, storage.New(db))
+		err := migrationStatus(t.Context(), &terminal.Terminal{Stdout: &out, JSON: json}, storage.New(db))
 		if err == nil || !strings.Contains(err.Error(), "1 of ") || !strings.Contains(err.Error(), "fosite-mcp migrate up") || !strings.Contains(out.String(), "tokens/00008_revocations.sql") {
 			t.Errorf("JSON %v: error %v after %q, want the list and what to do", json, err, out.String())
 		}
@@ -67,7 +67,7 @@ func TestAnInterruptedCleanUpSaysHowFarItCame(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out strings.Builder
-	err := cleanUp(ctx, &console.Console{Stdout: &out, JSON: true}, store, 0)
+	err := cleanUp(ctx, &terminal.Terminal{Stdout: &out, JSON: true}, store, 0)
 	if err == nil || !strings.Contains(err.Error(), "run it again to go on") || out.String() != "{\"deleted\":{},\"total\":0}\n" {
 		t.Errorf("error %v after %q, want how far it came and the remedy", err, out.String())
 	}

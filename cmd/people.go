@@ -7,7 +7,7 @@ import (
 	"net/http"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/handlers/login"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
@@ -69,9 +69,9 @@ func errNoUser(err error, username string) error {
 	const none = "there is no account %s; see fosite-mcp user list"
 	switch {
 	case errors.Is(err, fosite.ErrNotFound):
-		return fmt.Errorf(none, console.Printable(username))
+		return fmt.Errorf(none, terminal.Printable(username))
 	case apiclient.IsStatus(err, http.StatusNotFound):
-		return apiclient.Instead(err, none, console.Printable(username))
+		return apiclient.Instead(err, none, terminal.Printable(username))
 	}
 	return err
 }

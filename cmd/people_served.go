@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/storage/people"
 )
 
@@ -83,7 +83,7 @@ func (s servedPeople) List(ctx context.Context) ([]*people.User, error) {
 }
 
 func (s servedPeople) Find(ctx context.Context, username string) (*people.User, error) {
-	missing := apiclient.NotFound("there is no account %s", console.Printable(username))
+	missing := apiclient.NotFound("there is no account %s", terminal.Printable(username))
 	if people.CheckUsername(strings.ToLower(username)) != nil {
 		return nil, missing
 	}

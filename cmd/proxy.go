@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/cmd/internal/guard"
 	"fosite-mcp/cmd/internal/proxy"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/handlers/resource"
 
 	"github.com/spf13/cobra"
@@ -44,11 +44,11 @@ server is that of the settings (--config, FOSITE_MCP_PUBLIC_URL), if there are a
 				return err
 			}
 			if err := o.Complete(c.Flags(), a.Lookup); err != nil {
-				return console.BadUsage("%w", err)
+				return terminal.BadUsage("%w", err)
 			}
 			upstream, err := o.target()
 			if err != nil {
-				return console.BadUsage("%w", err)
+				return terminal.BadUsage("%w", err)
 			}
 			return a.proxy(c.Context(), &o, upstream)
 		},

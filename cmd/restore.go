@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/cmd/internal/database"
 	"fosite-mcp/cmd/internal/privatefile"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/config"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
@@ -45,7 +45,7 @@ audit --follow --json has written, or audit --all --csv: see "Restore from a bac
 				return err
 			}
 			if cfg.Database.URL.IsPostgres() && r.from != "" {
-				return console.BadUsage("--from is for SQLite; put a dump of PostgreSQL back with pg_restore, and then run this without --from")
+				return terminal.BadUsage("--from is for SQLite; put a dump of PostgreSQL back with pg_restore, and then run this without --from")
 			}
 			return r.run(c.Context(), a, cfg)
 		},
@@ -97,7 +97,7 @@ func (r *restoration) run(ctx context.Context, a *app, cfg config.Config) error 
 			return err
 		}
 	}
-	return found.print(&a.Console, r, kept)
+	return found.print(&a.Terminal, r, kept)
 }
 
 // migrateBackup brings a backup of an earlier version up to date. It refuses a database of another program.
@@ -136,7 +136,7 @@ func (r *restoration) end(ctx context.Context, store *storage.Store) (found rest
 	return found, store.EndAfterRestore(ctx)
 }
 
-func (f *restored) print(out *console.Console, r *restoration, kept string) error {
+func (f *restored) print(out *terminal.Terminal, r *restoration, kept string) error {
 	if out.JSON {
 		result := map[string]any{"tokens_ended": true, "logins_ended": true}
 		if kept != "" {
@@ -152,14 +152,14 @@ func (f *restored) print(out *console.Console, r *restoration, kept string) erro
 	} else if f.lost != nil && len(f.lost.items) > 0 {
 		t := out.NewTable("TIME", "ACTOR", "ACTION", "TARGET", "CHANGED", "DO IT AGAIN")
 		for _, item := range f.lost.items {
-			t.Row(console.Time(item.Time), item.Actor, item.Action, item.Target, item.Changed, item.Command)
+			t.Row(terminal.Time(item.Time), item.Actor, item.Action, item.Target, item.Changed, item.Command)
 		}
 		if err := t.Close(); err != nil {
 			return err
 		}
 	}
 	if kept != "" {
-		out.Notice("what was there is kept: %s", console.Printable(kept))
+		out.Notice("what was there is kept: %s", terminal.Printable(kept))
 	}
 	out.Notice("every token, refresh token, code and login has ended; clients get new tokens, people log in again")
 	if f.lost == nil {
@@ -174,9 +174,9 @@ func (f *restored) print(out *console.Console, r *restoration, kept string) erro
 }
 
 // notice says how far the copy reaches.
-func (l *lostEvents) notice(out *console.Console) {
+func (l *lostEvents) notice(out *terminal.Terminal) {
 	out.Notice("the copy has %d events that the backup lacks: %d changes, listed above, and %d revocations of tokens, which have ended; it ends with event %d of %s, and says nothing of what came after",
-		l.count, len(l.items), l.revocations, l.last, console.Time(l.lastTime))
+		l.count, len(l.items), l.revocations, l.last, terminal.Time(l.lastTime))
 	for _, gap := range l.missing {
 		out.Notice("the events %d to %d are in neither: nobody knows what changed there", gap[0], gap[1])
 	}

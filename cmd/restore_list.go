@@ -14,8 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/cmd/internal/privatefile"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/provider/client"
 	"fosite-mcp/provider/client/strictjson"
 	"fosite-mcp/storage/audit"
@@ -260,7 +260,7 @@ func copiedCSV(reader io.Reader) func(*auditView) error {
 		}
 		cell := func(name string) string {
 			if i := slices.Index(head, name); i >= 0 && i < len(row) {
-				return console.FromCSV(row[i])
+				return terminal.FromCSV(row[i])
 			}
 			return ""
 		}

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"syscall"
 
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/config"
 
 	"github.com/spf13/cobra"
@@ -19,7 +19,7 @@ import (
 
 // app is what every command shares: where it reads and writes, and where its settings come from.
 type app struct {
-	console.Console
+	terminal.Terminal
 	configFile string
 	hangup     <-chan os.Signal // receives SIGHUP; may be nil
 	stop       stopSignals
@@ -33,7 +33,7 @@ func (a *app) config() (config.Config, error) {
 		if a.configFile != "" {
 			source = a.configFile + ", " + source
 		}
-		return cfg, console.BadUsage("the configuration (%s) has mistakes:\n%w", source, err)
+		return cfg, terminal.BadUsage("the configuration (%s) has mistakes:\n%w", source, err)
 	}
 	return cfg, nil
 }
@@ -43,7 +43,7 @@ func Main(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP) // ends no command: the server reads some files again, the others go on
 	defer signal.Stop(hangup)
-	a := &app{Console: console.Console{Environ: environ, Stdin: stdin, Stdout: stdout, Stderr: stderr}, hangup: hangup, stop: stopSignals{draining: make(chan struct{})}}
+	a := &app{Terminal: terminal.Terminal{Environ: environ, Stdin: stdin, Stdout: stdout, Stderr: stderr}, hangup: hangup, stop: stopSignals{draining: make(chan struct{})}}
 	ctx, release := a.stop.listen()
 	defer release()
 	root := a.rootCommand()
@@ -79,7 +79,7 @@ token, people log in through a browser, and every token can be taken back.
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if version {
-				return printVersion(&a.Console)
+				return printVersion(&a.Terminal)
 			}
 			return needsCommand(c)
 		},

@@ -13,8 +13,8 @@ import (
 	"strings"
 
 	"fosite-mcp/cmd/internal/authserver"
-	"fosite-mcp/cmd/internal/console"
 	"fosite-mcp/cmd/internal/observe"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/config"
 	"fosite-mcp/provider"
 	"fosite-mcp/provider/client/slowhash"
@@ -40,7 +40,7 @@ keeps everything in ./fosite-mcp-data. The first start writes an admin key there
 				return err
 			}
 			if printConfig {
-				return printSettings(&a.Console, cfg)
+				return printSettings(&a.Terminal, cfg)
 			}
 			hashes := hashProcess(a.Environ, max(1, runtime.GOMAXPROCS(0)/2))
 			hasher := provider.NewSecretHasherIn(hashes) // both before tuneRuntime: they count the processors that there are
@@ -53,7 +53,7 @@ keeps everything in ./fosite-mcp-data. The first start writes an admin key there
 }
 
 // printSettings prints the settings as a YAML file, or the same as JSON. Secrets are masked in both.
-func printSettings(out *console.Console, cfg config.Config) error {
+func printSettings(out *terminal.Terminal, cfg config.Config) error {
 	if !out.JSON {
 		return cfg.Print(out.Stdout)
 	}

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/config"
 	"fosite-mcp/provider/client/slowhash"
 )
@@ -43,7 +43,7 @@ func TestWithJSONLogsEveryLineOfTheServerIsJSON(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	stderr := &whenSaid{text: `"msg":"serving"`, cancel: cancel}
-	if err := (&app{Console: console.Console{Stderr: stderr}}).serve(ctx, cfg, nil, &slowhash.Process{}); err != nil {
+	if err := (&app{Terminal: terminal.Terminal{Stderr: stderr}}).serve(ctx, cfg, nil, &slowhash.Process{}); err != nil {
 		t.Fatal(err)
 	}
 	var said []string
@@ -93,7 +93,7 @@ func TestAHangupTakesOverTheLogLevel(t *testing.T) {
 	write("log: {level: info}\n")
 	hangup := make(chan os.Signal)
 	var stderr lockedLog
-	a := &app{Console: console.Console{Stderr: &stderr}, configFile: file, hangup: hangup}
+	a := &app{Terminal: terminal.Terminal{Stderr: &stderr}, configFile: file, hangup: hangup}
 	cfg, err := a.config()
 	if err != nil {
 		t.Fatal(err)

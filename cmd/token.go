@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 
 	"github.com/spf13/cobra"
 )
@@ -52,7 +52,7 @@ token and nothing else.`,
 			if len(resources) > 0 {
 				form["resource"] = resources
 			}
-			return mint(c.Context(), &a.Console, endpoint, form)
+			return mint(c.Context(), &a.Terminal, endpoint, form)
 		},
 	}
 	caller.Register(c)
@@ -61,7 +61,7 @@ token and nothing else.`,
 	return c
 }
 
-func mint(ctx context.Context, out *console.Console, endpoint *apiclient.Endpoint, form map[string][]string) error {
+func mint(ctx context.Context, out *terminal.Terminal, endpoint *apiclient.Endpoint, form map[string][]string) error {
 	body, err := endpoint.Post(ctx, form)
 	if err != nil {
 		return err
@@ -77,13 +77,13 @@ func mint(ctx context.Context, out *console.Console, endpoint *apiclient.Endpoin
 	if out.JSON {
 		return out.PrintJSON(body)
 	}
-	if _, err := fmt.Fprintln(out.Stdout, console.Printable(token.AccessToken)); err != nil {
+	if _, err := fmt.Fprintln(out.Stdout, terminal.Printable(token.AccessToken)); err != nil {
 		return err
 	}
 	validity := ""
 	if token.ExpiresIn > 0 {
 		end := time.Now().Add(time.Duration(token.ExpiresIn) * time.Second)
-		validity = fmt.Sprintf(", valid for %s, until %s", console.Life(token.ExpiresIn), console.Time(&end))
+		validity = fmt.Sprintf(", valid for %s, until %s", terminal.Life(token.ExpiresIn), terminal.Time(&end))
 	}
 	out.Notice("a token for scope %q%s", token.Scope, validity)
 	return nil
@@ -103,7 +103,7 @@ unless --check is given.`,
   MCP_ACCESS_TOKEN=$TOKEN fosite-mcp token introspect --client-id docs --client-secret-file docs.secret --check`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if caller.SecretFile == "-" && tokenFile == "-" {
-				return console.BadUsage("stdin can hold the token or the client secret, not both")
+				return terminal.BadUsage("stdin can hold the token or the client secret, not both")
 			}
 			endpoint, err := a.oauthEndpoint(c.Context(), &caller, "introspect")
 			if err != nil {
@@ -113,7 +113,7 @@ unless --check is given.`,
 			if err != nil {
 				return err
 			}
-			return introspect(c.Context(), &a.Console, endpoint, token, check)
+			return introspect(c.Context(), &a.Terminal, endpoint, token, check)
 		},
 	}
 	caller.Register(c)
@@ -142,7 +142,7 @@ type introspectionView struct {
 	} `json:"mcp"`
 }
 
-func introspect(ctx context.Context, out *console.Console, endpoint *apiclient.Endpoint, token string, check bool) error {
+func introspect(ctx context.Context, out *terminal.Terminal, endpoint *apiclient.Endpoint, token string, check bool) error {
 	body, err := endpoint.Post(ctx, map[string][]string{"token": {token}})
 	if err != nil {
 		return err
@@ -201,5 +201,5 @@ func unixTime(seconds int64) string {
 		return ""
 	}
 	t := time.Unix(seconds, 0)
-	return console.Time(&t)
+	return terminal.Time(&t)
 }

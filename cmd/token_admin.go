@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 
 	"github.com/spf13/cobra"
 )
@@ -32,7 +32,7 @@ func tokenListCommand(a *app) *cobra.Command {
 				return err
 			}
 			call := apiclient.Call{Method: http.MethodGet, Path: []string{"clients", args[0], "tokens"}, Query: query}
-			err = printList[tokenView](c.Context(), &a.Console, api, call, list.All,
+			err = printList[tokenView](c.Context(), &a.Terminal, api, call, list.All,
 				"TOKEN ID", "STATUS", "SCOPE", "SUBJECT", "SECRET", "ISSUED", "EXPIRES", "LAST USED")
 			return noClient(c.Context(), api, err, args[0])
 		},
@@ -56,7 +56,7 @@ type tokenView struct {
 }
 
 func (v tokenView) cells() []string {
-	return []string{v.ID, v.Status, v.Scope, v.Subject, v.SecretID, console.Time(v.IssuedAt), console.Time(v.ExpiresAt), console.Time(v.LastUsedAt)}
+	return []string{v.ID, v.Status, v.Scope, v.Subject, v.SecretID, terminal.Time(v.IssuedAt), terminal.Time(v.ExpiresAt), terminal.Time(v.LastUsedAt)}
 }
 
 // revocation says which tokens to revoke.
@@ -103,7 +103,7 @@ needs an admin key of the role admin. Browsers stay logged in.`,
 
 func (a *app) revokeSelected(ctx context.Context, admin *apiclient.Flags, r *revocation) error {
 	if r.byFile == "" && r.clientID == "" && !r.allClients {
-		return console.BadUsage("which tokens? Give --client-id ID with one of --all, --token-id, --secret-id and --issued-before, or --token-file FILE alone, " +
+		return terminal.BadUsage("which tokens? Give --client-id ID with one of --all, --token-id, --secret-id and --issued-before, or --token-file FILE alone, " +
 			"or --all-clients with --issued-before or --all")
 	}
 	if r.byFile != "" {
@@ -115,7 +115,7 @@ func (a *app) revokeSelected(ctx context.Context, admin *apiclient.Flags, r *rev
 		if err != nil {
 			return err
 		}
-		return revokeToken(ctx, &a.Console, api, token)
+		return revokeToken(ctx, &a.Terminal, api, token)
 	}
 	body, what, err := r.selection(time.Now())
 	if err != nil {
@@ -126,13 +126,13 @@ func (a *app) revokeSelected(ctx context.Context, admin *apiclient.Flags, r *rev
 		return err
 	}
 	if r.allClients {
-		return revokeAllTokens(ctx, &a.Console, api, r.yes, body, what)
+		return revokeAllTokens(ctx, &a.Terminal, api, r.yes, body, what)
 	}
-	return revokeTokens(ctx, &a.Console, api, r, body, what)
+	return revokeTokens(ctx, &a.Terminal, api, r, body, what)
 }
 
 // revokeToken revokes a token by its value.
-func revokeToken(ctx context.Context, out *console.Console, api *apiclient.Admin, token string) error {
+func revokeToken(ctx context.Context, out *terminal.Terminal, api *apiclient.Admin, token string) error {
 	answer, err := api.Do(ctx, apiclient.Post(map[string]string{"token": token}, "tokens", "revoke"))
 	if err != nil {
 		return err
@@ -154,23 +154,23 @@ func (r *revocation) selection(now time.Time) (body map[string]any, what string,
 	case r.secretID != "":
 		return map[string]any{"secret_id": r.secretID}, "every token issued with secret " + r.secretID, nil
 	case r.before != "":
-		t, err := console.ParsePast(r.before, now)
+		t, err := terminal.ParsePast(r.before, now)
 		if err != nil {
-			return nil, "", console.BadUsage("--issued-before: %w", err)
+			return nil, "", terminal.BadUsage("--issued-before: %w", err)
 		}
 		body = map[string]any{"issued_before": t}
 		if r.allClients {
 			body["all"] = true
 		}
-		return body, "every token of " + of + " issued before " + console.Time(&t), nil
+		return body, "every token of " + of + " issued before " + terminal.Time(&t), nil
 	case r.allClients:
-		return nil, "", console.BadUsage("which tokens of all clients? Add --issued-before TIME, or --all for those issued so far")
+		return nil, "", terminal.BadUsage("which tokens of all clients? Add --issued-before TIME, or --all for those issued so far")
 	}
-	return nil, "", console.BadUsage("which tokens? Add --all, --token-id, --secret-id or --issued-before")
+	return nil, "", terminal.BadUsage("which tokens? Add --all, --token-id, --secret-id or --issued-before")
 }
 
 // revokeAllTokens revokes tokens of all clients and people.
-func revokeAllTokens(ctx context.Context, out *console.Console, api *apiclient.Admin, yes bool, body map[string]any, what string) error {
+func revokeAllTokens(ctx context.Context, out *terminal.Terminal, api *apiclient.Admin, yes bool, body map[string]any, what string) error {
 	if err := out.Confirm(ctx, yes, "This ends "+what+", at once and for good", "all-clients"); err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func revokeAllTokens(ctx context.Context, out *console.Console, api *apiclient.A
 }
 
 // revokeTokens revokes tokens of a client: body selects them, what names them.
-func revokeTokens(ctx context.Context, out *console.Console, api *apiclient.Admin, r *revocation, body map[string]any, what string) error {
+func revokeTokens(ctx context.Context, out *terminal.Terminal, api *apiclient.Admin, r *revocation, body map[string]any, what string) error {
 	if r.tokenID == "" { // more than one token
 		if err := confirmForClient(ctx, out, api, r.yes, r.clientID, "This ends "+what+", at once and for good"); err != nil {
 			return err
@@ -191,18 +191,18 @@ func revokeTokens(ctx context.Context, out *console.Console, api *apiclient.Admi
 	answer, err := api.Do(ctx, apiclient.Post(body, "clients", r.clientID, "tokens", "revoke"))
 	if apiclient.IsStatus(err, http.StatusNotFound) {
 		if r.tokenID != "" && isIssuer(ctx, api, r.clientID) {
-			return apiclient.Instead(err, "%s is a rule about an issuer; revoke its tokens with: fosite-mcp issuer revoke %[1]s --token-id %s", console.Printable(r.clientID), console.Printable(r.tokenID))
+			return apiclient.Instead(err, "%s is a rule about an issuer; revoke its tokens with: fosite-mcp issuer revoke %[1]s --token-id %s", terminal.Printable(r.clientID), terminal.Printable(r.tokenID))
 		}
-		return apiclient.Instead(err, "there is no client %s, or it has nothing with this id: nothing was revoked; see: fosite-mcp token list, client show", console.Printable(r.clientID))
+		return apiclient.Instead(err, "there is no client %s, or it has nothing with this id: nothing was revoked; see: fosite-mcp token list, client show", terminal.Printable(r.clientID))
 	}
 	if err != nil {
 		return err
 	}
-	if err := printChange(out, answer, map[string]any{"revoked": true}, "revoked %s", console.Printable(what)); err != nil {
+	if err := printChange(out, answer, map[string]any{"revoked": true}, "revoked %s", terminal.Printable(what)); err != nil {
 		return err
 	}
 	if r.secretID != "" {
-		out.Notice("secret %s itself goes on working; if it has leaked: fosite-mcp client delete-secret %s %[1]s", console.Printable(r.secretID), console.Printable(r.clientID))
+		out.Notice("secret %s itself goes on working; if it has leaked: fosite-mcp client delete-secret %s %[1]s", terminal.Printable(r.secretID), terminal.Printable(r.clientID))
 	}
 	return nil
 }

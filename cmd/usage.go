@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/provider"
 
 	"github.com/spf13/cobra"
@@ -15,7 +15,7 @@ import (
 
 // seeHelp is a usage error that says where to read on.
 func seeHelp(c *cobra.Command, err error) error {
-	return console.BadUsage("%w\nSee: %s --help", err, c.CommandPath())
+	return terminal.BadUsage("%w\nSee: %s --help", err, c.CommandPath())
 }
 
 // wrongFlag puts what pflag says about a flag into words.
@@ -62,7 +62,7 @@ func strict(c *cobra.Command) {
 func needsCommand(c *cobra.Command) error {
 	c.SetOut(c.ErrOrStderr())
 	_ = c.Help()
-	return console.BadUsage("%s needs a command", c.CommandPath())
+	return terminal.BadUsage("%s needs a command", c.CommandPath())
 }
 
 // checkExclusive refuses flags that exclude each other. Cobra itself would list all of them without dashes, and exit

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/handlers/login"
 	"fosite-mcp/storage/people"
 
@@ -45,13 +45,13 @@ passed on to the services that check tokens (introspection), which may restrict 
 		RunE: func(c *cobra.Command, _ []string) error {
 			user := &people.User{Username: strings.ToLower(username), Groups: groups}
 			if username == "" {
-				return console.BadUsage("--username is missing: it is what the person types on the login page")
+				return terminal.BadUsage("--username is missing: it is what the person types on the login page")
 			}
 			if err := checkUser(user); err != nil {
-				return console.BadUsage("%w", fromStorage(err))
+				return terminal.BadUsage("%w", fromStorage(err))
 			}
 			return a.withPeople(c.Context(), admin, func(ctx context.Context, all directory) error {
-				return createUser(ctx, &a.Console, all, user, file)
+				return createUser(ctx, &a.Terminal, all, user, file)
 			})
 		},
 	}
@@ -81,7 +81,7 @@ func passwordFlag(c *cobra.Command, file *string) {
 	c.Flags().StringVar(file, "password-file", "", "`file` with the password (- reads stdin; default: ask for it)")
 }
 
-func createUser(ctx context.Context, out *console.Console, all directory, user *people.User, file string) error {
+func createUser(ctx context.Context, out *terminal.Terminal, all directory, user *people.User, file string) error {
 	password, err := newPassword(ctx, out, user.Username, file)
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func createUser(ctx context.Context, out *console.Console, all directory, user *
 }
 
 // newPassword gets a password and checks it.
-func newPassword(ctx context.Context, out *console.Console, username, file string) (string, error) {
+func newPassword(ctx context.Context, out *terminal.Terminal, username, file string) (string, error) {
 	password, err := out.ReadNewPassword(ctx, file)
 	if err != nil {
 		return "", err
@@ -132,7 +132,7 @@ func viewOfUser(u *people.User) userView {
 }
 
 func (v userView) cells() []string {
-	return []string{v.Username, v.Status, strings.Join(v.Groups, ", "), v.Subject, console.Time(&v.CreatedAt)}
+	return []string{v.Username, v.Status, strings.Join(v.Groups, ", "), v.Subject, terminal.Time(&v.CreatedAt)}
 }
 
 func userListCommand(a *app, admin *apiclient.Flags) *cobra.Command {
@@ -147,7 +147,7 @@ func userListCommand(a *app, admin *apiclient.Flags) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printItems(&a.Console, users, viewOfUser, "USERNAME", "STATUS", "GROUPS", "SUBJECT", "CREATED")
+				return printItems(&a.Terminal, users, viewOfUser, "USERNAME", "STATUS", "GROUPS", "SUBJECT", "CREATED")
 			})
 		},
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/storage/people"
 
 	"github.com/spf13/cobra"
@@ -23,14 +23,14 @@ their access; to take it away as well: fosite-mcp consent revoke --username USER
 		RunE: func(c *cobra.Command, args []string) error {
 			username := strings.ToLower(args[0])
 			return a.withUser(c.Context(), admin, username, func(ctx context.Context, all directory, user *people.User) error {
-				password, err := newPassword(ctx, &a.Console, username, file)
+				password, err := newPassword(ctx, &a.Terminal, username, file)
 				if err != nil {
 					return err
 				}
 				if err := all.SetPassword(ctx, user, password); err != nil {
 					return err
 				}
-				return a.Done(map[string]any{"username": username, "password_changed": true}, "changed the password of %s", console.Printable(username))
+				return a.Done(map[string]any{"username": username, "password_changed": true}, "changed the password of %s", terminal.Printable(username))
 			})
 		},
 	}
@@ -49,13 +49,13 @@ at the next introspection of any of the person's tokens.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			username := strings.ToLower(args[0])
 			if err := checkGroups(groups); err != nil {
-				return console.BadUsage("%w", fromStorage(err))
+				return terminal.BadUsage("%w", fromStorage(err))
 			}
 			return a.withUser(c.Context(), admin, username, func(ctx context.Context, all directory, user *people.User) error {
 				if err := all.SetGroups(ctx, user, groups); err != nil {
 					return err
 				}
-				return a.Done(map[string]any{"username": username, "groups": append([]string{}, groups...)}, "changed the groups of %s", console.Printable(username))
+				return a.Done(map[string]any{"username": username, "groups": append([]string{}, groups...)}, "changed the groups of %s", terminal.Printable(username))
 			})
 		},
 	}
@@ -94,7 +94,7 @@ func userEndCommand(a *app, admin *apiclient.Flags, c *cobra.Command, done, cons
 			if err := change(all, ctx, user); err != nil {
 				return err
 			}
-			return a.Done(map[string]any{"username": username, done: true}, "%s the account %s", done, console.Printable(username))
+			return a.Done(map[string]any{"username": username, done: true}, "%s the account %s", done, terminal.Printable(username))
 		})
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do it without asking")

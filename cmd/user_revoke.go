@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/storage/people"
 
 	"github.com/spf13/cobra"
@@ -15,7 +15,7 @@ import (
 func (a *app) withPerson(ctx context.Context, f *apiclient.Flags, args []string, subject string, fn func(context.Context, directory, *people.User) error) error {
 	switch {
 	case len(args) > 1, len(args) == 1 && subject != "", len(args) == 0 && subject == "":
-		return console.BadUsage("say who: a user name, or --subject")
+		return terminal.BadUsage("say who: a user name, or --subject")
 	case len(args) == 1:
 		return a.withUser(ctx, f, strings.ToLower(args[0]), fn)
 	}
@@ -27,9 +27,9 @@ func (a *app) withPerson(ctx context.Context, f *apiclient.Flags, args []string,
 // told is how messages call a person, and how JSON does.
 func told(user *people.User) (name string, result map[string]any) {
 	if user.Username != "" {
-		return "the account " + console.Printable(user.Username), map[string]any{"username": user.Username}
+		return "the account " + terminal.Printable(user.Username), map[string]any{"username": user.Username}
 	}
-	return "the subject " + console.Printable(user.ID), map[string]any{"subject": user.ID}
+	return "the subject " + terminal.Printable(user.ID), map[string]any{"subject": user.ID}
 }
 
 func userRevokeCommand(a *app, admin *apiclient.Flags) *cobra.Command {

@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 
 	"github.com/spf13/cobra"
 )
@@ -24,11 +24,11 @@ func versionCommand(a *app) *cobra.Command {
 		Use:     "version",
 		Short:   "Tell which version this is",
 		Example: "  fosite-mcp version\n  fosite-mcp version --json",
-		RunE:    func(*cobra.Command, []string) error { return printVersion(&a.Console) },
+		RunE:    func(*cobra.Command, []string) error { return printVersion(&a.Terminal) },
 	}
 }
 
-func printVersion(out *console.Console) error {
+func printVersion(out *terminal.Terminal) error {
 	v := programVersion()
 	if out.JSON {
 		return out.Encode(v)

@@ -14,7 +14,7 @@ import (
 	"net/url"
 	"time"
 
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/config"
 
 	"github.com/spf13/cobra"
@@ -46,11 +46,11 @@ func NewAdmin(cfg config.Config, f *Flags) (_ *Admin, err error) {
 	origin := f.URL
 	if origin == "" {
 		if origin, err = adminOrigin(cfg); err != nil {
-			return nil, console.BadUsage("%w", err)
+			return nil, terminal.BadUsage("%w", err)
 		}
 	}
 	if origin, err = secureOrigin(origin); err != nil {
-		return nil, console.BadUsage("--admin-url: %w", err)
+		return nil, terminal.BadUsage("--admin-url: %w", err)
 	}
 	api := &Admin{origin: origin, http: newHTTPClient()}
 	if api.key, api.keySource, err = adminKey(cfg, f.KeyFile); err != nil {
@@ -96,7 +96,7 @@ type Answer struct {
 // CheckID refuses an id that a path could not hold.
 func CheckID(id string) error {
 	if id == "" || id == "." || id == ".." {
-		return console.BadUsage("%q is not an id", id)
+		return terminal.BadUsage("%q is not an id", id)
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/config"
 )
 
@@ -180,7 +180,7 @@ func TestTheTokenEndpointGetsEncodedCredentialsAndItsErrorsAreTold(t *testing.T)
 
 func TestBadUsageIsToldApartFromFailure(t *testing.T) {
 	err := CheckID("..")
-	if !console.IsBadUsage(err) {
+	if !terminal.IsBadUsage(err) {
 		t.Errorf("%v is not a usage error", err)
 	}
 }

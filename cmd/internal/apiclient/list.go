@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"strconv"
 
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 
 	"github.com/spf13/cobra"
 )
@@ -37,7 +37,7 @@ func (f *ListFlags) Register(c *cobra.Command) {
 // Query is the query for the first page.
 func (f *ListFlags) Query() (url.Values, error) {
 	if f.Limit < 1 || f.Limit > LargestPage {
-		return nil, console.BadUsage("--limit must be 1 to %d; --all shows everything", LargestPage)
+		return nil, terminal.BadUsage("--limit must be 1 to %d; --all shows everything", LargestPage)
 	}
 	query := url.Values{"limit": {strconv.Itoa(f.Limit)}}
 	if f.All {

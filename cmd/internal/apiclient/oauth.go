@@ -9,7 +9,7 @@ import (
 	"net/url"
 	"strings"
 
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/config"
 
 	"github.com/spf13/cobra"
@@ -40,15 +40,15 @@ type Endpoint struct {
 }
 
 // NewEndpoint makes the client of the endpoint with this name. It reads the client's secret.
-func NewEndpoint(ctx context.Context, c *console.Console, cfg config.Config, f *CallerFlags, name string) (_ *Endpoint, err error) {
+func NewEndpoint(ctx context.Context, c *terminal.Terminal, cfg config.Config, f *CallerFlags, name string) (_ *Endpoint, err error) {
 	if f.PublicURL != "" {
 		cfg.PublicURL = f.PublicURL
 	}
 	if cfg.PublicURL == "" {
-		return nil, console.BadUsage("the settings do not say which port the server has; give --public-url")
+		return nil, terminal.BadUsage("the settings do not say which port the server has; give --public-url")
 	}
 	if cfg.PublicURL, err = secureOrigin(cfg.PublicURL); err != nil {
-		return nil, console.BadUsage("--public-url: %w", err)
+		return nil, terminal.BadUsage("--public-url: %w", err)
 	}
 	secret, err := c.ReadSecret(ctx, "client secret", "--client-secret-file", f.SecretFile, ClientSecretVariable)
 	if err != nil {
@@ -93,9 +93,9 @@ type Refusal struct {
 // Error tells people.
 func (r *Refusal) Error() string {
 	if r.Description == "" {
-		return console.Printable(r.Code)
+		return terminal.Printable(r.Code)
 	}
-	return console.Printable(r.Code) + ": " + console.Printable(r.Description)
+	return terminal.Printable(r.Code) + ": " + terminal.Printable(r.Description)
 }
 
 func oauthRefusal(endpoint string, response *http.Response, body []byte) error {

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 )
 
 // Problem is a refusal of the admin API (RFC 9457).
@@ -36,17 +36,17 @@ type Mistake struct {
 func (p *Problem) Error() string {
 	var lines []string
 	if p.Status != http.StatusBadRequest || len(p.Errors) == 0 {
-		text := console.Printable(p.Title)
+		text := terminal.Printable(p.Title)
 		if p.Detail != "" {
-			text += ": " + console.Printable(p.Detail)
+			text += ": " + terminal.Printable(p.Detail)
 		}
 		lines = append(lines, text)
 	}
 	for _, mistake := range p.Errors {
-		lines = append(lines, strings.TrimPrefix(FlagOf(console.Printable(mistake.Pointer))+": "+console.Printable(mistake.Detail), ": "))
+		lines = append(lines, strings.TrimPrefix(FlagOf(terminal.Printable(mistake.Pointer))+": "+terminal.Printable(mistake.Detail), ": "))
 	}
 	if p.Status >= http.StatusInternalServerError && p.RequestID != "" {
-		lines = append(lines, fmt.Sprintf("(request id %s; the server's log says more)", console.Printable(p.RequestID)))
+		lines = append(lines, fmt.Sprintf("(request id %s; the server's log says more)", terminal.Printable(p.RequestID)))
 	}
 	return strings.Join(lines, "\n  ")
 }

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/authserver"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/cmd/mcp-search/search"
 	"fosite-mcp/config"
 	"fosite-mcp/handlers/resource"
@@ -27,7 +27,7 @@ import (
 var pages embed.FS
 
 // Run starts the servers and goes through the steps. It ends at the first step that fails.
-func Run(ctx context.Context, out *console.Console) error {
+func Run(ctx context.Context, out *terminal.Terminal) error {
 	folder, err := os.MkdirTemp("", "fosite-mcp-demo-")
 	if err != nil {
 		return err

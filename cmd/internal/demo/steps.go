@@ -12,12 +12,12 @@ import (
 	"strings"
 
 	"fosite-mcp/cmd/internal/authserver"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 )
 
 // demo is one run.
 type demo struct {
-	out       *console.Console
+	out       *terminal.Terminal
 	http      *http.Client
 	at        authserver.Addresses
 	adminKey  string

@@ -10,7 +10,7 @@ import (
 	"slices"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 )
 
 // NeedsSecrets tells whether the plan makes secrets, which have to go somewhere.
@@ -38,7 +38,7 @@ func (p *Plan) Apply(ctx context.Context) error {
 		}
 		if err != nil {
 			return apiclient.Instead(err, "line %d: client %s: %s\n  %d of %d clients are as the file says; run the same command again to go on",
-				step.entry.line, console.Printable(step.entry.id), err, i, len(p.steps))
+				step.entry.line, terminal.Printable(step.entry.id), err, i, len(p.steps))
 		}
 	}
 	p.summary(true)
@@ -133,8 +133,8 @@ func (p *Plan) print(s *step, applied bool) error {
 	if s.secret && p.Secrets != nil {
 		r.SecretFile = p.Secrets.path(s.entry.id)
 	}
-	if p.Console.JSON {
-		return p.Console.Encode(r)
+	if p.Terminal.JSON {
+		return p.Terminal.Encode(r)
 	}
 	text := fmt.Sprintf("line %d  %s  %s", r.Line, r.ClientID, r.Result)
 	if r.SecretFile != "" {
@@ -143,7 +143,7 @@ func (p *Plan) print(s *step, applied bool) error {
 	for _, name := range slices.Sorted(maps.Keys(s.changes)) {
 		text += fmt.Sprintf("  %s: %s → %s", name, s.changes[name].Before, s.changes[name].After)
 	}
-	_, err := fmt.Fprintln(p.Console.Stdout, console.Printable(text))
+	_, err := fmt.Fprintln(p.Terminal.Stdout, terminal.Printable(text))
 	return err
 }
 
@@ -160,12 +160,12 @@ func (p *Plan) summary(applied bool) {
 	if n := count[resume]; n > 0 {
 		text += fmt.Sprintf(", %d secrets fetched again", n)
 	}
-	p.Console.Notice("%s", text)
+	p.Terminal.Notice("%s", text)
 	if !applied && len(p.steps) > count[unchanged] {
 		flags := "--yes"
 		if p.Secrets == nil && p.NeedsSecrets() {
 			flags += " and --secrets-dir DIR"
 		}
-		p.Console.Notice("nothing was changed; add %s to do it", flags)
+		p.Terminal.Notice("nothing was changed; add %s to do it", flags)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/provider/client"
 )
 
@@ -27,9 +27,9 @@ const (
 
 // Plan brings the clients of a server to what entries say. Fill in the first fields, call Make, and then Apply.
 type Plan struct {
-	API     *apiclient.Admin
-	Console *console.Console
-	Secrets *Secrets // nil: there is no folder for them
+	API      *apiclient.Admin
+	Terminal *terminal.Terminal
+	Secrets  *Secrets // nil: there is no folder for them
 	// SecretLife is how long the secrets of new clients work; zero: they have no end.
 	SecretLife time.Duration
 

@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 
 	"fosite-mcp/cmd/internal/apiclient"
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/provider/client"
 	"fosite-mcp/provider/client/strictjson"
 
@@ -87,12 +87,12 @@ func (m mistakes) err() error {
 		text += "\n  line " + strconv.Itoa(mistake.Line)
 		member, place, _ := strings.Cut(strings.TrimPrefix(mistake.Pointer, "/"), "/")
 		if member != "" {
-			text += ": " + console.Printable(member)
+			text += ": " + terminal.Printable(member)
 		}
 		if n, err := strconv.Atoi(place); err == nil && n > 0 {
 			text += fmt.Sprintf(" (number %d)", n+1)
 		}
-		text += ": " + console.Printable(mistake.Detail)
+		text += ": " + terminal.Printable(mistake.Detail)
 	}
 	problem := &apiclient.Problem{Title: "The file has mistakes", Detail: "Nothing was changed.", Errors: m}
 	return apiclient.Instead(problem, "%s", text)

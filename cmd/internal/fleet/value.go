@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/provider/client"
 
 	"go.yaml.in/yaml/v3"
@@ -53,7 +53,7 @@ func valueOf(kind client.Kind, node *yaml.Node) (any, error) {
 		if seconds, err := strconv.ParseUint(text, 10, 32); err == nil {
 			return seconds, nil
 		}
-		span, err := console.ParseSpan(text)
+		span, err := terminal.ParseSpan(text)
 		if err != nil {
 			return nil, errors.New("must be seconds, or a duration such as 24h or 90d")
 		}
@@ -62,7 +62,7 @@ func valueOf(kind client.Kind, node *yaml.Node) (any, error) {
 		if text == "never" {
 			return nil, nil
 		}
-		at, err := console.ParseTime(text)
+		at, err := terminal.ParseTime(text)
 		if err != nil {
 			return nil, errors.New("must be a time such as 2026-12-31T23:59:59Z or 2026-12-31, or never")
 		}

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/audit"
@@ -23,10 +23,10 @@ import (
 
 // Importer takes over the clients of a file, and reports on each. Fill it in and call Run once.
 type Importer struct {
-	Console *console.Console
-	Store   *storage.Store
-	Rules   Rules
-	Apply   bool // false: report only
+	Terminal *terminal.Terminal
+	Store    *storage.Store
+	Rules    Rules
+	Apply    bool // false: report only
 
 	entries map[string]int // client id -> its first entry in the file
 	count   map[outcome]int
@@ -52,7 +52,7 @@ func (i *Importer) Run(ctx context.Context, input io.Reader) error {
 	}
 	i.summary()
 	if partial {
-		i.Console.Notice("the file is one page of a longer list; export the other pages too")
+		i.Terminal.Notice("the file is one page of a longer list; export the other pages too")
 	}
 	if refused := i.count[outcomeRefused]; refused > 0 {
 		return fmt.Errorf("%d of %d clients refused", refused, all)

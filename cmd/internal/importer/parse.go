@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/provider/client"
 )
 
@@ -190,7 +190,7 @@ func (in *fileClient) convertLifespan(c *imported) error {
 	seconds := int64(shortest / time.Second)
 	c.patch["access_token_lifespan"] = seconds
 	if !alike {
-		c.note("its access tokens live %s, whatever the grant", console.Seconds(seconds))
+		c.note("its access tokens live %s, whatever the grant", terminal.Seconds(seconds))
 	}
 	return nil
 }

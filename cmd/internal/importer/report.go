@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"fosite-mcp/cmd/internal/console"
+	"fosite-mcp/cmd/internal/terminal"
 )
 
 // outcome is what happens to one client.
@@ -36,8 +36,8 @@ func (l report) refuse(reason error) report {
 }
 
 func (i *Importer) print(line report) error {
-	if i.Console.JSON {
-		return i.Console.Encode(line)
+	if i.Terminal.JSON {
+		return i.Terminal.Encode(line)
 	}
 	words := string(line.Result)
 	switch {
@@ -54,7 +54,7 @@ func (i *Importer) print(line report) error {
 	for _, note := range line.Notes {
 		words += "; " + note
 	}
-	_, err := fmt.Fprintf(i.Console.Stdout, "%d  %s  %s\n", line.Index, console.Printable(line.ClientID), console.Printable(words))
+	_, err := fmt.Fprintf(i.Terminal.Stdout, "%d  %s  %s\n", line.Index, terminal.Printable(line.ClientID), terminal.Printable(words))
 	return err
 }
 
@@ -63,9 +63,9 @@ func (i *Importer) summary() {
 	if i.Apply {
 		would = ""
 	}
-	i.Console.Notice("%d %screated, %d %supdated, %d unchanged, %d refused", i.count[outcomeCreate], would, i.count[outcomeUpdate], would,
+	i.Terminal.Notice("%d %screated, %d %supdated, %d unchanged, %d refused", i.count[outcomeCreate], would, i.count[outcomeUpdate], would,
 		i.count[outcomeUnchanged], i.count[outcomeRefused])
 	if !i.Apply && i.count[outcomeCreate]+i.count[outcomeUpdate] > 0 {
-		i.Console.Notice("nothing was changed; add --apply to do it")
+		i.Terminal.Notice("nothing was changed; add --apply to do it")
 	}
 }

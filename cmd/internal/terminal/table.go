@@ -1,4 +1,4 @@
-package console
+package terminal
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 type Table struct{ w *tabwriter.Writer }
 
 // NewTable begins a table on stdout.
-func (c *Console) NewTable(head ...string) *Table {
+func (c *Terminal) NewTable(head ...string) *Table {
 	t := &Table{tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)}
 	if len(head) > 0 {
 		t.Row(head...)
@@ -35,7 +35,7 @@ func (t *Table) Row(cells ...string) {
 func (t *Table) Close() error { return t.w.Flush() }
 
 // Fields prints pairs of name and value, one pair on each line. Pairs with an empty value are left out.
-func (c *Console) Fields(pairs ...string) error {
+func (c *Terminal) Fields(pairs ...string) error {
 	t := c.NewTable()
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {

@@ -1,4 +1,4 @@
-package console
+package terminal
 
 import (
 	"context"
@@ -15,7 +15,7 @@ const secretInputLimit = 64 << 10
 
 // ReadSecret reads a secret from the file ("-" is stdin), else from the environment variable. Messages call it what, and
 // name the flag for the file. No flag takes the secret itself: command lines are visible to other users.
-func (c *Console) ReadSecret(ctx context.Context, what, flag, file, variable string) (string, error) {
+func (c *Terminal) ReadSecret(ctx context.Context, what, flag, file, variable string) (string, error) {
 	if file == "" {
 		if secret, _ := c.Lookup(variable); variable != "" && secret != "" {
 			return secret, nil
@@ -37,7 +37,7 @@ func (c *Console) ReadSecret(ctx context.Context, what, flag, file, variable str
 	return secret, nil
 }
 
-func (c *Console) read(ctx context.Context, what, file string) ([]byte, error) {
+func (c *Terminal) read(ctx context.Context, what, file string) ([]byte, error) {
 	if file == "-" && c.IsTerminal() {
 		return c.readHidden(ctx, what)
 	}
@@ -60,7 +60,7 @@ func (c *Console) read(ctx context.Context, what, file string) ([]byte, error) {
 }
 
 // readHidden asks for a line that the terminal does not show. When it is interrupted it restores the terminal.
-func (c *Console) readHidden(ctx context.Context, what string) ([]byte, error) {
+func (c *Terminal) readHidden(ctx context.Context, what string) ([]byte, error) {
 	fmt.Fprintf(c.Stderr, "%s (not shown): ", what)
 	defer fmt.Fprintln(c.Stderr)
 	fd := int(c.Stdin.(*os.File).Fd())
@@ -83,7 +83,7 @@ func inputName(file string) string {
 }
 
 // ReadNewPassword reads a new password: from the file, or from the terminal, where it is typed twice.
-func (c *Console) ReadNewPassword(ctx context.Context, file string) (string, error) {
+func (c *Terminal) ReadNewPassword(ctx context.Context, file string) (string, error) {
 	switch {
 	case file != "":
 		return c.ReadSecret(ctx, "password", "--password-file", file, "")
@@ -105,7 +105,7 @@ func (c *Console) ReadNewPassword(ctx context.Context, file string) (string, err
 }
 
 // Open opens a file for reading; "-" is stdin.
-func (c *Console) Open(file string) (io.ReadCloser, error) {
+func (c *Terminal) Open(file string) (io.ReadCloser, error) {
 	if file == "-" {
 		return io.NopCloser(c.Stdin), nil
 	}

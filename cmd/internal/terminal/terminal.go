@@ -1,6 +1,6 @@
-// Package console is what every command has in common: where it reads and writes, and how. Data goes to stdout, as JSON
+// Package terminal is what every command has in common: where it reads and writes, and how. Data goes to stdout, as JSON
 // or as text; messages go to stderr; secrets come from files, the environment or a terminal, and never from flags.
-package console
+package terminal
 
 import (
 	"bytes"
@@ -14,8 +14,8 @@ import (
 	"golang.org/x/term"
 )
 
-// Console is where a command reads and writes.
-type Console struct {
+// Terminal is where a command reads and writes.
+type Terminal struct {
 	Environ        []string // NAME=value
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
@@ -23,12 +23,12 @@ type Console struct {
 }
 
 // Notice tells a person something, on stderr.
-func (c *Console) Notice(format string, args ...any) {
+func (c *Terminal) Notice(format string, args ...any) {
 	fmt.Fprintf(c.Stderr, "fosite-mcp: "+format+"\n", args...)
 }
 
 // Done reports a change that has no data of its own: in JSON on stdout, or in words on stderr.
-func (c *Console) Done(result map[string]any, format string, args ...any) error {
+func (c *Terminal) Done(result map[string]any, format string, args ...any) error {
 	if c.JSON {
 		return c.Encode(result)
 	}
@@ -37,10 +37,10 @@ func (c *Console) Done(result map[string]any, format string, args ...any) error 
 }
 
 // Encode prints a value as one line of JSON.
-func (c *Console) Encode(value any) error { return json.NewEncoder(c.Stdout).Encode(value) }
+func (c *Terminal) Encode(value any) error { return json.NewEncoder(c.Stdout).Encode(value) }
 
 // PrintJSON prints JSON of the server's on one line.
-func (c *Console) PrintJSON(body []byte) error {
+func (c *Terminal) PrintJSON(body []byte) error {
 	var line bytes.Buffer
 	if err := json.Compact(&line, body); err != nil {
 		return fmt.Errorf("the server's answer is not JSON: %w", err)
@@ -51,13 +51,13 @@ func (c *Console) PrintJSON(body []byte) error {
 }
 
 // IsTerminal tells whether a person sits at the other end of stdin.
-func (c *Console) IsTerminal() bool {
+func (c *Terminal) IsTerminal() bool {
 	file, ok := c.Stdin.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // Lookup reads the environment that the program was given.
-func (c *Console) Lookup(name string) (value string, found bool) {
+func (c *Terminal) Lookup(name string) (value string, found bool) {
 	for _, entry := range c.Environ {
 		if v, ok := strings.CutPrefix(entry, name+"="); ok {
 			value, found = v, true // the last one counts, as in os/exec

@@ -1,4 +1,4 @@
-package console
+package terminal
 
 import (
 	"bufio"
@@ -10,7 +10,7 @@ import (
 )
 
 // Confirm asks before a change that cannot be undone. Without a terminal the command needs --yes.
-func (c *Console) Confirm(ctx context.Context, yes bool, consequence, word string) error {
+func (c *Terminal) Confirm(ctx context.Context, yes bool, consequence, word string) error {
 	if yes {
 		return nil
 	}

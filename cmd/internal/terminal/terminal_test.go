@@ -1,4 +1,4 @@
-package console
+package terminal
 
 import (
 	"bytes"
@@ -42,7 +42,7 @@ func TestWaitingForAPersonCanBeInterrupted(t *testing.T) {
 	if err := askFor(ctx, nobody, io.Discard, "Client ci ends", "ci"); !errors.Is(err, errInterrupted) {
 		t.Errorf("a confirmation: %v; want %v", err, errInterrupted)
 	}
-	c := &Console{Stdin: nobody}
+	c := &Terminal{Stdin: nobody}
 	if _, err := c.ReadSecret(ctx, "client secret", "--client-secret-file", "-", ""); !errors.Is(err, errInterrupted) {
 		t.Errorf("a secret: %v; want %v", err, errInterrupted)
 	}
@@ -81,13 +81,13 @@ func TestSecretsAreReadWithoutTheirLineEnd(t *testing.T) {
 		{"s3cret\n", "s3cret"}, {"s3cret\r\n", "s3cret"}, {"s3cret", "s3cret"}, {" s p \n", " s p "}, {"\n", ""}, {"", ""},
 		{strings.Repeat("x", secretInputLimit+1), ""},
 	} {
-		c := &Console{Stdin: strings.NewReader(tt.content)}
+		c := &Terminal{Stdin: strings.NewReader(tt.content)}
 		got, err := c.ReadSecret(t.Context(), "client secret", "--client-secret-file", "-", clientSecret)
 		if got != tt.want || (err == nil) != (tt.want != "") {
 			t.Errorf("stdin %.20q: %.20q, %v", tt.content, got, err)
 		}
 	}
-	c := &Console{Environ: []string{clientSecret + "=old", clientSecret + "=new", clientSecret + "X=no"}}
+	c := &Terminal{Environ: []string{clientSecret + "=old", clientSecret + "=new", clientSecret + "X=no"}}
 	if got, err := c.ReadSecret(t.Context(), "client secret", "--client-secret-file", "", clientSecret); got != "new" || err != nil {
 		t.Errorf("environment: %q, %v", got, err)
 	}
@@ -136,7 +136,7 @@ func TestForeignTextCannotTakeOverTheTerminal(t *testing.T) {
 }
 
 func TestAPasswordIsNotReadFromAPipeUnasked(t *testing.T) {
-	c := &Console{Stdin: strings.NewReader("correct horse battery staple\n"), Stdout: new(bytes.Buffer), Stderr: new(bytes.Buffer)}
+	c := &Terminal{Stdin: strings.NewReader("correct horse battery staple\n"), Stdout: new(bytes.Buffer), Stderr: new(bytes.Buffer)}
 	if password, err := c.ReadNewPassword(t.Context(), ""); err == nil || password != "" {
 		t.Errorf("read %q, error %v", password, err)
 	}
