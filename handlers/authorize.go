@@ -139,7 +139,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, request fosite.A
 		s.refuse(w, r, request, decision.Err)
 		return
 	case decision.Denied, decision.Scopes != nil && len(decision.Scopes) == 0:
-		s.refuse(w, r, request, fosite.ErrAccessDenied.WithHint("The person did not allow it."))
+		s.answerError(w, r, request, fosite.ErrAccessDenied.WithHint("The person did not allow it."))
 		return
 	}
 	session := s.NewSession()

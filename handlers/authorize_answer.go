@@ -21,13 +21,19 @@ func protectPage(header http.Header) {
 }
 
 // refuse tells the client that its request failed; or the person, when there is no redirect URI that is known to be
-// the client's (RFC 6749 §4.1.2.1).
+// the client's (RFC 6749 §4.1.2.1), or nobody has checked where that leads.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, request fosite.AuthorizeRequester, err error) {
-	known := s.explain(w, r, err)
-	if request == nil || !request.IsRedirectURIValid() {
-		s.errorPage(w, r, known)
+	unchecked, ok := request.(UncheckedRedirect)
+	if request == nil || !request.IsRedirectURIValid() || ok && unchecked.RedirectIsUnchecked() {
+		s.errorPage(w, r, s.explain(w, r, err))
 		return
 	}
+	s.answerError(w, r, request, err)
+}
+
+// answerError tells the client.
+func (s *Server) answerError(w http.ResponseWriter, r *http.Request, request fosite.AuthorizeRequester, err error) {
+	known := s.explain(w, r, err)
 	s.answerClient(w, request, url.Values{"error": {known.ErrorField}, "error_description": {description(known)}})
 }
 

@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -373,5 +374,54 @@ func TestWithoutLoginThereIsNoAuthorizationEndpoint(t *testing.T) {
 	f.router = router
 	if a := f.authorize(); a.status != http.StatusNotFound {
 		t.Errorf("got %d, want 404", a.status)
+	}
+}
+
+// RFC 9700 §4.11.2: whoever describes a client of their own must not lead browsers away by a link to this server.
+func TestNobodyIsRedirectedToAHostThatIsNotCheckedBeforeTheyAnswer(t *testing.T) {
+	f := newFixture(t, func(f *fixture) {
+		f.change = func(o *provider.Options) { o.TrustedRedirectHosts = []string{"known.example.com", "*"} }
+	})
+	const unchecked = "https://evil.example.com/callback"
+	for id, registeredBy := range map[string]string{"self": client.DynamicRegistration, "ours": ""} {
+		f.app(id, func(c *client.Client) {
+			c.RegisteredBy = registeredBy
+			c.RedirectURIs = []string{unchecked, "https://known.example.com/callback", "https://known.example.com:8443/callback", callback}
+		})
+	}
+	said := map[string]func(http.ResponseWriter) (*handlers.Decision, error){
+		"nobody is logged in": func(http.ResponseWriter) (*handlers.Decision, error) {
+			return &handlers.Decision{Err: fosite.ErrLoginRequired}, nil
+		},
+		"the login is down":    func(http.ResponseWriter) (*handlers.Decision, error) { return nil, errors.New("disk full") },
+		"the person denies it": func(http.ResponseWriter) (*handlers.Decision, error) { return &handlers.Decision{Denied: true}, nil },
+		"the person allows it": nil,
+	}
+	for name, c := range map[string]struct {
+		id, to, decision string
+		changes          []string
+		redirects        bool
+	}{
+		"a mistake in the request":     {"self", unchecked, "", []string{"response_type", "token"}, false},
+		"an unknown prompt":            {"self", unchecked, "", []string{"prompt", "admin"}, false},
+		"an endless max_age":           {"self", unchecked, "", []string{"max_age", "soon"}, false},
+		"prompt=none":                  {"self", unchecked, "nobody is logged in", []string{"prompt", "none"}, false},
+		"an outage":                    {"self", unchecked, "the login is down", nil, false},
+		"another port of a known host": {"self", "https://known.example.com:8443/callback", "", []string{"response_type", "token"}, false},
+		"a known host":                 {"self", "https://known.example.com/callback", "", []string{"response_type", "token"}, true},
+		"the person's own device":      {"self", callback, "", []string{"response_type", "token"}, true},
+		"a client of an administrator": {"ours", unchecked, "", []string{"response_type", "token"}, true},
+		"a denial":                     {"self", unchecked, "the person denies it", nil, true},
+		"a code":                       {"self", unchecked, "the person allows it", nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.decide = said[c.decision]
+			a := f.authorize(append(c.changes, "client_id", c.id, "redirect_uri", c.to)...)
+			if c.redirects {
+				a.sentBack(t, c.to)
+			} else if a.header.Get("Location") != "" || a.status < 400 || strings.Contains(a.text, "evil.example.com") {
+				t.Errorf("got %d, Location %q, %s; want a page", a.status, a.header.Get("Location"), a.text)
+			}
+		})
 	}
 }

@@ -35,6 +35,13 @@ type CheckedRequest interface {
 	ChecksAuthorizationRequests()
 }
 
+// UncheckedRedirect is an authorization request that may say that nobody has checked where its redirect URI leads. What goes
+// wrong before a person has answered is then shown at the browser and not sent there: otherwise whoever describes a client of
+// their own can lead browsers anywhere by a link to this server (RFC 9700 §4.11.2). Without it the redirect URI counts as checked.
+type UncheckedRedirect interface {
+	RedirectIsUnchecked() bool
+}
+
 // AuthorizationChecker says that NewAuthorizeRequest returns only requests that are valid in every respect, resources and
 // PKCE included, with the resolved resources for the requested audience. provider.AuthorizePolicy does, and what embeds it.
 // There is no Login without it.

@@ -29,18 +29,27 @@ type AuthorizePolicy struct {
 	Clients   fosite.ClientManager
 	Resources Resources
 	Documents *ClientDocuments // nil: the server fetches no metadata documents
-	Now       func() time.Time // nil: time.Now
+	// TrustedHosts are hosts to which errors may be sent before a person has answered, though the client has said itself that it
+	// is answered there, see handlers.UncheckedRedirect.
+	TrustedHosts []string
+	Now          func() time.Time // nil: time.Now
 }
 
 // authorizeRequest is one whose redirect URI, if it has one, is valid: fosite would check it again by rules that
 // know no localhost.
-type authorizeRequest struct{ *fosite.AuthorizeRequest }
+type authorizeRequest struct {
+	*fosite.AuthorizeRequest
+	unchecked bool // nobody has checked where the redirect URI leads
+}
 
 // ChecksAuthorizationRequests implements handlers.CheckedRequest.
 func (r *authorizeRequest) ChecksAuthorizationRequests() {}
 
 // IsRedirectURIValid implements [fosite.AuthorizeRequester].
 func (r *authorizeRequest) IsRedirectURIValid() bool { return r.RedirectURI != nil }
+
+// RedirectIsUnchecked implements handlers.UncheckedRedirect.
+func (r *authorizeRequest) RedirectIsUnchecked() bool { return r.unchecked }
 
 // ChecksAuthorizationRequests implements handlers.AuthorizationChecker.
 func (p *AuthorizePolicy) ChecksAuthorizationRequests() {}
@@ -49,7 +58,7 @@ func (p *AuthorizePolicy) ChecksAuthorizationRequests() {}
 // request as is known. Errors may be sent to the client when IsRedirectURIValid says so, and must be shown to the
 // person otherwise (RFC 6749 §4.1.2.1). The requested scopes and audience are what a person is to be asked for.
 func (p *AuthorizePolicy) NewAuthorizeRequest(ctx context.Context, r *http.Request) (fosite.AuthorizeRequester, error) {
-	request := &authorizeRequest{fosite.NewAuthorizeRequest()}
+	request := &authorizeRequest{AuthorizeRequest: fosite.NewAuthorizeRequest()}
 	request.SetDefaultResponseMode(fosite.ResponseModeQuery)
 	if err := r.ParseForm(); err != nil {
 		return request, fosite.ErrInvalidRequest.WithHint("The parameters cannot be decoded.")
@@ -70,8 +79,8 @@ func (p *AuthorizePolicy) NewAuthorizeRequest(ctx context.Context, r *http.Reque
 	if err != nil {
 		return request, fosite.ErrInvalidRequest.WithHintf("The redirect_uri %s.", err)
 	}
-	// From here on the client hears of its mistakes.
-	request.RedirectURI = target
+	// From here on the client hears of its mistakes, where it is known who that is.
+	request.RedirectURI, request.unchecked = target, registersItself(client) && !p.trusts(target)
 	request.Form.Set("redirect_uri", exact)
 	return request, p.check(ctx, request.AuthorizeRequest)
 }
@@ -95,6 +104,12 @@ func (p *AuthorizePolicy) client(ctx context.Context, id string) (fosite.Client,
 		return nil, errUnknownClient // documents are no longer read, so nobody knows what it says now
 	}
 	return client, nil
+}
+
+// trusts tells that a redirect URI leads to a program on the person's own device, or to a host that the operator has named.
+func (p *AuthorizePolicy) trusts(target *url.URL) bool {
+	return target.Scheme != "https" || registration.IsLoopback(target.Hostname()) ||
+		target.Port() == "" && slices.Contains(p.TrustedHosts, strings.ToLower(target.Hostname()))
 }
 
 // registersItself tells that the client says itself where it may be answered.

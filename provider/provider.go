@@ -67,6 +67,8 @@ type Options struct {
 
 	// Documents knows clients by their metadata documents; nil: it takes a registration to be a client.
 	Documents *ClientDocuments
+	// TrustedRedirectHosts are the hosts of [AuthorizePolicy.TrustedHosts].
+	TrustedRedirectHosts []string
 
 	Hasher fosite.Hasher              // nil: NewSecretHasher
 	Keys   fosite.JWKSFetcherStrategy // nil: NewJWKSFetcher
@@ -141,7 +143,9 @@ func New(store fosite.Storage, o Options) (*Provider, error) {
 		Config:         config,
 		Strategy:       strategy,
 		Authenticator:  authenticator,
-		Authorization:  &AuthorizePolicy{Clients: store, Resources: o.Resources, Documents: o.Documents, Now: o.Now},
+		Authorization: &AuthorizePolicy{
+			Clients: store, Resources: o.Resources, Documents: o.Documents, TrustedHosts: o.TrustedRedirectHosts, Now: o.Now,
+		},
 	}, nil
 }
 

@@ -57,8 +57,8 @@ func (r Rules) NewIssuer(body map[string]any) (*Client, error) {
 	}
 	c := &Client{Status: Active, Trust: &Trust{Profile: Workload}}
 	r.fillIssuer(c, document, &m)
-	if _, named := document["id"]; named && !m.At("/id") && !clientID.MatchString(c.ID) {
-		m.Add("/id", "invalid", "must be 1 to 64 letters, digits and _, not %s", strictjson.Quote(c.ID))
+	if _, named := document["id"]; named {
+		checkID("/id", c.ID, &m)
 	}
 	if preset == "spiffe" && c.Trust.Subject != "" && !trustDomain(c.Trust.Subject) && !m.At("/subject") {
 		m.Add("/subject", "invalid", "must begin with spiffe:// and a trust domain without a wildcard, such as spiffe://example.org/ci/*")

@@ -19,8 +19,8 @@ func (r Rules) New(body map[string]any) (*Client, error) {
 	document, _ := strictjson.Merge(nil, body).(map[string]any) // null is the same as left out
 	c := &Client{Status: Active}
 	r.fill(c, document, &m)
-	if id, named := document["client_id"]; named && !m.At("/client_id") && !clientID.MatchString(c.ID) {
-		m.Add("/client_id", "invalid", "must be 1 to 64 letters, digits and _ (anything else is encoded differently by different programs), not %s", strictjson.Quote(id.(string)))
+	if _, named := document["client_id"]; named {
+		checkID("/client_id", c.ID, &m)
 	}
 	m.AddNew(r.Check(c), nil)
 	return c, m.Err()

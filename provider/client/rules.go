@@ -24,6 +24,7 @@ const (
 
 var (
 	clientID      = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
+	accountID     = regexp.MustCompile(`^user_[a-z2-7]{26}$`) // as storage/people makes them
 	authMethods   = []string{"client_secret_basic", "client_secret_post", authMethodKey, authMethodNone}
 	grantTypes    = []string{"client_credentials", "authorization_code", "refresh_token", JWTBearer}
 	responseTypes = []string{"code"}
@@ -163,6 +164,18 @@ func checkChosen(all []chosen, m *strictjson.Mistakes) {
 				m.Add(at, member.code, "%s is no %s of this server; it knows: %s", strictjson.Quote(entry), member.what, listed(member.known))
 			}
 		}
+	}
+}
+
+// checkID looks at an id that somebody has chosen. The sub of a machine's token is its client's id, so that must not be the one
+// of a person (RFC 9700 §4.15).
+func checkID(pointer, id string, m *strictjson.Mistakes) {
+	switch {
+	case m.At(pointer):
+	case !clientID.MatchString(id):
+		m.Add(pointer, "invalid", "must be 1 to 64 letters, digits and _ (anything else is encoded differently by different programs), not %s", strictjson.Quote(id))
+	case accountID.MatchString(id):
+		m.Add(pointer, "invalid", "must not be like the id of an account: services would take this client for a person. Choose another one")
 	}
 }
 

@@ -81,8 +81,8 @@ func (p *parts) makeProvider(hasher fosite.Hasher) (err error) {
 			return noteClient(p.limits.authenticate(p.recorder.Watch(next)))
 		},
 		Hasher:    hasher,
-		Documents: documents,
-		Keys:      provider.NewJWKSFetcher(provider.JWKSFetcherOptions{InsecureAllowPrivateAddresses: cfg.Registration.InsecureAllowPrivateAddresses}),
+		Documents: documents, TrustedRedirectHosts: cfg.Registration.RedirectHosts,
+		Keys: provider.NewJWKSFetcher(provider.JWKSFetcherOptions{InsecureAllowPrivateAddresses: cfg.Registration.InsecureAllowPrivateAddresses}),
 	})
 	return err
 }
