@@ -110,12 +110,8 @@ func (a *app) proxy(ctx context.Context, o *proxyOptions, upstream *url.URL) err
 	}
 	defer listener.Close()
 	return o.Serve(ctx, listener, guard.Streams, log, func(verifier *resource.Introspector) (http.Handler, error) {
-		handler, err := proxy.New(proxy.Options{
+		return proxy.New(proxy.Options{
 			Verifier: verifier, Resource: o.Resource, Issuer: o.Issuer, Scopes: o.scopes, Name: o.name, Upstream: upstream, BodyLimit: o.bodyLimit, Log: log,
 		})
-		if err == nil {
-			a.Notice("serving %s from %s", o.Resource, upstream)
-		}
-		return handler, err
-	})
+	}, func() { a.Notice("serving %s from %s", o.Resource, upstream) })
 }

@@ -115,13 +115,11 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 	}
 	defer listener.Close()
 	return o.Serve(ctx, listener, guard.Documents, logger, func(verifier *resource.Introspector) (http.Handler, error) {
-		handler, err := search.Service{
+		return search.Service{
 			Pages: pages, Verifier: verifier, Resource: o.Resource, AuthorizationServer: o.Issuer, ToolScopes: o.scopesOfTools(), Logger: logger,
 		}.Handler()
-		if err == nil {
-			logger.Info("serving", "url", o.Resource, "listen", listener.Addr().String(), "pages", pages.Len(), "docs", o.docs)
-		}
-		return handler, err
+	}, func() {
+		logger.Info("serving", "url", o.Resource, "listen", listener.Addr().String(), "pages", pages.Len(), "docs", o.docs)
 	})
 }
 

@@ -40,8 +40,9 @@ func (o *Options) Open() (net.Listener, error) {
 }
 
 // Serve serves until ctx ends: at first that the authorization server cannot be reached yet, and once it is found what build makes.
+// From then on build's handler answers, and serving is called.
 func (o *Options) Serve(ctx context.Context, listener net.Listener, answers Answers, logger *slog.Logger,
-	build func(*resource.Introspector) (http.Handler, error)) error {
+	build func(*resource.Introspector) (http.Handler, error), serving func()) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var handler replaceable
@@ -57,6 +58,7 @@ func (o *Options) Serve(ctx context.Context, listener net.Listener, answers Answ
 		var ready http.Handler
 		if ready, err = build(verifier); err == nil {
 			handler.set(ready)
+			serving()
 			return <-served
 		}
 	}
