@@ -33,7 +33,7 @@ func adminKeyCommand(a *app) *cobra.Command {
 }
 
 func adminKeyCreateCommand(a *app, flags *apiclient.Flags) *cobra.Command {
-	var name, role, file string
+	var name, role, file, expiresAt string
 	var clientIDs []string
 	var expiresIn terminal.Span
 	c := &cobra.Command{
@@ -56,6 +56,13 @@ the key sees and changes these clients alone, and gives them no scope, resource 
 			if expiresIn > 0 {
 				key.ExpiresAt = time.Now().Add(time.Duration(expiresIn)).UTC().Truncate(time.Second)
 			}
+			if expiresAt != "" {
+				end, err := terminal.ParseTime(expiresAt)
+				if err != nil {
+					return terminal.BadUsage("--expires-at: %w", err)
+				}
+				key.ExpiresAt = end
+			}
 			if atServer(flags) {
 				return a.createServedKey(c.Context(), flags, &key, file)
 			}
@@ -68,6 +75,8 @@ the key sees and changes these clients alone, and gives them no scope, resource 
 	c.Flags().StringVar(&role, "role", "", "read, clients, people or admin")
 	c.Flags().StringArrayVar(&clientIDs, "client-id", nil, "the only client that the key is for, by its `id`; repeatable (default: all)")
 	c.Flags().Var(&expiresIn, "expires-in", "life of the key, such as 90d (default: until it is revoked)")
+	c.Flags().StringVar(&expiresAt, "expires-at", "", "`time` at which the key ends, such as 2027-12-31")
+	c.MarkFlagsMutuallyExclusive("expires-in", "expires-at")
 	c.Flags().StringVar(&file, "key-file", "", "new `file` (0600) for the key, which is then not printed")
 	return c
 }

@@ -162,6 +162,9 @@ func (v *auditView) again() string {
 		for _, id := range clients.After {
 			command = append(command, "--client-id", id)
 		}
+		if end := v.value("expires_at", false); end != "" {
+			command = append(command, "--expires-at", end)
+		}
 	case noun == "signing_key":
 		command = append(command, "key", "rotate", "--now")
 	}
@@ -169,7 +172,7 @@ func (v *auditView) again() string {
 }
 
 // ourFlags are the words of [auditView.again] that may begin with a hyphen.
-var ourFlags = []string{"--client-id", "--leaked", "--username", "--subject", "--name", "--role", "--now"}
+var ourFlags = []string{"--client-id", "--leaked", "--username", "--subject", "--name", "--role", "--expires-at", "--now"}
 
 // shellCommand is a command for a shell; "" if a word of it is not known. The words may be a stranger's: one that looks like a
 // flag is none.

@@ -343,6 +343,8 @@ func TestWhatChangedSinceABackupIsListedWithItsCommand(t *testing.T) {
 		{`,a,user.created,,,,,success,"{""username"":{""after"":""bob""}}"`, "fosite-mcp user create --username bob"},
 		{`,a,consent.withdrawn,c,,,,success,"{""subject"":{""after"":""s""}}"`, "fosite-mcp consent revoke --subject s --client-id c"},
 		{`,a,admin_key.revoked,,,,,success,"{""name"":{""after"":""bob""}}"`, "fosite-mcp admin-key revoke bob"},
+		{`,a,admin_key.created,,,,,success,"{""name"":{""after"":""ci""},""role"":{""after"":""read""},""expires_at"":{""after"":""2030-01-02T03:04:05Z""}}"`,
+			"fosite-mcp admin-key create --name ci --role read --expires-at 2030-01-02T03:04:05Z"},
 		{`,system,signing_key.discarded,,,,,success,`, "fosite-mcp key rotate --now"},
 		{`,a,user.deleted,,,,,success,"{""username"":{""after"":""--help""}}"`, ""},
 		{`,a,something.new,,,,,success,`, ""},

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
 
+	"fosite-mcp/internal/reqinfo"
 	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/audit"
 )
@@ -240,6 +241,29 @@ func TestTokensOfClientsFromElsewhereEndWithoutARecord(t *testing.T) {
 		}
 		if len(listener.actions) != 0 {
 			t.Errorf("the listener was told %v", listener.actions)
+		}
+	})
+}
+
+// Whoever has a leaked secret may end the client's tokens with it.
+func TestAClientsRevocationNamesTheSecretThatItUsed(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		request := s.authenticated(t, "machine")
+		used := client.Of(request.GetClient()).UsedSecret()
+		if err := s.CreateAccessTokenSession(t.Context(), "token", request); err != nil {
+			t.Fatal(err)
+		}
+		ctx := reqinfo.With(t.Context(), reqinfo.Info{Facts: new(reqinfo.Facts)})
+		if err := s.SecretUsed(ctx, request.GetClient(), used.Hash); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.RevokeOwnToken(ctx, fosite.AccessToken, "token", "machine"); err != nil {
+			t.Fatal(err)
+		}
+		events := s.eventsOf(t, "token.revoked")
+		if want := fmt.Sprintf(`{"secret_id":{"after":%q}}`, used.ID); len(events) != 1 || string(events[0].Changes) != want {
+			t.Errorf("%v, want %s", events, want)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log"
 	"slices"
 	"strings"
@@ -198,6 +199,61 @@ func TestADeletedClientIsNotListed(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantConsents(t, s, people.ConsentFilter{})
+	})
+}
+
+// The log alone tells who had access and until when: each end of a consent says whose it was and what it was for.
+func TestTheEndOfEachConsentIsOnRecord(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		for name, end := range map[string]func(s *Store, user *people.User) error{
+			"withdrawn": func(s *Store, user *people.User) error {
+				_, err := s.Consents().WithdrawAll(t.Context(), people.ConsentFilter{Subject: user.ID})
+				return err
+			},
+			"account deleted": func(s *Store, user *people.User) error { return s.Users().Delete(t.Context(), user.Username) },
+			"kept out": func(s *Store, user *people.User) error {
+				_, err := s.Users().KeepOut(t.Context(), user.ID)
+				return err
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				s := e.storeWithClients(t)
+				alice := s.person(t, "alice")
+				for _, clientID := range []string{"machine", "person"} {
+					if err := s.Consents().Remember(t.Context(), alice.ID, "alice", clientID, "P", []string{"r"}, []string{"a", "b"}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := end(s, alice); err != nil {
+					t.Fatal(err)
+				}
+				var got []string
+				for _, event := range s.eventsOf(t, "consent.withdrawn") {
+					got = append(got, event.ClientID+" "+string(event.Changes))
+				}
+				changes := fmt.Sprintf(`{"resource":{"before":"r"},"scope":{"before":"a b"},"subject":{"after":%q},"username":{"after":"alice"}}`, alice.ID)
+				if diff := cmp.Diff([]string{"machine " + changes, "person " + changes}, got); diff != "" {
+					t.Errorf("events (-want +got):\n%s", diff)
+				}
+			})
+		}
+	})
+}
+
+// The name of a deleted account may be given to somebody else; its subject is what tokens and consents have.
+func TestEventsOfAccountsNameTheSubject(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		alice := s.person(t, "alice")
+		if err := s.Users().Delete(t.Context(), "alice"); err != nil {
+			t.Fatal(err)
+		}
+		for _, action := range []string{"user.created", "user.deleted"} {
+			events := s.eventsOf(t, action)
+			if want := fmt.Sprintf(`{"subject":{"after":%q},"username":{"after":"alice"}}`, alice.ID); len(events) != 1 || string(events[0].Changes) != want {
+				t.Errorf("%v, want %s", events, want)
+			}
+		}
 	})
 }
 

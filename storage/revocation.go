@@ -10,6 +10,7 @@ import (
 	"github.com/ory/fosite"
 	"gorm.io/gorm"
 
+	"fosite-mcp/internal/reqinfo"
 	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/clients"
 	"fosite-mcp/storage/internal/database"
@@ -89,6 +90,11 @@ func (s *Tokens) RevokeOwnToken(ctx context.Context, kind fosite.TokenType, sign
 		return "", fosite.ErrNotFound
 	}
 	event := audit.Event{Actor: "client:" + clientID, Action: "token.revoked", ClientID: clientID, TokenID: TokenID(signature)}
+	if secret := reqinfo.Note(ctx).Secret; secret != "" {
+		if event.Changes, err = audit.After(map[string]any{"secret_id": secret}); err != nil {
+			return "", err
+		}
+	}
 	if kind == fosite.AccessToken { // a machine's has no grant, and this is all
 		ended, err := s.log.Change(ctx, revokeMachineToken, event, accessTokenKey(signature), clientID)
 		if err != nil {

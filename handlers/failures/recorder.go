@@ -95,20 +95,26 @@ func (rec *Recorder) Watch(next fosite.ClientAuthenticationStrategy) fosite.Clie
 		if errors.Is(err, fosite.ErrInvalidClient) {
 			rec.Note(ctx, audit.Event{
 				Actor: "unknown", Action: "client.login_failed", ClientID: claimedID(r, form), RequestID: handlers.RequestID(r), IP: clientaddr.String(clientaddr.Of(r)),
-				Changes: assertionFault(err),
+				Changes: fault(err, form),
 			})
 		}
 		return client, err
 	}
 }
 
-// assertionFault is why a client's assertion was refused; nothing where there was none.
-func assertionFault(err error) json.RawMessage {
-	reason, found := strings.CutPrefix(fosite.ErrorToRFC6749Error(err).DebugField, "client assertion: ")
-	if !found {
+// fault is why a client was refused, and the resource that it asked for.
+func fault(err error, form url.Values) json.RawMessage {
+	changes := map[string]any{}
+	if reason := strings.TrimPrefix(fosite.ErrorToRFC6749Error(err).DebugField, "client assertion: "); reason != "" {
+		changes["reason"] = map[string]string{"after": shortened(reason)}
+	}
+	if resource := strings.Join(form["resource"], " "); resource != "" {
+		changes["resource"] = map[string]string{"after": shortened(resource)}
+	}
+	if len(changes) == 0 {
 		return nil
 	}
-	encoded, _ := json.Marshal(map[string]any{"reason": map[string]string{"after": shortened(reason)}}) // strings always encode
+	encoded, _ := json.Marshal(changes) // strings always encode
 	return encoded
 }
 

@@ -26,6 +26,7 @@ type Info struct {
 // Facts are for log and metrics. The endpoints note them on the way, so the middleware in front can tell them afterwards.
 type Facts struct {
 	Client  string // that has authenticated, or whose page or token it is
+	Secret  string // the id of the secret that it has authenticated with
 	Subject string // the person whom it is about, or the machine
 	Actor   string // the admin key
 

@@ -152,6 +152,9 @@ func (a *AdminKeys) Create(ctx context.Context, k *AdminKey, key string) error {
 		if len(k.Clients) > 0 {
 			changes["client_ids"] = k.Clients
 		}
+		if !k.ExpiresAt.IsZero() {
+			changes["expires_at"] = k.ExpiresAt.UTC().Format(time.RFC3339)
+		}
 		return a.log.Append(ctx, Event{Action: "admin_key.created", Changes: adminKeyChange(nil, changes)})
 	})
 }

@@ -118,10 +118,18 @@ func (e *Event) tail() (tail []byte) {
 }
 
 // After encodes changes that have no state before them.
-func After(fields map[string]any) (json.RawMessage, error) {
-	changes := make(map[string]any, len(fields))
-	for name, value := range fields {
-		changes[name] = map[string]any{"after": value}
+func After(fields map[string]any) (json.RawMessage, error) { return Changes(nil, fields) }
+
+// Changes encodes what fields were before, and are after a change.
+func Changes(before, after map[string]any) (json.RawMessage, error) {
+	changes := make(map[string]map[string]any, len(before)+len(after))
+	for side, fields := range map[string]map[string]any{"before": before, "after": after} {
+		for name, value := range fields {
+			if changes[name] == nil {
+				changes[name] = make(map[string]any, 2)
+			}
+			changes[name][side] = value
+		}
 	}
 	encoded, err := json.Marshal(changes)
 	return encoded, database.Wrap(err, "encode an audit event")

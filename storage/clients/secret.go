@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"fosite-mcp/internal/reqinfo"
 	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/internal/database"
@@ -207,6 +208,7 @@ func (r *Registry) SecretUsed(ctx context.Context, registered fosite.Client, has
 		return nil
 	}
 	secretID := c.Secrets[i].ID
+	reqinfo.Note(ctx).Secret = secretID
 	r.secretsUsed.Note(secretID, now)
 	if !c.Secrets[i].EndsOthers {
 		return nil

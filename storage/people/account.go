@@ -84,8 +84,8 @@ func (a Account) Delete(ctx context.Context) error {
 		if err := deleteGroups(tx, user.ID); err != nil {
 			return err
 		}
-		if err := tx.Where("subject = ?", user.ID).Delete(&model.Consent{}).Error; err != nil {
-			return database.Wrap(err, "delete the consents of a person")
+		if _, err := a.users.forget(ctx, tx, user.ID); err != nil {
+			return err
 		}
 		// No account has a user name with a space in it, or no password.
 		user.Username, user.PasswordHash, user.DisabledAt = "deleted "+user.ID, "", model.At(a.users.now())
@@ -117,7 +117,7 @@ func (a Account) change(ctx context.Context, action string, edit func(ctx contex
 		if err := tx.Select("*").Updates(user).Error; err != nil {
 			return database.Wrap(err, "change an account")
 		}
-		return a.users.record(ctx, audit.Event{Action: action}, map[string]any{"username": username})
+		return a.users.record(ctx, audit.Event{Action: action}, map[string]any{"username": username, "subject": user.ID})
 	})
 }
 

@@ -44,7 +44,7 @@ func (c *Consents) Remember(ctx context.Context, subject, username, clientID, cl
 			return database.Wrap(err, "store a consent")
 		}
 		return c.record(ctx, audit.Event{Actor: "user:" + username, Action: "consent.granted", ClientID: clientID},
-			map[string]any{"subject": subject, "scope": model.List(scopes).String(), "resource": model.List(resources).String()})
+			map[string]any{"subject": subject, "username": username, "scope": model.List(scopes).String(), "resource": model.List(resources).String()})
 	})
 }
 
@@ -112,11 +112,42 @@ func (c *Consents) withdraw(ctx context.Context, tx *database.Tx, consent Consen
 	if _, err := c.access.Revoke(ctx, consent.Subject, consent.ClientID); err != nil {
 		return err
 	}
+	return c.recordWithdrawal(ctx, consent)
+}
+
+// forget deletes what a person has allowed any client, and tells how many clients that were. Each is an event, as if the person had
+// withdrawn it: the log then says of everybody until when they had access.
+func (p *people) forget(ctx context.Context, tx *database.Tx, subject string) (clients int64, err error) {
+	var rows []model.Consent
+	if err := tx.Where("subject = ?", subject).Order("updated_at, resource, scope").Find(&rows).Error; err != nil {
+		return 0, database.Wrap(err, "list the consents of a person")
+	}
+	if err := tx.Where("subject = ?", subject).Delete(&model.Consent{}).Error; err != nil {
+		return 0, database.Wrap(err, "delete the consents of a person")
+	}
+	for _, consent := range inOrder(byParties(rows)) {
+		clients++
+		if err := p.recordWithdrawal(ctx, consent); err != nil {
+			return 0, err
+		}
+	}
+	return clients, nil
+}
+
+// recordWithdrawal puts the end of a consent on record, with what it was for.
+func (p *people) recordWithdrawal(ctx context.Context, consent Consent) error {
 	event := audit.Event{Action: "consent.withdrawn", ClientID: consent.ClientID}
 	if audit.OriginFrom(ctx).Actor == "" {
 		event.Actor = "user:" + consent.Username
 	}
-	return c.record(ctx, event, map[string]any{"subject": consent.Subject})
+	var err error
+	event.Changes, err = audit.Changes(
+		map[string]any{"scope": model.List(consent.Scopes).String(), "resource": model.List(consent.Resources).String()},
+		map[string]any{"subject": consent.Subject, "username": consent.Username})
+	if err != nil {
+		return err
+	}
+	return p.log.Append(ctx, event)
 }
 
 // Each calls show for every client that has access in the name of a person, in the order of client ids. lastUsed is

@@ -46,6 +46,11 @@ func (c *Consents) List(ctx context.Context, filter ConsentFilter) ([]Consent, e
 			found[of] = &grant
 		}
 	}
+	return inOrder(found), nil
+}
+
+// inOrder are consents by subject and client.
+func inOrder(found map[parties]*Consent) []Consent {
 	list := make([]Consent, 0, len(found))
 	for consent := range maps.Values(found) {
 		list = append(list, *consent)
@@ -53,7 +58,7 @@ func (c *Consents) List(ctx context.Context, filter ConsentFilter) ([]Consent, e
 	slices.SortFunc(list, func(a, b Consent) int {
 		return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.ClientID, b.ClientID))
 	})
-	return list, nil
+	return list
 }
 
 // remembered is what people have allowed clients that were not deleted.
@@ -65,6 +70,11 @@ func (c *Consents) remembered(ctx context.Context, filter ConsentFilter) (map[pa
 	if err != nil {
 		return nil, database.Wrap(err, "list consents")
 	}
+	return byParties(rows), nil
+}
+
+// byParties puts rows together to consents. They come oldest first.
+func byParties(rows []model.Consent) map[parties]*Consent {
 	found := make(map[parties]*Consent)
 	for _, row := range rows {
 		of := parties{row.Subject, row.ClientID}
@@ -73,7 +83,7 @@ func (c *Consents) remembered(ctx context.Context, filter ConsentFilter) (map[pa
 		}
 		found[of].add(row)
 	}
-	return found, nil
+	return found
 }
 
 // add adds a row. They come oldest first, so the last names stand.

@@ -40,12 +40,9 @@ func (u *Users) KeepOut(ctx context.Context, subject string) (ended Ended, err e
 		if sessions.Error != nil {
 			return database.Wrap(sessions.Error, "delete the login sessions of a person")
 		}
-		var clients int64
-		if err := tx.QueryRow(`SELECT COUNT(DISTINCT client_id) FROM {consents} WHERE subject = ?`, subject).Scan(&clients); err != nil {
-			return database.Wrap(err, "count the consents of a person")
-		}
-		if err := tx.Where("subject = ?", subject).Delete(&model.Consent{}).Error; err != nil {
-			return database.Wrap(err, "delete the consents of a person")
+		clients, err := u.forget(ctx, tx, subject)
+		if err != nil {
+			return err
 		}
 		grants, err := u.access.Revoke(ctx, subject, "")
 		if err != nil {

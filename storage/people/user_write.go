@@ -38,7 +38,7 @@ func (u *Users) Create(ctx context.Context, user *User) error {
 		if err := addGroups(tx, user.ID, user.Groups); err != nil {
 			return err
 		}
-		return u.record(ctx, audit.Event{Action: "user.created"}, map[string]any{"username": user.Username})
+		return u.record(ctx, audit.Event{Action: "user.created"}, map[string]any{"username": user.Username, "subject": user.ID})
 	})
 }
 

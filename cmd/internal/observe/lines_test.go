@@ -28,6 +28,7 @@ func answered(t *testing.T, method, path, route string, status int, quiet bool) 
 	router.Use(o.Middleware)
 	router.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
 		reqinfo.Note(r.Context()).Client = "editor"
+		reqinfo.Note(r.Context()).Secret = "cs_1"
 		reqinfo.Note(r.Context()).Subject = "alice"
 		w.WriteHeader(status)
 	})
@@ -45,13 +46,13 @@ func TestEachRequestIsALine(t *testing.T) {
 	line := answered(t, "POST", "/clients/mcp_at_secret?token=mcp_at_secret", "/clients/{id}", 204, false)
 	for _, want := range []string{
 		"level=INFO", "method=POST", "route=/clients/{id}", "status=204", "duration_ms=", "request_id=r1", "ip=192.0.2.7",
-		"client_id=editor", "subject=alice", "trace_id=0af7651916cd43dd8448eb211c80319c",
+		"client_id=editor", "secret_id=cs_1", "subject=alice", "trace_id=0af7651916cd43dd8448eb211c80319c",
 	} {
 		if !strings.Contains(line, want) {
 			t.Errorf("no %s in %s", want, line)
 		}
 	}
-	if strings.Contains(line, "secret") {
+	if strings.Contains(line, "mcp_at_secret") {
 		t.Errorf("the line has what a caller put into the URL: %s", line)
 	}
 	if line := answered(t, "POST", "/x", "/x", 204, true); line != "" {

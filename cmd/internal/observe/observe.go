@@ -95,6 +95,7 @@ func describe(r *http.Request, route string, status int, took time.Duration) []s
 	}
 	if info.Facts != nil {
 		optional("client_id", info.Facts.Client)
+		optional("secret_id", info.Facts.Secret)
 		optional("subject", info.Facts.Subject)
 		optional("actor", info.Facts.Actor)
 	}
