@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What HTTP libraries would tidy up before they send it.
@@ -33,5 +35,42 @@ func TestOddRequestsAreAnsweredLikeOthers(t *testing.T) {
 			}
 			connection.Close()
 		}
+	}
+}
+
+// A caller that sends slowly, or much, does not hold a connection or memory for long.
+func TestSlowAndLargeRequestsEnd(t *testing.T) {
+	server := (&Instance{Log: slog.New(slog.DiscardHandler)}).newServer(nil)
+	for name, bound := range map[string]time.Duration{
+		"headers": server.ReadHeaderTimeout, "request": server.ReadTimeout, "answer": server.WriteTimeout, "idle": server.IdleTimeout,
+	} {
+		if bound <= 0 || bound > 2*time.Minute {
+			t.Errorf("%s may take %s", name, bound)
+		}
+	}
+	s := runServer(t)
+	for _, listener := range []string{s.oauth("token"), s.AdminURL + "/admin/v1/clients"} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, listener, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("X-Large", strings.Repeat("x", 64<<10))
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("%s answers 64 KiB of headers with %d", listener, response.StatusCode)
+		}
+	}
+	large := strings.NewReader("grant_type=client_credentials&x=" + strings.Repeat("x", 65<<10))
+	response, err := http.Post(s.oauth("token"), "application/x-www-form-urlencoded", large)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("a form of 65 KiB is answered with %d", response.StatusCode)
 	}
 }

@@ -44,6 +44,7 @@ func New(o Options) (http.Handler, error) {
 			r.Out.Header.Del("Connection") // an upgraded connection would be a tunnel, in which nobody checks anything
 			r.Out.Header.Del("Upgrade")
 			r.Out.Header.Del("Http2-Settings")
+			r.Out.Trailer = nil // some servers take trailers for headers
 			resource.SetIdentity(r.Out.Header, resource.TokenFromContext(r.In.Context()))
 		},
 		Transport: &http.Transport{

@@ -1,10 +1,12 @@
 package proxy
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -110,6 +112,30 @@ func TestTheMCPServerLearnsWhoItIs(t *testing.T) {
 		if got := strings.Join(seen[name], "|"); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
+	}
+}
+
+// Neither a trailer nor a header that Connection calls the caller's own changes who it is.
+func TestNothingBesideTheHeadersSaysWhoItIs(t *testing.T) {
+	var seen *http.Request
+	front := start(t, "https://docs.example.com/mcp", "/mcp", func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		seen = r
+	})
+	connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(front, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	_, _ = io.WriteString(connection, "POST /mcp HTTP/1.1\r\nHost: docs.example.com\r\nAuthorization: Bearer good\r\nConnection: X-Auth-Client-Id, X-Auth-Subject\r\n"+
+		"Transfer-Encoding: chunked\r\nTrailer: X-Auth-Subject\r\n\r\n2\r\n{}\r\n0\r\nX-Auth-Subject: admin\r\n\r\n")
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK || seen.Header.Get("X-Auth-Client-Id") != "ci" || seen.Header.Get("X-Auth-Subject") != "zo%C3%AB" || len(seen.Trailer) != 0 {
+		t.Errorf("%d, headers %v, trailers %v", response.StatusCode, seen.Header, seen.Trailer)
 	}
 }
 
