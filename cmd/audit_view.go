@@ -15,7 +15,7 @@ import (
 
 // auditActions are the actions of all audit events.
 var auditActions = []string{
-	"admin.login_failed", "admin_key.created", "admin_key.replaced", "admin_key.revoked", "assertion.refused", "audit.pruned", "authorization_code.reused",
+	"admin.logged_in", "admin.login_failed", "admin_key.created", "admin_key.replaced", "admin_key.revoked", "assertion.refused", "audit.pruned", "authorization_code.reused",
 	"client.changed", "client.deleted", "client.disabled", "client.enabled", "client.login_failed", "client.registered",
 	"consent.granted", "consent.withdrawn", "database.restored", "issuer.changed", "issuer.deleted", "issuer.disabled", "issuer.enabled", "issuer.registered", "refresh_token.reused", "secret.created", "secret.deleted", "secret.previous_ended",
 	"signing_key.created", "signing_key.discarded", "signing_key.removed", "signing_key.rotated", "token.issued", "token.revoked", "tokens.revoked",

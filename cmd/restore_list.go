@@ -104,7 +104,7 @@ func (l *lostEvents) add(e *auditView) {
 	case "token.revoked", "tokens.revoked":
 		l.revocations++
 		return
-	case "token.issued", "user.logged_in", "consent.granted", "audit.pruned", "signing_key.created", "signing_key.removed", "database.restored":
+	case "token.issued", "admin.logged_in", "user.logged_in", "consent.granted", "audit.pruned", "signing_key.created", "signing_key.removed", "database.restored":
 		return
 	}
 	item := lostItem{ID: e.ID, Time: e.Time, Actor: e.Actor, Action: e.Action, ClientID: e.ClientID, Target: e.target(), Command: e.again()}

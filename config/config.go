@@ -44,6 +44,8 @@ type TLS struct {
 type Admin struct {
 	Listen string
 	Key    Secret // first admin key; empty: the server generates one
+	// Console offers the admin console, pages beside the admin API.
+	Console bool
 	// InsecureAllowHTTP lets the admin API, and with it admin keys, leave this machine without TLS.
 	InsecureAllowHTTP bool
 }

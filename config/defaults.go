@@ -32,7 +32,7 @@ func Default() Config {
 	return Config{
 		BasePath: "/authed/mcp/oauth",
 		Listen:   "127.0.0.1:8080",
-		Admin:    Admin{Listen: "127.0.0.1:8081"},
+		Admin:    Admin{Listen: "127.0.0.1:8081", Console: true},
 		DataDir:  "./fosite-mcp-data",
 		Tokens: Tokens{
 			AccessLifespan:          336 * time.Hour,

@@ -37,6 +37,7 @@ func serverKeys() []Key {
 		{"tls.key_file", "PEM private key that belongs to `tls.cert_file`.", "none", func(c *Config) any { return &c.TLS.KeyFile }},
 		{"admin.listen", "Address of the admin listener.", "", func(c *Config) any { return &c.Admin.Listen }},
 		{"admin.key", "Admin key, at least 16 random characters. Another one is added, see the operations guide.", "generated on first start into `data_dir`", func(c *Config) any { return &c.Admin.Key }},
+		{"admin.console", "Offer the admin console at `/console/` of the admin listener.", "", func(c *Config) any { return &c.Admin.Console }},
 		{"admin.insecure_allow_http", "Let the admin listener send admin keys and client secrets over plain HTTP beyond this machine. Only for a network that nobody else can read.", "", func(c *Config) any { return &c.Admin.InsecureAllowHTTP }},
 		{"database.url", "`sqlite:PATH` (PATH as it is written, without percent-encoding; `sqlite:///srv/data.db` is `sqlite:/srv/data.db`) or `postgres://USER:PASSWORD@HOST/NAME`, with several hosts where a standby may take over: `HOST1,HOST2`.", "`sqlite:` and `fosite-mcp.db` in `data_dir`", func(c *Config) any { return &c.Database.URL }},
 		{"database.max_connections", "Connections that this server opens at most, 1 to 1000. Requests wait in line for one, also where the database server allows fewer.", "`16` on PostgreSQL, `6` on SQLite", func(c *Config) any { return &c.Database.MaxConnections }},

@@ -147,7 +147,7 @@ func TestTheFileSetsEveryKindOfValue(t *testing.T) {
 	want := Default()
 	want.PublicURL, want.Issuer = "https://docs.example.com", "https://docs.example.com"
 	want.Listen, want.BehindProxy = "127.0.0.1:9000", true
-	want.Admin = Admin{Listen: "127.0.0.1:9001", Key: "k7Q2vX9mPz4LdW8sJc3Yb6Hf"}
+	want.Admin = Admin{Listen: "127.0.0.1:9001", Key: "k7Q2vX9mPz4LdW8sJc3Yb6Hf", Console: true}
 	want.Database = Database{URL: "sqlite:fosite-mcp-data/fosite-mcp.db", MaxConnections: 6}
 	want.Tokens.AccessLifespan, want.Tokens.RefreshGrace = 24*time.Hour, 0
 	want.Login.Methods = []string{}

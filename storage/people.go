@@ -19,6 +19,9 @@ func (s *Store) Consents() *people.Consents { return s.consents }
 // LoginSessions is the browsers that people are logged in with.
 func (s *Store) LoginSessions() *people.Sessions { return s.logins }
 
+// ConsoleSessions is the browsers that administrators are logged in to the admin console with.
+func (s *Store) ConsoleSessions() *people.ConsoleSessions { return s.logins.Console() }
+
 // GroupsSession is a session that tells which groups a person is in. A store puts those of a local account into it whenever it
 // reads the session. A session without the method, or of a subject that is no local account, keeps what it was stored with.
 type GroupsSession interface {

@@ -28,6 +28,20 @@ type Actor struct {
 	Clients []string
 }
 
+// May tells whether the caller may do an operation of the API, such as POST of /clients/{client_id}/disable.
+func (c Actor) May(method, path string) bool {
+	op, known := routes[path][method]
+	return known && c.Role.Allows(op.role) && (c.Clients == nil || op.reach != reachAll)
+}
+
+// As returns a context whose requests to the API come from caller. It is for pages in this process that have found out
+// themselves who that is: no request from outside has such a context.
+func As(ctx context.Context, caller Actor) context.Context {
+	return context.WithValue(ctx, insideKey{}, caller)
+}
+
+type insideKey struct{}
+
 // Refusal is the error of an [API.Authenticate] that knows that the caller may not come in: 401. Any other error says that
 // this cannot be found out now: 503.
 type Refusal struct {
@@ -44,7 +58,11 @@ func (r *Refusal) Error() string { return "admin: the caller is refused: " + r.D
 // audit events carry the name of the actor.
 func (a *api) authenticate(r *request, op *operation) error {
 	from := clientaddr.Of(r.Request)
-	actor, err := a.Authenticate(r.Request)
+	actor, inside := r.Context().Value(insideKey{}).(Actor)
+	var err error
+	if !inside {
+		actor, err = a.Authenticate(r.Request)
+	}
 	var refusal *Refusal
 	switch {
 	case errors.As(err, &refusal):

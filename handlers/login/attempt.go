@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fosite-mcp/handlers/clientaddr"
+	"fosite-mcp/internal/browser"
 )
 
 // passwordAttempt is one attempt to log in with a password.
@@ -94,12 +95,12 @@ type knownBrowser struct {
 const knownLife = 90 * 24 * time.Hour
 
 func (s *Pages) knownBrowser(r *http.Request, username string) (browser knownBrowser, ok bool) {
-	ok = s.sign.open("known", s.cookies.get(r, knownCookie), &browser) && browser.Username == username
+	ok = s.sign.open("known", s.cookies.Get(r, knownCookie), &browser) && browser.Username == username
 	return browser, ok
 }
 
 func (s *Pages) remember(w http.ResponseWriter, r *http.Request, username string) {
 	if _, known := s.knownBrowser(r, username); !known {
-		s.cookies.set(w, knownCookie, s.sign.seal("known", knownBrowser{ID: newToken(), Username: username}), knownLife)
+		s.cookies.Set(w, knownCookie, s.sign.seal("known", knownBrowser{ID: browser.NewToken(), Username: username}), knownLife)
 	}
 }

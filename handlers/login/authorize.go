@@ -62,11 +62,11 @@ func (s *Pages) Authorize(w http.ResponseWriter, r *http.Request, request handle
 	case refuseConsent:
 		return &handlers.Decision{Err: fosite.ErrConsentRequired}, nil
 	case deny:
-		s.cookies.clear(w, stepCookie)
+		s.cookies.Clear(w, stepCookie)
 		return &handlers.Decision{Denied: true}, nil
 	}
 	if q.answers != (answers{}) {
-		s.cookies.clear(w, stepCookie)
+		s.cookies.Clear(w, stepCookie)
 	}
 	return &handlers.Decision{ // no Scopes: all that were requested, which is what the person has allowed
 		Subject: p.Subject, Username: p.Username, Groups: p.Groups, GroupsAt: p.GroupsAt, AuthenticatedAt: p.AuthenticatedAt,
@@ -196,7 +196,7 @@ type stepState struct {
 // answers reads what p has answered for the request d; the zero value when nothing.
 func (s *Pages) answers(r *http.Request, p *person, d destination) stepState {
 	var state stepState
-	if !s.sign.open("step", s.cookies.get(r, stepCookie), &state) ||
+	if !s.sign.open("step", s.cookies.Get(r, stepCookie), &state) ||
 		state.Session != p.id() || state.Request != d.digest() || s.Now().Unix() >= state.Expires {
 		return stepState{}
 	}
@@ -204,7 +204,7 @@ func (s *Pages) answers(r *http.Request, p *person, d destination) stepState {
 }
 
 func (s *Pages) setAnswers(w http.ResponseWriter, p *person, d destination, given answers) {
-	s.cookies.set(w, stepCookie, s.sign.seal("step", stepState{
+	s.cookies.Set(w, stepCookie, s.sign.seal("step", stepState{
 		Session: p.id(), Request: d.digest(), Expires: s.Now().Add(stepLife).Unix(), answers: given,
 	}), stepLife)
 }

@@ -67,7 +67,7 @@ func (s *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (s *Pages) errorPage(w http.ResponseWriter, r *http.Request, status int, page *ErrorPage) {
-	page.Page, page.Status = s.page(w, r, s.cookies.get(r, sessionCookie)), status
+	page.Page, page.Status = s.page(w, r, s.cookies.Get(r, sessionCookie)), status
 	kind := http.StatusBadRequest
 	if status >= 500 {
 		kind = http.StatusInternalServerError

@@ -3,6 +3,8 @@ package login
 import (
 	"mime"
 	"net/http"
+
+	"fosite-mcp/internal/browser"
 )
 
 // maxForm bounds what a form may hold: an authorization request and a password.
@@ -33,8 +35,8 @@ func (s *Pages) form(handle, outdated http.HandlerFunc) http.HandlerFunc {
 				return
 			}
 		}
-		browser := s.cookies.get(r, browserCookie)
-		if browser == "" || !s.sign.valid(r.PostForm.Get("csrf"), "form", browser, s.cookies.get(r, sessionCookie)) {
+		given := s.cookies.Get(r, browserCookie)
+		if given == "" || !s.sign.valid(r.PostForm.Get("csrf"), "form", given, s.cookies.Get(r, sessionCookie)) {
 			outdated(w, r)
 			return
 		}
@@ -44,12 +46,12 @@ func (s *Pages) form(handle, outdated http.HandlerFunc) http.HandlerFunc {
 
 // formToken is what form wants to see again. token is the browser's session cookie as it will be after this response.
 func (s *Pages) formToken(w http.ResponseWriter, r *http.Request, token string) string {
-	browser := s.cookies.get(r, browserCookie)
-	if browser == "" {
-		browser = newToken()
-		s.cookies.set(w, browserCookie, browser, 0)
+	given := s.cookies.Get(r, browserCookie)
+	if given == "" {
+		given = browser.NewToken()
+		s.cookies.Set(w, browserCookie, given, 0)
 	}
-	return s.sign.mac("form", browser, token)
+	return s.sign.mac("form", given, token)
 }
 
 func (s *Pages) outdated(w http.ResponseWriter, r *http.Request) {

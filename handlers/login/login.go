@@ -15,6 +15,7 @@ import (
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/handlers/limit"
+	"fosite-mcp/internal/browser"
 	"fosite-mcp/provider/client"
 
 	"github.com/gorilla/mux"
@@ -93,7 +94,7 @@ type Options struct {
 type Pages struct {
 	Options
 	sign    signer
-	cookies cookies
+	cookies browser.Cookies
 	pages   *pages
 	origins *http.CrossOriginProtection
 	limits  *throttle
@@ -119,7 +120,7 @@ func New(options Options) (*Pages, error) {
 	s := &Pages{
 		Options: options,
 		sign:    signer{append([][]byte{options.Key}, options.PreviousKeys...)},
-		cookies: cookies{secure: strings.HasPrefix(options.Origin, "https://"), path: options.BasePath},
+		cookies: browser.Cookies{Secure: strings.HasPrefix(options.Origin, "https://"), Path: options.BasePath, SameSite: http.SameSiteLaxMode},
 		origins: http.NewCrossOriginProtection(),
 		limits:  newThrottle(options.Now),
 		busy:    handlers.NewSample(),

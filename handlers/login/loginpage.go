@@ -66,7 +66,7 @@ func enteredUsername(r *http.Request) string {
 func (s *Pages) showLogin(w http.ResponseWriter, r *http.Request, status int, values url.Values, problem string) {
 	d := s.destination(values.Get("continue"))
 	page := &LoginPage{
-		Page:     s.page(w, r, s.cookies.get(r, sessionCookie)),
+		Page:     s.page(w, r, s.cookies.Get(r, sessionCookie)),
 		Continue: d.String(),
 		Problem:  problem,
 		Again:    wantsLogin(prompt(d.query)),
@@ -211,14 +211,14 @@ func (s *Pages) enter(w http.ResponseWriter, r *http.Request, p *person, d desti
 
 // logout ends the browser's session and goes on to another login, or to the page that says so.
 func (s *Pages) logout(w http.ResponseWriter, r *http.Request) {
-	if token := s.cookies.get(r, sessionCookie); token != "" {
+	if token := s.cookies.Get(r, sessionCookie); token != "" {
 		if err := s.Sessions.Delete(r.Context(), token); err != nil {
 			s.fail(w, r, err)
 			return
 		}
 	}
-	s.cookies.clear(w, sessionCookie)
-	s.cookies.clear(w, stepCookie)
+	s.cookies.Clear(w, sessionCookie)
+	s.cookies.Clear(w, stepCookie)
 	s.afterLogout(w, r)
 }
 
@@ -251,7 +251,7 @@ func (s *Pages) signedOutPage(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	page := &SignedOutPage{Page: s.page(w, r, s.cookies.get(r, sessionCookie))}
+	page := &SignedOutPage{Page: s.page(w, r, s.cookies.Get(r, sessionCookie))}
 	if p != nil {
 		page.Username = clean(p.Username, nameLimit)
 	}

@@ -36,7 +36,7 @@ func (s *Pages) startOIDC(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.forgetAttempts(w, r)
-	s.cookies.set(w, attemptCookie(a.State), sealed, attemptLife)
+	s.cookies.Set(w, attemptCookie(a.State), sealed, attemptLife)
 	seeOther(w, r, s.oidc.authorizeURL(provider, a, d.query))
 }
 
@@ -50,13 +50,13 @@ const maxAttempts = 4
 func (s *Pages) forgetAttempts(w http.ResponseWriter, r *http.Request) {
 	var names []string
 	for _, cookie := range r.Cookies() {
-		if name := strings.TrimPrefix(cookie.Name, s.cookies.name("")); strings.HasPrefix(name, oidcCookie) {
+		if name := strings.TrimPrefix(cookie.Name, s.cookies.Name("")); strings.HasPrefix(name, oidcCookie) {
 			names = append(names, name)
 		}
 	}
 	if len(names) >= maxAttempts {
 		for _, name := range names {
-			s.cookies.clear(w, name)
+			s.cookies.Clear(w, name)
 		}
 	}
 }
@@ -69,7 +69,7 @@ func (s *Pages) finishOIDC(w http.ResponseWriter, r *http.Request) {
 		s.tell(w, r, http.StatusBadRequest, sayNoAttempt)
 		return
 	}
-	s.cookies.clear(w, attemptCookie(a.State))
+	s.cookies.Clear(w, attemptCookie(a.State))
 	d := s.destination(a.Continue)
 	if iss := query.Get("iss"); iss != "" && iss != s.oidc.Issuer { // RFC 9207 §2.4
 		s.providerRefused(w, r, d, errors.New("login: the answer comes from another issuer"))
@@ -107,7 +107,7 @@ func (s *Pages) attempt(r *http.Request, state string) (a attempt, ok bool) {
 	if s.oidc == nil || len(state) < 26 || len(state) > 64 || strings.ContainsFunc(state, notBase32) {
 		return a, false
 	}
-	if !s.sign.open("attempt", s.cookies.get(r, attemptCookie(state)), &a) {
+	if !s.sign.open("attempt", s.cookies.Get(r, attemptCookie(state)), &a) {
 		return a, false
 	}
 	same := subtle.ConstantTimeCompare([]byte(a.State), []byte(state)) == 1

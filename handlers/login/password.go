@@ -7,6 +7,8 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"fosite-mcp/internal/browser"
+
 	"github.com/ory/fosite"
 	"golang.org/x/text/unicode/norm"
 )
@@ -92,7 +94,7 @@ func (n *nobody) hash(ctx context.Context, hasher fosite.Hasher) ([]byte, error)
 	if n.known != nil {
 		return n.known, nil
 	}
-	hash, err := HashPassword(ctx, hasher, newToken())
+	hash, err := HashPassword(ctx, hasher, browser.NewToken())
 	if errors.Is(err, fosite.ErrTemporarilyUnavailable) || ctx.Err() != nil {
 		return nil, errBusy
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"fosite-mcp/internal/browser"
+
 	"github.com/ory/fosite"
 )
 
@@ -47,7 +49,7 @@ func (p *person) id() string { return digest("session", p.token) }
 
 // current is who the browser is logged in as, or nil. An error is an outage.
 func (s *Pages) current(r *http.Request) (*person, error) {
-	token := s.cookies.get(r, sessionCookie)
+	token := s.cookies.Get(r, sessionCookie)
 	if token == "" {
 		return nil, nil
 	}
@@ -109,12 +111,12 @@ func (s *Pages) groupsEnded(p *person) bool {
 // begin logs the browser in as p. It always gets a new token: one that somebody had planted before the login is worth
 // nothing afterwards.
 func (s *Pages) begin(w http.ResponseWriter, r *http.Request, p *person) error {
-	if previous := s.cookies.get(r, sessionCookie); previous != "" {
+	if previous := s.cookies.Get(r, sessionCookie); previous != "" {
 		if err := s.Sessions.Delete(r.Context(), previous); err != nil {
 			return err
 		}
 	}
-	p.token = newToken()
+	p.token = browser.NewToken()
 	p.Groups = slices.Clip(p.Groups)
 	data, err := json.Marshal(p)
 	if err != nil {
@@ -129,7 +131,7 @@ func (s *Pages) begin(w http.ResponseWriter, r *http.Request, p *person) error {
 	if err != nil {
 		return err
 	}
-	s.cookies.set(w, sessionCookie, p.token, 0)
+	s.cookies.Set(w, sessionCookie, p.token, 0)
 	s.Log.InfoContext(r.Context(), "logged in", "subject", p.Subject, "method", p.Method)
 	return nil
 }

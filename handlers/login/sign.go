@@ -2,7 +2,6 @@ package login
 
 import (
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -12,9 +11,6 @@ import (
 
 	"fosite-mcp/internal/lengths"
 )
-
-// newToken is a random value that nobody can guess: 260 bits.
-func newToken() string { return rand.Text() + rand.Text() }
 
 // digest stands for parts in what we sign, and says nothing of them. It is no signature: anybody can compute it. Unlike
 // one it is the same whatever key a replica has.

@@ -22,7 +22,7 @@ type Sessions struct{ people }
 // [fosite.ErrAccessDenied] for somebody who is kept out: see [Users.KeepOut].
 func (s *Sessions) Create(ctx context.Context, token, subject, username, method string, data []byte, expiresAt time.Time) error {
 	allow := func(tx *database.Tx) error { return refuseOutsider(tx, subject) }
-	return s.create(ctx, allow, token, subject, username, method, data, expiresAt)
+	return s.createFor(ctx, allow, token, subject, username, method, data, expiresAt)
 }
 
 // CreateForPassword is [Sessions.Create] for a local account whose password was compared with passwordHash. It
@@ -39,10 +39,16 @@ func (s *Sessions) CreateForPassword(ctx context.Context, token, subject, userna
 		}
 		return err
 	}
-	return s.create(ctx, allow, token, subject, username, method, data, expiresAt)
+	return s.createFor(ctx, allow, token, subject, username, method, data, expiresAt)
 }
 
-func (s *Sessions) create(ctx context.Context, allow func(*database.Tx) error, token, subject, username, method string, data []byte, expiresAt time.Time) error {
+func (s *Sessions) createFor(ctx context.Context, allow func(*database.Tx) error, token, subject, username, method string, data []byte, expiresAt time.Time) error {
+	event := audit.Event{Actor: "user:" + username, Action: "user.logged_in"}
+	told := map[string]any{"subject": subject, "username": username, "method": method}
+	return s.create(ctx, allow, token, subject, data, expiresAt, event, told)
+}
+
+func (s *Sessions) create(ctx context.Context, allow func(*database.Tx) error, token, subject string, data []byte, expiresAt time.Time, event audit.Event, told map[string]any) error {
 	if token == "" || subject == "" {
 		return errors.New("storage: refusing to store a login session without a token or a subject")
 	}
@@ -60,8 +66,7 @@ func (s *Sessions) create(ctx context.Context, allow func(*database.Tx) error, t
 		if err := allow(tx); err != nil { // last: see [Users.Allow]
 			return err
 		}
-		return s.record(ctx, audit.Event{Actor: "user:" + username, Action: "user.logged_in"},
-			map[string]any{"subject": subject, "username": username, "method": method})
+		return s.record(ctx, event, told)
 	})
 }
 

@@ -132,8 +132,12 @@ func (s *Instance) prepare(ctx context.Context, cfg config.Config, db *gorm.DB, 
 	if err != nil {
 		return nil, "", err
 	}
+	about, err := s.about(ctx, store)
+	if err != nil {
+		return nil, "", err
+	}
 	return &parts{
-		cfg: cfg, log: s.Log, store: store, secrets: secrets, observer: observer, limits: newLimits(cfg, observer), keys: keys, end: newEnding(), clock: clock,
+		cfg: cfg, log: s.Log, store: store, secrets: secrets, observer: observer, limits: newLimits(cfg, observer), keys: keys, end: newEnding(), clock: clock, about: about,
 	}, keyFile, nil
 }
 

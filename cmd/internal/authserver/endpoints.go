@@ -15,6 +15,7 @@ import (
 	"fosite-mcp/config"
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/admin"
+	"fosite-mcp/handlers/admin/console"
 	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/handlers/failures"
 	"fosite-mcp/handlers/limit"
@@ -39,6 +40,7 @@ type parts struct {
 	oauth    *provider.Provider
 	end      *ending
 	clock    *clock
+	about    []console.Fact // for the overview of the admin console
 }
 
 // makeProvider makes the recorder of failed attempts, which counts what it records, and the OAuth provider with the
@@ -243,6 +245,9 @@ func (p *parts) adminRouter() (http.Handler, error) {
 	api.Failures.Refused = p.observer.CountLimited("admin-failures")
 	root.Use(newHosts(listenerHosts(cfg, cfg.Admin.Listen), p.log, api.Misdirected).middleware)
 	if err := api.Mount(root.PathPrefix("/admin/v1").Subrouter()); err != nil {
+		return nil, err
+	}
+	if err := p.mountConsole(root, api); err != nil {
 		return nil, err
 	}
 	root.NewRoute().Handler(api.NotFound())

@@ -1,0 +1,89 @@
+package console
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"fosite-mcp/handlers"
+	"fosite-mcp/handlers/admin"
+	"fosite-mcp/internal/browser"
+
+	"github.com/gorilla/mux"
+)
+
+// Console is the admin console. API is required, with a Store that has its own clients and admin keys.
+type Console struct {
+	API *admin.API
+	// Secure says that browsers reach the console by https.
+	Secure bool
+	// Health is what the overview says of the server.
+	Health handlers.Health
+	// About are facts for the overview, such as the version of the program.
+	About []Fact
+}
+
+// Fact is a name and its value.
+type Fact struct{ Name, Value string }
+
+// site is a mounted console.
+type site struct {
+	*Console
+	api     http.Handler // the admin API, for this console alone
+	cookies browser.Cookies
+	origins *http.CrossOriginProtection
+	now     func() time.Time
+	log     *slog.Logger
+}
+
+// Mount adds the console to r at /console, and a redirect to it at /. r is the root router, with SkipClean(true) and
+// UseEncodedPath, as for the API: ids may hold any character.
+func (c *Console) Mount(r *mux.Router) error {
+	if c.API == nil || c.API.Store == nil || !c.API.Store.KeepsClients() || c.API.Authenticate != nil || c.API.Record != nil {
+		return errors.New("console: set Console.API, to an API with the clients and admin keys of its Store")
+	}
+	inside := mux.NewRouter().SkipClean(true)
+	if err := c.API.Mount(inside.PathPrefix("/admin/v1").Subrouter()); err != nil {
+		return err
+	}
+	s := &site{
+		Console: c, api: inside, now: c.API.Now, log: c.API.Log,
+		cookies: browser.Cookies{Secure: c.Secure, Path: base, SameSite: http.SameSiteStrictMode},
+		origins: http.NewCrossOriginProtection(),
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	for _, path := range []string{"/", base} {
+		r.Path(path).Handler(handlers.Reading(http.RedirectHandler(base+"/", http.StatusFound).ServeHTTP))
+	}
+	r.Path(base + "/style.css").Handler(handlers.Reading(serveStyle))
+	r.Path(base + "/login").Handler(s.endpoint(endpoint{get: (*visit).loginPage, post: (*visit).login, open: true}))
+	for path, e := range endpoints {
+		r.Path(base + path).Handler(s.endpoint(e))
+	}
+	r.PathPrefix(base + "/").Handler(s.endpoint(endpoint{}))
+	return nil
+}
+
+// base is the path of the console.
+const base = "/console"
+
+// endpoint is one path: a page to look at, a form to post, or both.
+type endpoint struct {
+	get, post func(*visit) error
+	open      bool // to those who are not logged in
+}
+
+// endpoints are all pages for those who are logged in.
+var endpoints = map[string]endpoint{
+	"/":       {get: (*visit).overview},
+	"/logout": {post: (*visit).logout},
+
+	"/clients":             {get: (*visit).clientsPage},
+	"/clients/{client_id}": {get: (*visit).clientPage},
+}

@@ -1,0 +1,43 @@
+package console
+
+import (
+	"net/url"
+)
+
+// list is one page of a list of the API.
+type list[T any] struct {
+	Items      []T    `json:"items"`
+	NextCursor string `json:"next_cursor"`
+}
+
+// filters are the fields that narrow a list, as they are shown above it.
+type filters struct {
+	Fields []field
+	Set    bool // something narrows the list
+	Next   string
+}
+
+// read puts what the query of the page says into the fields, and returns the query for the API.
+func (f *filters) read(page url.Values) url.Values {
+	query := url.Values{}
+	for i := range f.Fields {
+		field := &f.Fields[i]
+		field.Value = page.Get(field.Name)
+		if field.Value != "" {
+			query.Set(field.Name, field.Value)
+			f.Set = true
+		}
+	}
+	if cursor := page.Get("cursor"); cursor != "" {
+		query.Set("cursor", cursor)
+	}
+	return query
+}
+
+// next sets the link to the page behind cursor, which is empty on the last one.
+func (f *filters) next(path string, query url.Values, cursor string) {
+	if cursor != "" {
+		query.Set("cursor", cursor)
+		f.Next = path + "?" + query.Encode()
+	}
+}
