@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// client is a client as the API shows it.
-type client struct {
+// registration is a client as the API shows it.
+type registration struct {
 	ID            string          `json:"client_id"`
 	Name          string          `json:"client_name"`
 	Owner         string          `json:"owner"`
@@ -33,16 +33,16 @@ type client struct {
 }
 
 // Path is the client's page, or one below it.
-func (c client) Path(below string) string { return base + c.api(below) }
+func (c registration) Path(below string) string { return base + c.api(below) }
 
 // api is the client's path in the API.
-func (c client) api(below string) string { return "/clients/" + url.PathEscape(c.ID) + below }
+func (c registration) api(below string) string { return "/clients/" + url.PathEscape(c.ID) + below }
 
 // UsesSecret tells whether the client authenticates by a secret.
-func (c client) UsesSecret() bool { return strings.HasPrefix(c.AuthMethod, "client_secret_") }
+func (c registration) UsesSecret() bool { return strings.HasPrefix(c.AuthMethod, "client_secret_") }
 
 // Lifespan is how long the client's access tokens live.
-func (c client) Lifespan() string {
+func (c registration) Lifespan() string {
 	if c.TokenLifespan == 0 {
 		return "the server's"
 	}
@@ -74,7 +74,7 @@ type token struct {
 // clientsData is the data of clients.html.
 type clientsData struct {
 	filters
-	Clients []client
+	Clients []registration
 }
 
 func clientFilters() filters {
@@ -90,7 +90,7 @@ func clientFilters() filters {
 func (v *visit) clientsPage() error {
 	data := clientsData{filters: clientFilters()}
 	query := data.read(v.r.URL.Query())
-	var found list[client]
+	var found list[registration]
 	_, err := v.get("/clients", query, &found)
 	status := http.StatusOK
 	var p *problem
@@ -107,7 +107,7 @@ func (v *visit) clientsPage() error {
 
 // clientData is the data of client.html.
 type clientData struct {
-	Client    client
+	Client    registration
 	Secrets   []secret
 	Tokens    []token
 	ActiveAll bool // tokens that have ended are shown, too
@@ -116,7 +116,7 @@ type clientData struct {
 }
 
 func (v *visit) clientPage() error {
-	data := clientData{Client: client{ID: v.named("client_id")}}
+	data := clientData{Client: registration{ID: v.named("client_id")}}
 	if _, err := v.get(data.Client.api(""), nil, &data.Client); err != nil {
 		return err
 	}

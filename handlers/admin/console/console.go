@@ -76,7 +76,8 @@ const base = "/console"
 // endpoint is one path: a page to look at, a form to post, or both.
 type endpoint struct {
 	get, post func(*visit) error
-	open      bool // to those who are not logged in
+	needs     string // the operation of the API that the page is for: who may not do it does not see the page
+	open      bool   // to those who are not logged in
 }
 
 // endpoints are all pages for those who are logged in.
@@ -84,6 +85,20 @@ var endpoints = map[string]endpoint{
 	"/":       {get: (*visit).overview},
 	"/logout": {post: (*visit).logout},
 
-	"/clients":             {get: (*visit).clientsPage},
-	"/clients/{client_id}": {get: (*visit).clientPage},
+	"/clients":    {get: (*visit).clientsPage, needs: "GET /clients"},
+	"/new-client": {get: (*visit).newClientPage, post: (*visit).newClient, needs: "POST /clients"},
+
+	"/clients/{client_id}":        {get: (*visit).clientPage, needs: "GET /clients/{client_id}"},
+	"/clients/{client_id}/edit":   {get: (*visit).editPage, post: (*visit).edit, needs: "PATCH /clients/{client_id}"},
+	"/clients/{client_id}/rotate": {get: (*visit).rotatePage, post: (*visit).rotate, needs: "POST /clients/{client_id}/secrets"},
+
+	"/clients/{client_id}/{act:disable|enable|delete|revoke}": {
+		get: (*visit).clientActPage, post: (*visit).clientAct, needs: "DELETE /clients/{client_id}",
+	},
+	"/clients/{client_id}/secrets/{secret_id}/delete": {
+		get: (*visit).secretDeletePage, post: (*visit).secretDelete, needs: "DELETE /clients/{client_id}/secrets/{secret_id}",
+	},
+	"/clients/{client_id}/tokens/{token_id}/revoke": {
+		get: (*visit).tokenRevokePage, post: (*visit).tokenRevoke, needs: "POST /clients/{client_id}/tokens/revoke",
+	},
 }

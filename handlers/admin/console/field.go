@@ -11,10 +11,11 @@ type field struct {
 	Label   string
 	Hint    string
 	Kind    kind
-	Options []option // of a choice, or of boxes
+	Options []option // of a choice, of boxes and of radio buttons
 	Value   string   // text: as it is typed. Boxes: what is ticked, separated by spaces
 	Problem string   // what is wrong with it
 	Must    bool
+	Folded  bool // shown on demand: few need it
 }
 
 type kind string
@@ -26,6 +27,7 @@ const (
 	number  kind = "number"
 	choice  kind = "choice"
 	boxes   kind = "boxes"
+	radio   kind = "radio"
 )
 
 // option is one of the values to choose from.

@@ -212,6 +212,7 @@ func (b *browser) send(r *http.Request) *answer {
 
 func (b *browser) get(path string) *answer {
 	b.t.Helper()
+	path, _, _ = strings.Cut(path, "#") // browsers keep that to themselves
 	return b.send(httptest.NewRequest(http.MethodGet, path, nil))
 }
 

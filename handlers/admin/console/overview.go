@@ -23,7 +23,7 @@ type count struct{ Name, Number, Path string }
 
 // ending is a client that ends soon: itself, or secrets of it.
 type ending struct {
-	Client  client
+	Client  registration
 	Secrets []secret
 }
 
@@ -48,7 +48,7 @@ func (v *visit) overview() error {
 			continue
 		}
 		var err error
-		if of.Number, err = v.count(of.Path); err != nil {
+		if of.Number, err = v.count(of.Path, url.Values{}); err != nil {
 			return err
 		}
 		of.Path = base + map[string]string{"/clients": "/clients", "/users": "/people", "/keys": "/keys"}[of.Path]
@@ -62,10 +62,11 @@ func (v *visit) overview() error {
 }
 
 // count is how many items a list of the API has, as far as one page of it tells.
-func (v *visit) count(path string) (string, error) {
+func (v *visit) count(path string, query url.Values) (string, error) {
 	const most = 200
+	query.Set("limit", strconv.Itoa(most))
 	var found list[struct{}]
-	if _, err := v.get(path, url.Values{"limit": {strconv.Itoa(most)}}, &found); err != nil {
+	if _, err := v.get(path, query, &found); err != nil {
 		return "", err
 	}
 	if found.NextCursor != "" {
@@ -76,7 +77,7 @@ func (v *visit) count(path string) (string, error) {
 
 // ending lists the clients that end soon.
 func (v *visit) ending() (all []ending, more bool, err error) {
-	var found list[client]
+	var found list[registration]
 	if _, err := v.get("/clients", url.Values{"expires_within": {endsSoon}, "status": {"active"}, "limit": {"20"}}, &found); err != nil {
 		return nil, false, err
 	}

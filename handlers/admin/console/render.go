@@ -83,7 +83,10 @@ func (p *page) May(method, path string) bool {
 }
 
 // done is what a page says after a change that has led to it.
-var done = map[string]string{}
+var done = map[string]string{
+	"registered": "The client is registered.", "changed": "The client is changed.", "disabled": "The client is disabled.", "enabled": "The client is enabled.",
+	"deleted": "The client is deleted.", "revoked": "All tokens issued so far are revoked.", "token-revoked": "The token is revoked.", "secret-deleted": "The secret is deleted.",
+}
 
 // policy lets a page load its style and post to this server, and nothing else.
 const policy = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

@@ -5,6 +5,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/clientaddr"
@@ -47,6 +48,9 @@ func (v *visit) serve(e endpoint) error {
 	}
 	if v.session == nil && !e.open {
 		return errLoggedOut
+	}
+	if method, path, needed := strings.Cut(e.needs, " "); needed && v.r.Method != http.MethodPost && !v.session.actor.May(method, path) {
+		return &problem{Status: http.StatusForbidden, Title: "Not allowed", Detail: "Your admin key may not do this. Log in with another one."}
 	}
 	byMethod := map[string]http.HandlerFunc{}
 	add := func(do func(*visit) error, methods ...string) {
