@@ -174,10 +174,13 @@ func checkID(pointer, id string, m *strictjson.Mistakes) {
 	case m.At(pointer):
 	case !clientID.MatchString(id):
 		m.Add(pointer, "invalid", "must be 1 to 64 letters, digits and _ (anything else is encoded differently by different programs), not %s", strictjson.Quote(id))
-	case accountID.MatchString(id):
+	case IsAccountID(id):
 		m.Add(pointer, "invalid", "must not be like the id of an account: services would take this client for a person. Choose another one")
 	}
 }
+
+// IsAccountID tells whether an id has the form of those of local accounts.
+func IsAccountID(id string) bool { return accountID.MatchString(id) }
 
 func checkURIs(c *Client, m *strictjson.Mistakes) {
 	check := func(pointer, uri string, err error) {

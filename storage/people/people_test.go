@@ -11,6 +11,7 @@ import (
 	"github.com/ory/fosite"
 	"gorm.io/gorm"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
 	"fosite-mcp/storage/internal/enginetest"
 	"fosite-mcp/storage/internal/model"
@@ -63,6 +64,9 @@ func TestAccounts(t *testing.T) {
 		alice := s.person(t, "alice", "staff", "docs", "staff")
 		if err := s.Users().Create(t.Context(), &people.User{Username: "alice", PasswordHash: []byte("x")}); !errors.Is(err, people.ErrUserExists) {
 			t.Errorf("a second alice: error %v, want ErrUserExists", err)
+		}
+		if !client.IsAccountID(alice.ID) {
+			t.Errorf("a client could be registered with the id of an account, %s", alice.ID)
 		}
 		found, err := s.Users().Find(t.Context(), "ALICE")
 		want := &people.User{ID: alice.ID, Username: "alice", PasswordHash: []byte("hash of alice"), Groups: []string{"docs", "staff"}, CreatedAt: s.now, UpdatedAt: s.now}

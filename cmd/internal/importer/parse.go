@@ -82,6 +82,8 @@ func (r Rules) parseClient(raw json.RawMessage) (c *imported, err error) {
 		return c, errors.New("client_id is missing")
 	case !validID.MatchString(in.ID) || strings.Trim(in.ID, ".") == "":
 		return c, errors.New("client_id must be 1 to 128 letters, digits and . _ ~ -")
+	case client.IsAccountID(in.ID):
+		return c, errors.New("client_id must not be like the id of an account: services would take this client for a person")
 	}
 	for _, name := range copied {
 		if value := members[name]; len(value) > 0 && (!isUnset(name, value) || name == "owner") && string(value) != "null" {
