@@ -2,7 +2,10 @@ package resource
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
+	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -85,5 +88,35 @@ func TestMetadataThatWouldMisleadClientsAreRefused(t *testing.T) {
 				t.Errorf("error %v, want one about %q", err, tc.want)
 			}
 		})
+	}
+}
+
+// What docs/protect.md shows is what this package publishes, at the path that it says.
+func TestTheDocumentShowsMetadataAsTheyAre(t *testing.T) {
+	page, err := os.ReadFile("../../docs/protect.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```json\n")
+	shown, _, _ := strings.Cut(rest, "```")
+	var m struct {
+		Resource string   `json:"resource"`
+		Servers  []string `json:"authorization_servers"`
+		Scopes   []string `json:"scopes_supported"`
+	}
+	if err := json.Unmarshal([]byte(shown), &m); err != nil {
+		t.Fatalf("%s: %v", shown, err)
+	}
+	published, err := Metadata{Resource: m.Resource, AuthorizationServers: m.Servers, Scopes: m.Scopes}.document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, got any
+	if err := errors.Join(json.Unmarshal(published, &want), json.Unmarshal([]byte(shown), &got)); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("the page shows %s, and published is %s (%v)", shown, published, err)
+	}
+	path, err := MetadataPath(m.Resource)
+	if err != nil || !strings.Contains(string(page), "`https://docs.example.com"+path+"`") {
+		t.Errorf("the page does not name the path %s (%v)", path, err)
 	}
 }
