@@ -368,23 +368,23 @@ func TestMountRefusesWhatWouldFailLater(t *testing.T) {
 	plain.ClientAuthenticationStrategy = nil
 	unsafe := plain.compose(machines)
 	for name, c := range map[string]struct {
-		server handlers.Server
+		server *handlers.Server
 		says   []string // nothing: it is mounted
 	}{
-		"one session for all":           {handlers.Server{Provider: good, NewSession: func() fosite.Session { return oneForAll }}, []string{"Server.NewSession", "same session"}},
-		"one that embeds fosite.Fosite": {handlers.Server{Provider: &byValue{*good.(*fosite.Fosite)}, NewSession: emptySession}, nil},
-		"nothing":                       {handlers.Server{}, []string{"Server.Provider", "Server.NewSession"}},
-		"fosite's authentication":       {handlers.Server{Provider: unsafe, NewSession: emptySession}, []string{"401 in an outage", "provider.ClientAuthenticator"}},
-		"fosite's, by value":            {handlers.Server{Provider: &byValue{*unsafe.(*fosite.Fosite)}, NewSession: emptySession}, []string{"provider.ClientAuthenticator"}},
-		"fosite's revocation":           {handlers.Server{Provider: newTheirs(t).compose(compose.OAuth2TokenRevocationFactory), NewSession: emptySession}, []string{"provider.RevocationFactory"}},
-		"a hook without a validator":    {handlers.Server{Provider: newTheirs(t).compose(provider.HookFactory()), NewSession: emptySession}, []string{"compose.OAuth2TokenIntrospectionFactory"}},
-		"fosite's machine grant":        {handlers.Server{Provider: newTheirs(t).compose(compose.OAuth2ClientCredentialsGrantFactory), NewSession: emptySession}, []string{"provider.ClientCredentialsFactory"}},
-		"its own composition":           {handlers.Server{Provider: good, NewSession: emptySession}, nil},
-		"one that embeds it":            {handlers.Server{Provider: embedding{good}, NewSession: emptySession}, nil},
-		"one that embeds it by twos":    {handlers.Server{Provider: &embedding{&embedding{good}}, NewSession: emptySession}, nil},
-		"a login without a policy":      {handlers.Server{Provider: good, NewSession: person, Login: noLogin{}}, []string{"provider.AuthorizePolicy"}},
-		"a login without a person":      {handlers.Server{Provider: checking{embedding{good}, policy}, NewSession: emptySession, Login: noLogin{}}, []string{"SetPerson", "fosite.DefaultSession"}},
-		"a login with all that needs":   {handlers.Server{Provider: checking{embedding{good}, policy}, NewSession: person, Login: noLogin{}}, nil},
+		"one session for all":           {&handlers.Server{Provider: good, NewSession: func() fosite.Session { return oneForAll }}, []string{"Server.NewSession", "same session"}},
+		"one that embeds fosite.Fosite": {&handlers.Server{Provider: &byValue{*good.(*fosite.Fosite)}, NewSession: emptySession}, nil},
+		"nothing":                       {&handlers.Server{}, []string{"Server.Provider", "Server.NewSession"}},
+		"fosite's authentication":       {&handlers.Server{Provider: unsafe, NewSession: emptySession}, []string{"401 in an outage", "provider.ClientAuthenticator"}},
+		"fosite's, by value":            {&handlers.Server{Provider: &byValue{*unsafe.(*fosite.Fosite)}, NewSession: emptySession}, []string{"provider.ClientAuthenticator"}},
+		"fosite's revocation":           {&handlers.Server{Provider: newTheirs(t).compose(compose.OAuth2TokenRevocationFactory), NewSession: emptySession}, []string{"provider.RevocationFactory"}},
+		"a hook without a validator":    {&handlers.Server{Provider: newTheirs(t).compose(provider.HookFactory()), NewSession: emptySession}, []string{"compose.OAuth2TokenIntrospectionFactory"}},
+		"fosite's machine grant":        {&handlers.Server{Provider: newTheirs(t).compose(compose.OAuth2ClientCredentialsGrantFactory), NewSession: emptySession}, []string{"provider.ClientCredentialsFactory"}},
+		"its own composition":           {&handlers.Server{Provider: good, NewSession: emptySession}, nil},
+		"one that embeds it":            {&handlers.Server{Provider: embedding{good}, NewSession: emptySession}, nil},
+		"one that embeds it by twos":    {&handlers.Server{Provider: &embedding{&embedding{good}}, NewSession: emptySession}, nil},
+		"a login without a policy":      {&handlers.Server{Provider: good, NewSession: person, Login: noLogin{}}, []string{"provider.AuthorizePolicy"}},
+		"a login without a person":      {&handlers.Server{Provider: checking{embedding{good}, policy}, NewSession: emptySession, Login: noLogin{}}, []string{"SetPerson", "fosite.DefaultSession"}},
+		"a login with all that needs":   {&handlers.Server{Provider: checking{embedding{good}, policy}, NewSession: person, Login: noLogin{}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			router := mux.NewRouter()
