@@ -57,10 +57,16 @@ func inPieces(program, message string) bool {
 	return long > 0
 }
 
+// The page about administering is pasted into the same server.
 func TestTheTroubleshootingDocumentWorksAsPasted(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
 	r.leave("fosite-mcp serve", r.public)
+	if blocks := shellBlocks(t, "docs/administer.md"); len(blocks) != 1 {
+		t.Fatalf("%d blocks, want 1: what runs the others?", len(blocks))
+	} else if output := r.paste(blocks[0]); strings.Count(output, "Nightly build") != 3 || !strings.Contains(output, "token.revoked") {
+		t.Errorf("the day of an administrator:\n%s", output)
+	}
 	r.paste(strings.ReplaceAll(`fosite-mcp client create --client-id ci --name ci --secret-file ci.secret
 fosite-mcp client create --client-id docs_service --name "docs service" --introspects RESOURCE --secret-file docs_service.secret
 fosite-mcp token mint --client-id ci --client-secret-file ci.secret > ci.token
