@@ -31,6 +31,7 @@ type Config struct {
 	RateLimits            RateLimits
 	Audit                 Audit
 	Shutdown              Shutdown
+	Tracing               Tracing
 	Log                   Log
 }
 
@@ -165,6 +166,13 @@ type Audit struct {
 type Shutdown struct {
 	// Drain is how long the server goes on serving after a SIGTERM, while /readyz says that it leaves.
 	Drain time.Duration
+}
+
+// Tracing says where traces of requests are sent, and of which.
+type Tracing struct {
+	Endpoint     string  // of an OTLP collector; empty: nowhere
+	SampleRatio  float64 // of requests that belong to no trace yet
+	MaxPerSecond int     // requests that are traced
 }
 
 // Log says how much is logged, and how.

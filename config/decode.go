@@ -25,6 +25,8 @@ func (d decoder) decode(key string, raw any, field any) {
 		d.boolean(key, raw, field)
 	case *int:
 		d.integer(key, raw, field)
+	case *float64:
+		d.number(key, raw, field)
 	case *time.Duration:
 		d.duration(key, raw, field)
 	case *[]string:

@@ -65,6 +65,7 @@ func Default() Config {
 		RateLimits: RateLimits{ClientFailuresPerMinute: 20, AddressFailuresPerMinute: 20},
 		Audit:      Audit{Retention: 365 * 24 * time.Hour},
 		Shutdown:   Shutdown{Drain: undecided},
+		Tracing:    Tracing{SampleRatio: 1, MaxPerSecond: 100},
 		Log:        Log{Level: "info", Format: "text", Requests: true},
 	}
 }

@@ -178,13 +178,15 @@ func (s *Server) answersIntrospection() bool {
 	return config == nil || len(config.GetTokenIntrospectionHandlers(context.Background())) > 0
 }
 
+var knownGrantTypes = []string{"client_credentials", "authorization_code", "refresh_token", client.JWTBearer}
+
 // grantTypes are those that the token endpoint has a handler for.
 func (s *Server) grantTypes() (types []string) {
 	config := configOf(s.Provider)
 	if config == nil {
 		return nil
 	}
-	for _, name := range []string{"client_credentials", "authorization_code", "refresh_token", client.JWTBearer} {
+	for _, name := range knownGrantTypes {
 		request := fosite.NewAccessRequest(nil)
 		request.GrantTypes = fosite.Arguments{name}
 		for _, handler := range config.GetTokenEndpointHandlers(context.Background()) {

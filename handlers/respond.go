@@ -23,7 +23,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // explain is the one place that turns errors into answers. Outages and mistakes of the server are logged, with their
 // cause, which the client does not get to see. A flood that makes the server busy does not flood its log.
-func (s *Server) explain(w http.ResponseWriter, r *http.Request, err error) *fosite.RFC6749Error {
+func (s *Server) explain(w http.ResponseWriter, r *http.Request, err error) (answer *fosite.RFC6749Error) {
+	defer func() { reqinfo.Note(r.Context()).Refused = answer.ErrorField }()
 	known := fosite.ErrorToRFC6749Error(err)
 	switch {
 	case isOutage(err) && errors.Is(r.Context().Err(), context.Canceled):

@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,10 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	if r.PostForm.Get("grant_type") == "" {
 		writeOAuthError(w, fosite.ErrInvalidRequest.WithHint(`The parameter "grant_type" is missing.`))
 		return
+	}
+	facts := reqinfo.Note(ctx)
+	if grant := r.PostForm.Get("grant_type"); slices.Contains(knownGrantTypes, grant) { // a caller can invent others
+		facts.GrantType = grant
 	}
 	request, err := s.Provider.NewAccessRequest(ctx, r, s.NewSession())
 	if request == nil && err != nil {
@@ -34,7 +39,6 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	facts := reqinfo.Note(ctx)
 	facts.Client = request.GetClient().GetID() // the rule, of an assertion without a client
 	facts.Subject, facts.Issued = request.GetSession().GetSubject(), strings.Join(request.GetGrantTypes(), " ")
 	writeJSON(w, http.StatusOK, tokenAnswer(request, response, s.now()))

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"fosite-mcp/internal/spans"
+
 	"github.com/ory/fosite"
 )
 
@@ -53,9 +55,9 @@ func (t *guardedTransport) RoundTrip(request *http.Request) (*http.Response, err
 	case request.URL.Hostname() == "" || request.URL.User != nil:
 		return nil, errForbiddenTarget
 	case request.URL.Scheme == "https":
-		return t.https.RoundTrip(request)
+		return spans.Transport(t.https).RoundTrip(request)
 	case request.URL.Scheme == "http" && t.http != nil:
-		return t.http.RoundTrip(request)
+		return spans.Transport(t.http).RoundTrip(request)
 	}
 	return nil, errForbiddenTarget
 }

@@ -24,7 +24,7 @@ var imports = []struct {
 	{"provider", []string{"provider/client", "provider/client/", "internal/"}},
 	{"internal/", nil},
 	{"storage/internal/model", []string{"provider/client"}},
-	{"storage/internal/database", []string{"storage/internal/model"}},
+	{"storage/internal/database", []string{"storage/internal/model", "internal/spans"}},
 	{"storage/internal/", []string{"storage/internal/"}},
 	{"storage/storagetest", nil},
 	{"storage", []string{"provider/client", "internal/", "storage/"}},

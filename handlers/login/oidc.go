@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"fosite-mcp/internal/spans"
+
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 )
@@ -93,7 +95,7 @@ func (u *upstream) discover(ctx context.Context) (*oidc.Provider, error) {
 func (u *upstream) context(ctx context.Context) context.Context {
 	client := u.Client
 	if client == nil {
-		client = &http.Client{Timeout: upstreamTimeout}
+		client = &http.Client{Timeout: upstreamTimeout, Transport: spans.Transport(http.DefaultTransport)}
 	}
 	return oidc.ClientContext(ctx, client)
 }

@@ -87,7 +87,8 @@ func (b Bearer) Wrap(next http.Handler) http.Handler {
 // admit returns the context to go on with, or the refusal.
 func (g *gate) admit(w http.ResponseWriter, r *http.Request) (*runningRequest, *refusal) {
 	authorization := r.Header["Authorization"]
-	token, refused := g.decide(r.Context(), authorization)
+	ctx := withTrace(r)
+	token, refused := g.decide(ctx, authorization)
 	if refused != nil {
 		return nil, refused
 	}
@@ -98,7 +99,7 @@ func (g *gate) admit(w http.ResponseWriter, r *http.Request) (*runningRequest, *
 			return nil, refused
 		}
 		if time.Since(began) > slowBody {
-			if token, refused = g.decide(r.Context(), authorization); refused != nil {
+			if token, refused = g.decide(ctx, authorization); refused != nil {
 				return nil, refused
 			}
 		}
@@ -106,7 +107,7 @@ func (g *gate) admit(w http.ResponseWriter, r *http.Request) (*runningRequest, *
 			return nil, refused
 		}
 	}
-	return &runningRequest{Context: r.Context(), gate: g, authorization: authorization[0], calls: calls, token: token}, nil
+	return &runningRequest{Context: ctx, gate: g, authorization: authorization[0], calls: calls, token: token}, nil
 }
 
 // gate holds what decisions are made from.

@@ -66,6 +66,7 @@ func (e *refusedError) Error() string {
 // once sends a form. It returns the secret that was used.
 func (c *caller) once(ctx context.Context, method, endpoint string, form url.Values) (r *reply, secret string, err error) {
 	form, header := maps.Clone(form), http.Header{"Accept": {"application/json"}}
+	addTrace(ctx, header)
 	if secret, err = c.credentials.add(header, form); err != nil {
 		return nil, "", err
 	}

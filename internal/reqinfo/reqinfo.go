@@ -30,6 +30,8 @@ type Facts struct {
 	Subject string // the person whom it is about, or the machine
 	Actor   string // the admin key
 
+	GrantType    string // of a token request
+	Refused      string // the error code of an OAuth endpoint that refused the request
 	Issued       string // the grant type of the token that was issued
 	Introspected string // active or inactive: the answer
 }

@@ -15,6 +15,7 @@ import (
 
 	"fosite-mcp/cmd/internal/database"
 	"fosite-mcp/cmd/internal/observe"
+	"fosite-mcp/cmd/internal/tracing"
 	"fosite-mcp/config"
 	"fosite-mcp/provider"
 	"fosite-mcp/storage"
@@ -82,10 +83,16 @@ func (s *Instance) Run(ctx context.Context) error {
 		return err
 	}
 	defer pool.Close()
+	traces, err := tracing.New(ctx, cfg.Tracing, s.Version, s.Log, db)
+	if err != nil {
+		return err
+	}
+	defer traces.Close(ctx)
 	p, keyFile, err := s.prepare(ctx, cfg, db, pool)
 	if err != nil {
 		return err
 	}
+	p.observer.Traces = traces
 	publicRouter, adminRouter, err := p.routers(s.Hasher)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"fosite-mcp/cmd/internal/tracing"
 	"fosite-mcp/handlers"
 	"fosite-mcp/internal/reqinfo"
 	"fosite-mcp/provider"
@@ -43,7 +44,8 @@ type Observer struct {
 	// Requests is the log of requests that did not fail; at the level info, or debug if Quiet. nil: the observer's log.
 	Requests *slog.Logger
 	Quiet    bool
-	busy     *rate.Limiter // limits the log lines about a busy server
+	Traces   *tracing.Tracing // nil: none
+	busy     *rate.Limiter    // limits the log lines about a busy server
 }
 
 // mostClients bounds the clients that the metric of issued tokens tells apart.

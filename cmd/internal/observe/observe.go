@@ -12,9 +12,11 @@ import (
 	"strconv"
 	"time"
 
+	"fosite-mcp/cmd/internal/tracing"
 	"fosite-mcp/internal/reqinfo"
 
 	"github.com/gorilla/mux"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // statusClientClosed is the status of a request whose caller left before the answer, as in nginx: it is no failure.
@@ -24,16 +26,23 @@ const statusClientClosed = 499
 // warning while it is busy, and otherwise at the level info; those for health and metrics at the level debug.
 func (o *Observer) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
+		start, route := time.Now(), routeOf(r)
+		var span trace.Span
+		if o.Traces != nil && !slices.Contains(watched, route) {
+			r, span = o.Traces.Begin(r, methodOf(r), route)
+		}
 		recorded := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 		o.recoverPanic(recorded, r, next)
 		took := time.Since(start)
 		if recorded.status >= http.StatusInternalServerError && errors.Is(r.Context().Err(), context.Canceled) {
 			recorded.status = statusClientClosed
 		}
-		route := routeOf(r)
+		facts := reqinfo.From(r.Context()).Facts
+		if span != nil {
+			tracing.End(span, recorded.status, facts)
+		}
 		o.requests.WithLabelValues(route, methodOf(r), strconv.Itoa(recorded.status)).Observe(took.Seconds())
-		if facts := reqinfo.From(r.Context()).Facts; facts != nil {
+		if facts != nil {
 			o.countFacts(facts)
 		}
 		level := slog.LevelInfo
@@ -99,8 +108,16 @@ func describe(r *http.Request, route string, status int, took time.Duration) []s
 		optional("subject", info.Facts.Subject)
 		optional("actor", info.Facts.Actor)
 	}
-	optional("trace_id", traceID(r))
+	optional("trace_id", traceOf(r))
 	return line
+}
+
+// traceOf is the trace that the request is a part of: ours where the caller has none.
+func traceOf(r *http.Request) string {
+	if span := trace.SpanContextFromContext(r.Context()); span.IsSampled() {
+		return span.TraceID().String()
+	}
+	return traceID(r)
 }
 
 var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}`)

@@ -9,6 +9,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"fosite-mcp/internal/spans"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Together has callers on PostgreSQL share statements: those that arrive while as many statements are under way as may be
@@ -57,6 +61,8 @@ func NewTogetherToTheEnd[T any](run func(ctx context.Context, group []T) error) 
 // Do runs part, with those of others. It returns when ctx ends, even while the statement is under way (unless that runs to its
 // end); part still belongs to the statement then.
 func (t *Together[T]) Do(ctx context.Context, part T) error {
+	ctx, span := spans.Start(ctx, "shared statement", trace.SpanKindInternal)
+	defer span.End()
 	return t.turns.Do(ctx, member[T]{ctx, part})
 }
 
@@ -65,11 +71,12 @@ func (t *Together[T]) runGroup(ctx context.Context, group []*Job[member[T]]) {
 		group[0].Done <- t.runAlone(ctx, group[0].What)
 		return
 	}
-	parts := make([]T, len(group))
+	parts, together := make([]T, len(group)), spans.Group{Size: len(group)}
 	for i, j := range group {
 		parts[i] = j.What.part
+		together.Add(j.What.ctx)
 	}
-	err := t.run(ctx, parts)
+	err := t.run(together.Context(ctx), parts)
 	if err != nil && isOfOne(err) { // and took the others with it; in halves, so that one among many costs few statements
 		half := len(group) / 2
 		t.runGroup(ctx, group[:half])

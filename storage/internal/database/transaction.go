@@ -9,6 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fosite-mcp/internal/spans"
+
+	"go.opentelemetry.io/otel/trace"
 	"gorm.io/gorm"
 )
 
@@ -150,6 +153,8 @@ func (d *DB) commit(ctx context.Context, t *transaction) error {
 			return notCommitted(d.undo(ctx, t, err))
 		}
 	}
+	_, span := spans.Start(ctx, "COMMIT", trace.SpanKindClient)
+	defer span.End()
 	tx := *t.quiet
 	if err := tx.Commit().Error; err != nil {
 		return err
@@ -215,9 +220,12 @@ func (d *DB) beginInTurn(ctx context.Context) (t *transaction, release func(), e
 		t, err = d.begin(ctx)
 		return t, func() {}, err
 	}
+	_, span := spans.Start(ctx, "wait to write", trace.SpanKindInternal)
 	select {
 	case d.group.turn <- struct{}{}:
+		span.End()
 	case <-ctx.Done():
+		span.End()
 		return nil, nil, ctx.Err()
 	}
 	release = func() { <-d.group.turn }

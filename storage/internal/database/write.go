@@ -5,6 +5,9 @@ import (
 	"errors"
 	"time"
 
+	"fosite-mcp/internal/spans"
+
+	"go.opentelemetry.io/otel/trace"
 	"gorm.io/gorm"
 )
 
@@ -33,7 +36,7 @@ func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 	case d.Postgres:
 		err = Repeat(ctx, func() error { return d.enclosed(ctx, run) })
 	default:
-		err = d.group.Do(ctx, write{ctx, fn})
+		err = d.inGroup(ctx, fn)
 	}
 	if err != nil {
 		d.Note(err)
@@ -55,7 +58,7 @@ func (d *DB) Exec(ctx context.Context, statement func(tx *Tx) *gorm.DB) (rows in
 	case d.Postgres:
 		err = Repeat(ctx, func() error { return run(ctx, d.session(ctx, d.quiet)) })
 	default:
-		err = d.group.Do(ctx, write{ctx, run})
+		err = d.inGroup(ctx, run)
 	}
 	if err != nil {
 		d.Note(err)
@@ -68,8 +71,20 @@ func (d *DB) Run(ctx context.Context, statement string, args ...any) (rows int64
 	return d.Exec(ctx, func(tx *Tx) *gorm.DB { return tx.exec(statement, args...) })
 }
 
+// inGroup has fn committed with the writes of others.
+func (d *DB) inGroup(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	ctx, span := spans.Start(ctx, "group commit", trace.SpanKindInternal)
+	defer span.End()
+	return d.group.Do(ctx, write{ctx, fn})
+}
+
 // commitTogether makes the writes of several callers in one transaction.
 func (d *DB) commitTogether(ctx context.Context, group []*Job[write]) {
+	together := spans.Group{Size: len(group)}
+	for _, w := range group {
+		together.Add(w.What.ctx)
+	}
+	ctx = together.Context(ctx)
 	t, err := d.begin(ctx)
 	if err == nil {
 		ctx := context.WithValue(ctx, transactionKey{}, t)
