@@ -15,12 +15,14 @@ type checkedToken struct {
 	text      string
 	kind      fosite.TokenType // empty: no token of this server
 	signature string           // empty: no token of this server
-	// ours is true for a token that was made with one of the strategy's secrets. It is false for one that names a secret
-	// which is missing here: its HMAC cannot be checked, and anybody can write such a text.
-	ours bool
+	made      madeWith
 	// outage is why it is not known whether the text is a JWT of this server; nil: it is known.
 	outage error
 }
+
+// ours is true for a token that was made with one of the strategy's secrets. It is false for one that names a secret
+// which is missing here: its HMAC cannot be checked, and anybody can write such a text.
+func (c checkedToken) ours() bool { return c.made >= previousSecret }
 
 // WithToken checks token, and returns a context in which the strategy's methods need not check it again. signature is the one
 // that the token is stored under, if it is a token of this server. It may be one that nobody has verified, see
@@ -44,7 +46,7 @@ func (s *TokenStrategy) checked(ctx context.Context, token string) checkedToken 
 
 // signature is that of a token of this kind which was made with one of our secrets, or "".
 func (s *TokenStrategy) signature(ctx context.Context, kind fosite.TokenType, token string) string {
-	if checked := s.checked(ctx, token); checked.ours && checked.kind == kind {
+	if checked := s.checked(ctx, token); checked.ours() && checked.kind == kind {
 		return checked.signature
 	}
 	return ""
@@ -65,21 +67,22 @@ func (s *TokenStrategy) check(ctx context.Context, token string) checkedToken {
 		if !k.parse(token, &t) {
 			continue
 		}
-		ours, missing := k.made(&t)
-		if missing {
-			age := s.now().Sub(t.time())
-			missing = age >= -clockSkew && age <= oldestToken
+		made := k.made(&t)
+		if made == missingSecrets {
+			if age := s.now().Sub(t.time()); age < -clockSkew || age > oldestToken {
+				made = noSecret
+			}
 		}
-		if checked.ours = ours; ours || missing {
+		if checked.made = made; made != noSecret {
 			checked.kind, checked.signature = k.kind, t.signature()
 		}
 		return checked
 	}
 	if s.jwt != nil {
-		var missing bool
-		checked.signature, missing, checked.outage = s.jwt.verify(ctx, token)
+		var made madeWith
+		checked.signature, made, checked.outage = s.jwt.verify(ctx, token)
 		if checked.signature != "" {
-			checked.kind, checked.ours = fosite.AccessToken, !missing
+			checked.kind, checked.made = fosite.AccessToken, made
 		}
 	}
 	return checked

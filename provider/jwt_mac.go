@@ -32,22 +32,25 @@ func (j *JWTAccessTokens) addMAC(payload []byte) []byte {
 	return append(tokenEncoding.AppendEncode(payload, seal), endMAC...)
 }
 
-// checkMAC tells whether this server has made the payload. missing is true where it names a system secret that is not here.
-func (j *JWTAccessTokens) checkMAC(payload []byte) (ours, missing bool) {
+// checkMAC tells with which system secret this server has made the payload.
+func (j *JWTAccessTokens) checkMAC(payload []byte) madeWith {
 	at := len(payload) - macLength
 	if at < 1 || !bytes.HasPrefix(payload[at:], []byte(beginMAC)) || !bytes.HasSuffix(payload, []byte(endMAC)) {
-		return false, false
+		return noSecret
 	}
 	at += len(beginMAC)
 	var seal [sealBytes]byte
 	if n, err := tokenEncoding.Decode(seal[:], payload[at:at+encodedSealLength]); err != nil || n != sealBytes {
-		return false, false
+		return noSecret
 	}
 	name := [secretBytes]byte(seal[:])
 	known := slices.IndexFunc(j.macKeys, func(key tokenKey) bool { return key.secret == name })
 	if known < 0 {
-		return false, true
+		return missingSecrets
 	}
 	var mac [sha256.Size]byte
-	return hmac.Equal(sum(j.macKeys[known].macs, payload[:at], mac[:0])[:macBytes], seal[secretBytes:]), false
+	if !hmac.Equal(sum(j.macKeys[known].macs, payload[:at], mac[:0])[:macBytes], seal[secretBytes:]) {
+		return noSecret
+	}
+	return secretAt(known)
 }

@@ -134,43 +134,43 @@ func newJTI(now time.Time) (string, error) {
 func jwtSignature(jti string) string { return "~" + jti }
 
 // verify returns the signature that token is stored under, "" for one that was not made here. It says nothing of the token's time.
-// missing is true where a signing key of ours has signed it and its system secret is not here. An error is an outage.
-func (j *JWTAccessTokens) verify(ctx context.Context, token string) (signature string, missing bool, err error) {
+// A signing key of ours has also signed one whose system secret is not here. An error is an outage.
+func (j *JWTAccessTokens) verify(ctx context.Context, token string) (signature string, made madeWith, err error) {
 	header, rest, _ := strings.Cut(token, ".")
 	payload, encoded, three := strings.Cut(rest, ".")
 	if !three || len(token) > MaximumToken || strings.Contains(encoded, ".") || strings.ContainsAny(token, "\r\n") { // which decoders skip
-		return "", false, nil
+		return "", noSecret, nil
 	}
-	claims, missing, ok := j.claims(payload)
+	claims, made, ok := j.claims(payload)
 	if !ok {
-		return "", false, nil
+		return "", noSecret, nil
 	}
 	key := j.Keys.known(header)
 	if key == nil && plausible(header) {
 		key, err = j.Keys.find(ctx, header)
 	}
 	if err != nil || key == nil {
-		return "", false, err
+		return "", noSecret, err
 	}
 	signed, err := tokenEncoding.DecodeString(encoded)
 	if err != nil || !key.verify([]byte(token[:len(header)+1+len(payload)]), signed) {
-		return "", false, nil
+		return "", noSecret, nil
 	}
-	return jwtSignature(claims.ID), missing, nil
+	return jwtSignature(claims.ID), made, nil
 }
 
 // claims reads a payload, and tells whether it can be one of ours. What names a missing system secret nobody has verified yet.
-func (j *JWTAccessTokens) claims(payload string) (claims jwtClaims, missing, ok bool) {
+func (j *JWTAccessTokens) claims(payload string) (claims jwtClaims, made madeWith, ok bool) {
 	decoded, err := tokenEncoding.DecodeString(payload)
 	if err != nil {
-		return claims, false, false
+		return claims, noSecret, false
 	}
-	ours, missing := j.checkMAC(decoded)
-	if !ours && !missing || json.Unmarshal(decoded, &claims) != nil || claims.Issuer != j.Issuer {
-		return claims, false, false
+	made = j.checkMAC(decoded)
+	if made == noSecret || json.Unmarshal(decoded, &claims) != nil || claims.Issuer != j.Issuer {
+		return claims, noSecret, false
 	}
 	id, err := tokenEncoding.DecodeString(claims.ID)
-	return claims, missing, err == nil && len(id) == jtiBytes
+	return claims, made, err == nil && len(id) == jtiBytes
 }
 
 // plausible tells whether a header can be that of a key of ours, so that it is worth a look.

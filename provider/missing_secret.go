@@ -24,7 +24,7 @@ func (s *TokenStrategy) UnverifiedSignature(token string) (kind fosite.TokenType
 }
 
 func (s *TokenStrategy) unverified(ctx context.Context, token string) (kind fosite.TokenType, signature string, err error) {
-	if checked := s.checked(ctx, token); !checked.ours {
+	if checked := s.checked(ctx, token); !checked.ours() {
 		return checked.kind, checked.signature, checked.outage
 	}
 	return "", "", nil

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"fosite-mcp/internal/reqinfo"
+
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/oauth2"
 )
@@ -196,21 +198,42 @@ func (k *tokenKind) parse(token string, t *tokenParts) bool {
 	return true
 }
 
-// made tells whether the token was made with one of our keys. missing is true for one that names a secret which is not here.
-func (k *tokenKind) made(t *tokenParts) (ours, missing bool) {
+// madeWith is the system secret that a token was made with.
+type madeWith int
+
+const (
+	noSecret       madeWith = iota // it is no token of this server
+	missingSecrets                 // it names one that is not here, and nobody has verified that
+	previousSecret
+	currentSecret
+)
+
+// secretAt is the one of the key i.
+func secretAt(i int) madeWith {
+	if i == 0 {
+		return currentSecret
+	}
+	return previousSecret
+}
+
+// made tells which of our keys the token was made with.
+func (k *tokenKind) made(t *tokenParts) madeWith {
 	var want [sha256.Size]byte
 	name, named := [secretBytes]byte(t.bytes[timeBytes:]), t.length == bodyBytes
-	missing = named
-	for _, key := range k.keys {
+	known := !named
+	for i, key := range k.keys {
 		if named && key.secret != name {
 			continue
 		}
-		missing = false
+		known = true
 		if hmac.Equal(sum(key.macs, t.bytes[:t.length], want[:0]), t.mac[:]) {
-			return true, false
+			return secretAt(i)
 		}
 	}
-	return false, missing
+	if known {
+		return noSecret
+	}
+	return missingSecrets
 }
 
 func sum(key *sync.Pool, message, into []byte) []byte {
@@ -226,11 +249,15 @@ var errNotOurs = errors.New("not a token of this server")
 // validate checks a token that was found in the database, and its time. fallback is used when the session does not
 // say when the token ends; zero: never.
 func (s *TokenStrategy) validate(ctx context.Context, kind fosite.TokenType, token string, r fosite.Requester, fallback time.Duration) error {
-	if s.signature(ctx, kind, token) == "" {
+	checked := s.checked(ctx, token)
+	if !checked.ours() || checked.kind != kind || checked.signature == "" {
 		return fosite.ErrTokenSignatureMismatch.WithDebug(errNotOurs.Error())
 	}
 	if s.expired(r, kind, fallback) {
 		return fosite.ErrTokenExpired
+	}
+	if checked.made == previousSecret {
+		reqinfo.Note(ctx).PreviousSecret = string(kind)
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"fosite-mcp/internal/reqinfo"
+
 	"github.com/ory/fosite"
 )
 
@@ -95,6 +97,32 @@ func TestTokensOfThePreviousSystemSecretStillWork(t *testing.T) {
 	}
 	if got := newStrategy(t, secretB).AccessTokenSignature(ctx, token); got != "" {
 		t.Errorf("once the old secret is gone: %q, want none", got)
+	}
+}
+
+// Whoever replaces a secret wants to know whether anything that was made with the earlier one still counts.
+func TestALiveTokenOfAPreviousSecretIsNoted(t *testing.T) {
+	old, s := newStrategy(t, secretA), newStrategy(t, secretB, secretA)
+	session := NewSession()
+	session.SetExpiresAt(fosite.AccessToken, time.Now().Add(time.Minute))
+	ended := NewSession()
+	ended.SetExpiresAt(fosite.AccessToken, time.Now().Add(-time.Minute))
+	for name, c := range map[string]struct {
+		by      *TokenStrategy
+		session *Session
+		want    string
+	}{
+		"of the previous secret": {old, session, "access_token"},
+		"of the current one":     {s, session, ""},
+		"that has expired":       {old, ended, ""},
+	} {
+		facts := new(reqinfo.Facts)
+		ctx := reqinfo.With(t.Context(), reqinfo.Info{Facts: facts})
+		token, _, _ := c.by.GenerateAccessToken(ctx, nil)
+		_ = s.ValidateAccessToken(ctx, &fosite.Request{Session: c.session}, token)
+		if facts.PreviousSecret != c.want {
+			t.Errorf("a token %s is noted as %q", name, facts.PreviousSecret)
+		}
 	}
 }
 

@@ -30,9 +30,12 @@ type Facts struct {
 	Subject string // the person whom it is about, or the machine
 	Actor   string // the admin key
 
-	GrantType    string // of a token request
-	Refused      string // the error code of an OAuth endpoint that refused the request
-	Issued       string // the grant type of the token that was issued
+	GrantType string // of a token request
+	Refused   string // the error code of an OAuth endpoint that refused the request
+	Issued    string // the grant type of the token that was issued
+	// PreviousSecret is the kind of a live token in the request that was made with a previous system secret.
+	PreviousSecret string
+
 	Introspected string // active or inactive: the answer
 }
 

@@ -124,6 +124,7 @@ func (s *Instance) prepare(ctx context.Context, cfg config.Config, db *gorm.DB, 
 	if err := observer.TellBuild(ctx, store, s.Version, s.Revision); err != nil {
 		return nil, "", err
 	}
+	observer.TellSecrets(len(secrets.previous))
 	clock := &clock{compare: store.ClockDifference, log: s.Log}
 	observer.WatchClock(clock.Difference)
 	if err := clock.atStart(ctx); err != nil {

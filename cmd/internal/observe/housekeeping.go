@@ -43,6 +43,7 @@ func (o *Observer) housekeepOnce(ctx context.Context, store *storage.Store, work
 		o.told(ctx, store, task, err)
 	}
 	_ = store.Maintain(ctx, work) // Done has logged the error
+	o.auditLog.verify(ctx, store, o.Registry)
 }
 
 // told logs and measures how a task went.

@@ -33,12 +33,14 @@ type Observer struct {
 	cleaned  *prometheus.CounterVec
 	cleaning *prometheus.CounterVec
 	missing  *prometheus.CounterVec
+	previous *prometheus.CounterVec
 	events   *prometheus.CounterVec
 	issued   *prometheus.CounterVec
 	answers  *prometheus.CounterVec
 	ending   *prometheus.GaugeVec
 	build    *prometheus.GaugeVec
 	database prometheus.Gauge
+	auditLog *auditLog
 	machines labels
 	log      *slog.Logger
 	// Requests is the log of requests that did not fail; at the level info, or debug if Quiet. nil: the observer's log.
@@ -75,6 +77,8 @@ func New(log *slog.Logger, pool *sql.DB) *Observer {
 		cleaning: counter("cleanup_runs_total", "Clean-ups by this process: done, elsewhere (another process does it), failed.", "outcome"),
 		missing: counter("missing_secret_tokens_total",
 			"Tokens of this server that could not be checked, because they were made with a system secret that this process does not have.", "kind"),
+		previous: counter("previous_secret_tokens_total",
+			"Live tokens that came and were made with another system secret than the current one. While there are any, that secret is needed.", "kind"),
 		events: counter("audit_events_total",
 			"What this process has put on record, and what it left out of a flood, by the names of the audit log.", "action", "outcome"),
 		issued: counter("tokens_issued_total",
@@ -84,6 +88,7 @@ func New(log *slog.Logger, pool *sql.DB) *Observer {
 			"Active clients that end within this time: by their own expires_at, or because the last of their secrets ends.", "within", "cause"),
 		build:    gauge("build_info", "1; the version of the program and of its database schema.", "version", "revision", "schema"),
 		database: prometheus.NewGauge(prometheus.GaugeOpts{Name: "fosite_mcp_database_up", Help: "1: the database took a write within the last 15 seconds. 0: it did not."}),
+		auditLog: newAuditLog(log),
 		machines: labels{most: mostClients},
 		log:      log,
 		busy:     handlers.NewSample(),
@@ -93,6 +98,7 @@ func New(log *slog.Logger, pool *sql.DB) *Observer {
 	}
 	for _, kind := range []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken, fosite.AuthorizeCode} {
 		o.missing.WithLabelValues(string(kind))
+		o.previous.WithLabelValues(string(kind))
 	}
 	for _, outcome := range []string{"done", "elsewhere", "failed"} {
 		o.cleaning.WithLabelValues(outcome) // from zero on: an alert must see the first one
@@ -100,7 +106,7 @@ func New(log *slog.Logger, pool *sql.DB) *Observer {
 	for _, answer := range []string{"active", "inactive"} {
 		o.answers.WithLabelValues(answer)
 	}
-	o.Registry.MustRegister(o.requests, o.refused, o.cleaned, o.cleaning, o.missing, o.events, o.issued, o.answers, o.ending, o.build, o.database,
+	o.Registry.MustRegister(o.requests, o.refused, o.cleaned, o.cleaning, o.missing, o.previous, o.events, o.issued, o.answers, o.ending, o.build, o.database,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewDBStatsCollector(pool, "fosite_mcp"))
 	return o
 }
@@ -131,6 +137,13 @@ func (o *Observer) CountMissingSecret(_ context.Context, kind fosite.TokenType) 
 	o.missing.WithLabelValues(string(kind)).Inc()
 }
 
+// TellSecrets tells how many system secrets there are besides the current one.
+func (o *Observer) TellSecrets(previous int) {
+	count := prometheus.NewGauge(prometheus.GaugeOpts{Name: "fosite_mcp_previous_system_secrets", Help: "System secrets besides the current one."})
+	count.Set(float64(previous))
+	o.Registry.MustRegister(count)
+}
+
 // WatchClock measures how far this machine's clock is ahead of the database's.
 func (o *Observer) WatchClock(difference func() time.Duration) {
 	o.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -156,6 +169,9 @@ func (o *Observer) countFacts(facts *reqinfo.Facts) {
 		o.issued.WithLabelValues(o.machines.bound(facts.Client), facts.Issued).Inc()
 	default: // people's clients register themselves, or have a URL of anybody's choice as their id
 		o.issued.WithLabelValues("other", facts.Issued).Inc()
+	}
+	if facts.PreviousSecret != "" {
+		o.previous.WithLabelValues(facts.PreviousSecret).Inc()
 	}
 	if facts.Introspected != "" {
 		o.answers.WithLabelValues(facts.Introspected).Inc()
