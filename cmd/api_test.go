@@ -157,6 +157,39 @@ func TestFollowingTheAuditLogGoesOnAfterTheLastEvent(t *testing.T) {
 	}
 }
 
+// Nobody takes the last 24 hours for all there is.
+func TestTheAuditLogSaysThatOlderEventsAreLeftOut(t *testing.T) {
+	for name, test := range map[string]struct {
+		older string
+		given bool
+		want  bool
+	}{
+		"there are older ones":    {`{"items":[{"id":1}]}`, false, true},
+		"there are none":          {`{"items":[]}`, false, false},
+		"it was asked for a time": {`{"items":[{"id":1}]}`, true, false},
+	} {
+		api, out, _ := fakeAPI(t, func(w http.ResponseWriter, r *http.Request) {
+			answer := `{"items":[{"id":7}]}`
+			if query := r.URL.Query(); query.Has("until") {
+				if answer = test.older; query.Get("until") != "2026-11-25T10:00:00Z" || query.Has("since") || query.Get("limit") != "1" || query.Get("client_id") != "ci" {
+					t.Errorf("asked for %v", query)
+				}
+			}
+			answerJSON(w, 200, answer)
+		})
+		messages := new(bytes.Buffer)
+		out.Stderr = messages
+		f := &auditFlags{since: "24h", sinceGiven: test.given, clientID: "ci", list: apiclient.ListFlags{Limit: 50}}
+		query, err := f.query(time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := newAuditLog(out, api, query).print(t.Context(), f); err != nil || strings.Contains(messages.String(), "--since 30d") != test.want {
+			t.Errorf("%s: %v, told %q", name, err, messages)
+		}
+	}
+}
+
 // Ctrl-C tells where to go on. What an earlier run has told is checked, again after each outage: a restored database gives ids out
 // a second time.
 func TestFollowingTheAuditLogResumesAndNoticesARestore(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -16,7 +17,7 @@ import (
 )
 
 func newAuditLog(out *terminal.Terminal, api *apiclient.Admin, query url.Values) *auditLog {
-	return &auditLog{out: out, api: api, call: apiclient.Call{Method: http.MethodGet, Path: []string{"audit"}, Query: query}, head: auditHead}
+	return &auditLog{out: out, api: api, call: apiclient.Call{Method: http.MethodGet, Path: []string{"audit"}, Query: query}, head: auditHead, since: query.Get("since")}
 }
 
 // auditLog prints events, and remembers the last one.
@@ -26,12 +27,22 @@ type auditLog struct {
 	call     apiclient.Call
 	csv      bool
 	head     []string // of the table; nil once it is printed
+	since    string   // of the query
 	last     int64
 	lastTime *time.Time // nil: not known
 }
 
-// print prints the newest events, or those after a place, and with --follow all events and those that come.
+// print prints events, and says what was left out without being asked to.
 func (l *auditLog) print(ctx context.Context, f *auditFlags) error {
+	err := l.printEvery(ctx, f)
+	if err == nil && ctx.Err() == nil && !f.sinceGiven && f.list.Cursor == "" && l.since != "" {
+		l.tellOlder(ctx)
+	}
+	return err
+}
+
+// printEvery prints the newest events, or those after a place, and with --follow all events and those that come.
+func (l *auditLog) printEvery(ctx context.Context, f *auditFlags) error {
 	l.csv = f.csv
 	if f.after != "" {
 		var err error
@@ -63,6 +74,21 @@ func (l *auditLog) print(ctx context.Context, f *auditFlags) error {
 		l.out.Notice("go on with --after %s", auditCursor(l.last, l.lastTime))
 	}
 	return err
+}
+
+// tellOlder says that there are events from before the time that --since has by default, if there are.
+func (l *auditLog) tellOlder(ctx context.Context) {
+	query := maps.Clone(l.call.Query)
+	for _, name := range []string{"cursor", "since", "after"} {
+		query.Del(name)
+	}
+	query.Set("until", l.since)
+	query.Set("limit", "1")
+	var page apiclient.Page[json.RawMessage]
+	call := apiclient.Call{Method: http.MethodGet, Path: []string{"audit"}, Query: query}
+	if _, err := l.api.Decode(ctx, call, &page); err == nil && len(page.Items) > 0 {
+		l.out.Notice("older events are left out: --since says from when on, such as --since 30d; without it these are the last 24 hours")
+	}
 }
 
 // auditCursor is the place after an event: its id, and its time in milliseconds, by which it is known again.

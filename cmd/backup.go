@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	neturl "net/url"
@@ -38,7 +39,7 @@ PostgreSQL is backed up with its own tools: the command says how, and exits with
 				return err
 			}
 			if cfg.Database.URL.IsPostgres() {
-				return terminal.BadUsage("%w", howToDump(cfg.Database.URL, args[0]))
+				return terminal.BadUsage("%w", howToDump(cfg.Database.URL, ownerOf(c.Context(), cfg), args[0]))
 			}
 			if err := checkThere(cfg); err != nil {
 				return err
@@ -73,9 +74,20 @@ func backUp(ctx context.Context, out *terminal.Terminal, cfg config.Config, db *
 
 func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
 
-// howToDump says which command backs a PostgreSQL database up. The password is no part of it: every user of the machine sees
+// ownerOf is the role that owns the tables; "" if the database does not say. The server's own may be one that changes rows alone.
+func ownerOf(ctx context.Context, cfg config.Config) (owner string) {
+	_ = withGORM(cfg, func(db *gorm.DB) error {
+		return db.WithContext(ctx).Raw(`SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass('access_tokens')`).Find(&owner).Error
+	})
+	return owner
+}
+
+// howToDump says which command backs a PostgreSQL database up, as owner. The password is no part of it: every user of the machine sees
 // command lines.
-func howToDump(url config.DatabaseURL, file string) error {
+func howToDump(url config.DatabaseURL, owner, file string) error {
+	if name, isSQLite := strings.CutSuffix(file, ".db"); isSQLite {
+		file = name + ".dump"
+	}
 	command := "pg_dump --format=custom --no-password --file=" + privatefile.ShellWord(file)
 	address, query, _ := strings.Cut(url.Reveal(), "?")
 	parameters, _ := neturl.ParseQuery(query)
@@ -86,7 +98,7 @@ func howToDump(url config.DatabaseURL, file string) error {
 		}
 	}
 	if settings, err := pgconn.ParseConfig(address + "?" + parameters.Encode()); err == nil {
-		for _, flag := range [][2]string{{"host", settings.Host}, {"port", fmt.Sprint(settings.Port)}, {"username", settings.User}, {"dbname", settings.Database}} {
+		for _, flag := range [][2]string{{"host", settings.Host}, {"port", fmt.Sprint(settings.Port)}, {"username", cmp.Or(owner, settings.User)}, {"dbname", settings.Database}} {
 			if flag[1] != "" {
 				command += " --" + flag[0] + "=" + privatefile.ShellWord(flag[1])
 			}

@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"fosite-mcp/cmd/internal/database"
@@ -21,6 +22,7 @@ import (
 type restoration struct {
 	from, auditCopy string
 	yes             bool
+	ignoreServers   bool // that seem to run
 }
 
 func restoreCommand(a *app) *cobra.Command {
@@ -52,6 +54,7 @@ audit --follow --json has written, or audit --all --csv: see "Restore from a bac
 	}
 	c.Flags().StringVar(&r.from, "from", "", "`file` that fosite-mcp backup has made (default: the database is in its place)")
 	c.Flags().StringVar(&r.auditCopy, "audit-copy", "", "`file` with audit events, as audit --json or --csv prints them")
+	c.Flags().BoolVar(&r.ignoreServers, "ignore-connections", false, "do it though servers have connections to PostgreSQL: those of a pooler, which outlive their servers")
 	c.Flags().BoolVar(&r.yes, "yes", false, "do it without asking")
 	return c
 }
@@ -59,6 +62,11 @@ audit --follow --json has written, or audit --all --csv: see "Restore from a bac
 func (r *restoration) run(ctx context.Context, a *app, cfg config.Config) error {
 	if r.auditCopy != "" { // a mistake in it must not come to light when all has ended
 		if err := eachCopied(r.auditCopy, func(*auditView) error { return nil }); err != nil {
+			return err
+		}
+	}
+	if cfg.Database.URL.IsPostgres() && !r.ignoreServers {
+		if err := withGORM(cfg, func(db *gorm.DB) error { return refuseServers(ctx, db) }); err != nil {
 			return err
 		}
 	}
@@ -98,6 +106,20 @@ func (r *restoration) run(ctx context.Context, a *app, cfg config.Config) error 
 		}
 	}
 	return found.print(&a.Terminal, r, kept)
+}
+
+// refuseServers fails while servers are connected to a database on PostgreSQL: they would serve what the backup has brought back. Of
+// SQLite's, which has a lock, [database.PutBack] knows by itself.
+func refuseServers(ctx context.Context, db *gorm.DB) error {
+	from, err := database.ConnectedFrom(ctx, db)
+	if err != nil {
+		return fmt.Errorf("look for servers that are running: %w", err)
+	}
+	if len(from) == 0 {
+		return nil
+	}
+	return fmt.Errorf("servers, or other commands of fosite-mcp, are connected to this database (from %s): stop every one, and then restore. "+
+		"Connections of a pooler outlive their servers: if these are such, add --ignore-connections", strings.Join(from, ", "))
 }
 
 // migrateBackup brings a backup of an earlier version up to date. It refuses a database of another program.

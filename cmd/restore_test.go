@@ -281,6 +281,46 @@ func TestTheDumpCommandHoldsNoPassword(t *testing.T) {
 	}
 }
 
+// The server's role may be one that changes rows alone, as which a dump fails.
+func TestTheDumpIsMadeAsTheOwnerOfTheTables(t *testing.T) {
+	onEveryShop(t, func(t *testing.T, s *shop) {
+		if !config.DatabaseURL(s.url).IsPostgres() {
+			return
+		}
+		defer s.stop()
+		owner, at := s.parsed().User.Username(), s.parsed()
+		role := "rows_" + strings.ToLower(rand.Text())
+		root, pool, err := database.Open(config.Database{URL: config.DatabaseURL(s.url), MaxConnections: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pool.Close()
+		if err := root.Exec("CREATE ROLE " + role + " LOGIN PASSWORD 'x'").Error; err != nil {
+			t.Fatal(err)
+		}
+		defer root.Exec("DROP ROLE " + role)
+		at.User = url.UserPassword(role, "x")
+		s.environ[0] = "FOSITE_MCP_DATABASE_URL=" + at.String()
+		if _, message := s.run(exitUsage, "backup", "backup.db"); !strings.Contains(message, " --username="+owner+" ") || !strings.Contains(message, " --file=backup.dump ") {
+			t.Error(message)
+		}
+	})
+}
+
+// A server would serve what the backup has brought back.
+func TestNothingIsRestoredWhileServersRun(t *testing.T) {
+	onEveryShop(t, func(t *testing.T, s *shop) {
+		defer s.stop()
+		if !config.DatabaseURL(s.url).IsPostgres() {
+			return // whose file has a lock
+		}
+		if _, message := s.run(exitFailed, "restore", "--yes"); !strings.Contains(message, "stop every one") {
+			t.Error(message)
+		}
+		s.run(exitOK, "restore", "--yes", "--ignore-connections")
+	})
+}
+
 // A wrong copy is found before anything ends.
 func TestAWrongAuditCopyEndsNothing(t *testing.T) {
 	s := &shop{t: t, url: "sqlite:" + filepath.Join(t.TempDir(), "fosite-mcp.db"), folder: t.TempDir()}

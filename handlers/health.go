@@ -15,8 +15,8 @@ type Health struct {
 	// Draining tells that the server is about to stop: it still serves, and load balancers should send it nothing more. nil:
 	// it never is.
 	Draining func() bool
-	// Detail is what an operator should know about a server that can serve, such as that its clock is off; "" is nothing. It shows to
-	// everybody. nil: there is nothing.
+	// Detail is what an operator should know about a server that can serve, such as that its clock is off; "" is nothing. Everybody
+	// sees it who reaches root. nil: there is nothing.
 	Detail func() string
 }
 

@@ -9,6 +9,24 @@ import (
 	"github.com/ory/fosite"
 )
 
+// madeWith is the system secret that a token was made with.
+type madeWith int
+
+const (
+	noSecret       madeWith = iota // it is no token of this server
+	missingSecrets                 // it names one that is not here, and nobody has verified that
+	previousSecret
+	currentSecret
+)
+
+// secretAt is the one of the key i.
+func secretAt(i int) madeWith {
+	if i == 0 {
+		return currentSecret
+	}
+	return previousSecret
+}
+
 // checkedToken is what a strategy has found out about a text that may be a token.
 type checkedToken struct {
 	strategy  *TokenStrategy

@@ -198,24 +198,6 @@ func (k *tokenKind) parse(token string, t *tokenParts) bool {
 	return true
 }
 
-// madeWith is the system secret that a token was made with.
-type madeWith int
-
-const (
-	noSecret       madeWith = iota // it is no token of this server
-	missingSecrets                 // it names one that is not here, and nobody has verified that
-	previousSecret
-	currentSecret
-)
-
-// secretAt is the one of the key i.
-func secretAt(i int) madeWith {
-	if i == 0 {
-		return currentSecret
-	}
-	return previousSecret
-}
-
 // made tells which of our keys the token was made with.
 func (k *tokenKind) made(t *tokenParts) madeWith {
 	var want [sha256.Size]byte

@@ -41,12 +41,15 @@ func (s *Tokens) LastTokenEnd(ctx context.Context) (time.Time, error) {
 	return end.Time, database.Wrap(err, "read when the last token ends")
 }
 
-// LastTokenEndOf is when the last of the access and refresh tokens ends that were issued before a time; zero if there is none.
-// Revoked ones count. It reads all tokens that are stored.
+// LastTokenEndOf is when the last of the access and refresh tokens ends that were issued before a time and not revoked; zero if there
+// is none. It reads all tokens that are stored.
 func (s *Tokens) LastTokenEndOf(ctx context.Context, issuedBefore time.Time) (time.Time, error) {
 	var end model.Time
 	before := model.Millis(issuedBefore)
-	err := s.db.Read(ctx).QueryRow(`SELECT MAX(expires_at) FROM (SELECT MAX(expires_at) AS expires_at FROM {access_tokens} WHERE issued_at < ?
-		UNION ALL SELECT MAX(expires_at) FROM {refresh_tokens} WHERE issued_at < ?) ends`, before, before).Scan(&end)
+	_, source := s.queries()
+	last := func(table string) string {
+		return `SELECT MAX(t.expires_at) AS expires_at FROM ` + table + ` t` + source.joins + ` WHERE t.issued_at < ? AND NOT ` + source.revoked()
+	}
+	err := s.db.Read(ctx).QueryRow(`SELECT MAX(expires_at) FROM (`+last("{access_tokens}")+` UNION ALL `+last("{refresh_tokens}")+`) ends`, before, before).Scan(&end)
 	return end.Time, database.Wrap(err, "read when the last token of before ends")
 }

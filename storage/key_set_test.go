@@ -93,6 +93,12 @@ func TestTheLastTokenOfBeforeEndsLast(t *testing.T) {
 		if end, err := store.LastTokenEndOf(t.Context(), replaced); !end.Equal(refresh) || err != nil {
 			t.Errorf("%s, %v; want the refresh token's, %s", end, err, refresh)
 		}
+		if err := store.RevokeAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if end, err := store.LastTokenEndOf(t.Context(), replaced); !end.IsZero() || err != nil {
+			t.Errorf("all were revoked: %s, %v; want none", end, err)
+		}
 	})
 }
 

@@ -24,6 +24,9 @@ const (
 	longestLife    = 10 * time.Minute
 )
 
+// ApplicationName is what PostgreSQL calls the connections of this program, in pg_stat_activity.
+const ApplicationName = "fosite-mcp"
+
 // Open makes a pool of at most limit connections to the database that url names. It connects to nothing yet.
 func Open(url string, limit int) (*sql.DB, error) {
 	return openPool(url, &allowance{wanted: max(limit, 1), probeInterval: probeInterval})
@@ -34,7 +37,7 @@ func openPool(url string, a *allowance) (*sql.DB, error) {
 	if err != nil {
 		return nil, err // pgx leaves the password out
 	}
-	settings.RuntimeParams["application_name"] = "fosite-mcp"
+	settings.RuntimeParams["application_name"] = ApplicationName
 	if settings.ConnectTimeout == 0 {
 		settings.ConnectTimeout = connectTimeout
 	}

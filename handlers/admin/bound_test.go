@@ -65,6 +65,11 @@ func TestAKeyForSingleClientsKnowsNoOthers(t *testing.T) {
 			as(c.method, c.path, c.body).want(t, http.StatusForbidden)
 		}
 
+		// It ends what is its own, and nothing that was ended comes back by it.
+		as("POST", "/clients/"+mine+"/disable", "").want(t, http.StatusOK)
+		as("POST", "/clients/"+mine+"/enable", "").want(t, http.StatusForbidden)
+		w.post("/clients/"+mine+"/enable", "").want(t, http.StatusOK)
+
 		// With its own client it does what its role allows.
 		as("PATCH", "/clients/"+mine, `{"owner":"team"}`).want(t, http.StatusOK)
 		own := w.mustToken(mine, as("POST", "/clients/"+mine+"/secrets", "{}").want(t, http.StatusCreated).str("client_secret"))

@@ -188,8 +188,13 @@ func (a *api) disableClient(r *request) (*answer, error) {
 	return a.setStatus(r, client.Disabled, "disabled")
 }
 
-// enableClient is POST /clients/{client_id}/enable.
+// enableClient is POST /clients/{client_id}/enable. A key for single clients may not: somebody else may have disabled the client, who
+// does not trust whoever has the key.
 func (a *api) enableClient(r *request) (*answer, error) {
+	if r.caller.Clients != nil && r.mayTouch(r.named()) {
+		return nil, newProblem(http.StatusForbidden, "forbidden", "Not allowed",
+			fmt.Sprintf("A key for single clients disables a %s, and does not enable it. Use a key that is for all clients.", r.kind().noun))
+	}
 	return a.setStatus(r, client.Active, "enabled")
 }
 

@@ -73,6 +73,8 @@ func (a *answer) token(raw []byte) (*Token, error) {
 	}, nil
 }
 
+var errOtherResource = fmt.Errorf("%w: it was not issued for this resource (aud)", ErrInactive)
+
 // check repeats what the authorization server has checked already, so that one
 // that is too generous does not open this resource.
 func (a *answer) check(resource string, now time.Time) error {
@@ -80,7 +82,6 @@ func (a *answer) check(resource string, now time.Time) error {
 		bad bool
 		why string
 	}{
-		{!slices.Contains(a.Audience, resource), "it was not issued for this resource (aud)"}, // RFC 8707 §3
 		{!a.Expires.IsZero() && !now.Before(a.Expires.Add(clockSkew)), "it has expired (exp)"},
 		{now.Add(clockSkew).Before(a.NotBefore.Time), "its time has not come (nbf)"},
 		{a.TokenType != "" && !strings.EqualFold(a.TokenType, "Bearer"), "it is not a bearer token (token_type)"},
@@ -92,6 +93,9 @@ func (a *answer) check(resource string, now time.Time) error {
 		if rule.bad {
 			return fmt.Errorf("%w: %s", ErrInactive, rule.why)
 		}
+	}
+	if !slices.Contains(a.Audience, resource) { // RFC 8707 §3
+		return errOtherResource
 	}
 	return nil
 }

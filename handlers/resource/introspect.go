@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 )
 
@@ -71,6 +72,7 @@ type Introspector struct {
 	cache    *liveCache // nil: none
 	logger   *slog.Logger
 	quiet    seldom
+	mismatch atomic.Bool // a token for another resource was told of
 }
 
 var _ Verifier = (*Introspector)(nil)
@@ -164,6 +166,10 @@ func (i *Introspector) introspect(ctx context.Context, token string) (*Token, er
 		return nil, fmt.Errorf("introspection at %s: %w", i.endpoint, err)
 	}
 	answered, err := parseAnswer(body, i.resource, i.now())
+	if errors.Is(err, errOtherResource) && i.mismatch.CompareAndSwap(false, true) {
+		i.logger.Warn("a token is good, and for another resource than this one; if clients of this service get such tokens, its resource is not the URL that they use",
+			"resource", i.resource, "client_id", i.caller.credentials.clientID)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("introspection at %s: %w", i.endpoint, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -265,5 +266,28 @@ func TestEveryConfigurationMistakeIsReported(t *testing.T) {
 				t.Errorf("the error shows a secret: %v", err)
 			}
 		})
+	}
+}
+
+// Whoever sets a service up with a wrong resource sees only that all tokens are refused: the log says why, once.
+func TestATokenForAnotherResourceIsToldOfOnce(t *testing.T) {
+	server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, `{"active":true,"aud":"https://other.example.com/mcp"}`)
+	})
+	var log strings.Builder
+	verifier, err := NewIntrospector(Config{
+		Endpoint: server.URL, ClientID: "docs", ClientSecret: secret, Resource: here, Now: func() time.Time { return noon },
+		Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := verifier.Verify(t.Context(), goodAT); !errors.Is(err, ErrInactive) {
+			t.Error(err)
+		}
+	}
+	if n := strings.Count(log.String(), "level=WARN"); n != 1 || !strings.Contains(log.String(), "resource="+here) || strings.Contains(log.String(), goodAT) {
+		t.Errorf("told %d times:\n%s", n, &log)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/internal/model"
 )
 
@@ -15,20 +14,47 @@ type Ending struct {
 	LastSecrets int64 // with the last of their secrets, after which they cannot authenticate
 }
 
-// CountEnding counts the clients and rules that end within d. It reads all clients and secrets that have an end.
-func (r *Registry) CountEnding(ctx context.Context, d time.Duration) (count Ending, err error) {
+// The conditions for an active client c that ends until a time: by itself, and with the last of its secrets. Each takes the times now and
+// until, see [endingValues].
+const (
+	endsItself   = `c.status = 'active' AND c.expires_at > ? AND c.expires_at <= ?`
+	endsBySecret = `c.status = 'active' AND (c.expires_at IS NULL OR c.expires_at > ?)
+		AND c.id IN (SELECT client_id FROM {client_secrets} WHERE deleted_at IS NULL AND expires_at > ? AND expires_at <= ?)
+		AND NOT EXISTS (SELECT 1 FROM {client_secrets} s
+			WHERE s.client_id = c.id AND s.deleted_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > ?))`
+)
+
+// endingValues are those of endsItself and endsBySecret, in this order.
+func (r *Registry) endingValues(d time.Duration) []any {
 	now := r.now()
 	at, until := model.At(now), model.At(now.Add(d))
-	err = r.db.Read(ctx).QueryRow(`SELECT
-		(SELECT COUNT(*) FROM {clients} WHERE status = ? AND expires_at > ? AND expires_at <= ?),
-		(SELECT COUNT(*) FROM {clients} c
-			WHERE c.status = ? AND (c.expires_at IS NULL OR c.expires_at > ?)
-			AND c.id IN (SELECT client_id FROM {client_secrets} WHERE deleted_at IS NULL AND expires_at > ? AND expires_at <= ?)
-			AND NOT EXISTS (SELECT 1 FROM {client_secrets} s
-				WHERE s.client_id = c.id AND s.deleted_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > ?)))`,
-		client.Active, at, until, client.Active, at, at, until, until).Scan(&count.Clients, &count.LastSecrets)
+	return []any{at, until, at, at, until, until}
+}
+
+// CountEnding counts the clients and rules that end within d. It reads all clients and secrets that have an end.
+func (r *Registry) CountEnding(ctx context.Context, d time.Duration) (count Ending, err error) {
+	err = r.db.Read(ctx).QueryRow(`SELECT (SELECT COUNT(*) FROM {clients} c WHERE `+endsItself+`), (SELECT COUNT(*) FROM {clients} c WHERE `+endsBySecret+`)`,
+		r.endingValues(d)...).Scan(&count.Clients, &count.LastSecrets)
 	if err != nil {
 		return Ending{}, fmt.Errorf("storage: count the clients that end: %w", err)
 	}
 	return count, nil
+}
+
+// ListEnding returns the ids of clients and rules that end within d, by themselves or with the last of their secrets: up to limit.
+func (r *Registry) ListEnding(ctx context.Context, d time.Duration, limit int) (ids []string, err error) {
+	rows, err := r.db.Read(ctx).Query(`SELECT c.id FROM {clients} c WHERE `+endsItself+` OR `+endsBySecret+` ORDER BY c.created_at, c.id LIMIT ?`,
+		append(r.endingValues(d), limit)...)
+	if err != nil {
+		return nil, fmt.Errorf("storage: list the clients that end: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("storage: list the clients that end: %w", err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
 }

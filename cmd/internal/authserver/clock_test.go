@@ -56,7 +56,10 @@ func startWithClock(t *testing.T, url string, now func() time.Time) (says, log s
 	go func() { ended <- server.Run(ctx) }()
 	select {
 	case at := <-ready:
-		_, says = ask(t, http.DefaultClient, http.MethodGet, "http://"+at.Public+"/readyz", "", nil)
+		if _, public := ask(t, http.DefaultClient, http.MethodGet, "http://"+at.Public+"/readyz", "", nil); strings.Contains(public, "detail") {
+			t.Errorf("the public listener says %s", public)
+		}
+		_, says = ask(t, http.DefaultClient, http.MethodGet, at.AdminURL+"/readyz", "", nil)
 		cancel()
 		err = <-ended
 	case err = <-ended:

@@ -222,7 +222,9 @@ func (p *parts) adminRouter() (http.Handler, error) {
 	cfg, oauth := p.cfg, p.oauth
 	root := newRouter(p.observer, clientaddr.Peer)
 	root.Handle("/metrics", handlers.Reading(p.observer.Metrics().ServeHTTP))
-	p.health().Mount(root)
+	health := p.health()
+	health.Detail = p.clock.detail
+	health.Mount(root)
 	replayKey, previousReplayKeys := p.secrets.keys("idempotency replay")
 	checkpointKey, previousCheckpointKeys := p.secrets.keys(checkpointPurpose)
 	api := &admin.API{

@@ -40,7 +40,7 @@ func (e *ending) lastAnswers(next http.Handler) http.Handler {
 
 // health is what both listeners say at /livez and /readyz.
 func (p *parts) health() handlers.Health {
-	return handlers.Health{Ready: p.store.Ping, Draining: p.end.draining.Load, Detail: p.clock.detail}
+	return handlers.Health{Ready: p.store.Ping, Draining: p.end.draining.Load}
 }
 
 // service is one listener with what it serves.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"fosite-mcp/cmd/pgpool"
 	"fosite-mcp/config"
 
 	"gorm.io/gorm"
@@ -134,4 +135,11 @@ func setAside(path string, now time.Time) (kept string, err error) {
 		}
 	}
 	return kept, nil
+}
+
+// ConnectedFrom tells from where other processes of this program are connected to a database on PostgreSQL.
+func ConnectedFrom(ctx context.Context, db *gorm.DB) (addresses []string, err error) {
+	err = db.WithContext(ctx).Raw(`SELECT DISTINCT COALESCE(host(client_addr), 'this machine') FROM pg_stat_activity
+		WHERE datname = current_database() AND application_name = ? AND pid <> pg_backend_pid() ORDER BY 1`, pgpool.ApplicationName).Find(&addresses).Error
+	return addresses, err
 }

@@ -3,13 +3,9 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 
-	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/audit"
-	"fosite-mcp/storage/clients"
 )
 
 func checkAdminKeys(ctx context.Context, e *examination) []Finding {
@@ -63,26 +59,16 @@ const (
 
 // checkClients names clients that end soon, by themselves or with a last secret.
 func checkClients(ctx context.Context, e *examination) []Finding {
-	list, more, err := e.store.Clients().List(ctx, clients.Filter{ExpiresBefore: e.now().Add(soon), Limit: countedClients})
+	ending, err := e.store.Clients().ListEnding(ctx, soon, countedClients+1)
 	if err != nil {
 		return unreadable(err)
-	}
-	var ending []string
-	for _, c := range list {
-		full, err := e.store.Clients().Find(ctx, c.ID)
-		if err != nil {
-			return unreadable(err)
-		}
-		if endsBy(full, e.now(), e.now().Add(soon)) {
-			ending = append(ending, c.ID)
-		}
 	}
 	if len(ending) == 0 {
 		return ok("no client ends within 14 days")
 	}
 	count := fmt.Sprint(len(ending))
-	if more {
-		count = "more than " + count
+	if len(ending) > countedClients {
+		count = fmt.Sprintf("more than %d", countedClients)
 	}
 	named := strings.Join(ending[:min(len(ending), namedClients)], ", ")
 	if len(ending) > namedClients {
@@ -90,14 +76,4 @@ func checkClients(ctx context.Context, e *examination) []Finding {
 	}
 	return warning("fosite-mcp client list --expires-within 14d lists them; fosite-mcp client rotate ID makes a new secret",
 		"%s clients end within 14 days, or the last secret of theirs does: %s", count, named)
-}
-
-// endsBy tells whether a client ends until then: itself, or the last secret that it authenticates with.
-func endsBy(c *client.Client, now, until time.Time) bool {
-	ends := func(t time.Time) bool { return !t.IsZero() && !t.After(until) }
-	if c.StatusAt(now) != client.Active || !c.UsesSecret() {
-		return c.StatusAt(now) == client.Active && ends(c.ExpiresAt)
-	}
-	lasts := slices.ContainsFunc(c.Secrets, func(s client.Secret) bool { return !ends(s.ExpiresAt) })
-	return ends(c.ExpiresAt) || len(c.Secrets) > 0 && !lasts
 }

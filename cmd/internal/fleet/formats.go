@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"fosite-mcp/provider/client"
+	"fosite-mcp/provider/client/strictjson"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -63,6 +65,9 @@ func (f *file) readCSV(content []byte) error {
 	if errors.Is(err, io.EOF) {
 		return errors.New("the file is empty")
 	}
+	if err == nil && !f.checkHead(head) {
+		return nil // each line would be told the same
+	}
 	for err == nil {
 		var cells []string
 		if cells, err = reader.Read(); err != nil {
@@ -82,15 +87,42 @@ func (f *file) readCSV(content []byte) error {
 				continue
 			}
 			at, _ := reader.FieldPos(i)
-			names = append(names, &yaml.Node{Kind: yaml.ScalarNode, Value: strings.TrimSpace(head[i]), Line: at})
-			values = append(values, cellNode(strings.TrimSpace(head[i]), cell, at))
+			names = append(names, &yaml.Node{Kind: yaml.ScalarNode, Value: head[i], Line: at})
+			values = append(values, cellNode(head[i], cell, at))
 		}
 		f.add(line, names, values)
 	}
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
+	var broken *csv.ParseError
+	if errors.As(err, &broken) { // whose own text names the line where the file ends, too
+		return fmt.Errorf("the file is no CSV: line %d: a quote is not closed, or stands in a cell and is not doubled", broken.StartLine)
+	}
 	return fmt.Errorf("the file is no CSV: %w", err)
+}
+
+// checkHead tells whether the first line names members, each once, and the id among them.
+func (f *file) checkHead(head []string) bool {
+	before, named := len(f.mistakes), map[string]any{}
+	for i, cell := range head {
+		head[i] = strings.TrimSpace(cell)
+		if _, twice := named[head[i]]; twice && head[i] != "" {
+			f.mistakes.add(1, "", "/"+strictjson.Escape(head[i]), "duplicate", "names two columns; keep one")
+		}
+		named[head[i]] = true
+	}
+	delete(named, "") // a column without a name, which its cells are told of
+	var unknown strictjson.Mistakes
+	strictjson.RefuseUnknown(named, client.MemberNames(), &unknown)
+	slices.SortFunc(unknown, func(a, b strictjson.Mistake) int { return strings.Compare(a.Pointer, b.Pointer) })
+	for _, mistake := range unknown {
+		f.mistakes.add(1, "", mistake.Pointer, mistake.Code, "%s", mistake.Detail)
+	}
+	if named["client_id"] == nil {
+		f.mistakes.add(1, "", "/client_id", "required", "is missing: the first line names the columns, and this one tells which client a line is about")
+	}
+	return len(f.mistakes) == before
 }
 
 // cellNode is a cell as YAML: an object is written as JSON in it, everything else as text.

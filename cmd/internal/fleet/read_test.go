@@ -31,7 +31,9 @@ func TestFilesThatAreRefused(t *testing.T) {
 		"a map for a list":      {"- client_id: ci\n  audience: {a: b}\n", false, "line 2: audience: must be a list"},
 		"too many cells":        {"client_id\nci,more\n", true, "line 2: has 2 cells"},
 		"too few cells":         {"client_id,scope,owner\nci,ops\n", true, "line 2: has 2 cells, and the first line names 3"},
-		"a quote":               {"client_id\n\"ci\n", true, "no CSV"},
+		"a quote":               {"client_id\nci\n\"cd\nce\n", true, "no CSV: line 3: a quote"},
+		"a column twice":        {"client_id,owner,owner\nci,a,b\n", true, "line 1: owner: names two columns"},
+		"no column of ids":      {"owner\na\nb\n", true, "line 1: client_id: is missing"},
 		"the parent folder":     {"- client_id: ../../etc/passwd\n", false, "line 1: client_id: must be"},
 		"this folder":           {"- client_id: .\n", false, "line 1: client_id: must be"},
 	} {
@@ -49,5 +51,13 @@ func TestNothingOutsideOfTheFolderIsTouched(t *testing.T) {
 	defer secrets.Close()
 	if err := secrets.write("../outside", []byte("x")); err == nil {
 		t.Error("a file outside is written")
+	}
+}
+
+// A mistake in the first line is told once, however many lines there are.
+func TestAWrongColumnIsToldOnce(t *testing.T) {
+	_, err := Read(strings.NewReader("client_id,clientname\n"+strings.Repeat("ci,x\n", 50)), true)
+	if want := "mistakes, and nothing was changed:\n  line 1: clientname: is not a member of this object; did you mean \"client_name\"?"; err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("%v; want %s", err, want)
 	}
 }
