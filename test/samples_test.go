@@ -37,14 +37,18 @@ func TestTheGuardsInOtherLanguages(t *testing.T) {
 	}
 	register, start := guardLines(t)
 	s.paste(t, register)
-	front := startIntrospection(t, s, filepath.Join(folder, "docs_service.secret"))
 	id, secret := s.register(map[string]any{"client_name": "agent"})
+	settings := register[strings.Index(register, "export "):]
+	s.checkKeptAnswers(t, id, secret, func(issuer, line string) *guardProcess {
+		return startGuard(t, s, issuer, settings+"\nexport MCP_CACHE=1", line)
+	}, start)
+	front := startIntrospection(t, s, filepath.Join(folder, "docs_service.secret"))
 	good, bad := s.token(id, secret), s.badTokens(t, id, secret)
 
 	guards := map[string]*guardProcess{}
 	for _, line := range start {
 		language, _, _ := strings.Cut(line, " ")
-		guards[language] = startGuard(t, s, front.URL, register[strings.Index(register, "export "):], line)
+		guards[language] = startGuard(t, s, front.URL, settings, line)
 	}
 	held := map[string]net.Conn{}
 	for language, guard := range guards {

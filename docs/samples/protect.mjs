@@ -6,12 +6,13 @@ import { createServer } from 'node:http';
 const { MCP_RESOURCE: resource = 'http://127.0.0.1:9000/authed/mcp', // the URL that clients use
   MCP_ISSUER: issuer = 'http://127.0.0.1:8080', // the authorization server: https, but on this machine
   MCP_CLIENT_ID: clientID, // of a client with "introspects": [the resource]
-  MCP_CLIENT_SECRET_FILE: secretFile } = process.env;
+  MCP_CLIENT_SECRET_FILE: secretFile,
+  MCP_CACHE: bound } = process.env; // keep answers, and refuse a revoked token within so many seconds: takes cache.mjs
 if (!clientID || !secretFile) {
   console.error('Set MCP_CLIENT_ID and MCP_CLIENT_SECRET_FILE: a client that introspects ' + resource);
   process.exit(1);
 }
-const introspect = `${issuer}/authed/mcp/oauth/introspect`;
+const oauth = `${issuer}/authed/mcp/oauth`;
 const scopes = ['mcp:search']; // a token needs all of them
 const { origin, pathname } = new URL(resource);
 const metadataPath = '/.well-known/oauth-protected-resource' + (pathname === '/' ? '' : pathname);
@@ -33,7 +34,7 @@ async function check(authorization) {
   const credentials = /^Bearer +([\w.~+/-]{1,8192}=*)$/i.exec(authorization[0]?.trim() ?? '');
   if (!credentials) return refuse(401);
   try {
-    const token = await ask(credentials[1]);
+    const token = await answer(credentials[1]);
     const late = token.exp !== undefined && token.exp + 60 <= Date.now() / 1000; // clocks may be a minute apart
     if (!token.active || late || token.cnf != null || ![token.aud].flat().includes(resource)) return refuse(401, 'invalid_token');
     const granted = (token.scope ?? '').split(' ');
@@ -51,10 +52,24 @@ function refuse(status, error) {
 
 // ask returns the server's answer about a token, or throws: whatever is no clear answer says nothing about the token.
 async function ask(token) {
+  const answer = await call('/introspect', 5000, { method: 'POST', body: new URLSearchParams({ token }) });
+  if (typeof answer?.active !== 'boolean' || !['number', 'undefined'].includes(typeof answer.exp) || !['string', 'undefined'].includes(typeof answer.scope)) {
+    throw new Error('the answer is not an introspection response (RFC 7662): correct MCP_ISSUER');
+  }
+  return answer;
+}
+
+// feed returns the page of revocations that comes after a cursor, or throws. The server waits so many milliseconds for news.
+const feed = (after, wait) => call(`/revocations?${new URLSearchParams({ after, wait: wait / 1000, resource })}`, wait + 5000, {});
+
+// answer is ask, or remembers.
+const answer = bound ? (await import('./cache.mjs')).keeping(ask, feed, bound * 1000) : ask;
+
+async function call(path, timeout, request) {
   const secret = (await readFile(secretFile, 'utf8')).trim(); // each time, so that it is replaced without a restart
   const encoded = [clientID, secret].map((part) => new URLSearchParams({ '': part }).toString().slice(1)); // RFC 6749 §2.3.1
-  const response = await fetch(introspect, {
-    method: 'POST', redirect: 'manual', signal: AbortSignal.timeout(5000), body: new URLSearchParams({ token }),
+  const response = await fetch(oauth + path, {
+    ...request, redirect: 'manual', signal: AbortSignal.timeout(timeout),
     headers: { Authorization: 'Basic ' + Buffer.from(encoded.join(':')).toString('base64'), Accept: 'application/json' },
   });
   const body = await response.text();
@@ -62,11 +77,7 @@ async function ask(token) {
     throw new Error('the authorization server refuses this service itself: correct MCP_CLIENT_ID or the secret in MCP_CLIENT_SECRET_FILE');
   }
   if (response.status !== 200) throw new Error(`the authorization server answers with status ${response.status}`);
-  const answer = parse(body);
-  if (typeof answer?.active !== 'boolean' || !['number', 'undefined'].includes(typeof answer.exp) || !['string', 'undefined'].includes(typeof answer.scope)) {
-    throw new Error('the answer is not an introspection response (RFC 7662): correct MCP_ISSUER');
-  }
-  return answer;
+  return parse(body);
 }
 
 function parse(body) {

@@ -6,7 +6,8 @@ RESOURCE = os.environ.get("MCP_RESOURCE", "http://127.0.0.1:9000/authed/mcp")  #
 ISSUER = os.environ.get("MCP_ISSUER", "http://127.0.0.1:8080")  # the authorization server: https, but on this machine
 CLIENT_ID = os.environ.get("MCP_CLIENT_ID")  # of a client with "introspects": [the resource]
 SECRET_FILE = os.environ.get("MCP_CLIENT_SECRET_FILE")
-INTROSPECT = ISSUER + "/authed/mcp/oauth/introspect"
+BOUND = os.environ.get("MCP_CACHE")  # keep answers, and refuse a revoked token within so many seconds: takes cache.py
+OAUTH = ISSUER + "/authed/mcp/oauth"
 SCOPES = ["mcp:search"]  # a token needs all of them
 LIMIT, SECONDS = 4 << 20, 5  # of a request, in bytes; and for it to arrive
 ORIGIN, PATH = re.fullmatch("([^:]+://[^/]+)(/.*)?", RESOURCE).groups("")
@@ -26,7 +27,7 @@ def check(authorization):
     if not credentials:
         return refuse(401)
     try:
-        token = ask(credentials[1])
+        token = answer_about(credentials[1])
     except (Unknown, OSError, http.client.HTTPException) as error:  # never 401: a client would throw a good token away
         logging.error("A token cannot be checked: %s", error)
         return None, 503, {"Retry-After": "5"}
@@ -54,13 +55,26 @@ OPENER = urllib.request.build_opener(NoRedirect)
 
 def ask(token):
     """Returns the server's answer about a token, or raises: whatever is no clear answer says nothing about the token."""
+    answer = call("/introspect", 5, urllib.parse.urlencode({"token": token}).encode())
+    if not isinstance(answer, dict) or not isinstance(answer.get("active"), bool) or not (
+            isinstance(answer.get("exp", 0), (int, float)) and isinstance(answer.get("scope", ""), str)):
+        raise Unknown("the answer is not an introspection response (RFC 7662): correct MCP_ISSUER")
+    return answer
+
+
+def feed(after, wait):
+    """Returns the page of revocations that comes after a cursor, or raises. The server waits so many seconds for news."""
+    return call("/revocations?" + urllib.parse.urlencode({"after": after, "wait": wait, "resource": RESOURCE}), wait + 5)
+
+
+def call(path, timeout, form=None):
     with open(SECRET_FILE, encoding="utf-8") as file:  # each time, so that it is replaced without a restart
         secret = file.read().strip()
     basic = urllib.parse.quote_plus(CLIENT_ID) + ":" + urllib.parse.quote_plus(secret)  # RFC 6749 §2.3.1
-    request = urllib.request.Request(INTROSPECT, urllib.parse.urlencode({"token": token}).encode(), {
+    request = urllib.request.Request(OAUTH + path, form, {
         "Authorization": "Basic " + base64.b64encode(basic.encode()).decode(), "Accept": "application/json"})
     try:
-        with OPENER.open(request, timeout=5) as response:
+        with OPENER.open(request, timeout=timeout) as response:
             status, body = response.status, response.read(1 << 20)
     except urllib.error.HTTPError as error:
         status, body = error.code, b""
@@ -70,13 +84,15 @@ def ask(token):
     if status != 200:
         raise Unknown(f"the authorization server answers with status {status}")
     try:
-        answer = json.loads(body)
+        return json.loads(body)
     except (ValueError, RecursionError):
-        answer = None
-    if not isinstance(answer, dict) or not isinstance(answer.get("active"), bool) or not (
-            isinstance(answer.get("exp", 0), (int, float)) and isinstance(answer.get("scope", ""), str)):
-        raise Unknown("the answer is not an introspection response (RFC 7662): correct MCP_ISSUER")
-    return answer
+        return None
+
+
+answer_about = ask
+if BOUND:
+    from cache import Keeping
+    answer_about = Keeping(ask, feed, float(BOUND))
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
