@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,5 +75,52 @@ func TestSlowAndLargeRequestsEnd(t *testing.T) {
 	response.Body.Close()
 	if response.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("a form of 65 KiB is answered with %d", response.StatusCode)
+	}
+}
+
+// What callers send stands in a line of the log as a value, if at all, and never begins another line.
+func TestCallersForgeNoLineOfTheLog(t *testing.T) {
+	s := runServer(t, "LOG_LEVEL=debug")
+	const forged = "\r\ntime=2026-11-26T00:00:00Z level=ERROR msg=forged"
+	escaped := url.QueryEscape(forged)
+	for _, c := range []struct{ method, address, body string }{
+		{http.MethodPost, s.oauth("token"), "grant_type=client_credentials&client_id=" + escaped + "&client_secret=" + escaped},
+		{http.MethodPost, s.oauth("introspect"), "token=" + escaped},
+		{http.MethodGet, s.oauth("authorize") + "?client_id=" + escaped + "&redirect_uri=" + escaped + "&state=" + escaped, ""},
+		{http.MethodGet, s.oauth("authorize") + "?client_id=" + url.QueryEscape("https://client.example/"+forged), ""},
+		{http.MethodGet, s.oauth(url.PathEscape(forged)), ""},
+		{http.MethodPost, s.oauth("login"), "username=" + escaped + "&password=" + escaped},
+		{http.MethodDelete, s.AdminURL + "/admin/v1/clients/" + url.PathEscape(forged), ""},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), c.method, c.address, strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.SetBasicAuth(forged, forged)
+		for name, value := range map[string]string{
+			"Content-Type": "application/x-www-form-urlencoded", "User-Agent": `" level=ERROR msg=forged`, "Origin": `https://evil.example" level=ERROR msg=forged`,
+			"X-Request-Id": "x level=ERROR msg=forged", "Traceparent": "00- level=ERROR msg=forged", "X-Forwarded-For": "level=ERROR msg=forged",
+		} {
+			request.Header.Set(name, value)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode < 400 {
+			t.Errorf("%s %s is answered with %d", c.method, c.address, response.StatusCode)
+		}
+	}
+	lines := 0
+	for line := range strings.Lines(s.logged()) {
+		lines++
+		fields := strings.Fields(regexp.MustCompile(`"(\\.|[^"\\])*"`).ReplaceAllString(line, "text")) // what is quoted is a value
+		if !strings.HasPrefix(line, "time=") || slices.Contains(fields, "msg=forged") || strings.Count(strings.Join(fields, " "), "level=") != 1 {
+			t.Errorf("a caller has written %s", line)
+		}
+	}
+	if lines < 7 {
+		t.Errorf("%d lines, want one for each request", lines)
 	}
 }
