@@ -75,6 +75,10 @@ func TestTheAuditLogIsFilteredPagedAndFollowed(t *testing.T) {
 			"?until=" + middle:                      {1, 2},
 			"?since=" + middle + "&until=" + middle: {},
 			"?after=2":                              {3, 4},
+			"?order=asc":                            {1, 2, 3, 4},
+			"?order=desc":                           {4, 3, 2, 1},
+			"?order=desc&after=2":                   {4, 3},
+			"?order=desc&since=" + middle:           {4, 3},
 			"?after=4":                              {},
 			"?after=1&since=" + middle:              {3, 4},
 			"?since=2999-01-01T00:00:00Z":           {},
@@ -93,6 +97,12 @@ func TestTheAuditLogIsFilteredPagedAndFollowed(t *testing.T) {
 		if len(first.items()) != 3 || len(second.items()) != 1 || second.str("next_cursor") != "" {
 			t.Errorf("pages of %d and %d events", len(first.items()), len(second.items()))
 		}
+		first = w.get("/audit?order=desc&limit=3").want(t, http.StatusOK)
+		second = w.get("/audit?order=desc&limit=3&cursor="+first.str("next_cursor")).want(t, http.StatusOK)
+		if items := second.items(); len(items) != 1 || items[0]["id"] != 1.0 || second.str("next_cursor") != "" {
+			t.Errorf("newest first, the last page is %v", items)
+		}
+		w.get("/audit?order=newest").want(t, http.StatusBadRequest)
 	})
 }
 

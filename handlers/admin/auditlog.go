@@ -41,7 +41,7 @@ type auditCursor struct {
 	ID int64 `json:"id"`
 }
 
-// listAudit is GET /audit: oldest first, so that asking again with after set to the last id follows the log.
+// listAudit is GET /audit: oldest first, so that asking again with after set to the last id follows the log; or newest first.
 func (a *api) listAudit(r *request) (*answer, error) {
 	var m strictjson.Mistakes
 	filter := audit.Filter{
@@ -49,7 +49,15 @@ func (a *api) listAudit(r *request) (*answer, error) {
 		ClientID: r.query["client_id"], Action: r.query["action"], Actor: r.query["actor"], ClientIDs: r.caller.Clients,
 	}
 	var cursor auditCursor
-	if r.cursor(&cursor, &m) {
+	switch order := r.query["order"]; order {
+	case "", "asc", "desc":
+		filter.NewestFirst = order == "desc"
+	default:
+		m.Add("?order", "invalid", "must be asc (oldest first) or desc")
+	}
+	if resumes := r.cursor(&cursor, &m); resumes && filter.NewestFirst {
+		filter.Before = cursor.ID
+	} else if resumes {
 		filter.After = cursor.ID
 	}
 	if text, given := r.query["after"]; given {

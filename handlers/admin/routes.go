@@ -105,7 +105,7 @@ var routes = map[string]map[string]operation{
 	"/audit": {
 		http.MethodGet: {
 			role: audit.RoleRead, reach: reachOwn,
-			query:  []string{"since", "until", "client_id", "action", "actor", "after", "limit", "cursor"},
+			query:  []string{"since", "until", "client_id", "action", "actor", "after", "order", "limit", "cursor"},
 			handle: (*api).listAudit,
 		},
 	},

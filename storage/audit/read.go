@@ -16,10 +16,12 @@ type Filter struct {
 	ClientID, Action, Actor string
 	ClientIDs               []string // nil: of all clients, and of none
 	After                   int64    // only events with a greater id
+	Before                  int64    // only events with a smaller id; 0: any
+	NewestFirst             bool
 	Limit                   int      // default 50
 }
 
-// List returns events, oldest first, and whether there are more. To follow the log, ask again with After set to
+// List returns events, oldest first unless the filter says otherwise, and whether there are more. To follow the log, ask again with After set to
 // the id of the last event seen: an event never appears in front of one that was visible before.
 func (l *Log) List(ctx context.Context, filter Filter) (events []Event, more bool, err error) {
 	if filter.Limit <= 0 {
@@ -41,6 +43,12 @@ func (l *Log) List(ctx context.Context, filter Filter) (events []Event, more boo
 	if !filter.Until.IsZero() {
 		query = query.Where("time < ?", model.At(filter.Until))
 	}
+	if filter.Before > 0 {
+		query = query.Where("id < ?", filter.Before)
+	}
+	if filter.NewestFirst {
+		query = query.Order("id DESC")
+	}
 	rows, err := read(query, filter.Limit+1)
 	if err != nil {
 		return nil, false, err
@@ -54,7 +62,7 @@ func (l *Log) List(ctx context.Context, filter Filter) (events []Event, more boo
 	return events, more, nil
 }
 
-// read returns events in the order of their ids.
+// read returns events in the order of their ids, unless query has another one.
 func read(query *gorm.DB, limit int) (rows []model.AuditEvent, err error) {
 	err = query.Order("id").Limit(limit).Find(&rows).Error
 	return rows, database.Wrap(err, "read audit events")

@@ -2,7 +2,6 @@ package console
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -91,12 +90,7 @@ func (v *visit) clientsPage() error {
 	data := clientsData{filters: clientFilters()}
 	query := data.read(v.r.URL.Query())
 	var found list[registration]
-	_, err := v.get("/clients", query, &found)
-	status := http.StatusOK
-	var p *problem
-	if errors.As(err, &p) && p.Status == http.StatusBadRequest && len(p.blame(data.Fields)) == 0 {
-		status, err = http.StatusBadRequest, nil
-	}
+	status, err := data.get(v, "/clients", query, &found)
 	if err != nil {
 		return err
 	}

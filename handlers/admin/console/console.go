@@ -101,4 +101,18 @@ var endpoints = map[string]endpoint{
 	"/clients/{client_id}/tokens/{token_id}/revoke": {
 		get: (*visit).tokenRevokePage, post: (*visit).tokenRevoke, needs: "POST /clients/{client_id}/tokens/revoke",
 	},
+
+	"/people":      {get: (*visit).peoplePage, needs: "GET /users"},
+	"/people/{id}": {get: (*visit).personPage, needs: "GET /users/{id}"},
+	"/people/{id}/{act:disable|enable|revoke}": {
+		get: (*visit).personActPage, post: (*visit).personAct, needs: "POST /users/{id}/revoke",
+	},
+	"/people/{id}/consents/{client_id}/withdraw": {
+		get: (*visit).withdrawPage, post: (*visit).withdraw, needs: "DELETE /users/{id}/consents/{client_id}",
+	},
+	"/consents": {get: (*visit).consentsPage, needs: "GET /consents"},
+
+	"/keys":      {get: (*visit).keysPage, needs: "GET /keys"},
+	"/audit":     {get: (*visit).auditPage, needs: "GET /audit"},
+	"/audit.csv": {get: (*visit).auditFile, needs: "GET /audit"},
 }

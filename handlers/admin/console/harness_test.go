@@ -312,3 +312,13 @@ func (w *world) client(body string) string {
 	}
 	return id[1]
 }
+
+// link is where the link with this text leads; "": there is none.
+func (a *answer) link(text string) string {
+	for n := range a.root.Descendants() {
+		if n.Type == html.ElementNode && n.Data == "a" && n.FirstChild != nil && n.FirstChild.Data == text {
+			return attribute(n, "href")
+		}
+	}
+	return ""
+}

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"errors"
+	"net/http"
 	"net/url"
 )
 
@@ -40,4 +42,15 @@ func (f *filters) next(path string, query url.Values, cursor string) {
 		query.Set("cursor", cursor)
 		f.Next = path + "?" + query.Encode()
 	}
+}
+
+// get reads a page of a list. Filters that the API refuses are marked as wrong, and nothing is listed: the status is then that of
+// its answer.
+func (f *filters) get(v *visit, path string, query url.Values, into any) (status int, err error) {
+	_, err = v.get(path, query, into)
+	var p *problem
+	if errors.As(err, &p) && p.Status == http.StatusBadRequest && len(p.blame(f.Fields)) == 0 {
+		return http.StatusBadRequest, nil
+	}
+	return http.StatusOK, err
 }

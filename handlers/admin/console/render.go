@@ -86,6 +86,8 @@ func (p *page) May(method, path string) bool {
 var done = map[string]string{
 	"registered": "The client is registered.", "changed": "The client is changed.", "disabled": "The client is disabled.", "enabled": "The client is enabled.",
 	"deleted": "The client is deleted.", "revoked": "All tokens issued so far are revoked.", "token-revoked": "The token is revoked.", "secret-deleted": "The secret is deleted.",
+	"person-disabled": "The account is disabled.", "person-enabled": "The person can log in again.", "person-ended": "Everything of this person has ended.",
+	"withdrawn": "What was allowed is withdrawn.",
 }
 
 // policy lets a page load its style and post to this server, and nothing else.
