@@ -33,4 +33,5 @@ func TestBrowser(t *testing.T) {
 	t.Run("how the pages look", func(t *testing.T) { s.runNode(t, "pages.test.mjs") })
 	t.Run("what a person does", func(t *testing.T) { s.runNode(t, "browser.test.mjs") })
 	t.Run("other origins", func(t *testing.T) { s.runNode(t, "origins.test.mjs") })
+	t.Run("the admin console", func(t *testing.T) { s.runNode(t, "console.test.mjs") })
 }

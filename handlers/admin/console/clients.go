@@ -78,7 +78,7 @@ type clientsData struct {
 
 func clientFilters() filters {
 	return filters{Fields: []field{
-		{Name: "q", Label: "Name, owner or id", Kind: text},
+		{Name: "q", Label: "Search", Hint: "Name, owner or id", Kind: text},
 		{Name: "status", Label: "Status", Kind: choice, Options: []option{{"", "Any"}, {"active", "Active"}, {"disabled", "Disabled"}, {"expired", "Expired"}}},
 		{Name: "owner", Label: "Owner", Hint: "In full", Kind: text},
 		{Name: "unused_for", Label: "Unused for", Hint: "Such as 90d", Kind: text},

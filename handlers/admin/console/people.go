@@ -64,7 +64,7 @@ type peopleData struct {
 
 func (v *visit) peoplePage() error {
 	data := peopleData{filters: filters{Fields: []field{
-		{Name: "q", Label: "Name", Kind: text},
+		{Name: "q", Label: "Search", Hint: "User name", Kind: text},
 		{Name: "status", Label: "Status", Kind: choice, Options: []option{{"", "Any"}, {"active", "Active"}, {"disabled", "Disabled"}}},
 	}}}
 	query := data.read(v.r.URL.Query())

@@ -15,11 +15,12 @@ export const issuer = required('ISSUER');
 export const pages = `${issuer}/authed/mcp/oauth`;
 export const account = { username: required('LOGIN_USERNAME'), password: required('LOGIN_PASSWORD') };
 
-const admin = required('ADMIN_URL');
-const adminKey = required('ADMIN_KEY');
+export const adminURL = required('ADMIN_URL');
+export const adminKey = required('ADMIN_KEY');
 
-async function asAdmin(method, path, body) {
-  const response = await fetch(`${admin}/admin/v1${path}`, {
+/** A request to the admin API. */
+export async function asAdmin(method, path, body) {
+  const response = await fetch(`${adminURL}/admin/v1${path}`, {
     method,
     headers: { Authorization: `Bearer ${adminKey}`, ...(body && { 'Content-Type': 'application/json' }) },
     body: body && JSON.stringify(body),
