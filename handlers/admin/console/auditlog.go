@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -43,11 +44,15 @@ func (e event) Changes() (all []change) {
 	return all
 }
 
-// shown is a value for people: a text as it is, and "" for nothing.
+// shown is a value for people: texts as they are, and "" for nothing.
 func shown(value json.RawMessage) string {
 	var text string
 	if json.Unmarshal(value, &text) == nil { // null is nothing, too
 		return text
+	}
+	var texts []string
+	if json.Unmarshal(value, &texts) == nil {
+		return strings.Join(texts, ", ")
 	}
 	return string(value)
 }

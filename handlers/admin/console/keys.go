@@ -34,4 +34,3 @@ func (v *visit) keysPage() error {
 	data.next(base+"/keys", query, found.NextCursor)
 	return v.render(http.StatusOK, "keys", v.page("Admin keys", "keys", data))
 }
-

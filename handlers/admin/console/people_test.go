@@ -38,7 +38,7 @@ func TestAnAccountIsDisabledAndLetInAgain(t *testing.T) {
 	do := func(act, done, status string) {
 		t.Helper()
 		b.get(path+act).want(t, http.StatusOK, "Cancel")
-		to := b.submit(path + act).want(t, http.StatusSeeOther).Header.Get("Location")
+		to := b.submit(path+act).want(t, http.StatusSeeOther).Header.Get("Location")
 		b.get(to).want(t, http.StatusOK, done)
 		if got := w.member("/users/"+id, "status"); got != `"`+status+`"` {
 			t.Errorf("%s makes the account %s", act, got)
