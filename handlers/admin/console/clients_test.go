@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fosite-mcp/provider"
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/audit"
 )
 
@@ -294,6 +295,25 @@ func TestAKeyThatReadsChangesNothing(t *testing.T) {
 	if events, _, err := w.store.Audit().List(t.Context(), audit.Filter{Actor: "auditor"}); err != nil || len(events) != 1 {
 		t.Errorf("on record: %+v, error %v", events, err)
 	}
+}
+
+// The id of a client that describes itself is the address of its document.
+func TestAClientMayBeNamedByAnAddress(t *testing.T) {
+	w := newWorld(t)
+	id := "https://app.example.com/oauth/client.json"
+	described := &client.Client{ID: id, Name: "Described", Status: client.Active, TokenEndpointAuthMethod: "none", RegisteredBy: client.MetadataDocument,
+		GrantTypes: []string{"authorization_code"}, ResponseTypes: []string{"code"}, RedirectURIs: []string{"http://127.0.0.1/callback"}}
+	if err := w.store.Clients().Create(t.Context(), described); err != nil {
+		t.Fatal(err)
+	}
+	b := w.loggedIn(w.key)
+	b.get("/console/clients")
+	path := b.page.link("Described")
+	b.get(path).want(t, http.StatusOK, id)
+	b.get(b.page.link("Disable")).want(t, http.StatusOK, "Disable Described?")
+	b.get(b.submit(path+"/disable").want(t, http.StatusSeeOther).Header.Get("Location")).want(t, http.StatusOK, "The client is disabled.")
+	b.get(path + "/edit")
+	b.submit(path+"/edit", "redirect_uris", "http://127.0.0.1/other").want(t, http.StatusBadRequest, "metadata document")
 }
 
 func TestClientsAreListedPageByPage(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/admin"
-	"fosite-mcp/internal/browser"
 
 	"github.com/gorilla/mux"
 )
@@ -16,7 +15,7 @@ import (
 // Console is the admin console. API is required, with a Store that has its own clients and admin keys.
 type Console struct {
 	API *admin.API
-	// Secure says that browsers reach the console by https.
+	// Secure says that the listener speaks TLS. Behind a proxy that does so, browsers tell it themselves when somebody logs in.
 	Secure bool
 	// Health is what the overview says of the server.
 	Health handlers.Health
@@ -31,7 +30,6 @@ type Fact struct{ Name, Value string }
 type site struct {
 	*Console
 	api     http.Handler // the admin API, for this console alone
-	cookies browser.Cookies
 	origins *http.CrossOriginProtection
 	now     func() time.Time
 	log     *slog.Logger
@@ -49,7 +47,6 @@ func (c *Console) Mount(r *mux.Router) error {
 	}
 	s := &site{
 		Console: c, api: inside, now: c.API.Now, log: c.API.Log,
-		cookies: browser.Cookies{Secure: c.Secure, Path: base, SameSite: http.SameSiteStrictMode},
 		origins: http.NewCrossOriginProtection(),
 	}
 	if s.now == nil {

@@ -316,9 +316,19 @@ func (w *world) client(body string) string {
 // link is where the link with this text leads; "": there is none.
 func (a *answer) link(text string) string {
 	for n := range a.root.Descendants() {
-		if n.Type == html.ElementNode && n.Data == "a" && n.FirstChild != nil && n.FirstChild.Data == text {
+		if n.Type == html.ElementNode && n.Data == "a" && textOf(n) == text {
 			return attribute(n, "href")
 		}
 	}
 	return ""
+}
+
+func textOf(node *html.Node) string {
+	var b strings.Builder
+	for n := range node.Descendants() {
+		if n.Type == html.TextNode {
+			b.WriteString(n.Data)
+		}
+	}
+	return b.String()
 }

@@ -21,10 +21,10 @@ type loginData struct {
 func (v *visit) loginPage() error { return v.showLogin(http.StatusOK, loginData{}) }
 
 func (v *visit) showLogin(status int, data loginData) error {
-	given := v.cookies.Get(v.r, formCookie)
+	given := v.cookie(formCookie)
 	if given == "" {
 		given = browser.NewToken()
-		v.cookies.Set(v.w, formCookie, given, 0)
+		v.setCookie(formCookie, given)
 	}
 	p := v.page("Log in", "", data)
 	p.CSRF = derived(given, "console login")
@@ -35,7 +35,7 @@ func (v *visit) showLogin(status int, data loginData) error {
 func (v *visit) login() error {
 	form := v.r.PostForm
 	data := loginData{Continue: form.Get("continue")}
-	given := v.cookies.Get(v.r, formCookie)
+	given := v.cookie(formCookie)
 	if given == "" || !sameToken(form.Get("csrf"), derived(given, "console login")) {
 		data.Problem = "This page was out of date, or your browser does not accept cookies. Try again."
 		return v.showLogin(http.StatusForbidden, data)
@@ -80,7 +80,8 @@ func (v *visit) logout() error {
 	if err := v.end(); err != nil {
 		return err
 	}
-	v.cookies.Clear(v.w, sessionCookie)
+	jar(true).Clear(v.w, sessionCookie)
+	jar(false).Clear(v.w, sessionCookie)
 	v.session = nil
 	return v.showLogin(http.StatusOK, loginData{Says: "You are logged out."})
 }

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"time"
 
 	"fosite-mcp/handlers/admin"
@@ -30,6 +32,26 @@ const (
 	formCookie    = "fosite_mcp_console_form" // ties the login form to the browser it was given to
 )
 
+// jar is the cookies of browsers that reach the console by https, or by http.
+func jar(https bool) browser.Cookies {
+	return browser.Cookies{Secure: https, Path: base, SameSite: http.SameSiteStrictMode}
+}
+
+// cookie is the value of a cookie; "": there is none.
+func (v *visit) cookie(name string) string {
+	if value := jar(true).Get(v.r, name); value != "" || v.Secure {
+		return value
+	}
+	return jar(false).Get(v.r, name)
+}
+
+// setCookie sets a cookie for as long as the browser is open. The Origin of a form tells whether the browser sees https: a proxy may
+// end TLS in front of this listener.
+func (v *visit) setCookie(name, value string) {
+	https := v.Secure || strings.HasPrefix(v.r.Header.Get("Origin"), "https://")
+	jar(https).Set(v.w, name, value, 0)
+}
+
 // session is a browser that is logged in. What is stored of it is the id of the admin key.
 type session struct {
 	KeyID string `json:"key_id"`
@@ -40,7 +62,7 @@ type session struct {
 
 // current finds out who is logged in; nil: nobody. The key is looked at again each time: a session ends with its key.
 func (v *visit) current() (*session, error) {
-	token := v.cookies.Get(v.r, sessionCookie)
+	token := v.cookie(sessionCookie)
 	if token == "" {
 		return nil, nil
 	}
@@ -88,13 +110,13 @@ func (v *visit) begin(key *audit.AdminKey) error {
 	if err := v.API.Store.ConsoleSessions().Create(v.r.Context(), token, key, data, v.now().Add(sessionLife)); err != nil {
 		return err
 	}
-	v.cookies.Set(v.w, sessionCookie, token, 0)
+	v.setCookie(sessionCookie, token)
 	return nil
 }
 
 // end logs the browser out.
 func (v *visit) end() error {
-	token := v.cookies.Get(v.r, sessionCookie)
+	token := v.cookie(sessionCookie)
 	if token == "" {
 		return nil
 	}

@@ -129,6 +129,23 @@ func TestEachLoginHasATokenOfItsOwn(t *testing.T) {
 	b.get("/console/").want(t, http.StatusUnauthorized)
 }
 
+// A proxy may end TLS in front of the listener. The browser's cookie is then one for https alone.
+func TestTheCookieIsForHTTPSWhereTheBrowserSeesIt(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.get("https://example.com/console/login")
+	b.send(from(from(post("https://example.com/console/login", b.form("/console/login", "key", w.key)), "Origin", "https://example.com"), "Sec-Fetch-Site", "same-origin")).want(t, http.StatusSeeOther)
+	cookie := b.page.Cookies()[0]
+	if cookie.Name != "__Host-fosite_mcp_console" || !cookie.Secure || cookie.Path != "/" || !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode {
+		t.Errorf("cookie %v", cookie)
+	}
+	b.get("/console/").want(t, http.StatusOK)
+	b.submit("/console/logout").want(t, http.StatusOK)
+	if b.cookies["__Host-fosite_mcp_console"] != "" {
+		t.Error("the cookie outlives logging out")
+	}
+}
+
 // The login of a person opens nothing here, and that of an administrator logs nobody in there.
 func TestOtherSessionsAreNoneOfTheConsole(t *testing.T) {
 	w := newWorld(t)
