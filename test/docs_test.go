@@ -135,6 +135,10 @@ func TestTheOperationsDocumentImportsAsPasted(t *testing.T) {
 	}
 	r.paste(`MCP_CLIENT_SECRET='correct horse battery staple' fosite-mcp token mint --client-id nightly`)
 	r.wantPrivate("clients.json")
+	if output := r.paste(shellBlocks(t, "docs/console.md")[0]); !strings.Contains(output, "\n200\n") {
+		t.Errorf("the console does not answer: %s", output)
+	}
+	r.wantPrivate("dana.key")
 	r.appliesFiftyClients()
 
 	r.paste("fosite-mcp admin-key create --name deploy --role clients --key-file deploy.key\nfosite-mcp client create --name theirs --client-id theirs --admin-key-file deploy.key")
