@@ -117,25 +117,25 @@ test('how the pages look', async (t) => {
   const person = await asAdmin('POST', '/users', { username: 'lin', password: 'a password for lin the person', groups: ['staff', 'docs'] });
   await token(id, secret);
   await page.goto(`${console_}/login`);
-  await inspect(page, 'console-login');
+  await inspect(page, 'console-login', ['light']);
   await enter(page, '/', 'mcp_ak_not-the-key-of-anybody');
   await inspect(page, 'console-login-wrong');
   await enter(page);
-  for (const [path, title] of Object.entries({
-    '/': 'overview',
-    '/clients': 'clients',
-    [`/clients/${id}`]: 'client',
-    [`/clients/${id}/edit`]: 'edit',
-    [`/clients/${id}/delete`]: 'delete',
-    [`/clients/${id}/rotate`]: 'rotate',
-    '/people': 'people',
-    [`/people/${person.id}`]: 'person',
-    '/consents': 'consents',
-    '/keys': 'keys',
-    '/nothing': 'nothing',
-  })) {
+  for (const [path, title, schemes] of [
+    ['/', 'overview'],
+    [`/clients/${id}`, 'client'],
+    [`/clients/${id}/delete`, 'delete'],
+    [`/clients/${id}/edit`, 'edit', ['dark']],
+    [`/clients/${id}/rotate`, 'rotate', ['light']],
+    [`/people/${person.id}`, 'person', ['dark']],
+    ['/clients', 'clients', ['light']],
+    ['/people', 'people', ['light']],
+    ['/consents', 'consents', ['light']],
+    ['/keys', 'keys', ['light']],
+    ['/nothing', 'nothing', ['light']],
+  ]) {
     await page.goto(console_ + path);
-    await inspect(page, `console-${title}`);
+    await inspect(page, `console-${title}`, schemes);
   }
   await page.goto(`${console_}/audit?client_id=${id}`);
   await page.locator('summary').first().click();
@@ -148,5 +148,5 @@ test('how the pages look', async (t) => {
   await inspect(page, 'console-mistake');
   await page.getByLabel('Redirect URIs').fill('');
   await button(page, 'Register the client').click();
-  await inspect(page, 'console-secret');
+  await inspect(page, 'console-secret', ['dark']);
 });

@@ -8,12 +8,15 @@ const schemes = ['light', 'dark'];
 const screens = { phone: { width: 360, height: 740 }, desktop: { width: 1280, height: 800 } };
 const standards = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
 
-/** Inspects the page that is shown. Its window must bypass the CSP, which would keep axe-core out. */
-export async function inspect(page, name) {
+/**
+ * Inspects the page that is shown. Its window must bypass the CSP, which would keep axe-core out. One whose parts have been
+ * inspected on another page needs one scheme.
+ */
+export async function inspect(page, name, colorSchemes = schemes) {
   const problems = [];
   for (const [screen, size] of Object.entries(screens)) {
     await page.setViewportSize(size);
-    for (const colorScheme of schemes) {
+    for (const colorScheme of process.env.SCREENSHOTS ? schemes : colorSchemes) {
       await page.emulateMedia({ colorScheme });
       const where = `${name}, ${screen}, ${colorScheme}`;
       if (process.env.SCREENSHOTS) {
