@@ -18,7 +18,7 @@ type Filter struct {
 	After                   int64    // only events with a greater id
 	Before                  int64    // only events with a smaller id; 0: any
 	NewestFirst             bool
-	Limit                   int      // default 50
+	Limit                   int // default 50
 }
 
 // List returns events, oldest first unless the filter says otherwise, and whether there are more. To follow the log, ask again with After set to
