@@ -59,6 +59,7 @@ var broken = []struct {
 		s.set("DATABASE_URL", "sqlite:"+filepath.Join(s.folder, "text.db"))
 	}, "database", Problem, "not a database", "database.url"},
 	{"PostgreSQL does not answer", func(s *site) { s.set("DATABASE_URL", "postgres://u:geheim@127.0.0.1:1/x") }, "database", Problem, "postgres://u:REDACTED@127.0.0.1:1/x", "start the database"},
+	{"no collector of traces", func(s *site) { s.set("TRACING_ENDPOINT", "http://127.0.0.1:1") }, "traces", Warning, "takes no traces", "tracing.endpoint"},
 	{"a pending migration", func(s *site) { s.execute("DELETE FROM fosite_mcp_migrations WHERE version_id = 1008") }, "schema", Warning, "1 of ", "migrate up"},
 	{"a newer schema", func(s *site) {
 		s.execute("INSERT INTO fosite_mcp_migrations (version_id, is_applied) VALUES (1999, 1)")

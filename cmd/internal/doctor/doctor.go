@@ -70,6 +70,7 @@ var checks = []struct {
 	{"signing_keys", aSchema, checkSigningKeys},
 	{"admin_keys", aSchema, checkAdminKeys},
 	{"clients", aSchema, checkClients},
+	{"traces", noNeed, checkTraces},
 	{"well_known", aServer, checkWellKnown},
 }
 

@@ -239,3 +239,14 @@ func TestWhatIsOpenEndsWithItsToken(t *testing.T) {
 		t.Errorf("the stream: %q, error %v, want one event and a connection that ends", body, err)
 	}
 }
+
+// The MCP server's part of a request belongs to the trace of its caller.
+func TestTheMCPServerLearnsOfTheTrace(t *testing.T) {
+	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	told := ""
+	front := start(t, "https://docs.example.com/mcp", "/mcp", func(_ http.ResponseWriter, r *http.Request) { told = r.Header.Get("Traceparent") })
+	send(t, "POST", front+"/mcp", "good", "{}", http.Header{"Traceparent": {trace}}).Body.Close()
+	if told != trace {
+		t.Errorf("it is told %q", told)
+	}
+}

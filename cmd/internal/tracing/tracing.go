@@ -19,6 +19,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -42,17 +43,10 @@ func New(ctx context.Context, settings config.Tracing, version string, log *slog
 	if settings.Endpoint == "" {
 		return nil, nil
 	}
-	endpoint, err := url.Parse(settings.Endpoint)
-	if err != nil {
-		return nil, err
-	}
-	if endpoint.Path == "" || endpoint.Path == "/" {
-		endpoint.Path = "/v1/traces"
-	}
 	if err := db.Use(statements{}); err != nil {
 		return nil, err
 	}
-	collector, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint.String()))
+	collector, err := otlptrace.New(ctx, collectorAt(settings))
 	if err != nil {
 		return nil, fmt.Errorf("tracing.endpoint: %w", err)
 	}
@@ -62,6 +56,20 @@ func New(ctx context.Context, settings config.Tracing, version string, log *slog
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
 	return with(sdk.NewBatchSpanProcessor(&exporter{SpanExporter: collector, log: log}), about, newSampler(settings)), nil
+}
+
+// collectorAt is the collector of the settings, whose endpoint has been checked.
+func collectorAt(settings config.Tracing) otlptrace.Client {
+	endpoint := settings.Endpoint
+	if u, err := url.Parse(endpoint); err == nil && (u.Path == "" || u.Path == "/") {
+		endpoint = u.JoinPath("v1", "traces").String()
+	}
+	return otlptracehttp.NewClient(otlptracehttp.WithEndpointURL(endpoint))
+}
+
+// Probe sends the collector nothing, and returns why it does not take that.
+func Probe(ctx context.Context, settings config.Tracing) error {
+	return collectorAt(settings).UploadTraces(ctx, nil)
 }
 
 // with makes the spans that sampler chooses, and gives them to processor.
