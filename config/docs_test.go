@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -72,4 +73,49 @@ func TestEverySettingIsDocumentedInOneSentence(t *testing.T) {
 			t.Errorf("%s: default %s, meaning %q", k.Name, k.Default(), k.Doc)
 		}
 	}
+}
+
+// What the pages call a setting is one, or a group of some.
+func TestTheSettingsOfThePagesAreThere(t *testing.T) {
+	known := map[string]bool{"admin.logged_in": true, "admin.login_failed": true} // which are actions of the audit log
+	groups := map[string]bool{}
+	for _, k := range Keys() {
+		for name, rest := k.Name, ""; name != ""; name, rest = cutLast(name) {
+			known[name] = true
+			if rest != "" && !strings.Contains(name, ".") {
+				groups[name] = true
+			}
+		}
+	}
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for _, page := range append(pages, "../README.md", "../SECURITY.md") {
+		content, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range regexp.MustCompile("`([a-z_]+(?:\\.[a-z_]+)+)(?:\\.\\*|: [^`]*)?`").FindAllStringSubmatch(string(content), -1) {
+			group, _, _ := strings.Cut(found[1], ".")
+			if !groups[group] {
+				continue
+			}
+			if named++; !known[found[1]] {
+				t.Errorf("%s: there is no setting %s", filepath.Base(page), found[1])
+			}
+		}
+	}
+	if named < 150 {
+		t.Errorf("%d settings are named, want all", named)
+	}
+}
+
+// cutLast takes the last part off a name.
+func cutLast(name string) (before, part string) {
+	if i := strings.LastIndex(name, "."); i >= 0 {
+		return name[:i], name[i+1:]
+	}
+	return "", name
 }
