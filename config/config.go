@@ -47,6 +47,10 @@ type Admin struct {
 	Key    Secret // first admin key; empty: the server generates one
 	// Console offers the admin console, pages beside the admin API.
 	Console bool
+	// ConsoleGroups are groups of login.oidc whose people may use the console, each with a role: GROUP=ROLE. The first one counts
+	// that somebody is in.
+	ConsoleGroups []string
+	ConsoleURL    string // origin under which browsers reach the console
 	// InsecureAllowHTTP lets the admin API, and with it admin keys, leave this machine without TLS.
 	InsecureAllowHTTP bool
 }

@@ -33,7 +33,7 @@ func TestPrintedConfigurationIsReadable(t *testing.T) {
 		"access_lifespan: 336h\n",
 		"  refresh_grace: 1m\n",
 		"scopes:\n  mcp:search:\n    description: Search the documentation and read its pages\n    tools:\n      - search\n      - get_page\n",
-		"# not set: client_ip_header, allowed_hosts, tls.cert_file, tls.key_file, system_secret, ",
+		"# not set: client_ip_header, allowed_hosts, tls.cert_file, tls.key_file, admin.console_groups, admin.console_url, system_secret, ",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in:\n%s", want, text)

@@ -22,7 +22,7 @@ func found(key, problem string) check { return check{problem != "", key, problem
 func (c Config) validate(p *problems) {
 	for _, rules := range [][]check{
 		c.addressRules(), c.storageRules(), c.tokenRules(), c.scopeRules(), c.resourceRules(),
-		c.loginRules(), c.registrationRules(), c.operationRules(),
+		c.loginRules(), c.consoleRules(), c.registrationRules(), c.operationRules(),
 	} {
 		for _, rule := range rules {
 			if rule.bad {

@@ -18,11 +18,19 @@ func TestEveryRule(t *testing.T) {
 		short     = "must be at least 32 bytes of randomness, for example from: openssl rand -base64 48"
 		noAdmin   = "sends admin keys and client secrets over plain HTTP beyond this machine: listen on 127.0.0.1, set tls.cert_file and tls.key_file, " +
 			"or set admin.insecure_allow_http: true where nobody else can read that network, such as that of a container whose port is published to loopback alone"
-		random = "nV7xQe2pZr9Lk4Tb8WmYc3Js6Hd1GfUa"
+		noGroup = "admin.console_groups: must hold entries GROUP=ROLE, where ROLE is read, clients, people or admin, such as platform=admin"
+		random  = "nV7xQe2pZr9Lk4Tb8WmYc3Js6Hd1GfUa"
 	)
 	oidc := func(c *Config) {
 		c.Login.Methods = []string{LoginOIDC}
 		c.Login.OIDC.Issuer, c.Login.OIDC.ClientID, c.Login.OIDC.ClientSecret = "https://id.example/", "fosite-mcp", "s"
+	}
+	oidcOff := func(c *Config) { c.Login.Methods, c.Login.OIDC = []string{}, LoginOIDCProvider{} }
+	groups := func(entries ...string) func(*Config) {
+		return func(c *Config) {
+			oidc(c)
+			c.Admin.ConsoleGroups, c.Admin.ConsoleURL = entries, "https://admin.example.com"
+		}
 	}
 	header := func(c *Config) {
 		c.Login.Methods = []string{LoginHeader}
@@ -209,6 +217,14 @@ func TestEveryRule(t *testing.T) {
 			c.Resources = map[string]Resource{"https://a.example": {Scopes: []string{"mcp:search"}}, "https://b.example": {Scopes: []string{"mcp:search"}}}
 		}, "default_resource: is missing; with several resources it must name the one that requests without a resource mean"},
 		{func(c *Config) { c.DefaultResource = "https://b.example" }, "default_resource: must be one of the identifiers below resources"},
+
+		{groups("platform=admin", "a=b=read"), ""},
+		{func(c *Config) { groups("x=admin")(c); c.Admin.ConsoleURL = "" }, "admin.console_url: is missing; admin.console_groups needs it, such as https://admin.example.com"},
+		{func(c *Config) { groups("x=admin")(c); c.Admin.ConsoleURL = "http://admin.example.com" }, "admin.console_url: " + useHTTPS},
+		{func(c *Config) { groups("x=admin")(c); c.Admin.Console = false }, "admin.console_groups: is set, and admin.console is off; remove one of them"},
+		{func(c *Config) { groups("x=admin")(c); oidcOff(c) }, "admin.console_groups: needs a provider: login.methods must list oidc"},
+		{groups("admin"), noGroup}, {groups("=admin"), noGroup}, {groups("x=root"), noGroup}, {groups("x="), noGroup},
+		{func(c *Config) { c.Admin.ConsoleURL = "https://admin.example.com" }, "admin.console_url: is set, and nothing uses it; set admin.console_groups or remove this setting"},
 
 		{oidc, ""},
 		{header, ""},

@@ -34,7 +34,7 @@ var imports = []struct {
 	{"handlers/limit", []string{"internal/"}},
 	{"handlers/clientaddr", []string{"internal/"}},
 	{"handlers/login", []string{"handlers", "handlers/limit", "handlers/clientaddr", "provider/client", "internal/"}},
-	{"handlers/admin/console", []string{"handlers", "handlers/admin", "handlers/clientaddr", "provider/client", "storage/audit", "internal/"}},
+	{"handlers/admin/console", []string{"handlers", "handlers/admin", "handlers/clientaddr", "handlers/login", "provider/client", "storage/audit", "internal/"}},
 	{"handlers/", []string{"handlers", "handlers/", "storage", "storage/", "provider/client", "provider/client/", "internal/"}},
 	{"config", []string{"provider/client", "provider/client/"}},
 	{"cmd/fosite-mcp", []string{"cmd"}},

@@ -49,8 +49,8 @@ const (
 	upstreamPause = 5 * time.Second
 )
 
-// errUpstream is a provider that does not answer, or not as OpenID Connect wants it.
-var errUpstream = errors.New("login: the OpenID Connect provider does not answer")
+// ErrProviderDown says that a provider does not answer, or not as OpenID Connect wants it.
+var ErrProviderDown = errors.New("login: the OpenID Connect provider does not answer")
 
 func (u *upstream) name() string {
 	if u.Name != "" {
@@ -69,7 +69,7 @@ func (u *upstream) subject(sub string) string { return u.prefix() + sub }
 func (u *upstream) prefix() string            { return "oidc|" + u.Issuer + "|" }
 func (u *upstream) owns(subject string) bool  { return strings.HasPrefix(subject, u.prefix()) }
 
-// discover returns the provider. It fails with errUpstream.
+// discover returns the provider. It fails with ErrProviderDown.
 func (u *upstream) discover(ctx context.Context) (*oidc.Provider, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -84,7 +84,7 @@ func (u *upstream) discover(ctx context.Context) (*oidc.Provider, error) {
 	defer cancel()
 	provider, err := oidc.NewProvider(ctx, u.Issuer)
 	if err != nil {
-		u.failed, u.failedAt = fmt.Errorf("%w: %w", errUpstream, err), u.now()
+		u.failed, u.failedAt = fmt.Errorf("%w: %w", ErrProviderDown, err), u.now()
 		return nil, u.failed
 	}
 	u.provider, u.failed = provider, nil
@@ -148,10 +148,18 @@ func (u *upstream) authorizeURL(provider *oidc.Provider, a attempt, query url.Va
 	return u.config(provider).AuthCodeURL(a.State, options...)
 }
 
-// errRefused is an answer of the provider that does not prove who the person is.
-var errRefused = errors.New("login: the provider's answer is not valid")
+// ErrProviderRefused says that an answer of the provider does not prove who the person is.
+var ErrProviderRefused = errors.New("login: the provider's answer is not valid")
 
-// redeem turns the provider's code into a person. It fails with errUpstream or errRefused.
+// answered refuses an answer that comes from another issuer (RFC 9207 §2.4).
+func (u *upstream) answered(query url.Values) error {
+	if iss := query.Get("iss"); iss != "" && iss != u.Issuer {
+		return fmt.Errorf("%w: it comes from another issuer", ErrProviderRefused)
+	}
+	return nil
+}
+
+// redeem turns the provider's code into a person. It fails with ErrProviderDown or ErrProviderRefused.
 func (u *upstream) redeem(ctx context.Context, provider *oidc.Provider, a attempt, code string) (*person, error) {
 	ctx, cancel := context.WithTimeout(u.context(ctx), upstreamTimeout)
 	defer cancel()
@@ -159,18 +167,18 @@ func (u *upstream) redeem(ctx context.Context, provider *oidc.Provider, a attemp
 	if err != nil {
 		var refused *oauth2.RetrieveError
 		if errors.As(err, &refused) && refused.Response != nil && refused.Response.StatusCode < 500 {
-			return nil, fmt.Errorf("%w: %s", errRefused, clean(refused.ErrorCode, nameLimit))
+			return nil, fmt.Errorf("%w: %s", ErrProviderRefused, clean(refused.ErrorCode, nameLimit))
 		}
-		return nil, fmt.Errorf("%w: %w", errUpstream, err)
+		return nil, fmt.Errorf("%w: %w", ErrProviderDown, err)
 	}
 	raw, ok := token.Extra("id_token").(string)
 	if !ok {
-		return nil, fmt.Errorf("%w: there is no ID token in it", errRefused)
+		return nil, fmt.Errorf("%w: there is no ID token in it", ErrProviderRefused)
 	}
 	// Signature, issuer, audience and expiry (OpenID Connect Core §3.1.3.7).
 	idToken, err := provider.Verifier(&oidc.Config{ClientID: u.ClientID, Now: u.now}).Verify(ctx, raw)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errRefused, err)
+		return nil, fmt.Errorf("%w: %w", ErrProviderRefused, err)
 	}
 	return u.person(idToken, a)
 }
@@ -188,15 +196,15 @@ func (u *upstream) person(idToken *oidc.IDToken, a attempt) (*person, error) {
 	var c claims
 	var all map[string]any
 	if err := errors.Join(idToken.Claims(&c), idToken.Claims(&all)); err != nil {
-		return nil, fmt.Errorf("%w: %w", errRefused, err)
+		return nil, fmt.Errorf("%w: %w", ErrProviderRefused, err)
 	}
 	switch {
 	case a.Nonce == "" || idToken.Nonce != a.Nonce:
-		return nil, fmt.Errorf("%w: its nonce is not ours", errRefused)
+		return nil, fmt.Errorf("%w: its nonce is not ours", ErrProviderRefused)
 	case c.AuthorizedParty != "" && c.AuthorizedParty != u.ClientID, c.AuthorizedParty == "" && len(idToken.Audience) > 1:
-		return nil, fmt.Errorf("%w: it was issued to another client", errRefused)
+		return nil, fmt.Errorf("%w: it was issued to another client", ErrProviderRefused)
 	case idToken.Subject == "" || len(idToken.Subject) > 255 || clean(idToken.Subject, 255) != idToken.Subject:
-		return nil, fmt.Errorf("%w: its subject cannot be used", errRefused)
+		return nil, fmt.Errorf("%w: its subject cannot be used", ErrProviderRefused)
 	}
 	return &person{
 		Subject: u.subject(idToken.Subject), Username: c.username(idToken.Subject), Groups: u.groups(all),

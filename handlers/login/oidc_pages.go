@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"fosite-mcp/handlers"
 
@@ -29,7 +30,7 @@ func (s *Pages) startOIDC(w http.ResponseWriter, r *http.Request) {
 		s.upstreamDown(w, r, d, err)
 		return
 	}
-	a := attempt{State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Continue: d.String(), Began: s.Now()}
+	a := newAttempt(d.String(), s.Now())
 	sealed := s.sign.seal("attempt", a)
 	if len(sealed) > maxAttemptCookie {
 		s.tell(w, r, http.StatusRequestURITooLong, sayLongRequest)
@@ -71,8 +72,8 @@ func (s *Pages) finishOIDC(w http.ResponseWriter, r *http.Request) {
 	}
 	s.cookies.Clear(w, attemptCookie(a.State))
 	d := s.destination(a.Continue)
-	if iss := query.Get("iss"); iss != "" && iss != s.oidc.Issuer { // RFC 9207 §2.4
-		s.providerRefused(w, r, d, errors.New("login: the answer comes from another issuer"))
+	if err := s.oidc.answered(query); err != nil {
+		s.providerRefused(w, r, d, err)
 		return
 	}
 	if code := query.Get("error"); code != "" {
@@ -88,7 +89,7 @@ func (s *Pages) finishOIDC(w http.ResponseWriter, r *http.Request) {
 	}
 	p, err := s.oidc.redeem(r.Context(), provider, a, query.Get("code"))
 	switch {
-	case errors.Is(err, errRefused):
+	case errors.Is(err, ErrProviderRefused):
 		s.providerRefused(w, r, d, err)
 	case err != nil:
 		s.upstreamDown(w, r, d, err)
@@ -107,11 +108,21 @@ func (s *Pages) attempt(r *http.Request, state string) (a attempt, ok bool) {
 	if s.oidc == nil || len(state) < 26 || len(state) > 64 || strings.ContainsFunc(state, notBase32) {
 		return a, false
 	}
-	if !s.sign.open("attempt", s.cookies.Get(r, attemptCookie(state)), &a) {
+	return s.sign.attempt(s.cookies.Get(r, attemptCookie(state)), state, s.Now())
+}
+
+// attempt opens what the browser has kept of a login with this state.
+func (s signer) attempt(sealed, state string, now time.Time) (a attempt, ok bool) {
+	if !s.open("attempt", sealed, &a) {
 		return a, false
 	}
 	same := subtle.ConstantTimeCompare([]byte(a.State), []byte(state)) == 1
-	return a, same && s.Now().Sub(a.Began) < attemptLife
+	return a, same && now.Sub(a.Began) < attemptLife
+}
+
+// newAttempt begins a login at the provider.
+func newAttempt(proceed string, now time.Time) attempt {
+	return attempt{State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Continue: proceed, Began: now}
 }
 
 func notBase32(r rune) bool { return (r < 'A' || r > 'Z') && (r < '2' || r > '7') }

@@ -26,6 +26,14 @@ func (c *ConsoleSessions) Create(ctx context.Context, token string, key *audit.A
 	return c.sessions.create(ctx, anybody, ofConsole(token), "admin-key:"+key.ID, data, expiresAt, event, map[string]any{"key_id": key.ID})
 }
 
+// CreateForPerson is the same for somebody whom a provider has named. It answers [fosite.ErrAccessDenied] for somebody who is kept out:
+// see [Users.KeepOut], which ends these sessions, too. username is for people to read.
+func (c *ConsoleSessions) CreateForPerson(ctx context.Context, token, subject, username string, data []byte, expiresAt time.Time) error {
+	allow := func(tx *database.Tx) error { return refuseOutsider(tx, subject) }
+	event := audit.Event{Actor: "oidc:" + username, Action: "admin.logged_in"}
+	return c.sessions.create(ctx, allow, ofConsole(token), subject, data, expiresAt, event, map[string]any{"subject": subject, "username": username})
+}
+
 // Find is [Sessions.Find].
 func (c *ConsoleSessions) Find(ctx context.Context, token string) (data []byte, seenAt time.Time, err error) {
 	return c.sessions.Find(ctx, ofConsole(token))

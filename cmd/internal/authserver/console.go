@@ -4,9 +4,12 @@ import (
 	"context"
 	"strconv"
 
+	"fosite-mcp/config"
 	"fosite-mcp/handlers/admin"
 	"fosite-mcp/handlers/admin/console"
+	"fosite-mcp/handlers/login"
 	"fosite-mcp/storage"
+	"fosite-mcp/storage/audit"
 
 	"github.com/gorilla/mux"
 )
@@ -16,8 +19,22 @@ func (p *parts) mountConsole(root *mux.Router, api *admin.API) error {
 	if !p.cfg.Admin.Console {
 		return nil
 	}
-	pages := &console.Console{API: api, Secure: p.cfg.AdminTLS(), Health: p.health(), About: p.about}
+	pages := &console.Console{API: api, Secure: p.cfg.AdminTLS(), Health: p.health(), About: p.about, Origin: p.cfg.Admin.ConsoleURL, Provider: p.consoleProvider()}
 	return pages.Mount(root)
+}
+
+// consoleProvider lets the groups of a provider in; nil: none.
+func (p *parts) consoleProvider() *console.Provider {
+	if len(p.cfg.Admin.ConsoleGroups) == 0 {
+		return nil
+	}
+	key, previous := p.secrets.keys("console")
+	provider := &console.Provider{Login: login.NewProvider(upstream(p.cfg), p.cfg.Admin.ConsoleURL+console.CallbackPath, key, previous, nil)}
+	for _, entry := range p.cfg.Admin.ConsoleGroups {
+		group, role := config.ConsoleRole(entry)
+		provider.Roles = append(provider.Roles, console.GroupRole{Group: group, Role: audit.Role(role)})
+	}
+	return provider
 }
 
 // about is what the console tells of the program.

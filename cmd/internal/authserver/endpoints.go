@@ -245,7 +245,7 @@ func (p *parts) adminRouter() (http.Handler, error) {
 		Log:      p.log,
 	}
 	api.Failures.Refused = p.observer.CountLimited("admin-failures")
-	root.Use(newHosts(listenerHosts(cfg, cfg.Admin.Listen), p.log, api.Misdirected).middleware)
+	root.Use(newHosts(append(listenerHosts(cfg, cfg.Admin.Listen), hostOf(cfg.Admin.ConsoleURL)), p.log, api.Misdirected).middleware)
 	if err := api.Mount(root.PathPrefix("/admin/v1").Subrouter()); err != nil {
 		return nil, err
 	}

@@ -41,9 +41,8 @@ func (p *parts) newLogin() (*login.Pages, error) {
 		options.Local = &login.Local{Accounts: store.Users(), Hasher: p.oauth.Config.ClientSecretsHasher}
 	}
 	if slices.Contains(methods, config.LoginOIDC) {
-		upstream := cfg.Login.OIDC
-		options.OIDC = &login.OIDC{Issuer: upstream.Issuer, ClientID: upstream.ClientID, ClientSecret: upstream.ClientSecret.Reveal(),
-			Scopes: upstream.Scopes, GroupsClaim: upstream.GroupsClaim}
+		provider := upstream(cfg)
+		options.OIDC = &provider
 	}
 	if slices.Contains(methods, config.LoginHeader) {
 		proxies, err := prefixes(cfg.Login.Header.Proxies)
@@ -53,6 +52,12 @@ func (p *parts) newLogin() (*login.Pages, error) {
 		options.Header = &login.Header{Name: cfg.Login.Header.Name, Groups: cfg.Login.Header.Groups, Proxies: proxies}
 	}
 	return login.New(options)
+}
+
+// upstream is the OpenID Connect provider.
+func upstream(cfg config.Config) login.OIDC {
+	set := cfg.Login.OIDC
+	return login.OIDC{Issuer: set.Issuer, ClientID: set.ClientID, ClientSecret: set.ClientSecret.Reveal(), Scopes: set.Scopes, GroupsClaim: set.GroupsClaim}
 }
 
 func prefixes(texts []string) (list []netip.Prefix, err error) {

@@ -72,7 +72,12 @@ func (s *site) ask(ctx context.Context, method, path string, body any, header ht
 }
 
 // as is the context of requests in the name of whom the browser is logged in as.
-func (v *visit) as() context.Context { return admin.As(v.r.Context(), v.session.actor) }
+func (v *visit) as() context.Context {
+	if v.session.KeyID == "" {
+		return admin.AsPerson(v.r.Context(), v.session.actor)
+	}
+	return admin.As(v.r.Context(), v.session.actor)
+}
 
 // get reads from the API into what into points to, and returns the ETag. The error may be a [*problem].
 func (v *visit) get(path string, query url.Values, into any) (etag string, err error) {

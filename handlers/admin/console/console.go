@@ -17,6 +17,10 @@ type Console struct {
 	API *admin.API
 	// Secure says that the listener speaks TLS. Behind a proxy that does so, browsers tell it themselves when somebody logs in.
 	Secure bool
+	// Provider logs in people of an OpenID Connect provider, too; nil: admin keys alone.
+	Provider *Provider
+	// Origin is where browsers reach the console. The provider needs it; "": not known.
+	Origin string
 	// Health is what the overview says of the server.
 	Health handlers.Health
 	// About are facts for the overview, such as the version of the program.
@@ -60,6 +64,8 @@ func (c *Console) Mount(r *mux.Router) error {
 	}
 	r.Path(base + "/style.css").Handler(handlers.Reading(serveStyle))
 	r.Path(base + "/login").Handler(s.endpoint(endpoint{get: (*visit).loginPage, post: (*visit).login, open: true}))
+	r.Path(base + "/login/provider").Handler(s.endpoint(endpoint{get: (*visit).startProvider, open: true}))
+	r.Path(CallbackPath).Handler(s.endpoint(endpoint{get: (*visit).finishProvider, open: true}))
 	for path, e := range endpoints {
 		r.Path(base + path).Handler(s.endpoint(e))
 	}

@@ -16,6 +16,7 @@ import (
 
 	"fosite-mcp/handlers/admin"
 	"fosite-mcp/handlers/admin/console"
+	"fosite-mcp/handlers/failures"
 	"fosite-mcp/handlers/limit"
 	"fosite-mcp/provider"
 	"fosite-mcp/provider/client"
@@ -40,6 +41,7 @@ type world struct {
 	log     *buffer
 	oauth   *provider.Provider
 	handler http.Handler
+	pages   *console.Console
 	key     string // of role admin
 }
 
@@ -79,7 +81,7 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB, options ...func(*console.Console)) *world {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "test.db")
 	db, err := gorm.Open(sqlite.Open("file:"+file+"?_journal_mode=WAL&_busy_timeout=5000&_foreign_keys=1"), &gorm.Config{Logger: logger.Discard})
@@ -106,6 +108,7 @@ func newWorld(t testing.TB) *world {
 		Rules:     client.Rules{Scopes: []string{"mcp:search", "mcp:write"}, Resources: []string{resource}, DefaultResource: resource},
 		Narrow:    resources.Narrow,
 		ReplayKey: bytes.Repeat([]byte("r"), 32), Log: slog.New(slog.NewTextHandler(w.log, nil)), Now: w.clock.Now,
+		Recorder: failures.NewRecorder(w.store, nil, w.clock.Now),
 		Failures: limit.New[netip.Prefix]("address-failures", 3, time.Minute, w.clock.Now),
 	}
 	if _, _, err := admin.EnsureKey(t.Context(), w.store, w.key); err != nil {
@@ -115,7 +118,11 @@ func newWorld(t testing.TB) *world {
 	if err := api.Mount(router.PathPrefix("/admin/v1").Subrouter()); err != nil {
 		t.Fatal(err)
 	}
-	if err := (&console.Console{API: api}).Mount(router); err != nil {
+	w.pages = &console.Console{API: api}
+	for _, option := range options {
+		option(w.pages)
+	}
+	if err := w.pages.Mount(router); err != nil {
 		t.Fatal(err)
 	}
 	w.handler = router

@@ -16,6 +16,7 @@ type loginData struct {
 	Continue string // where to go afterwards
 	Says     string
 	Problem  string
+	Provider string // the name of the provider; empty: there is none
 }
 
 func (v *visit) loginPage() error { return v.showLogin(http.StatusOK, loginData{}) }
@@ -25,6 +26,9 @@ func (v *visit) showLogin(status int, data loginData) error {
 	if given == "" {
 		given = browser.NewToken()
 		v.setCookie(formCookie, given)
+	}
+	if v.Provider != nil {
+		data.Provider = v.Provider.Login.Name()
 	}
 	p := v.page("Log in", "", data)
 	p.CSRF = derived(given, "console login")
@@ -61,7 +65,10 @@ func (v *visit) login() error {
 	if err != nil {
 		return err
 	}
-	if err := v.begin(found); err != nil {
+	err = v.begin(&session{KeyID: found.ID}, func(token string, encoded []byte) error {
+		return v.API.Store.ConsoleSessions().Create(v.r.Context(), token, found, encoded, v.now().Add(sessionLife))
+	})
+	if err != nil {
 		return err
 	}
 	return v.redirect(ownPage(data.Continue))
@@ -80,8 +87,7 @@ func (v *visit) logout() error {
 	if err := v.end(); err != nil {
 		return err
 	}
-	jar(true).Clear(v.w, sessionCookie)
-	jar(false).Clear(v.w, sessionCookie)
+	v.clearCookie(sessionCookie)
 	v.session = nil
 	return v.showLogin(http.StatusOK, loginData{Says: "You are logged out."})
 }

@@ -8,13 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"fosite-mcp/handlers/admin"
 	"fosite-mcp/internal/browser"
 	"fosite-mcp/internal/reqinfo"
-	"fosite-mcp/storage/audit"
 
 	"github.com/ory/fosite"
 )
@@ -45,22 +43,26 @@ func (v *visit) cookie(name string) string {
 	return jar(false).Get(v.r, name)
 }
 
-// setCookie sets a cookie for as long as the browser is open. The Origin of a form tells whether the browser sees https: a proxy may
-// end TLS in front of this listener.
-func (v *visit) setCookie(name, value string) {
-	https := v.Secure || strings.HasPrefix(v.r.Header.Get("Origin"), "https://")
-	jar(https).Set(v.w, name, value, 0)
+// setCookie sets a cookie for as long as the browser is open.
+func (v *visit) setCookie(name, value string) { jar(v.https()).Set(v.w, name, value, 0) }
+
+func (v *visit) clearCookie(name string) {
+	jar(true).Clear(v.w, name)
+	jar(false).Clear(v.w, name)
 }
 
-// session is a browser that is logged in. What is stored of it is the id of the admin key.
+// session is a browser that is logged in: by an admin key, of which the id is stored, or by a provider, which has named a person.
 type session struct {
-	KeyID string `json:"key_id"`
+	KeyID    string   `json:"key_id,omitempty"`
+	Subject  string   `json:"sub,omitempty"`
+	Username string   `json:"username,omitempty"`
+	Groups   []string `json:"groups,omitempty"`
 
 	token string      // the browser's cookie
-	actor admin.Actor // what the key is today
+	actor admin.Actor // who that is today
 }
 
-// current finds out who is logged in; nil: nobody. The key is looked at again each time: a session ends with its key.
+// current finds out who is logged in; nil: nobody.
 func (v *visit) current() (*session, error) {
 	token := v.cookie(sessionCookie)
 	if token == "" {
@@ -81,33 +83,48 @@ func (v *visit) current() (*session, error) {
 	if err := json.Unmarshal(data, s); err != nil {
 		return nil, fmt.Errorf("console: decode a session: %w", err)
 	}
-	key, err := v.API.Store.AdminKeys().FindID(ctx, s.KeyID)
-	if errors.Is(err, fosite.ErrNotFound) {
-		return nil, sessions.Delete(ctx, token)
-	}
+	actor, err := v.actor(s)
 	if err != nil {
 		return nil, err
 	}
-	s.actor = admin.Actor{Name: key.Name, Role: key.Role, Clients: key.Clients}
-	reqinfo.Note(ctx).Actor = key.Name
+	if actor == nil {
+		return nil, sessions.Delete(ctx, token)
+	}
+	s.actor = *actor
+	reqinfo.Note(ctx).Actor = actor.Name
 	if v.now().Sub(seenAt) >= touchEvery {
 		return s, sessions.Touch(ctx, token)
 	}
 	return s, nil
 }
 
-// begin logs the browser in with a key. It always gets a new token: one that somebody had planted before the login is worth
+// actor is who a session is today; nil: nobody any more. A session ends with its key.
+func (v *visit) actor(s *session) (*admin.Actor, error) {
+	if s.KeyID == "" {
+		return v.personActor(s), nil
+	}
+	key, err := v.API.Store.AdminKeys().FindID(v.r.Context(), s.KeyID)
+	if errors.Is(err, fosite.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &admin.Actor{Name: key.Name, Role: key.Role, Clients: key.Clients}, nil
+}
+
+// begin logs the browser in; store keeps the session. It always gets a new token: one that somebody had planted before the login is worth
 // nothing afterwards.
-func (v *visit) begin(key *audit.AdminKey) error {
+func (v *visit) begin(s *session, store func(token string, encoded []byte) error) error {
 	if err := v.end(); err != nil {
 		return err
 	}
-	data, err := json.Marshal(session{KeyID: key.ID})
+	encoded, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("console: encode a session: %w", err)
 	}
 	token := browser.NewToken()
-	if err := v.API.Store.ConsoleSessions().Create(v.r.Context(), token, key, data, v.now().Add(sessionLife)); err != nil {
+	if err := store(token, encoded); err != nil {
 		return err
 	}
 	v.setCookie(sessionCookie, token)

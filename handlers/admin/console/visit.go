@@ -63,7 +63,7 @@ func (v *visit) serve(e endpoint) error {
 	add(e.get, http.MethodGet, http.MethodHead)
 	add(e.post, http.MethodPost)
 	if len(byMethod) == 0 {
-		return &problem{Status: http.StatusNotFound, Title: "Not found", Detail: "There is no such page."}
+		return notFound()
 	}
 	if v.r.Method == http.MethodPost && e.post != nil {
 		if err := v.readForm(e.open); err != nil {
