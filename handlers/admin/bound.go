@@ -43,6 +43,9 @@ func (r *request) checkWidened(before, after *client.Client) error {
 			p.Errors.Add("/"+list.name, "not_allowed", "holds what the %s did not have, or nothing any more", noun)
 		}
 	}
+	if before.Status != client.Active && after.Status == client.Active { // whoever disabled it may not trust who has the key
+		p.Errors.Add("/status", "not_allowed", "was disabled, and is active then")
+	}
 	if !before.ExpiresAt.IsZero() && (after.ExpiresAt.IsZero() || after.ExpiresAt.After(before.ExpiresAt)) {
 		p.Errors.Add("/expires_at", "not_allowed", "is later than it was")
 	}

@@ -68,7 +68,9 @@ func TestAKeyForSingleClientsKnowsNoOthers(t *testing.T) {
 		// It ends what is its own, and nothing that was ended comes back by it.
 		as("POST", "/clients/"+mine+"/disable", "").want(t, http.StatusOK)
 		as("POST", "/clients/"+mine+"/enable", "").want(t, http.StatusForbidden)
+		as("PATCH", "/clients/"+mine, `{"status":"active"}`).want(t, http.StatusForbidden)
 		w.post("/clients/"+mine+"/enable", "").want(t, http.StatusOK)
+		as("POST", "/clients/"+mine+"/enable", "").want(t, http.StatusOK) // which changes nothing
 
 		// With its own client it does what its role allows.
 		as("PATCH", "/clients/"+mine, `{"owner":"team"}`).want(t, http.StatusOK)

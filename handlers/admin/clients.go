@@ -188,13 +188,8 @@ func (a *api) disableClient(r *request) (*answer, error) {
 	return a.setStatus(r, client.Disabled, "disabled")
 }
 
-// enableClient is POST /clients/{client_id}/enable. A key for single clients may not: somebody else may have disabled the client, who
-// does not trust whoever has the key.
+// enableClient is POST /clients/{client_id}/enable.
 func (a *api) enableClient(r *request) (*answer, error) {
-	if r.caller.Clients != nil && r.mayTouch(r.named()) {
-		return nil, newProblem(http.StatusForbidden, "forbidden", "Not allowed",
-			fmt.Sprintf("A key for single clients disables a %s, and does not enable it. Use a key that is for all clients.", r.kind().noun))
-	}
 	return a.setStatus(r, client.Active, "enabled")
 }
 
@@ -206,6 +201,11 @@ func (a *api) setStatus(r *request, status client.Status, action string) (*answe
 			return nil, event, err
 		}
 		if err := r.checkConditions(etag(before)); err != nil {
+			return nil, event, err
+		}
+		wanted := *before
+		wanted.Status = status
+		if err := r.checkWidened(before, &wanted); err != nil {
 			return nil, event, err
 		}
 		seen := int64(0)
