@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"fosite-mcp/handlers"
 	"fosite-mcp/handlers/admin"
@@ -39,7 +40,7 @@ func (p *Provider) role(groups []string) audit.Role {
 	return ""
 }
 
-// actor is who a session of a provider is today; nil: nobody. The groups are those of the login, and what they may do is looked up.
+// personActor is who a session of a provider is today; nil: nobody. The groups are those of the login, and what they may do is looked up.
 func (v *visit) personActor(s *session) *admin.Actor {
 	if v.Provider == nil || !v.Provider.Login.Owns(s.Subject) {
 		return nil
@@ -48,8 +49,12 @@ func (v *visit) personActor(s *session) *admin.Actor {
 	if role == "" {
 		return nil
 	}
-	return &admin.Actor{Name: "oidc:" + s.Username, Role: role}
+	return &admin.Actor{Name: s.Subject, Role: role} // not the user name: somebody else may take the same
 }
+
+// personLife is how long somebody whom a provider has named stays logged in. The provider does not tell when they leave a group, so
+// it is asked again soon.
+const personLife = time.Hour
 
 // CallbackPath is the path of the redirect URI.
 const CallbackPath = base + "/login/callback"
@@ -88,7 +93,7 @@ func (v *visit) finishProvider() error {
 	}
 	data := &session{Subject: who.Subject, Username: who.Username, Groups: who.Groups}
 	err = v.begin(data, func(token string, encoded []byte) error {
-		return v.API.Store.ConsoleSessions().CreateForPerson(v.r.Context(), token, who.Subject, who.Username, encoded, v.now().Add(sessionLife))
+		return v.API.Store.ConsoleSessions().CreateForPerson(v.r.Context(), token, who.Subject, who.Username, encoded, v.now().Add(personLife))
 	})
 	if errors.Is(err, fosite.ErrAccessDenied) {
 		return v.refusePerson(who, "An administrator keeps you out.")

@@ -136,11 +136,11 @@ func TestAPersonOfAGroupLogsIn(t *testing.T) {
 	if to := page.Header.Get("Refresh"); to != "0;url=/console/clients?q=index" {
 		t.Errorf("it leads to %q", to)
 	}
-	b.get("/console/clients?q=index").want(t, http.StatusOK, "Indexer", "<strong>oidc:jane</strong> <span>(admin)")
+	b.get("/console/clients?q=index").want(t, http.StatusOK, "Indexer", "<strong>jane</strong> <span>(admin)")
 	b.get("/console/clients/" + id + "/disable")
 	b.submit("/console/clients/"+id+"/disable").want(t, http.StatusSeeOther)
 	for _, action := range []string{"admin.logged_in", "client.disabled"} {
-		if events := w.events(action); len(events) != 1 || events[0].Actor != "oidc:jane" || events[0].IP == "" {
+		if events := w.events(action); len(events) != 1 || events[0].Actor != "oidc|"+u.URL+"|4711" || events[0].IP == "" {
 			t.Errorf("%s on record: %+v", action, events)
 		}
 	}
@@ -178,6 +178,21 @@ func TestTheRoleOfAGroupIsThatOfToday(t *testing.T) {
 	w.pages.Provider.Roles = nil
 	b.get("/console/").want(t, http.StatusUnauthorized)
 	w.pages.Provider.Roles = []console.GroupRole{platform}
+	b.get("/console/").want(t, http.StatusUnauthorized)
+}
+
+// Nobody hears from the provider that somebody has left a group.
+func TestAPersonIsAskedForAgainAfterAnHour(t *testing.T) {
+	u := newUpstream(t, "platform")
+	w := newWorld(t, u.roles(platform))
+	b := w.browser()
+	b.get("/console/login")
+	b.comeBack(b.goTo(u)).want(t, http.StatusOK)
+	for range 2 {
+		w.clock.advance(29 * time.Minute)
+		b.get("/console/").want(t, http.StatusOK)
+	}
+	w.clock.advance(2 * time.Minute)
 	b.get("/console/").want(t, http.StatusUnauthorized)
 }
 

@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -58,7 +59,7 @@ type page struct {
 	Style   string
 	Title   string
 	Section string // of the navigation
-	Name    string // of the admin key; empty: nobody is logged in
+	Name    string // of the admin key, or of the person; empty: nobody is logged in
 	Role    string
 	Bound   bool // the key is for single clients
 	CSRF    string
@@ -71,7 +72,7 @@ type page struct {
 func (v *visit) page(title, section string, data any) *page {
 	p := &page{Style: stylePath, Title: title, Section: section, Data: data, visit: v}
 	if s := v.session; s != nil {
-		p.Name, p.Role, p.Bound, p.CSRF = s.actor.Name, string(s.actor.Role), s.actor.Clients != nil, s.formToken()
+		p.Name, p.Role, p.Bound, p.CSRF = cmp.Or(s.Username, s.actor.Name), string(s.actor.Role), s.actor.Clients != nil, s.formToken()
 		p.Done = done[v.r.URL.Query().Get("done")]
 	}
 	return p
