@@ -48,12 +48,15 @@ func (g *Group) Add(caller context.Context) {
 	span.AddLink(trace.Link{SpanContext: g.first.SpanContext()})
 }
 
-// Context is ctx for the work.
+// Context is ctx for the work. ctx may be that of a larger group, whose callers it does not count for any more.
 func (g *Group) Context(ctx context.Context) context.Context {
-	if g.first == nil {
-		return ctx
+	switch {
+	case g.first != nil:
+		return trace.ContextWithSpan(ctx, g.first)
+	case trace.SpanFromContext(ctx).IsRecording():
+		return trace.ContextWithSpan(ctx, none)
 	}
-	return trace.ContextWithSpan(ctx, g.first)
+	return ctx
 }
 
 // Transport records each request to another server: whose host it is and what that answers. The path may hold secrets, and is

@@ -25,6 +25,23 @@ func TestNothingIsMadeWhereNothingIsRecorded(t *testing.T) {
 	}
 }
 
+// A group whose work failed is done again in parts. A part of callers that are not recorded is no part of another's trace.
+func TestAPartOfAGroupIsNotRecordedForTheOthers(t *testing.T) {
+	recorded, span := sdk.NewTracerProvider().Tracer("test").Start(t.Context(), "request")
+	defer span.End()
+	whole, part := Group{Size: 2}, Group{Size: 1}
+	whole.Add(recorded)
+	whole.Add(t.Context())
+	ctx := whole.Context(t.Context())
+	if trace.SpanFromContext(ctx) != span {
+		t.Error("the work of the group is not below its caller's span")
+	}
+	part.Add(t.Context())
+	if trace.SpanFromContext(part.Context(ctx)).IsRecording() {
+		t.Error("the work of another caller is below that span")
+	}
+}
+
 // Another server learns nothing of the trace, and the trace nothing of the URL but the host.
 func TestARequestToAnotherServerIsRecorded(t *testing.T) {
 	recorder := tracetest.NewSpanRecorder()

@@ -194,3 +194,15 @@ func TestACollectorThatIsGoneAffectsNothing(t *testing.T) {
 		t.Errorf("said %d times:\n%s", n, r.said())
 	}
 }
+
+// The headers of the collector hold a key: a mistake in them is told of without them, where the log is.
+func TestAMistakeInTheCollectorsHeadersShowsNoneOfThem(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "Bearer hidden-key,api=%zzhidden")
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment")
+	traces := newReceiver(t)
+	r := startReplica(t, "sqlite:"+t.TempDir()+"/fosite-mcp.db", "FOSITE_MCP_TRACING_ENDPOINT="+traces.URL)
+	r.stop()
+	if said := r.said(); strings.Contains(said, "hidden") || !strings.Contains(said, "OTEL_EXPORTER_OTLP_HEADERS") || !strings.Contains(said, "missing value: [deployment]") {
+		t.Error(said)
+	}
+}

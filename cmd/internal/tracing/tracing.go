@@ -6,6 +6,7 @@ package tracing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"fosite-mcp/internal/reqinfo"
 	"fosite-mcp/internal/spans"
 
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
@@ -43,6 +45,7 @@ func New(ctx context.Context, settings config.Tracing, version string, log *slog
 	if settings.Endpoint == "" {
 		return nil, nil
 	}
+	reportTo(log)
 	if err := db.Use(statements{}); err != nil {
 		return nil, err
 	}
@@ -52,7 +55,9 @@ func New(ctx context.Context, settings config.Tracing, version string, log *slog
 	}
 	about, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", "fosite-mcp"), attribute.String("service.version", version)),
 		resource.WithTelemetrySDK(), resource.WithFromEnv())
-	if err != nil {
+	if errors.Is(err, resource.ErrPartialResource) {
+		otel.Handle(err) // what can be understood is told
+	} else if err != nil {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
 	return with(sdk.NewBatchSpanProcessor(&exporter{SpanExporter: collector, log: log}), about, newSampler(settings)), nil
@@ -69,6 +74,7 @@ func collectorAt(settings config.Tracing) otlptrace.Client {
 
 // Probe sends the collector nothing, and returns why it does not take that.
 func Probe(ctx context.Context, settings config.Tracing) error {
+	reportTo(slog.New(slog.DiscardHandler))
 	return collectorAt(settings).UploadTraces(ctx, nil)
 }
 
