@@ -78,6 +78,21 @@ with --after, to which the output of an earlier run can be added (>>).`,
 	return c
 }
 
+// setWindow sets since and until, of which an empty one stays open.
+func setWindow(query url.Values, since, until string, now time.Time) error {
+	for name, text := range map[string]string{"since": since, "until": until} {
+		if text == "" {
+			continue
+		}
+		t, err := terminal.ParsePast(text, now)
+		if err != nil {
+			return terminal.BadUsage("--%s: %w", name, err)
+		}
+		query.Set(name, t.Format(time.RFC3339Nano))
+	}
+	return nil
+}
+
 func (f *auditFlags) query(now time.Time) (url.Values, error) {
 	if f.follow {
 		f.list.All = true
@@ -93,15 +108,12 @@ func (f *auditFlags) query(now time.Time) (url.Values, error) {
 		}
 		query.Set("after", strconv.FormatInt(id, 10))
 	}
-	for name, text := range map[string]string{"since": f.since, "until": f.until} {
-		if text == "" || name == "since" && f.after != "" && !f.sinceGiven {
-			continue
-		}
-		t, err := terminal.ParsePast(text, now)
-		if err != nil {
-			return nil, terminal.BadUsage("--%s: %w", name, err)
-		}
-		query.Set(name, t.Format(time.RFC3339Nano))
+	since := f.since
+	if f.after != "" && !f.sinceGiven {
+		since = ""
+	}
+	if err := setWindow(query, since, f.until, now); err != nil {
+		return nil, err
 	}
 	for name, text := range map[string]string{"client_id": f.clientID, "action": f.action, "actor": f.actor} {
 		if text != "" {

@@ -25,7 +25,7 @@ func clientCommand(a *app) *cobra.Command {
 	c.AddCommand(
 		clientCreateCommand(a, &admin), clientListCommand(a, &admin), clientShowCommand(a, &admin), clientUpdateCommand(a, &admin),
 		clientEnableCommand(a, &admin), clientDisableCommand(a, &admin), clientRotateCommand(a, &admin), clientDeleteSecretCommand(a, &admin), clientDeleteCommand(a, &admin),
-		clientImportCommand(a), clientApplyCommand(a, &admin),
+		clientImportCommand(a), clientApplyCommand(a, &admin), clientUsageCommand(a, &admin),
 	)
 	return c
 }

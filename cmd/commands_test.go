@@ -34,7 +34,7 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 // Command lines are visible to every user of a machine and stay in the shell's history.
 func TestNoFlagTakesASecretItself(t *testing.T) {
 	harmless := map[string]bool{
-		"fosite-mcp token revoke --token-id": true, "fosite-mcp issuer revoke --token-id": true, "fosite-mcp token revoke --secret-id": true,
+		"fosite-mcp token revoke --token-id": true, "fosite-mcp issuer revoke --token-id": true, "fosite-mcp token revoke --secret-id": true, "fosite-mcp client usage --secret-id": true,
 		"fosite-mcp client delete-secret --revoke-tokens": true, "fosite-mcp client create --jwks-uri": true,
 		"fosite-mcp client apply --secrets-dir": true, "fosite-mcp client apply --secrets-expire-in": true,
 		"fosite-mcp client create --secret-expires-in": true, "fosite-mcp client create --secret-expires-at": true,

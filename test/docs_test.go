@@ -120,7 +120,7 @@ func TestTheOperationsDocumentImportsAsPasted(t *testing.T) {
 	if len(blocks) != operationsBlocks {
 		t.Fatalf("%d blocks, want %d: what runs the others?", len(blocks), operationsBlocks)
 	}
-	leak, imports := blocks[0], blocks[1]
+	leakedSecret, leak, imports := blocks[0], blocks[1], blocks[2]
 	output := r.paste(imports)
 	for _, want := range []string{
 		`nightly  would create; scope "offline" is left out; its tokens are for http://` + r.mcp + "/authed/mcp, the default resource",
@@ -139,6 +139,10 @@ func TestTheOperationsDocumentImportsAsPasted(t *testing.T) {
 		t.Errorf("the console does not answer: %s", output)
 	}
 	r.wantPrivate("dana.key")
+	if output := r.paste(leakedSecret); !strings.Contains(output, " 0 active, 1 revoked\n") || !strings.Contains(output, "secret.created") {
+		t.Errorf("what the leaked secret was used for is not told:\n%s", output)
+	}
+	r.wantPrivate("nightly.secret")
 	r.appliesFiftyClients()
 
 	r.paste("fosite-mcp admin-key create --name deploy --role clients --key-file deploy.key\nfosite-mcp client create --name theirs --client-id theirs --admin-key-file deploy.key")
@@ -150,14 +154,14 @@ func TestTheOperationsDocumentImportsAsPasted(t *testing.T) {
 	}
 }
 
-// operationsBlocks are run by the tests of the import, with the leaked key, and of the restore, the audit and the doctor.
-const operationsBlocks = 6
+// operationsBlocks are run by the tests of the import, with the leaked secret and the leaked key, and of the restore, the audit and the doctor.
+const operationsBlocks = 7
 
 // A token that was revoked after the backup is dead after the restore, and a client that was deleted is on the list.
 func TestTheOperationsDocumentRestoresAsPasted(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
-	blocks := shellBlocks(t, "docs/operations.md")[2:]
+	blocks := shellBlocks(t, "docs/operations.md")[3:]
 	stop := r.leave("fosite-mcp serve", r.public)
 	r.paste(`fosite-mcp client create --client-id ci --name ci --secret-file ci.secret
 fosite-mcp client create --client-id gone --name gone --secret-file gone.secret

@@ -58,6 +58,9 @@ var routes = map[string]map[string]operation{
 		http.MethodGet: {role: audit.RoleRead, reach: reachNamed, query: []string{"active", "limit", "cursor"}, handle: (*api).listTokens},
 	},
 	"/clients/{client_id}/tokens/revoke": {http.MethodPost: {role: audit.RoleClients, reach: reachNamed, body: bodyRequired, handle: (*api).revokeTokens}},
+	"/clients/{client_id}/usage": {
+		http.MethodGet: {role: audit.RoleRead, reach: reachNamed, query: []string{"since", "until", "secret_id", "limit"}, handle: (*api).clientUsage},
+	},
 	"/issuers": {
 		http.MethodGet:  {of: ofIssuers, role: audit.RoleRead, reach: reachOwn, query: []string{"limit", "cursor", "status", "q"}, handle: (*api).listClients},
 		http.MethodPost: {of: ofIssuers, role: audit.RoleClients, body: bodyRequired, once: true, handle: (*api).createClient},

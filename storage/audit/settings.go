@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -47,4 +48,31 @@ func (s *Settings) Replace(ctx context.Context, name, from, to string) error {
 		return tx.Model(&model.Setting{}).Where("name = ? AND value = ?", name, from).Update("value", to)
 	})
 	return database.Wrap(err, "change setting "+name)
+}
+
+// issuedTokens is the setting since when each issued token is an event; empty: they are none.
+const issuedTokens = "issued_tokens_since"
+
+// NoteIssuedTokens keeps since when each issued token is an event of the log (storage.AuditedTokens), or that they are none. Call it
+// at each start: only the log of a time in which no server was without these events says what was not issued.
+func (s *Settings) NoteIssuedTokens(ctx context.Context, recorded bool, now time.Time) error {
+	since := ""
+	if recorded {
+		since = now.UTC().Format(time.RFC3339Nano)
+	}
+	stored, err := s.Once(ctx, issuedTokens, since)
+	if err != nil || (stored != "") == recorded {
+		return err
+	}
+	return s.Replace(ctx, issuedTokens, stored, since)
+}
+
+// IssuedTokensSince is since when each issued token is an event of the log; zero: they are none.
+func (s *Settings) IssuedTokensSince(ctx context.Context) (time.Time, error) {
+	stored, _, err := s.Get(ctx, issuedTokens)
+	if err != nil || stored == "" {
+		return time.Time{}, err
+	}
+	since, err := time.Parse(time.RFC3339Nano, stored)
+	return since, database.Wrap(err, "read setting "+issuedTokens)
 }

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"fosite-mcp/cmd/internal/terminal"
@@ -72,6 +73,7 @@ type Call struct {
 	Body        any    // encoded as JSON; nil: none
 	ContentType string // of the body; default: application/json
 	IfMatch     string
+	Accept      string // default: application/json
 	// IdempotencyKey lets a POST that is sent again be answered as it was the first time.
 	IdempotencyKey string
 }
@@ -90,6 +92,7 @@ func Delete(path ...string) Call { return Call{Method: http.MethodDelete, Path: 
 // Answer is a successful answer.
 type Answer struct {
 	ETag string
+	Next string // the cursor of the next page, in formats that have no place for it
 	Body []byte
 }
 
@@ -122,7 +125,17 @@ func (api *Admin) Do(ctx context.Context, c Call) (*Answer, error) {
 	if response.StatusCode/100 != 2 {
 		return nil, api.refused(response, body)
 	}
-	return &Answer{ETag: response.Header.Get("ETag"), Body: body}, nil
+	return &Answer{ETag: response.Header.Get("ETag"), Next: nextCursor(response.Header), Body: body}, nil
+}
+
+// nextCursor is that of the Link to the next page (RFC 8288), which the server writes alone and in this form.
+func nextCursor(header http.Header) string {
+	target, isNext := strings.CutSuffix(header.Get("Link"), `>; rel="next"`)
+	link, err := url.Parse(strings.TrimPrefix(target, "<"))
+	if !isNext || err != nil {
+		return ""
+	}
+	return link.Query().Get("cursor")
 }
 
 func (api *Admin) request(ctx context.Context, c Call) (*http.Request, error) {
@@ -149,7 +162,7 @@ func (api *Admin) request(ctx context.Context, c Call) (*http.Request, error) {
 		return nil, err
 	}
 	request.Header.Set("Authorization", "Bearer "+api.key)
-	request.Header.Set("Accept", "application/json, application/problem+json")
+	request.Header.Set("Accept", cmp.Or(c.Accept, "application/json")+", application/problem+json")
 	request.Header.Set("User-Agent", "fosite-mcp")
 	if c.Body != nil {
 		request.Header.Set("Content-Type", cmp.Or(c.ContentType, "application/json"))

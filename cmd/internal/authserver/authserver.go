@@ -136,6 +136,9 @@ func (s *Instance) prepare(ctx context.Context, cfg config.Config, db *gorm.DB, 
 	if keyFile, err = s.ensureAdminKey(ctx, store, cfg); err != nil {
 		return nil, "", err
 	}
+	if err := store.Settings().NoteIssuedTokens(ctx, cfg.Audit.IssuedTokens, time.Now()); err != nil {
+		return nil, "", err
+	}
 	keys, err := s.prepareKeys(ctx, store, cfg, secrets)
 	if err != nil {
 		return nil, "", err
