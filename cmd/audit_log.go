@@ -67,8 +67,8 @@ func (l *auditLog) printEvery(ctx context.Context, f *auditFlags) error {
 	if f.follow && (err == nil || ctx.Err() != nil) {
 		err = l.follow(ctx, f.interval)
 	}
-	if err == nil && next != "" {
-		l.out.Notice("there are more: add --all, or --cursor %s", terminal.Printable(next))
+	if err == nil {
+		noticeMore(l.out, next)
 	}
 	if l.last > 0 && (f.follow || f.list.All || f.after != "") {
 		l.out.Notice("go on with --after %s", auditCursor(l.last, l.lastTime))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"fosite-mcp/cmd/internal/apiclient"
@@ -40,7 +41,7 @@ func optional(t time.Time) *time.Time {
 // printList prints a list of the admin API: as JSON, or as a table.
 func printList[V row](ctx context.Context, out *terminal.Terminal, api *apiclient.Admin, call apiclient.Call, all bool, head ...string) error {
 	if out.JSON {
-		return printListJSON(ctx, out, api, call, all)
+		return printListJSON(ctx, out, api, call, all, nil)
 	}
 	t := out.NewTable(head...)
 	next, err := api.Pages(ctx, call, all, func(items []json.RawMessage) error {
@@ -59,15 +60,27 @@ func printList[V row](ctx context.Context, out *terminal.Terminal, api *apiclien
 	if err := t.Close(); err != nil {
 		return err
 	}
-	if next != "" {
-		out.Notice("there are more: add --all, or --cursor %s", terminal.Printable(next))
-	}
+	noticeMore(out, next)
 	return nil
 }
 
-// printListJSON prints page after page, and holds one at a time.
-func printListJSON(ctx context.Context, out *terminal.Terminal, api *apiclient.Admin, call apiclient.Call, all bool) error {
+// noticeMore says how to go on after a page.
+func noticeMore(out *terminal.Terminal, next string) {
+	if next != "" {
+		out.Notice("there are more: add --all, or --cursor %s", terminal.Printable(next))
+	}
+}
+
+// printListJSON prints page after page, and holds one at a time. The members of head, unless it is nil, come first.
+func printListJSON(ctx context.Context, out *terminal.Terminal, api *apiclient.Admin, call apiclient.Call, all bool, head any) error {
 	separator := `{"items":[`
+	if head != nil {
+		members, err := json.Marshal(head)
+		if err != nil {
+			return err
+		}
+		separator = strings.TrimSuffix(string(members), "}") + `,"items":[`
+	}
 	next, err := api.Pages(ctx, call, all, func(items []json.RawMessage) error {
 		for _, item := range items {
 			if _, err := fmt.Fprintf(out.Stdout, "%s%s", separator, item); err != nil {

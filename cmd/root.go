@@ -99,5 +99,5 @@ token, people log in through a browser, and every token can be taken back.
 // commands is every command of the program.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{serveCommand(a), hashesCommand(a), demoCommand(a), migrateCommand(a), cleanUpCommand(a), backupCommand(a), restoreCommand(a), doctorCommand(a), clientCommand(a), issuerCommand(a), tokenCommand(a),
-		proxyCommand(a), userCommand(a), consentCommand(a), keyCommand(a), auditCommand(a), adminKeyCommand(a), benchCommand(a), versionCommand(a)}
+		proxyCommand(a), userCommand(a), consentCommand(a), keyCommand(a), auditCommand(a), accessCommand(a), adminKeyCommand(a), benchCommand(a), versionCommand(a)}
 }

@@ -12,6 +12,7 @@ import (
 	fositestorage "github.com/ory/fosite/storage"
 	"gorm.io/gorm"
 
+	"fosite-mcp/storage/access"
 	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/clients"
 	"fosite-mcp/storage/internal/database"
@@ -43,6 +44,7 @@ type Store struct {
 	consents *people.Consents
 	logins   *people.Sessions
 	settings *audit.Settings
+	access   *access.Reader
 	audited  func(audit.Event)
 }
 
@@ -151,6 +153,7 @@ func New(db *gorm.DB, options ...Option) *Store {
 	s.adminKeys = audit.NewAdminKeys(others, s.log, s.now, func(id string) { s.adminKeysUsed.Note(id, s.now()) })
 	s.idempotencyKeys = audit.NewIdempotencyKeys(others, s.now)
 	s.settings = audit.NewSettings(others)
+	s.access = access.New(others, s.now)
 	s.Feed.prepare()
 	return s
 }
@@ -166,6 +169,9 @@ func (s *Store) IdempotencyKeys() *audit.IdempotencyKeys { return s.idempotencyK
 
 // Settings are facts about this deployment.
 func (s *Store) Settings() *audit.Settings { return s.settings }
+
+// Access tells who had access in a time that is over.
+func (s *Store) Access() *access.Reader { return s.access }
 
 // WithTx returns a context with which every call takes part in tx, a transaction of the host's, who commits it or rolls it
 // back. What fosite does in a transaction of its own is then a savepoint. The store must be on the same database. On

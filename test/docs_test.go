@@ -155,7 +155,7 @@ func TestTheOperationsDocumentImportsAsPasted(t *testing.T) {
 }
 
 // operationsBlocks are run by the tests of the import, with the leaked secret and the leaked key, and of the restore, the audit and the doctor.
-const operationsBlocks = 7
+const operationsBlocks = 8
 
 // A token that was revoked after the backup is dead after the restore, and a client that was deleted is on the list.
 func TestTheOperationsDocumentRestoresAsPasted(t *testing.T) {
@@ -196,7 +196,10 @@ fosite-mcp audit --all --json > audit.ndjson`)
 	if output := r.paste("fosite-mcp audit verify --checkpoint checkpoint.json"); !strings.Contains(output, "agrees with the checkpoint") {
 		t.Errorf("the audit log and the checkpoint: %s", output)
 	}
-	if output := r.paste(blocks[3]); !strings.Contains(output, "ok  well_known") || strings.Contains(output, "problem") {
+	if output := r.paste(blocks[3] + "\ncat access.csv"); !strings.HasPrefix(output, "KIND ") || !strings.Contains(output, "\nclient,gone,gone,") {
+		t.Errorf("who had access:\n%s", output)
+	}
+	if output := r.paste(blocks[4]); !strings.Contains(output, "ok  well_known") || strings.Contains(output, "problem") {
 		t.Errorf("the doctor: %s", output)
 	}
 }

@@ -78,6 +78,11 @@ func TestAClientActsForAPersonOfAnEnterprise(t *testing.T) {
 		if of := w.get("/clients/app/tokens").items(); len(of) != 1 {
 			t.Errorf("%d tokens of the client", len(of))
 		}
+		had := w.get("/access?client_id=app").items()
+		if len(had) != 1 || had[0]["kind"] != "person" || had[0]["subject"] != "U019488227" || had[0]["by"] != "rule "+rule || had[0]["scope"] != "mcp:search" ||
+			had[0]["last_token_at"] == nil || had[0]["status"] != "active" {
+			t.Errorf("who had access by the client: %v", had)
+		}
 		if _, err := w.asApp("wrong", w.identity()); !errors.Is(err, fosite.ErrInvalidClient) {
 			t.Errorf("a wrong secret: %v", err)
 		}

@@ -81,7 +81,7 @@ func (a *api) routes() map[string]map[string]operation {
 		})
 	}
 	if a.Record != nil {
-		without("/audit", "/clients/{client_id}/usage")
+		without("/audit", "/access", "/clients/{client_id}/usage")
 	}
 	if a.Record != nil || a.CheckpointKey == nil {
 		without("/audit/checkpoint")

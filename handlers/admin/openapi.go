@@ -38,6 +38,7 @@ var (
 		{"info|summary", "Clients, their secrets and tokens, of an OAuth 2.1 authorization server for MCP."},
 		{"paths|/audit", nil}, {"paths|/audit/verify", nil}, {"components|schemas|AuditVerification", nil},
 		{"paths|/clients/{client_id}/usage", nil}, {"components|schemas|ClientUsage", nil}, {"components|schemas|Use", nil},
+		{"paths|/access", nil}, {"components|schemas|AccessList", nil}, {"components|schemas|Access", nil},
 		{"components|schemas|AuditList", nil}, {"components|schemas|AuditEvent", nil},
 		{"components|responses|NotAcceptable", nil}, {"components|headers|Link", nil},
 	}

@@ -105,6 +105,9 @@ var routes = map[string]map[string]operation{
 		http.MethodGet:    {of: ofAdminKeys, role: audit.RoleRead, handle: (*api).getKey},
 		http.MethodDelete: {of: ofAdminKeys, role: audit.RoleAdmin, handle: (*api).revokeKey},
 	},
+	"/access": {
+		http.MethodGet: {role: audit.RoleRead, reach: reachOwn, query: []string{"since", "until", "client_id", "limit", "cursor"}, handle: (*api).listAccess},
+	},
 	"/audit": {
 		http.MethodGet: {
 			role: audit.RoleRead, reach: reachOwn,

@@ -4,11 +4,11 @@ import "gorm.io/gorm/schema"
 
 // Events are chained: each hash covers the event and the hash before it. Nothing here is ever updated.
 type AuditEvent struct {
-	ID        int64  `gorm:"column:id;type:BIGINT;primaryKey;autoIncrement:false;index:by_time,priority:2;index:by_client,priority:2"` // 1, 2, 3, … in the order of commit
+	ID        int64  `gorm:"column:id;type:BIGINT;primaryKey;autoIncrement:false;index:by_time,priority:2;index:by_client,priority:2;index:by_action,priority:3,where:action <> 'token.issued' AND action <> 'token.revoked'"` // 1, 2, 3, … in the order of commit
 	Time      Time   `gorm:"column:time;not null;index:by_time,priority:1"`
 	Actor     string `gorm:"column:actor;not null"`
-	Action    string `gorm:"column:action;not null"`
-	ClientID  string `gorm:"column:client_id;not null;default:'';index:by_client,priority:1"`
+	Action    string `gorm:"column:action;not null;index:by_action,priority:1,where:action <> 'token.issued' AND action <> 'token.revoked'"`
+	ClientID  string `gorm:"column:client_id;not null;default:'';index:by_client,priority:1;index:by_action,priority:2,where:action <> 'token.issued' AND action <> 'token.revoked'"`
 	TokenID   string `gorm:"column:token_id;not null;default:''"`
 	RequestID string `gorm:"column:request_id;not null;default:''"`
 	IP        string `gorm:"column:ip;not null;default:''"`
