@@ -50,7 +50,7 @@ func (s *core) accountAllows(tx *database.Tx, subject string) error {
 }
 
 // liveGrants is what the live grants of people know of their consents: which clients have access, and when it was last used.
-func (s *core) liveGrants(ctx context.Context, subject, clientID string) ([]people.Consent, error) {
+func (s *core) liveGrants(ctx context.Context, only people.Parties, span *people.Span) ([]people.Consent, error) {
 	tx := s.db.Read(ctx).Table(s.db.Table("grants")+" AS g").
 		Select("g.subject, g.client_id, MAX(c.name) AS client_name, MIN(g.created_at) AS created_at, MAX(t.last_used_at) AS last_used_at").
 		Joins("LEFT JOIN "+s.db.Table("clients")+" c ON c.id = g.client_id").
@@ -59,11 +59,11 @@ func (s *core) liveGrants(ctx context.Context, subject, clientID string) ([]peop
 		Where("g.expires_at IS NULL OR g.expires_at > ?", model.At(s.now())).
 		Where("c.status IS NULL OR c.status <> 'deleted'").
 		Group("g.subject, g.client_id")
-	if subject != "" {
-		tx = tx.Where("g.subject = ?", subject)
+	if tx = span.Within(tx, "g"); only.Subject != "" {
+		tx = tx.Where("g.subject = ?", only.Subject)
 	}
-	if clientID != "" {
-		tx = tx.Where("g.client_id = ?", clientID)
+	if only.ClientID != "" {
+		tx = tx.Where("g.client_id = ?", only.ClientID)
 	}
 	// By Find: Scan would show the values of the statement to the logger.
 	var rows []struct {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 
 	"fosite-mcp/provider/client"
@@ -44,27 +43,25 @@ type consentCursor struct {
 func (a *api) listConsents(r *request) (*answer, error) {
 	var m strictjson.Mistakes
 	var after consentCursor
-	limit, resumes := r.limit(&m), r.cursor(&after, &m)
+	limit := r.limit(&m)
+	if r.cursor(&after, &m) && !client.IsPlain(after.Subject+after.ClientID) {
+		m.Add("?cursor", "invalid", "must be next_cursor of an earlier page, as it was")
+	}
 	r.refuseEmpty(&m, "subject", "username", "client_id")
 	if err := m.Err(); err != nil {
 		return nil, err
 	}
 	filter := people.ConsentFilter{Subject: cmp.Or(r.vars["id"], r.query["subject"]), Username: r.query["username"], ClientID: r.query["client_id"]}
-	consents, err := a.Store.Consents().List(r.Context(), filter)
+	consents, next, err := a.Store.Consents().Page(r.Context(), filter, people.Parties(after), limit)
 	if err != nil {
 		return nil, err
 	}
-	if resumes {
-		consents = slices.DeleteFunc(consents, func(c people.Consent) bool {
-			return cmp.Or(cmp.Compare(c.Subject, after.Subject), cmp.Compare(c.ClientID, after.ClientID)) <= 0
-		})
-	}
 	list := page[consentView]{Items: []consentView{}}
-	for i := range consents[:min(limit, len(consents))] {
+	for i := range consents {
 		list.Items = append(list.Items, consentViewOf(&consents[i]))
 	}
-	if len(consents) > limit {
-		list.NextCursor = encodeCursor(consentCursor{consents[limit-1].Subject, consents[limit-1].ClientID})
+	if next != nil {
+		list.NextCursor = encodeCursor(consentCursor(*next))
 	}
 	return newAnswer(http.StatusOK, list), nil
 }

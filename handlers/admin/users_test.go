@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"fosite-mcp/storage/audit"
 	"fosite-mcp/storage/people"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const (
@@ -37,6 +40,43 @@ func (w *world) consents(subject, username, clientID string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// The database sorts by its own rules, and each consent is on one page.
+func TestConsentsArePagedByTheDatabase(t *testing.T) {
+	onEveryEngine(t, func(t *testing.T, w *world) {
+		var want []string
+		for _, subject := range []string{"a", "B", "c", "Ä", "_", "b c", "10", "9"} {
+			for _, clientID := range []string{"one", "Two"} {
+				w.consents(subject, subject, clientID)
+				want = append(want, subject+" "+clientID)
+			}
+		}
+		w.client(`{"client_id":"gone","client_name":"gone"}`)
+		w.consents("a", "a", "gone")
+		w.delete("/clients/gone").want(t, http.StatusNoContent)
+		var got []string
+		for cursor := ""; ; {
+			page := w.get("/consents?limit=3"+cursor).want(t, http.StatusOK)
+			for _, item := range page.items() {
+				got = append(got, fmt.Sprint(item["subject"], " ", item["client_id"]))
+			}
+			if page.str("next_cursor") == "" {
+				break
+			}
+			cursor = "&cursor=" + page.str("next_cursor")
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("consents (-want +got):\n%s", diff)
+		}
+		for query, want := range map[string]int{"?subject=a": 2, "?client_id=Two": 8, "?username=B": 2, "?subject=a&client_id=one": 1, "?subject=nobody": 0} {
+			if got := len(w.get("/consents"+query).want(t, http.StatusOK).items()); got != want {
+				t.Errorf("%s: %d consents, want %d", query, got, want)
+			}
+		}
+	})
 }
 
 func TestAnAccountIsMadeChangedAndDeleted(t *testing.T) {

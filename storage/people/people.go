@@ -15,8 +15,8 @@ import (
 
 // Access is what the store of tokens knows of the access that people have granted.
 type Access struct {
-	// Granted returns who has granted access to which client; a subject or client that is not empty is the only one.
-	Granted func(ctx context.Context, subject, clientID string) ([]Consent, error)
+	// Granted returns who has granted access to which client, in a span; a subject or client that is not empty is the only one.
+	Granted func(ctx context.Context, only Parties, span *Span) ([]Consent, error)
 	// Revoke ends what a person has granted, to all clients or to one, and tells how many grants that were.
 	Revoke func(ctx context.Context, subject, clientID string) (int64, error)
 }
