@@ -105,7 +105,7 @@ func (a *api) usageOf(r *request, past *clients.Past, window storage.TokenUseFil
 	for i := range tokens {
 		usage.Items = append(usage.Items, useOfTokens(&tokens[i]))
 	}
-	usage.Items = append(usage.Items, usesOfEvents(lines)...)
+	usage.Items = append(usage.Items, usesOfEvents(lines, window.SecretID)...)
 	return usage, nil
 }
 
@@ -140,11 +140,15 @@ func useOfTokens(t *storage.TokenUse) useView {
 	}
 }
 
-// usesOfEvents makes one line of the events that look alike: they may differ in what is not shown.
-func usesOfEvents(lines []audit.Summary) (uses []useView) {
+// usesOfEvents makes one line of the events that look alike: they may differ in what is not shown. A secretID that is not empty leaves
+// out those about other secrets, of which the database finds most and not all.
+func usesOfEvents(lines []audit.Summary, secretID string) (uses []useView) {
 	known := map[string]int{} // by all but count and times
 	for i := range lines {
 		use := useOfEvents(&lines[i])
+		if secretID != "" && use.SecretID != nil && *use.SecretID != secretID {
+			continue
+		}
 		key, _ := json.Marshal(use) // of strings
 		use.Count, use.FirstAt, use.LastAt = lines[i].Count, strictjson.TimeOf(lines[i].First), strictjson.TimeOf(lines[i].Last)
 		at, found := known[string(key)]

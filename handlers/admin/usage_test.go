@@ -96,8 +96,10 @@ func TestTheUsageCountsIssuedTokensThatAreOnRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 		id, _ := w.client(`{"client_name":"ci"}`)
-		for i, secretID := range []string{"cs_a", "cs_a", "cs_a", "cs_b"} {
-			changes, err := audit.After(map[string]any{"secret_id": secretID, "scope": "mcp:search", "audience": []string{resource}, "subject": "alice"})
+		own := w.get("/clients/" + id + "/secrets").items()[0]["id"].(string)
+		for i, secretID := range []string{own, own, own, "cs_b", "cs_c"} {
+			subject := map[string]string{own: "alice", "cs_b": "alice", "cs_c": own}[secretID]
+			changes, err := audit.After(map[string]any{"secret_id": secretID, "scope": "mcp:search", "audience": []string{resource}, "subject": subject})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -116,9 +118,13 @@ func TestTheUsageCountsIssuedTokensThatAreOnRecord(t *testing.T) {
 				issued = append(issued, use)
 			}
 		}
-		if len(issued) != 2 || issued[1]["count"] != 3.0 || issued[1]["ip"] != "192.0.2.1" || issued[1]["subject"] != "alice" || issued[1]["scope"] != "mcp:search" ||
-			fmt.Sprint(issued[1]["audience"]) != "["+resource+"]" {
+		if len(issued) != 3 || issued[2]["count"] != 3.0 || issued[2]["ip"] != "192.0.2.1" || issued[2]["subject"] != "alice" || issued[2]["scope"] != "mcp:search" ||
+			fmt.Sprint(issued[2]["audience"]) != "["+resource+"]" {
 			t.Errorf("%v", issued)
+		}
+		of := strings.Join(usesOf(w.get("/clients/"+id+"/usage?secret_id="+own)), "\n")
+		if strings.Count(of, "token.issued") != 1 || !strings.Contains(of, "token.issued "+own+" 3 ") {
+			t.Errorf("of one secret:\n%s", of)
 		}
 		if err := w.store.Settings().NoteIssuedTokens(t.Context(), false, since); err != nil {
 			t.Fatal(err)
