@@ -189,6 +189,12 @@ func TestWhoHadAccessComesInThreeFormatsAndForSingleClients(t *testing.T) {
 	w.client(`{"client_id":"mine","client_name":"=cmd"}`)
 	w.machine("other")
 	header := w.withKey(&audit.AdminKey{Name: "team", Role: audit.RoleRead, Clients: []string{"mine", "app"}})
+	for _, subject := range []string{"alice", "bob"} { // bob takes it back
+		w.consents(subject, subject, "other")
+	}
+	if err := w.store.Consents().Withdraw(t.Context(), "bob", "other"); err != nil {
+		t.Fatal(err)
+	}
 	w.consent("alice", "alice")
 	got := whoHad(w.do(call{method: "GET", path: "/access", header: header}).want(t, http.StatusOK))
 	if len(got) != 2 || !strings.HasPrefix(got[0], "client mine:") || !strings.HasPrefix(got[1], "person app alice:") {
