@@ -31,7 +31,7 @@ type API struct {
 	// Record receives the audit event of a change, in the transaction of the change: what is written in storage.Store.InTransaction
 	// with ctx is committed together with it, or not at all. An error undoes the change and is answered with 503. It may be called
 	// more than once for one change, of which one call's writes stay. nil: the audit log of Store, which GET /audit shows; with
-	// a Record there is no GET /audit, and no people and admin keys, whose changes the store records itself.
+	// a Record there is no GET /audit, nothing that is told from it, and no people and admin keys, whose changes the store records itself.
 	Record func(ctx context.Context, event audit.Event) error
 	// NewSecret makes a client secret; Hasher hashes it.
 	NewSecret func() string
