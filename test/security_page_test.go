@@ -22,7 +22,7 @@ func sectionsOfRFC9700() []string {
 // partsOfMCP are what the pages of the MCP specification about security speak of.
 var partsOfMCP = []string{
 	"audience validation", "token passthrough", "confused deputy", "consent page", "server-side request forgery", "metadata documents",
-	"session hijacking", "local server compromise", "scope minimization", "authorization URLs", "token theft",
+	"session hijacking", "local server compromise", "stdio transport behind a proxy", "scope minimization", "authorization URLs", "token theft",
 }
 
 // Each row of the threat model names files and tests that there are, and no section is left out.
