@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// auditPart is how many events of the audit log are verified at once: every quarter minute, 57 million a day.
-	auditPart  = 10_000
+	// auditPart is how many events of the audit log are verified at once: every quarter minute, 17 million a day. It takes some 0.2 s.
+	auditPart  = 3000
 	auditLimit = 10 * time.Second
 	auditEvery = 24 * time.Hour
 )
