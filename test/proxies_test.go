@@ -136,6 +136,9 @@ func (m *openMCP) reached() http.Header {
 	}
 }
 
+// callersTrace is the trace of which the requests through a proxy are a part.
+const callersTrace = "0af7651916cd43dd8448eb211c80319c"
+
 // checkProtected goes through what can happen to a token, at an MCP server behind a proxy.
 func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP) {
 	t.Helper()
@@ -149,6 +152,7 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 			t.Fatal(err)
 		}
 		request.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "X-Auth-Subject": {"admin"}, "X_Auth_Subject": {"admin"}, "X-Auth_Subject": {"admin"}, "X_Auth-Subject": {"admin"}, "X.Auth.Subject": {"admin"}, "X-Auth.Subject": {"admin"}, "X~auth|subject": {"admin"}, "Connection": {"X-Auth-Subject, X-Auth-Scope, Upgrade"}, "Upgrade": {"h2c"}, "X-Auth-Scope": {"all"}, "X-Auth-Subject-Issuer": {"https://evil.example.com"}, "X-Auth-Groups": {"staff"}, "X-Auth-Request-User": {"admin"}}
+		request.Header.Set("Traceparent", "00-"+callersTrace+"-b7ad6b7169203331-01")
 		if token != "" {
 			request.Header.Set("Authorization", "Bearer "+token)
 		}
@@ -173,6 +177,14 @@ func checkProtected(t *testing.T, s *server, resource string, upstream *openMCP)
 	}
 	if seen.Get("Authorization") != "" {
 		t.Error("the MCP server sees the token")
+	}
+	if !strings.Contains(seen.Get("Traceparent"), callersTrace) {
+		t.Errorf("the MCP server is told of the trace %q", seen.Get("Traceparent"))
+	}
+	for deadline := time.Now().Add(5 * time.Second); !strings.Contains(s.stderr.String(), "trace_id="+callersTrace); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the authorization server is not told of the trace")
+		}
 	}
 
 	if seen.Values("X-Auth-Subject-Issuer") != nil {

@@ -19,7 +19,10 @@ core.register_action("verify", { "http-req" }, function(txn, address, url)
   local answer = core.httpclient():get({
     dst = address,
     url = url,
-    headers = { authorization = txn.http:req_get_headers()["authorization"] }, -- all of them: two are refused
+    headers = {
+      authorization = txn.http:req_get_headers()["authorization"], -- all of them: two are refused
+      traceparent = txn.http:req_get_headers()["traceparent"], -- of the caller's trace
+    },
     timeout = 15000, -- ms, longer than that of the section verify
   })
 
