@@ -175,6 +175,17 @@ func TestTheRoleOfAGroupIsThatOfToday(t *testing.T) {
 	b.get("/console/new-client").want(t, http.StatusForbidden)
 	w.pages.Provider.Roles = []console.GroupRole{platform}
 	b.get("/console/").want(t, http.StatusOK, "(admin)")
+	before := w.pages.Provider.Login
+	w.pages.Provider.Login = login.NewProvider(login.OIDC{Issuer: "https://another.example"}, "", []byte(strings.Repeat("k", 32)), nil, nil)
+	other := w.browser()
+	other.cookies = b.cookies
+	if page := other.get("/console/"); page.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a person of an earlier provider: status %d", page.StatusCode)
+	}
+	w.pages.Provider.Login = before
+	b = w.browser()
+	b.get("/console/login")
+	b.comeBack(b.goTo(u)).want(t, http.StatusOK)
 	w.pages.Provider.Roles = nil
 	b.get("/console/").want(t, http.StatusUnauthorized)
 	w.pages.Provider.Roles = []console.GroupRole{platform}

@@ -5,7 +5,7 @@ import path from 'node:path';
 import axe from 'axe-core';
 
 const schemes = ['light', 'dark'];
-const screens = { phone: { width: 360, height: 740 }, desktop: { width: 1280, height: 800 } };
+const screens = { phone: { width: 320, height: 640 }, desktop: { width: 1280, height: 800 } };
 const standards = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
 
 /**
