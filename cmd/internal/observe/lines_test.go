@@ -30,6 +30,7 @@ func answered(t *testing.T, method, path, route string, status int, quiet bool) 
 		reqinfo.Note(r.Context()).Client = "editor"
 		reqinfo.Note(r.Context()).Secret = "cs_1"
 		reqinfo.Note(r.Context()).Subject = "alice"
+		reqinfo.Note(r.Context()).GrantType, reqinfo.Note(r.Context()).Refused = "refresh_token", "invalid_grant"
 		w.WriteHeader(status)
 	})
 	r := httptest.NewRequest(method, path, nil)
@@ -46,7 +47,7 @@ func TestEachRequestIsALine(t *testing.T) {
 	line := answered(t, "POST", "/clients/mcp_at_secret?token=mcp_at_secret", "/clients/{id}", 204, false)
 	for _, want := range []string{
 		"level=INFO", "method=POST", "route=/clients/{id}", "status=204", "duration_ms=", "request_id=r1", "ip=192.0.2.7",
-		"client_id=editor", "secret_id=cs_1", "subject=alice", "trace_id=0af7651916cd43dd8448eb211c80319c",
+		"client_id=editor", "secret_id=cs_1", "subject=alice", "grant_type=refresh_token", "oauth_error=invalid_grant", "trace_id=0af7651916cd43dd8448eb211c80319c",
 	} {
 		if !strings.Contains(line, want) {
 			t.Errorf("no %s in %s", want, line)

@@ -90,7 +90,7 @@ var watched = []string{"/livez", "/readyz", "/metrics"}
 // server has found out about the caller.
 func describe(r *http.Request, route string, status int, took time.Duration) []slog.Attr {
 	info := reqinfo.From(r.Context())
-	line := make([]slog.Attr, 0, 10)
+	line := make([]slog.Attr, 0, 12)
 	line = append(line, slog.String("method", methodOf(r)), slog.String("route", route), slog.Int("status", status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000))
 	optional := func(name, value string) {
@@ -107,6 +107,8 @@ func describe(r *http.Request, route string, status int, took time.Duration) []s
 		optional("secret_id", info.Facts.Secret)
 		optional("subject", info.Facts.Subject)
 		optional("actor", info.Facts.Actor)
+		optional("grant_type", info.Facts.GrantType)
+		optional("oauth_error", info.Facts.Refused)
 	}
 	optional("trace_id", traceOf(r))
 	return line
