@@ -31,7 +31,8 @@ func (c *ConsoleSessions) Create(ctx context.Context, token string, key *audit.A
 func (c *ConsoleSessions) CreateForPerson(ctx context.Context, token, subject, username string, data []byte, expiresAt time.Time) error {
 	allow := func(tx *database.Tx) error { return refuseOutsider(tx, subject) }
 	event := audit.Event{Actor: subject, Action: "admin.logged_in"}
-	return c.sessions.create(ctx, allow, ofConsole(token), subject, data, expiresAt, event, map[string]any{"subject": subject, "username": username})
+	told := map[string]any{"subject": subject, "username": username}
+	return c.sessions.create(ctx, allow, ofConsole(token), subject, data, expiresAt, event, told)
 }
 
 // Find is [Sessions.Find].

@@ -19,7 +19,10 @@ func (p *parts) mountConsole(root *mux.Router, api *admin.API) error {
 	if !p.cfg.Admin.Console {
 		return nil
 	}
-	pages := &console.Console{API: api, Secure: p.cfg.AdminTLS(), Health: p.health(), About: p.about, Origin: p.cfg.Admin.ConsoleURL, Provider: p.consoleProvider()}
+	pages := &console.Console{
+		API: api, Health: p.health(), About: p.about, Provider: p.consoleProvider(),
+		Secure: p.cfg.AdminTLS(), Origin: p.cfg.Admin.ConsoleURL,
+	}
 	return pages.Mount(root)
 }
 

@@ -38,10 +38,10 @@ func testConfig(t *testing.T, environ ...string) config.Config {
 }
 
 // listeners are those of a server where everything is switched on.
-func listeners(t *testing.T) map[string]listener {
+func listeners(t *testing.T, environ ...string) map[string]listener {
 	t.Helper()
-	cfg := testConfig(t, `FOSITE_MCP_LOGIN_METHODS=["local"]`, "FOSITE_MCP_PUBLIC_URL=http://127.0.0.1:8080",
-		`FOSITE_MCP_ALLOWED_HOSTS=["example.com"]`) // which httptest asks
+	cfg := testConfig(t, append(environ, `FOSITE_MCP_LOGIN_METHODS=["local"]`, "FOSITE_MCP_PUBLIC_URL=http://127.0.0.1:8080",
+		`FOSITE_MCP_ALLOWED_HOSTS=["example.com"]`)...) // which httptest asks
 	db, pool, err := database.Open(cfg.Database)
 	if err != nil {
 		t.Fatal(err)
@@ -150,6 +150,17 @@ func TestNoOtherSpellingOfAPathReachesAnything(t *testing.T) {
 		}
 		if counted, want := l.refused(t)-before, uint64(3*len(spellings)); counted != want {
 			t.Errorf("%s listener: the metric knows %d requests of %d", name, counted, want)
+		}
+	}
+}
+
+func TestTheConsoleCanBeSwitchedOff(t *testing.T) {
+	for setting, want := range map[string]int{"true": http.StatusOK, "false": http.StatusNotFound} {
+		admin := listeners(t, "FOSITE_MCP_ADMIN_CONSOLE="+setting)["admin"]
+		for _, path := range []string{"/console/login", "/console/style.css"} {
+			if w := admin.do(http.MethodGet, path); w.Code != want {
+				t.Errorf("admin.console: %s, %s: status %d, want %d", setting, path, w.Code, want)
+			}
 		}
 	}
 }

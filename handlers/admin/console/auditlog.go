@@ -141,7 +141,8 @@ func (v *visit) auditFile() error {
 		query.Set("cursor", cursor)
 	}
 	return &problem{Status: http.StatusBadRequest, Title: "Too many events for one file",
-		Detail: "More than " + strconv.Itoa(mostPages*pageSize) + " events are like that. Choose a shorter time, or use the command line: fosite-mcp audit --csv."}
+		Detail: "More than " + strconv.Itoa(mostPages*pageSize) + " events are like that. " +
+			"Choose a shorter time, or use the command line: fosite-mcp audit --csv."}
 }
 
 // cursorOf is the cursor of the next page, which the API names in the header Link: <…?cursor=…>; rel="next".

@@ -16,18 +16,47 @@ func (s *site) clientFields(c registration) []field {
 	return []field{
 		{Name: "client_name", Label: "Name", Hint: "Tells people which client this is.", Kind: text, Value: c.Name, Must: true},
 		{Name: "owner", Label: "Owner", Hint: "Who answers for the client.", Kind: text, Value: c.Owner},
-		{Name: "scope", Label: "Scope", Hint: "What its tokens may allow.", Kind: boxes, Options: optionsOf(rules.Scopes, strings.Fields(c.Scope)), Value: c.Scope},
-		{Name: "audience", Label: "Audience", Hint: "The services that its tokens may be for.", Kind: boxes, Options: optionsOf(rules.Resources, c.Audience), Value: strings.Join(c.Audience, " ")},
-		{Name: "expires_at", Label: "The client ends at (UTC)", Hint: "Leave it empty for a client that does not end.", Kind: instant, Value: typed(c.ExpiresAt)},
-		{Name: "grant_types", Label: "Grant types", Hint: "client_credentials is for machines, authorization_code for people who log in.", Kind: boxes,
-			Options: optionsOf(client.GrantTypes(), c.GrantTypes), Value: strings.Join(c.GrantTypes, " "), Folded: true},
-		{Name: "redirect_uris", Label: "Redirect URIs", Hint: "One a line; for authorization_code.", Kind: lines, Value: strings.Join(c.RedirectURIs, "\n"), Folded: true},
-		{Name: "token_endpoint_auth_method", Label: "Authenticates by", Kind: choice, Value: c.AuthMethod, Folded: true,
-			Options: []option{{"client_secret_basic", "a secret"}, {"client_secret_post", "a secret in the form"}, {"private_key_jwt", "a key of its own (private_key_jwt)"}, {"none", "nothing: a public client"}}},
-		{Name: "jwks_uri", Label: "Address of its keys", Hint: "https; for private_key_jwt. Keys themselves are set by the API or the command line.", Kind: text, Value: c.JWKSURI, Folded: true},
-		{Name: "introspects", Label: "Introspects", Hint: "The services that it is, and whose tokens it may therefore look up.", Kind: boxes,
-			Options: optionsOf(rules.Resources, c.Introspects), Value: strings.Join(c.Introspects, " "), Folded: true},
-		{Name: "access_token_lifespan", Label: "Life of access tokens in seconds", Hint: "Leave it empty for the server's.", Kind: number, Value: lifespan(c.TokenLifespan), Folded: true},
+		{
+			Name: "scope", Label: "Scope", Hint: "What its tokens may allow.", Kind: boxes,
+			Options: optionsOf(rules.Scopes, strings.Fields(c.Scope)), Value: c.Scope,
+		},
+		{
+			Name: "audience", Label: "Audience", Hint: "The services that its tokens may be for.", Kind: boxes,
+			Options: optionsOf(rules.Resources, c.Audience), Value: strings.Join(c.Audience, " "),
+		},
+		{
+			Name: "expires_at", Label: "The client ends at (UTC)", Hint: "Leave it empty for a client that does not end.", Kind: instant,
+			Value: typed(c.ExpiresAt),
+		},
+		{
+			Name: "grant_types", Label: "Grant types", Folded: true, Kind: boxes,
+			Hint:    "client_credentials is for machines, authorization_code for people who log in.",
+			Options: optionsOf(client.GrantTypes(), c.GrantTypes), Value: strings.Join(c.GrantTypes, " "),
+		},
+		{
+			Name: "redirect_uris", Label: "Redirect URIs", Folded: true, Hint: "One a line; for authorization_code.", Kind: lines,
+			Value: strings.Join(c.RedirectURIs, "\n"),
+		},
+		{
+			Name: "token_endpoint_auth_method", Label: "Authenticates by", Folded: true, Kind: choice, Value: c.AuthMethod,
+			Options: []option{
+				{"client_secret_basic", "a secret"}, {"client_secret_post", "a secret in the form"},
+				{"private_key_jwt", "a key of its own (private_key_jwt)"}, {"none", "nothing: a public client"},
+			},
+		},
+		{
+			Name: "jwks_uri", Label: "Address of its keys", Folded: true, Kind: text, Value: c.JWKSURI,
+			Hint: "https; for private_key_jwt. Keys themselves are set by the API or the command line.",
+		},
+		{
+			Name: "introspects", Label: "Introspects", Folded: true, Kind: boxes,
+			Hint:    "The services that it is, and whose tokens it may therefore look up.",
+			Options: optionsOf(rules.Resources, c.Introspects), Value: strings.Join(c.Introspects, " "),
+		},
+		{
+			Name: "access_token_lifespan", Label: "Life of access tokens in seconds", Folded: true, Hint: "Leave it empty for the server's.",
+			Kind: number, Value: lifespan(c.TokenLifespan),
+		},
 	}
 }
 
@@ -45,8 +74,11 @@ func (s *site) newClientFields() []field {
 		fresh.Audience = []string{rules.DefaultResource}
 	}
 	return append(s.clientFields(fresh),
-		field{Name: "client_id", Label: "Client id", Hint: "Leave it empty for a random one.", Kind: text, Folded: true},
-		field{Name: "secret_expires_at", Label: "Its secret ends at (UTC)", Hint: "Leave it empty for a secret that does not end.", Kind: instant, Folded: true})
+		field{Name: "client_id", Label: "Client id", Folded: true, Hint: "Leave it empty for a random one.", Kind: text},
+		field{
+			Name: "secret_expires_at", Label: "Its secret ends at (UTC)", Folded: true, Kind: instant,
+			Hint: "Leave it empty for a secret that does not end.",
+		})
 }
 
 // optionsOf are the boxes for what is known here, and for what is ticked and known no more.

@@ -41,7 +41,8 @@ func (d *formData) refused(err error) error {
 	case http.StatusBadRequest:
 		d.Problem = "Nothing was changed. Look at what is marked below."
 	case http.StatusPreconditionFailed:
-		d.Problem = "Somebody has changed the client since you opened this page. Nothing was changed. Open the page again, and repeat what you did."
+		d.Problem = "Somebody has changed the client since you opened this page. Nothing was changed. " +
+			"Open the page again, and repeat what you did."
 	case http.StatusUnprocessableEntity:
 		d.Problem = "This form has registered a client before. Send it again to register another one."
 		d.Once = browser.NewToken()

@@ -17,7 +17,10 @@ func rotateFields() []field {
 			{"leaked", "have leaked: they end now, and so do all tokens that were issued with them"},
 			{"keep", "go on working"},
 		}},
-		{Name: "expires_previous_in", Label: "Hours", Hint: "For how long the other secrets work, if you chose the first of these.", Kind: number, Value: "168"},
+		{
+			Name: "expires_previous_in", Label: "Hours", Hint: "For how long the other secrets work, if you chose the first of these.",
+			Kind: number, Value: "168",
+		},
 		{Name: "expires_at", Label: "The new secret ends at (UTC)", Hint: "Leave it empty for a secret that does not end.", Kind: instant},
 	}
 }

@@ -79,7 +79,10 @@ type clientsData struct {
 func clientFilters() filters {
 	return filters{Fields: []field{
 		{Name: "q", Label: "Search", Hint: "Name, owner or id", Kind: text},
-		{Name: "status", Label: "Status", Kind: choice, Options: []option{{"", "Any"}, {"active", "Active"}, {"disabled", "Disabled"}, {"expired", "Expired"}}},
+		{
+			Name: "status", Label: "Status", Kind: choice,
+			Options: []option{{"", "Any"}, {"active", "Active"}, {"disabled", "Disabled"}, {"expired", "Expired"}},
+		},
 		{Name: "owner", Label: "Owner", Hint: "In full", Kind: text},
 		{Name: "unused_for", Label: "Unused for", Hint: "Such as 90d", Kind: text},
 		{Name: "expires_within", Label: "Ends within", Hint: "Such as 14d", Kind: text},

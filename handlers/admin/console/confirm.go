@@ -36,7 +36,8 @@ func (v *visit) act(method, path string, body any, to string) error {
 	_, err := v.send(method, path, body, header)
 	var p *problem
 	if errors.As(err, &p) && p.Status == http.StatusPreconditionFailed {
-		return &problem{Status: p.Status, Title: "It has changed meanwhile", Detail: "Somebody has made a change since you opened this page. Nothing was changed now. Look at it again first."}
+		return &problem{Status: p.Status, Title: "It has changed meanwhile",
+			Detail: "Somebody has made a change since you opened this page. Nothing was changed now. Look at it again first."}
 	}
 	if err != nil {
 		return err
@@ -65,10 +66,14 @@ var clientActs = map[string]clientAct{
 	},
 	"delete": {
 		title: "Delete %s?", button: "Delete the client for good", danger: true, method: http.MethodDelete, done: "deleted",
-		says: []string{"Its secrets and tokens end at once, and what people have allowed it ends with them.", "This cannot be undone. Its id is never given out again."},
+		says: []string{
+			"Its secrets and tokens end at once, and what people have allowed it ends with them.",
+			"This cannot be undone. Its id is never given out again.",
+		},
 	},
 	"revoke": {
-		title: "Revoke all tokens of %s?", button: "Revoke all tokens", danger: true, method: http.MethodPost, below: "/tokens/revoke", done: "revoked", body: map[string]bool{"all": true},
+		title: "Revoke all tokens of %s?", button: "Revoke all tokens", danger: true, method: http.MethodPost, below: "/tokens/revoke",
+		body: map[string]bool{"all": true}, done: "revoked",
 		says: []string{"All tokens issued so far end at once. The client can get new ones: to stop it, disable it."},
 	},
 }
@@ -123,7 +128,8 @@ func (v *visit) secretDeletePage() error {
 		}
 		return v.confirm("Delete the secret of "+c.Name+" that ends with "+s.Hint+"?", "clients", confirmData{
 			Says: says, Back: c.Path("#secrets"), Button: "Delete the secret", Danger: true,
-			Field: &field{Name: "revoke_tokens", Label: "Its tokens", Kind: boxes, Options: []option{{"true", "Revoke the tokens that were issued with it, too"}}},
+			Field: &field{Name: "revoke_tokens", Label: "Its tokens", Kind: boxes,
+				Options: []option{{"true", "Revoke the tokens that were issued with it, too"}}},
 		})
 	}
 	return &problem{Status: http.StatusNotFound, Title: "Not found", Detail: "The client has no such secret."}
@@ -144,12 +150,16 @@ func (v *visit) tokenRevokePage() error {
 		return err
 	}
 	return v.confirm("Revoke a token of "+c.Name+"?", "clients", confirmData{
-		Says: []string{"Token id: " + v.named("token_id"), "It ends at once. Where a person has allowed it, everything that came of the same login ends with it."},
+		Says: []string{
+			"Token id: " + v.named("token_id"),
+			"It ends at once. Where a person has allowed it, everything that came of the same login ends with it.",
+		},
 		Back: c.Path("#tokens"), Button: "Revoke the token", Danger: true,
 	})
 }
 
 func (v *visit) tokenRevoke() error {
 	c := registration{ID: v.named("client_id")}
-	return v.act(http.MethodPost, c.api("/tokens/revoke"), map[string]string{"token_id": v.named("token_id")}, c.Path("?done=token-revoked#tokens"))
+	body := map[string]string{"token_id": v.named("token_id")}
+	return v.act(http.MethodPost, c.api("/tokens/revoke"), body, c.Path("?done=token-revoked#tokens"))
 }

@@ -150,7 +150,10 @@ type personAct struct {
 var personActs = map[string]personAct{
 	"disable": {
 		title: "Disable %s?", button: "Disable the account", danger: true, done: "person-disabled",
-		says: []string{"They are logged out, and every access in their name ends, until the account is enabled again.", "What they have allowed is remembered."},
+		says: []string{
+			"They are logged out, and every access in their name ends, until the account is enabled again.",
+			"What they have allowed is remembered.",
+		},
 	},
 	"enable": {
 		title: "Let %s in again?", button: "Let them in", done: "person-enabled",
@@ -158,7 +161,10 @@ var personActs = map[string]personAct{
 	},
 	"revoke": {
 		title: "End everything of %s?", button: "End everything", danger: true, done: "person-ended",
-		says: []string{"They are logged out of every browser, every access in their name ends, what they have allowed is forgotten, and they get in no more.", "Let them in again afterwards if that was a mistake; they then log in and allow everything anew."},
+		says: []string{
+			"They are logged out of every browser, every access in their name ends, what they have allowed is forgotten, and they get in no more.",
+			"Let them in again afterwards if that was a mistake; they then log in and allow everything anew.",
+		},
 	},
 }
 
@@ -188,7 +194,10 @@ func (v *visit) personAct() error {
 func (v *visit) withdrawPage() error {
 	someone, c := person{ID: v.named("id")}, registration{ID: v.named("client_id")}
 	return v.confirm("Withdraw what was allowed?", "people", confirmData{
-		Says: []string{"Person: " + someone.ID, "Client: " + c.ID, "The client's access in the person's name ends at once. It may ask the person again."},
+		Says: []string{
+			"Person: " + someone.ID, "Client: " + c.ID,
+			"The client's access in the person's name ends at once. It may ask the person again.",
+		},
 		Back: someone.Path(""), Button: "Withdraw", Danger: true,
 	})
 }

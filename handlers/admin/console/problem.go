@@ -50,7 +50,8 @@ func (v *visit) fail(err error) {
 	case errors.As(err, &p):
 		err = v.showProblem(p)
 	default:
-		v.log.ErrorContext(v.r.Context(), "the console cannot answer", "request_id", handlers.RequestID(v.r), "path", v.r.URL.EscapedPath(), "cause", err.Error())
+		v.log.ErrorContext(v.r.Context(), "the console cannot answer", "request_id", handlers.RequestID(v.r),
+			"path", v.r.URL.EscapedPath(), "cause", err.Error())
 		err = v.showProblem(&problem{Status: http.StatusServiceUnavailable, Title: "Not available now",
 			Detail: "The server cannot reach its database, or it is too busy. Nothing is known to have changed; try again in a moment."})
 	}

@@ -117,7 +117,8 @@ func (v *visit) providerFailed(err error) error {
 	if !errors.Is(err, login.ErrProviderRefused) {
 		v.log.ErrorContext(v.r.Context(), "the OpenID Connect provider does not answer", "request_id", handlers.RequestID(v.r), "cause", err.Error())
 		v.w.Header().Set("Retry-After", handlers.RetryAfter)
-		return v.showLogin(http.StatusServiceUnavailable, loginData{Problem: name + " does not answer at the moment. Try again in a few seconds."})
+		down := loginData{Problem: name + " does not answer at the moment. Try again in a few seconds."}
+		return v.showLogin(http.StatusServiceUnavailable, down)
 	}
 	v.log.WarnContext(v.r.Context(), "refused a login to the console", "request_id", handlers.RequestID(v.r), "cause", err.Error())
 	v.noteFailed(nil)
@@ -144,8 +145,8 @@ func (v *visit) noteFailed(changes map[string]any) {
 	v.API.Recorder.Note(v.r.Context(), event)
 }
 
-// https tells whether the browser sees https: a proxy may end TLS in front of this listener, which the Origin of a form tells, and the
-// address that the provider knows.
+// https tells whether the browser sees https. Where a proxy ends TLS in front of this listener, the Origin of a form tells, or that
+// this is the address which the provider knows.
 func (v *visit) https() bool {
-	return v.Secure || strings.HasPrefix(v.r.Header.Get("Origin"), "https://") || v.Provider != nil && strings.HasPrefix(v.Origin, "https://") && "https://"+v.r.Host == v.Origin
+	return v.Secure || strings.HasPrefix(v.r.Header.Get("Origin"), "https://") || "https://"+v.r.Host == v.Origin
 }

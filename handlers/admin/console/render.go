@@ -85,10 +85,11 @@ func (p *page) May(method, path string) bool {
 
 // done is what a page says after a change that has led to it.
 var done = map[string]string{
-	"registered": "The client is registered.", "changed": "The client is changed.", "disabled": "The client is disabled.", "enabled": "The client is enabled.",
-	"deleted": "The client is deleted.", "revoked": "All tokens issued so far are revoked.", "token-revoked": "The token is revoked.", "secret-deleted": "The secret is deleted.",
-	"person-disabled": "The account is disabled.", "person-enabled": "The person can log in again.", "person-ended": "Everything of this person has ended.",
-	"withdrawn": "What was allowed is withdrawn.",
+	"registered": "The client is registered.", "changed": "The client is changed.", "deleted": "The client is deleted.",
+	"disabled": "The client is disabled.", "enabled": "The client is enabled.",
+	"revoked": "All tokens issued so far are revoked.", "token-revoked": "The token is revoked.", "secret-deleted": "The secret is deleted.",
+	"person-disabled": "The account is disabled.", "person-enabled": "The person can log in again.",
+	"person-ended": "Everything of this person has ended.", "withdrawn": "What was allowed is withdrawn.",
 }
 
 // policy lets a page load its style and post to this server, and nothing else.

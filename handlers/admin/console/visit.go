@@ -78,7 +78,8 @@ func (v *visit) serve(e endpoint) error {
 
 // readForm reads a form of ours. It must hold the token that was given to this browser with the page.
 func (v *visit) readForm(open bool) error {
-	bad := &problem{Status: http.StatusBadRequest, Title: "That was not a form of this page", Detail: "Nothing was changed. Open the page again."}
+	bad := &problem{Status: http.StatusBadRequest, Title: "That was not a form of this page",
+		Detail: "Nothing was changed. Open the page again."}
 	mediaType, _, err := mime.ParseMediaType(v.r.Header.Get("Content-Type"))
 	if err != nil || mediaType != "application/x-www-form-urlencoded" {
 		return bad
@@ -93,7 +94,8 @@ func (v *visit) readForm(open bool) error {
 		}
 	}
 	if !open && !sameToken(v.r.PostForm.Get("csrf"), v.session.formToken()) {
-		return &problem{Status: http.StatusForbidden, Title: "That page was out of date", Detail: "Nothing was changed. Open the page again, and repeat what you did."}
+		return &problem{Status: http.StatusForbidden, Title: "That page was out of date",
+			Detail: "Nothing was changed. Open the page again, and repeat what you did."}
 	}
 	return nil
 }
