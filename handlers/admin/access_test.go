@@ -10,9 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"fosite-mcp/provider"
 	"fosite-mcp/storage/audit"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/ory/fosite"
 )
 
 // month is a window, and the day before and after it.
@@ -215,4 +217,82 @@ func TestWhoHadAccessComesInThreeFormatsAndForSingleClients(t *testing.T) {
 	for _, query := range []string{"since=monday", "limit=0", "cursor=x", "cursor=eyJwIjo5fQ", "client_id="} {
 		w.get("/access?"+query).want(t, http.StatusBadRequest)
 	}
+}
+
+// granted stores an access token and a refresh token of app in the name of a person.
+func (w *world) granted(name, subject string) {
+	w.t.Helper()
+	request := fosite.NewRequest()
+	c, err := w.store.GetClient(w.t.Context(), "app")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	session := provider.NewSession()
+	session.Subject = subject
+	request.ID, request.Client, request.Session, request.RequestedAt = name, c, session, w.clock.Now()
+	request.GrantedScope, request.GrantedAudience = fosite.Arguments{"mcp:write"}, fosite.Arguments{otherResource}
+	for _, kind := range []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken} {
+		session.SetExpiresAt(kind, w.clock.Now().Add(24*time.Hour))
+	}
+	for _, err := range []error{
+		w.store.CreateAccessTokenSession(w.t.Context(), name, request),
+		w.store.CreateRefreshTokenSession(w.t.Context(), name, name, request),
+	} {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// Whoever has a grant had access, whatever is known of the consent. What consent and grant both tell is one line.
+func TestWhoHadAccessByAGrant(t *testing.T) {
+	onEveryEngine(t, func(t *testing.T, w *world) {
+		w.client(`{"client_id":"app","client_name":"app","grant_types":["authorization_code"],"redirect_uris":["https://a.example/cb"]}`)
+		off, gone := w.account("off"), w.account("gone")
+		for _, subject := range []string{"live", "revoked before", "revoked", "withdrawn", off, gone} {
+			w.granted("grant of "+subject, subject)
+		}
+		for subject, name := range map[string]string{"withdrawn": "withdrawn", off: "off", gone: "gone"} {
+			w.consent(subject, name)
+		}
+		revoke := func(subject string) {
+			if _, err := w.store.RevokeSubject(t.Context(), subject, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		revoke("revoked before")
+		since := w.moment()
+		revoke("revoked")
+		if err := w.store.Consents().Withdraw(t.Context(), "withdrawn", "app"); err != nil {
+			t.Fatal(err)
+		}
+		w.post("/users/"+off+"/disable", "").want(t, http.StatusOK)
+		w.delete("/users/"+gone).want(t, http.StatusNoContent)
+		both := ": mcp:search mcp:write at [" + resource + " " + otherResource + "] by consent, "
+		want := []string{
+			"person app <nil>: mcp:write at [" + otherResource + "] by grant, active", "person app <nil>: mcp:write at [" + otherResource + "] by grant, ended until",
+			"person app gone: mcp:search at [" + resource + "] by consent, ended until", "person app off" + both + "disabled until",
+			"person app withdrawn: mcp:search at [" + resource + "] by consent, ended until",
+		}
+		answer := w.get("/access?since="+since).want(t, http.StatusOK)
+		got := whoHad(answer)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("who had access (-want +got):\n%s", diff)
+		}
+		for _, line := range answer.items() {
+			if line["last_token_at"] == nil {
+				t.Errorf("no token is told of %v", line)
+			}
+		}
+		w.delete("/clients/app").want(t, http.StatusNoContent)
+		for _, line := range w.get("/access?since="+since).want(t, http.StatusOK).items() {
+			if line["status"] == "active" || line["access_until"] == nil {
+				t.Errorf("the client was deleted, and there is %v", line)
+			}
+		}
+		if lines := w.get("/access?since=" + w.moment()).items(); len(lines) != 0 {
+			t.Errorf("since then nobody has access by it: %v", lines)
+		}
+	})
 }
