@@ -128,6 +128,8 @@ test('how the pages look', async (t) => {
     [`/clients/${id}/edit`, 'edit', ['dark']],
     [`/clients/${id}/rotate`, 'rotate', ['light']],
     [`/people/${person.id}`, 'person', ['dark']],
+    [`/clients/${id}/usage`, 'usage', ['dark']],
+    ['/access', 'access', ['light']],
     ['/clients', 'clients', ['light']],
     ['/people', 'people', ['light']],
     ['/consents', 'consents', ['light']],

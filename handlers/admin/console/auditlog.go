@@ -1,13 +1,10 @@
 package console
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -106,62 +103,4 @@ func without(query url.Values, name string) url.Values {
 	return query
 }
 
-// mostPages bounds a file: the API gives it page by page.
-const (
-	mostPages = 50
-	pageSize  = 200
-)
-
-// auditFile is the log as a CSV file, oldest first. One that would be too long is refused: what is left out shows nowhere in it.
-func (v *visit) auditFile() error {
-	filters := auditFilters()
-	query := filters.read(v.r.URL.Query())
-	filters.forAPI(query)
-	query.Set("limit", strconv.Itoa(pageSize))
-	query.Del("cursor")
-	var file bytes.Buffer
-	for range mostPages {
-		a, err := v.send(http.MethodGet, "/audit?"+query.Encode(), nil, http.Header{"Accept": {"text/csv"}})
-		if err != nil {
-			return err
-		}
-		rows := a.body.Bytes()
-		if file.Len() > 0 {
-			_, rows, _ = bytes.Cut(rows, []byte("\n")) // each page begins with the names of the columns
-		}
-		file.Write(rows)
-		next := a.header.Get("Link")
-		if next == "" {
-			return v.sendFile(a.header.Get("Content-Type"), "audit-"+v.now().UTC().Format("20060102-1504")+".csv", file.Bytes())
-		}
-		cursor, err := cursorOf(next)
-		if err != nil {
-			return err
-		}
-		query.Set("cursor", cursor)
-	}
-	return &problem{Status: http.StatusBadRequest, Title: "Too many events for one file",
-		Detail: "More than " + strconv.Itoa(mostPages*pageSize) + " events are like that. " +
-			"Choose a shorter time, or use the command line: fosite-mcp audit --csv."}
-}
-
-// cursorOf is the cursor of the next page, which the API names in the header Link: <…?cursor=…>; rel="next".
-func cursorOf(link string) (string, error) {
-	target, _, _ := bytes.Cut(bytes.TrimPrefix([]byte(link), []byte("<")), []byte(">"))
-	u, err := url.Parse(string(target))
-	if err != nil {
-		return "", err
-	}
-	return u.Query().Get("cursor"), nil
-}
-
-func (v *visit) sendFile(mediaType, name string, content []byte) error {
-	header := v.w.Header()
-	header.Set("Content-Type", mediaType)
-	header.Set("Content-Disposition", `attachment; filename="`+name+`"`)
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Content-Security-Policy", policy)
-	_, err := v.w.Write(content)
-	return err
-}
+func (v *visit) auditFile() error { return v.file("/audit", "audit", auditFilters()) }

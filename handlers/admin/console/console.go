@@ -92,6 +92,7 @@ var endpoints = map[string]endpoint{
 	"/new-client": {get: (*visit).newClientPage, post: (*visit).newClient, needs: "POST /clients"},
 
 	"/clients/{client_id}":        {get: (*visit).clientPage, needs: "GET /clients/{client_id}"},
+	"/clients/{client_id}/usage":  {get: (*visit).usagePage, needs: "GET /clients/{client_id}/usage"},
 	"/clients/{client_id}/edit":   {get: (*visit).editPage, post: (*visit).edit, needs: "PATCH /clients/{client_id}"},
 	"/clients/{client_id}/rotate": {get: (*visit).rotatePage, post: (*visit).rotate, needs: "POST /clients/{client_id}/secrets"},
 
@@ -118,4 +119,7 @@ var endpoints = map[string]endpoint{
 	"/keys":      {get: (*visit).keysPage, needs: "GET /keys"},
 	"/audit":     {get: (*visit).auditPage, needs: "GET /audit"},
 	"/audit.csv": {get: (*visit).auditFile, needs: "GET /audit"},
+
+	"/access":     {get: (*visit).accessPage, needs: "GET /access"},
+	"/access.csv": {get: (*visit).accessFile, needs: "GET /access"},
 }

@@ -171,3 +171,23 @@ func TestALongFileIsWhole(t *testing.T) {
 		t.Errorf("%d rows, error %v", len(rows), err)
 	}
 }
+
+func TestWhatAClientWasUsedForIsShown(t *testing.T) {
+	w := newWorld(t)
+	b := w.loggedIn(w.key)
+	id, secret := b.made("client_name", "Indexer", "owner", "Team A")
+	w.token(id, secret)
+	w.token(id, "mcp_cs_wrong")
+	b.get("/console/clients/" + id)
+	b.get(b.page.link("What it was used for")).want(t, http.StatusOK, "What Indexer was used for", "tokens", "client.registered", "mcp:search", "Tokens that have expired are known until")
+	b.get("/console/clients/"+id+"/usage?since=2036-01-01T00:00").want(t, http.StatusOK, `value="2036-01-01T00:00"`)
+	b.get("/console/clients/"+id+"/usage?since=x").want(t, http.StatusBadRequest, `id="since-problem"`)
+	b.get("/console/clients/nobody/usage").want(t, http.StatusNotFound)
+
+	b.get("/console/access?client_id="+id).want(t, http.StatusOK, "Indexer", "Team A", "mcp:search")
+	file := b.get(b.page.link("Download as CSV")).want(t, http.StatusOK)
+	if rows, err := csv.NewReader(strings.NewReader(file.text)).ReadAll(); err != nil || len(rows) != 2 || rows[1][1] != id {
+		t.Errorf("%v %v", rows, err)
+	}
+	b.get("/console/access?until=x").want(t, http.StatusBadRequest, `id="until-problem"`)
+}
