@@ -145,8 +145,16 @@ func (v *visit) noteFailed(changes map[string]any) {
 	v.API.Recorder.Note(v.r.Context(), event)
 }
 
-// https tells whether the browser sees https. Where a proxy ends TLS in front of this listener, the Origin of a form tells, or that
-// this is the address which the provider knows.
+// https tells whether the browser sees https: a proxy may end TLS in front of this listener, which the Origin of a form tells.
 func (v *visit) https() bool {
-	return v.Secure || strings.HasPrefix(v.r.Header.Get("Origin"), "https://") || "https://"+v.r.Host == v.Origin
+	return v.certainlyHTTPS() || strings.HasPrefix(v.r.Header.Get("Origin"), "https://")
+}
+
+// certainlyHTTPS tells whether each request for this page comes by https, forms or not: the listener speaks TLS, or the page is at the
+// address that the provider knows. A login at the provider is there, whatever Host the proxy sends.
+func (v *visit) certainlyHTTPS() bool {
+	if v.Secure {
+		return true
+	}
+	return strings.HasPrefix(v.Origin, "https://") && ("https://"+v.r.Host == v.Origin || strings.HasPrefix(v.r.URL.Path, base+"/login/"))
 }

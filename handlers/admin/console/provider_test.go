@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -207,20 +208,64 @@ func TestAPersonIsAskedForAgainAfterAnHour(t *testing.T) {
 	b.get("/console/").want(t, http.StatusUnauthorized)
 }
 
+// slowBody is a form during which something happens.
+type slowBody struct {
+	io.ReadCloser
+	meanwhile func()
+}
+
+func (b slowBody) Read(p []byte) (int, error) {
+	b.meanwhile()
+	return b.ReadCloser.Read(p)
+}
+
 // The kill switch for people ends an administrator, too.
 func TestWhoIsKeptOutIsNoAdministrator(t *testing.T) {
 	u := newUpstream(t, "platform")
 	w := newWorld(t, u.roles(platform))
+	id := w.client(`{"client_name":"Indexer"}`)
 	b := w.browser()
 	b.get("/console/login")
 	b.comeBack(b.goTo(u)).want(t, http.StatusOK)
-	b.get("/console/").want(t, http.StatusOK)
-	if _, err := w.store.Users().KeepOut(t.Context(), "oidc|"+u.URL+"|4711"); err != nil {
-		t.Fatal(err)
+	b.get("/console/clients/"+id+"/disable").want(t, http.StatusOK)
+	keepOut := func() {
+		if _, err := w.store.Users().KeepOut(t.Context(), "oidc|"+u.URL+"|4711"); err != nil {
+			t.Error(err)
+		}
+	}
+	late := post("/console/clients/"+id+"/disable", b.form("/console/clients/"+id+"/disable"))
+	late.Body = slowBody{late.Body, sync.OnceFunc(keepOut)} // a form that was begun before
+	b.send(late).want(t, http.StatusUnauthorized, "Nothing was changed")
+	if events := w.events("client.disabled"); len(events) > 0 {
+		t.Errorf("on record: %+v", events)
 	}
 	b.get("/console/").want(t, http.StatusUnauthorized)
 	b.get("/console/login")
 	b.comeBack(b.goTo(u)).want(t, http.StatusForbidden, "An administrator keeps you out")
+}
+
+// Many proxies send a Host of their own. The page is at the address that the provider knows, and so are its cookies. A neighbouring host
+// name could plant one without https, and have an administrator work in somebody else's name.
+func TestALoginAtAnHTTPSAddressIsForHTTPSAlone(t *testing.T) {
+	u := newUpstream(t, "platform")
+	w := newWorld(t, u.roles(platform), func(c *console.Console) {
+		options := login.OIDC{Issuer: u.URL, ClientID: "us", ClientSecret: "our secret", Name: "Example"}
+		c.Origin = "https://admin.example.com"
+		c.Provider.Login = login.NewProvider(options, origin+console.CallbackPath, []byte(strings.Repeat("k", 32)), nil, c.API.Now)
+	})
+	b := w.browser()
+	b.get("/console/login")
+	query := b.goTo(u)
+	cookies := b.page.Cookies()
+	b.comeBack(query).want(t, http.StatusOK)
+	for _, cookie := range append(cookies, b.page.Cookies()...) {
+		if cookie.MaxAge >= 0 && (!strings.HasPrefix(cookie.Name, "__Host-") || !cookie.Secure) {
+			t.Errorf("cookie %v", cookie)
+		}
+	}
+	planted := w.browser()
+	planted.cookies["fosite_mcp_console"] = b.cookies["__Host-fosite_mcp_console"]
+	planted.get("https://admin.example.com/console/").want(t, http.StatusUnauthorized)
 }
 
 func TestAnswersOfOthersLogNobodyIn(t *testing.T) {

@@ -35,9 +35,10 @@ func jar(https bool) browser.Cookies {
 	return browser.Cookies{Secure: https, Path: base, SameSite: http.SameSiteStrictMode}
 }
 
-// cookie is the value of a cookie; "": there is none.
+// cookie is the value of a cookie; "": there is none. One without https counts only where the browser may see http: neighbouring host
+// names can set such a cookie.
 func (v *visit) cookie(name string) string {
-	if value := jar(true).Get(v.r, name); value != "" || v.Secure {
+	if value := jar(true).Get(v.r, name); value != "" || v.certainlyHTTPS() {
 		return value
 	}
 	return jar(false).Get(v.r, name)

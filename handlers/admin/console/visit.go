@@ -42,7 +42,11 @@ func (v *visit) serve(e endpoint) error {
 		return &problem{Status: http.StatusForbidden, Title: "That was not accepted",
 			Detail: "The form was sent from another site, or the address of this page is not the one that your browser shows. Nothing was changed."}
 	}
-	var err error
+	posted := v.r.Method == http.MethodPost && e.post != nil
+	var err, unread error
+	if posted {
+		unread = v.readForm() // first: who is logged in is looked at when the form is here, however slowly it comes
+	}
 	if v.session, err = v.current(); err != nil {
 		return err
 	}
@@ -65,10 +69,12 @@ func (v *visit) serve(e endpoint) error {
 	if len(byMethod) == 0 {
 		return notFound()
 	}
-	if v.r.Method == http.MethodPost && e.post != nil {
-		if err := v.readForm(e.open); err != nil {
-			return err
-		}
+	if unread != nil {
+		return unread
+	}
+	if posted && !e.open && !sameToken(v.r.PostForm.Get("csrf"), v.session.formToken()) {
+		return &problem{Status: http.StatusForbidden, Title: "That page was out of date",
+			Detail: "Nothing was changed. Open the page again, and repeat what you did."}
 	}
 	handlers.Methods(byMethod, func(http.ResponseWriter, *http.Request) {
 		err = &problem{Status: http.StatusMethodNotAllowed, Title: "Not offered", Detail: "This page cannot be used in that way."}
@@ -76,8 +82,8 @@ func (v *visit) serve(e endpoint) error {
 	return err
 }
 
-// readForm reads a form of ours. It must hold the token that was given to this browser with the page.
-func (v *visit) readForm(open bool) error {
+// readForm reads what has the form of ours.
+func (v *visit) readForm() error {
 	bad := &problem{Status: http.StatusBadRequest, Title: "That was not a form of this page",
 		Detail: "Nothing was changed. Open the page again."}
 	mediaType, _, err := mime.ParseMediaType(v.r.Header.Get("Content-Type"))
@@ -92,10 +98,6 @@ func (v *visit) readForm(open bool) error {
 		if len(values) > 1 && !manyValued[name] {
 			return bad
 		}
-	}
-	if !open && !sameToken(v.r.PostForm.Get("csrf"), v.session.formToken()) {
-		return &problem{Status: http.StatusForbidden, Title: "That page was out of date",
-			Detail: "Nothing was changed. Open the page again, and repeat what you did."}
 	}
 	return nil
 }
