@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
+	"gorm.io/gorm"
 )
 
 // month is a window, and the day before and after it.
@@ -295,4 +296,21 @@ func TestWhoHadAccessByAGrant(t *testing.T) {
 			t.Errorf("since then nobody has access by it: %v", lines)
 		}
 	})
+}
+
+// Whoever asks for few clients has the database read the consents and grants of these: there may be a million others.
+func TestWhoHadAccessReadsTheClientsThatWereAskedFor(t *testing.T) {
+	w := newWorld(t)
+	w.consents("alice", "alice", "app")
+	for i := range 50 {
+		w.consents(fmt.Sprint("bob", i), "bob", "other")
+	}
+	w.consents("zoe", "zoe", "app")
+	most := int64(0)
+	if err := w.db.Callback().Query().After("gorm:query").Register("rows", func(tx *gorm.DB) { most = max(most, tx.RowsAffected) }); err != nil {
+		t.Fatal(err)
+	}
+	if got := whoHad(w.get("/access?client_id=app").want(t, http.StatusOK)); len(got) != 2 || most > 2 {
+		t.Errorf("%q, by up to %d rows", got, most)
+	}
 }

@@ -46,8 +46,15 @@ func (r *Reader) pairs(ctx context.Context, w *window, after Cursor, limit int, 
 	return pairs, database.Wrap(err, "list people")
 }
 
-// between is the condition for the pairs of a page.
-const between = "(subject, client_id) >= (?, ?) AND (subject, client_id) <= (?, ?)"
+// between is the condition for the pairs of a page. Between them may be any number of others, by clients that were not asked for.
+func (w *window) between(pairs []pair) (where string, args []any) {
+	first, last := pairs[0], pairs[len(pairs)-1]
+	where, args = "(subject, client_id) >= (?, ?) AND (subject, client_id) <= (?, ?)", []any{first.Subject, first.ClientID, last.Subject, last.ClientID}
+	if w.filter.ClientIDs != nil {
+		where, args = where+" AND client_id IN ?", append(args, w.filter.ClientIDs)
+	}
+	return where, args
+}
 
 func (r *Reader) people(ctx context.Context, w *window, after Cursor, limit int, rules string) (lines []Line, last Cursor, more bool, err error) {
 	pairs, err := r.pairs(ctx, w, after, limit+1, rules)
@@ -57,18 +64,17 @@ func (r *Reader) people(ctx context.Context, w *window, after Cursor, limit int,
 	if more = len(pairs) > limit; more {
 		pairs = pairs[:limit]
 	}
-	first, end := pairs[0], pairs[len(pairs)-1]
-	page := []any{first.Subject, first.ClientID, end.Subject, end.ClientID}
+	end := pairs[len(pairs)-1]
 	known := make(map[pair]*personal, len(pairs))
 	for _, p := range pairs {
 		known[p] = &personal{Line: Line{Kind: Person, Subject: p.Subject, ClientID: p.ClientID}}
 	}
 	if rules == "rule_id = ''" {
-		if err := r.addConsents(ctx, w, page, known); err != nil {
+		if err := r.addConsents(ctx, w, pairs, known); err != nil {
 			return nil, last, false, err
 		}
 	}
-	if err := r.addGrants(ctx, w, page, known, rules); err != nil {
+	if err := r.addGrants(ctx, w, pairs, known, rules); err != nil {
 		return nil, last, false, err
 	}
 	if err := r.addParties(ctx, known); err != nil {
@@ -97,8 +103,9 @@ type personal struct {
 	disabled      time.Time // of the account; zero: it is not, or there is none here
 }
 
-func (r *Reader) addConsents(ctx context.Context, w *window, page []any, known map[pair]*personal) error {
+func (r *Reader) addConsents(ctx context.Context, w *window, pairs []pair, known map[pair]*personal) error {
 	var rows []model.Consent
+	between, page := w.between(pairs)
 	err := r.db.Read(ctx).Where(between, page...).Where("created_at < ?", w.until).Order("updated_at, resource, scope").Find(&rows).Error
 	for _, row := range rows {
 		p := known[pair{row.Subject, row.ClientID}]
@@ -120,7 +127,8 @@ type grantRow struct {
 	First, Last, Used         model.Time
 }
 
-func (r *Reader) addGrants(ctx context.Context, w *window, page []any, known map[pair]*personal, rules string) error {
+func (r *Reader) addGrants(ctx context.Context, w *window, pairs []pair, known map[pair]*personal, rules string) error {
+	between, page := w.between(pairs)
 	for table, used := range map[string]string{"access_tokens": "MAX(t.last_used_at)", "refresh_tokens": "NULL"} {
 		var rows []grantRow
 		grants := "(SELECT * FROM " + r.db.Table("grants") + " WHERE " + between + " AND " + grantsIn + " AND " + rules + ") AS g"

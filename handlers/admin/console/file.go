@@ -7,10 +7,11 @@ import (
 	"strconv"
 )
 
-// mostPages bounds a file: the API gives it page by page.
+// mostPages and mostBytes bound a file, which the API gives page by page: it is put together in memory.
 const (
 	mostPages = 50
 	pageSize  = 200
+	mostBytes = 16 << 20
 )
 
 // file sends a list of the API as a CSV file. One that would be too long is refused: what is left out shows nowhere in it.
@@ -29,7 +30,9 @@ func (v *visit) file(path, name string, filters filters) error {
 		if file.Len() > 0 {
 			_, rows, _ = bytes.Cut(rows, []byte("\n")) // each page begins with the names of the columns
 		}
-		file.Write(rows)
+		if file.Write(rows); file.Len() > mostBytes {
+			break
+		}
 		next := a.header.Get("Link")
 		if next == "" {
 			return v.sendFile(a.header.Get("Content-Type"), name+"-"+v.now().UTC().Format("20060102-1504")+".csv", file.Bytes())
@@ -41,7 +44,7 @@ func (v *visit) file(path, name string, filters filters) error {
 		query.Set("cursor", cursor)
 	}
 	return &problem{Status: http.StatusBadRequest, Title: "Too many lines for one file",
-		Detail: "More than " + strconv.Itoa(mostPages*pageSize) + " lines are like that. " +
+		Detail: "More than " + strconv.Itoa(mostPages*pageSize) + " lines are like that, or more than 16 MiB. " +
 			"Choose a shorter time, or use the command line."}
 }
 

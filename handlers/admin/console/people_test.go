@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"encoding/csv"
+	"encoding/json"
 	"net/http"
 	"regexp"
 	"strings"
@@ -190,4 +191,17 @@ func TestWhatAClientWasUsedForIsShown(t *testing.T) {
 		t.Errorf("%v %v", rows, err)
 	}
 	b.get("/console/access?until=x").want(t, http.StatusBadRequest, `id="until-problem"`)
+}
+
+// A file is put together in memory: anybody may look at the log, and clients that register themselves fill it.
+func TestAFileIsOfBoundedSize(t *testing.T) {
+	w := newWorld(t)
+	changes := json.RawMessage(`{"client_name":{"after":"` + strings.Repeat("x", 1<<20) + `"}}`)
+	for range 18 {
+		if err := w.store.Audit().Append(t.Context(), audit.Event{Actor: "test", Action: "client.registered", Changes: changes}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := w.loggedIn(w.key)
+	b.get("/console/audit.csv?actor=test").want(t, http.StatusBadRequest, "Too many lines for one file")
 }
