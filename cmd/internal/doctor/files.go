@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"fosite-mcp/cmd/internal/authserver"
 	"fosite-mcp/cmd/internal/database"
@@ -29,10 +30,16 @@ func checkFiles(_ context.Context, e *examination) (findings []Finding) {
 			continue // what must be there has a check of its own
 		}
 		findings = append(findings, e.checkMode(path, info, path == e.Config.TLS.KeyFile)...)
+		if slices.Contains(database.Files(e.Config), path) {
+			findings = append(findings, checkWritable(path, info)...)
+		}
 		findings = append(findings, checkOwner(path, info)...)
 	}
 	if info, err := os.Stat(folder); err == nil {
 		findings = append(findings, checkOwner(folder, info)...)
+		if len(database.Files(e.Config)) > 0 {
+			findings = append(findings, checkWritable(folder, info)...)
+		}
 	}
 	if len(findings) == 0 {
 		return ok("nobody but their owner may read or change the files in %s", folder)
@@ -51,6 +58,16 @@ func (e *examination) checkMode(path string, info fs.FileInfo, isTLS bool) []Fin
 		return warning(command+", unless the server shares the file by its group", "the group of %s may read or change it (mode %04o)", path, mode)
 	}
 	return nil
+}
+
+// checkWritable is about a SQLite file, and the folder in which SQLite makes others, of this user: of those of somebody else's
+// checkOwner warns.
+func checkWritable(path string, info fs.FileInfo) []Finding {
+	if owner, known := ownerOf(info); !known || owner != os.Geteuid() || mayWrite(path) {
+		return nil
+	}
+	return problem("chmod u+w "+privatefile.ShellWord(path)+", or mount its file system for writing; the server does not start before",
+		"nothing can be written to %s, which the database needs (mode %04o)", path, info.Mode().Perm())
 }
 
 // checkOwner warns of a file of somebody else's: the server may run as one of the two only.

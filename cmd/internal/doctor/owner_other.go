@@ -5,3 +5,5 @@ package doctor
 import "io/fs"
 
 func ownerOf(fs.FileInfo) (uid int, known bool) { return 0, false }
+
+func mayWrite(string) bool { return true }

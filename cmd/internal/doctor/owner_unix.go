@@ -15,3 +15,9 @@ func ownerOf(info fs.FileInfo) (uid int, known bool) {
 	}
 	return int(stat.Uid), true
 }
+
+// mayWrite asks the system: a mode says nothing of a file system that is mounted for reading alone.
+func mayWrite(path string) bool {
+	const forWriting = 2 // W_OK
+	return syscall.Access(path, forWriting) == nil
+}
