@@ -92,6 +92,9 @@ func (v *assertionVerifier) lookUp(ctx context.Context, id string) (_ fosite.Cli
 	if ended := (*client.ExpiredError)(nil); errors.As(err, &ended) {
 		return ended.Client, errExpired(ended.At, assertionFault), nil
 	}
+	if errors.Is(err, client.ErrDisabled) {
+		return nil, nil, refuseAssertion("the client is disabled")
+	}
 	if errors.Is(err, fosite.ErrNotFound) {
 		return nil, nil, refuseAssertion("unknown client")
 	}

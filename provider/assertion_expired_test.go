@@ -45,3 +45,18 @@ func TestAnExpiredClientWithAKeyIsToldWhy(t *testing.T) {
 		})
 	}
 }
+
+// A disabled client hears what one hears that is not there; the audit log tells the two apart.
+func TestADisabledClientThatProvesItselfIsToldApartOnRecordAlone(t *testing.T) {
+	keys := assertionKeys()
+	v, store := verifierFor()
+	hear := func(with error, reason string) string {
+		store.clientErr = with
+		_, err := v.authenticate(t.Context(), podForm(signAssertion(t, jose.RS256, keys.rsa, "", goodClaims(nil)), "machine"))
+		wantError(t, err, fosite.ErrInvalidClient, "client assertion: "+reason)
+		return fosite.ErrorToRFC6749Error(err).GetDescription()
+	}
+	if disabled, unknown := hear(client.ErrDisabled, "the client is disabled"), hear(fosite.ErrNotFound, "unknown client"); disabled != unknown {
+		t.Errorf("%q and %q", disabled, unknown)
+	}
+}

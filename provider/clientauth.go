@@ -115,6 +115,9 @@ func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request,
 	if expired := (*client.ExpiredError)(nil); errors.As(err, &expired) {
 		return a.refuseExpired(ctx, sent, expired)
 	}
+	if errors.Is(err, client.ErrDisabled) {
+		return a.refuse(ctx, sent, "the client is disabled")
+	}
 	if errors.Is(err, fosite.ErrNotFound) {
 		return a.refuse(ctx, sent, "unknown client")
 	}

@@ -166,6 +166,13 @@ func TestFailedClientAuthenticationsAreOnRecord(t *testing.T) {
 		t.Errorf("%d events, the first %v; want the sample of 50", len(events), events[0])
 	}
 	w.clock.advance(time.Minute)
+	w.post("/clients/"+id+"/disable", "").want(t, http.StatusOK)
+	if err := try(id, secret); err == nil || strings.Contains(err.Error(), "disabled") {
+		t.Errorf("a disabled client hears %v", err)
+	}
+	if text, _ := json.Marshal(w.get("/audit?action=client.login_failed&limit=200").items()); !strings.Contains(string(text), "the client is disabled") {
+		t.Errorf("a disabled client is on record as %s", text)
+	}
 	if try(secret, id) == nil { // swapped by mistake
 		t.Fatal("a secret is an id")
 	}

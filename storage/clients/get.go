@@ -73,7 +73,7 @@ func (s *secretRow) targets() []any {
 }
 
 // Get answers what [fosite.ClientManager] asks for: the client, or [fosite.ErrNotFound] for one that does not exist,
-// is disabled, expired (a [client.ExpiredError]) or deleted; only secrets that work now are on the client. The client and its secrets come without
+// is disabled ([client.ErrDisabled]), expired (a [client.ExpiredError]) or deleted; only secrets that work now are on the client. The client and its secrets come without
 // their LastUsedAt, and the secrets without their Hint: see [Registry.Find].
 func (r *Registry) Get(ctx context.Context, id string) (fosite.Client, error) {
 	return r.alone.Get(ctx, id, nil, nil)

@@ -220,6 +220,9 @@ func (r *Registry) authenticating(ctx context.Context, id string, state *State, 
 	now, registration := r.now(), remembered
 	expired := state.expired(now)
 	if !state.Live(now) && !expired {
+		if client.Status(state.Status) == client.Disabled {
+			return nil, client.ErrDisabled
+		}
 		return nil, fosite.ErrNotFound
 	}
 	if remembered == nil {

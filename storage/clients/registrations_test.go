@@ -79,8 +79,8 @@ func TestAChangedRegistrationIsInForceAtOnce(t *testing.T) {
 			if _, err := s.SetStatus(soon(t), "machine", client.Disabled, 0); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Get(soon(t), "machine"); err != fosite.ErrNotFound {
-				t.Errorf("a disabled client: %v; want ErrNotFound", err)
+			if _, err := s.Get(soon(t), "machine"); !errors.Is(err, fosite.ErrNotFound) || !errors.Is(err, client.ErrDisabled) {
+				t.Errorf("a disabled client: %v; want ErrDisabled, which is ErrNotFound", err)
 			}
 			if _, err := s.SetStatus(soon(t), "machine", client.Active, 0); err != nil {
 				t.Fatal(err)
