@@ -194,6 +194,7 @@ func TestWhatEndsSomethingIsConfirmed(t *testing.T) {
 	if w.token(id, secret) != "" {
 		t.Error("a disabled client gets tokens")
 	}
+	b.get(path).want(t, http.StatusOK, "None of them works while the client is disabled.")
 	do("/enable", "The client is enabled.")
 
 	b.get(path + "/disable")
