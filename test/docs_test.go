@@ -142,7 +142,7 @@ func TestTheOperationsDocumentImportsAsPasted(t *testing.T) {
 	if output := r.paste(leakedSecret); !strings.Contains(output, " 0 active, 1 revoked\n") || !strings.Contains(output, "secret.created") {
 		t.Errorf("what the leaked secret was used for is not told:\n%s", output)
 	}
-	r.wantPrivate("nightly.secret")
+	r.wantPrivate("nightly-2.secret")
 	r.appliesFiftyClients()
 
 	r.paste("fosite-mcp admin-key create --name deploy --role clients --key-file deploy.key\nfosite-mcp client create --name theirs --client-id theirs --admin-key-file deploy.key")
