@@ -8,6 +8,7 @@ import (
 // use is a secret of a client, tokens that differ in their times alone, or events that do.
 type use struct {
 	What       string     `json:"what"`
+	SecretID   string     `json:"secret_id"`
 	Subject    string     `json:"subject"`
 	Scope      string     `json:"scope"`
 	Actor      string     `json:"actor"`

@@ -180,7 +180,7 @@ func TestWhatAClientWasUsedForIsShown(t *testing.T) {
 	w.token(id, secret)
 	w.token(id, "mcp_cs_wrong")
 	b.get("/console/clients/" + id)
-	b.get(b.page.link("What it was used for")).want(t, http.StatusOK, "What Indexer was used for", "tokens", "client.registered", "mcp:search", "Tokens that have expired are known until")
+	b.get(b.page.link("What it was used for")).want(t, http.StatusOK, "What Indexer was used for", "tokens<br><code>cs_", "client.registered", "mcp:search", "Tokens that have expired are known until")
 	b.get("/console/clients/"+id+"/usage?since=2036-01-01T00:00").want(t, http.StatusOK, `value="2036-01-01T00:00"`)
 	b.get("/console/clients/"+id+"/usage?since=x").want(t, http.StatusBadRequest, `id="since-problem"`)
 	b.get("/console/clients/nobody/usage").want(t, http.StatusNotFound)
