@@ -314,3 +314,44 @@ func TestWhoHadAccessReadsTheClientsThatWereAskedFor(t *testing.T) {
 		t.Errorf("%q, by up to %d rows", got, most)
 	}
 }
+
+// What the log tells of a page of people is read at once: a client may have a hundred thousand events, and each look reads all of them.
+func TestWhoHadAccessReadsTheLogOnceForAPage(t *testing.T) {
+	onEveryEngine(t, func(t *testing.T, w *world) {
+		w.client(`{"client_id":"app","client_name":"app","grant_types":["authorization_code"],"redirect_uris":["https://a.example/cb"]}`)
+		since := w.moment()
+		asked := 0
+		err := w.db.Callback().Query().After("gorm:query").Register("log", func(tx *gorm.DB) {
+			if tx.Statement.Table == "audit_events" {
+				asked++
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := 0
+		for i, subject := range []string{`"}`, `\`, `a"b\"c`, "<é&>", "plain"} { // as the log writes them
+			w.consent(subject, "x")
+			if err := w.store.Consents().Withdraw(t.Context(), subject, "app"); err != nil {
+				t.Fatal(err)
+			}
+			w.granted("grant of "+subject, subject)
+			if _, err := w.store.RevokeSubject(t.Context(), subject, ""); err != nil {
+				t.Fatal(err)
+			}
+			asked = 0
+			lines := w.get("/access?since="+since).want(t, http.StatusOK).items()
+			if i == 0 {
+				first = asked
+			}
+			if len(lines) != i+1 || asked != first {
+				t.Fatalf("%q: %d lines, by %d looks, and one person took %d", subject, len(lines), asked, first)
+			}
+			for _, line := range lines {
+				if line["access_from"] == nil || line["by"] != "consent" {
+					t.Errorf("%v", line)
+				}
+			}
+		}
+	})
+}

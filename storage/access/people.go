@@ -80,12 +80,18 @@ func (r *Reader) people(ctx context.Context, w *window, after Cursor, limit int,
 	if err := r.addParties(ctx, known); err != nil {
 		return nil, last, false, err
 	}
+	var unsure []pair
 	for _, p := range pairs {
-		listed, err := r.isListed(ctx, w, known[p])
-		if err != nil {
-			return nil, last, false, err
+		if listed, sure := known[p].isListed(w); listed && !sure {
+			unsure = append(unsure, p)
 		}
-		if listed {
+	}
+	withdrawn, err := r.haveWithdrawn(ctx, w, unsure)
+	if err != nil {
+		return nil, last, false, err
+	}
+	for _, p := range pairs {
+		if listed, sure := known[p].isListed(w); listed && (sure || !withdrawn[p]) {
 			lines = append(lines, known[p].line())
 		}
 	}
@@ -206,17 +212,15 @@ func (r *Reader) addParties(ctx context.Context, known map[pair]*personal) error
 	return nil
 }
 
-// isListed tells whether a person could have used a token in the window, and is not told by another part.
-func (r *Reader) isListed(ctx context.Context, w *window, p *personal) (bool, error) {
+// isListed tells whether a person could have used a token in the window. It is not sure where the end of the consent may be on record:
+// another part tells that.
+func (p *personal) isListed(w *window) (listed, sure bool) {
 	over := func(end time.Time) bool { return !end.IsZero() && end.UnixMilli() < w.since }
 	switch {
 	case p.client.Status == string(client.Deleted) && over(p.client.UpdatedAt.Time), !p.grants && over(p.disabled):
-		return false, nil
-	case p.consent || p.live || len(p.rules) > 0:
-		return true, nil
+		return false, true
 	}
-	told, err := r.isWithdrawn(ctx, w, pair{p.Subject, p.ClientID})
-	return !told, err
+	return true, p.consent || p.live || len(p.rules) > 0
 }
 
 // line is the line as far as it is known, with what it comes to now.

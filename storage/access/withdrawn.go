@@ -31,8 +31,12 @@ func (r *Reader) withdrawn(ctx context.Context, w *window, after Cursor, limit i
 	if err != nil {
 		return nil, last, false, err
 	}
+	granted, err := r.grantedBefore(ctx, events)
+	if err != nil {
+		return nil, last, false, err
+	}
 	for i := range events {
-		line, ok, err := r.ofWithdrawal(ctx, w, &events[i])
+		line, ok, err := r.ofWithdrawal(ctx, w, &events[i], granted[partiesOf(&events[i])])
 		if err != nil {
 			return nil, last, false, err
 		}
@@ -59,27 +63,52 @@ func (r *Reader) clientNames(ctx context.Context, events []model.AuditEvent) (ma
 	return names, database.Wrap(err, "read clients")
 }
 
-// ofWithdrawal is the line about a consent that has ended. It is left out if the consent was given after the window.
-func (r *Reader) ofWithdrawal(ctx context.Context, w *window, event *model.AuditEvent) (line Line, ok bool, err error) {
-	line = Line{Kind: Person, ClientID: event.ClientID, By: ByConsent, Until: event.Time.Time, Status: Ended}
-	line.Subject, line.Username = textIn(event.Changes, "subject"), textIn(event.Changes, "username")
-	line.Scopes, line.Resources = strings.Fields(textIn(event.Changes, "scope")), strings.Fields(textIn(event.Changes, "resource"))
-	of := pair{line.Subject, line.ClientID}
-	var granted model.AuditEvent
-	found := r.consentEvents(ctx, "consent.granted", of).Where("id < ? AND time < ?", event.ID, w.until).Order("id DESC").Limit(1).Find(&granted)
-	if found.Error != nil {
-		return line, false, database.Wrap(found.Error, "read a consent")
+// partiesOf is whose consent an event is about.
+func partiesOf(event *model.AuditEvent) pair {
+	return pair{textIn(event.Changes, "subject"), event.ClientID}
+}
+
+// grantedBefore are the events of consents that were given before they were withdrawn, the oldest first. They are read at once: each
+// look reads all that the clients have.
+func (r *Reader) grantedBefore(ctx context.Context, withdrawn []model.AuditEvent) (map[pair][]*model.AuditEvent, error) {
+	var of []pair
+	last := int64(0)
+	for i := range withdrawn {
+		of, last = append(of, partiesOf(&withdrawn[i])), max(last, withdrawn[i].ID)
 	}
-	if line.From = granted.Time.Time; line.From.IsZero() && event.Time.UnixMilli() >= w.until {
-		var after int64
-		err := r.consentEvents(ctx, "consent.granted", of).Where("id < ?", event.ID).Count(&after).Error
-		if err != nil || after > 0 {
-			return line, false, database.Wrap(err, "read a consent")
+	var rows []model.AuditEvent
+	err := r.consentEvents(ctx, "consent.granted", of).Where("id < ?", last).Order("id").Find(&rows).Error
+	found := make(map[pair][]*model.AuditEvent)
+	for i := range rows {
+		parties := partiesOf(&rows[i])
+		found[parties] = append(found[parties], &rows[i])
+	}
+	return found, database.Wrap(err, "read consents on record")
+}
+
+// ofWithdrawal is the line about a consent that has ended; granted is when it was given. It is left out if that was after the window.
+func (r *Reader) ofWithdrawal(ctx context.Context, w *window, event *model.AuditEvent, granted []*model.AuditEvent) (line Line, ok bool, err error) {
+	of := partiesOf(event)
+	line = Line{Kind: Person, ClientID: of.ClientID, Subject: of.Subject, By: ByConsent, Until: event.Time.Time, Status: Ended}
+	line.Username = textIn(event.Changes, "username")
+	line.Scopes, line.Resources = strings.Fields(textIn(event.Changes, "scope")), strings.Fields(textIn(event.Changes, "resource"))
+	var given model.AuditEvent // the last time within or before the window
+	after := false
+	for _, g := range granted {
+		switch {
+		case g.ID >= event.ID:
+		case g.Time.UnixMilli() < w.until:
+			given = *g
+		default:
+			after = true
 		}
 	}
+	if line.From = given.Time.Time; line.From.IsZero() && event.Time.UnixMilli() >= w.until && after {
+		return line, false, nil
+	}
 	if len(line.Scopes) == 0 { // an earlier version did not tell
-		line.Username = textIn(granted.Changes, "username")
-		line.Scopes, line.Resources = strings.Fields(textIn(granted.Changes, "scope")), strings.Fields(textIn(granted.Changes, "resource"))
+		line.Username = textIn(given.Changes, "username")
+		line.Scopes, line.Resources = strings.Fields(textIn(given.Changes, "scope")), strings.Fields(textIn(given.Changes, "resource"))
 	}
 	return line, true, r.addTokens(ctx, w, of, &line)
 }
@@ -95,22 +124,38 @@ func (r *Reader) addTokens(ctx context.Context, w *window, of pair, line *Line) 
 	return database.Wrap(err, "read the tokens of a consent")
 }
 
-// isWithdrawn tells whether the end of a person's consent is on record since the window began.
-func (r *Reader) isWithdrawn(ctx context.Context, w *window, of pair) (bool, error) {
-	var n int64
-	err := r.consentEvents(ctx, "consent.withdrawn", of).Where("time >= ?", w.since).Count(&n).Error
-	return n > 0, database.Wrap(err, "read the end of a consent")
+// haveWithdrawn are those of people whose end of consent is on record since the window began, and perhaps others.
+func (r *Reader) haveWithdrawn(ctx context.Context, w *window, of []pair) (map[pair]bool, error) {
+	if len(of) == 0 {
+		return nil, nil
+	}
+	var rows []model.AuditEvent
+	err := r.consentEvents(ctx, "consent.withdrawn", of).Where("time >= ?", w.since).Find(&rows).Error
+	found := make(map[pair]bool)
+	for i := range rows {
+		found[partiesOf(&rows[i])] = true
+	}
+	return found, database.Wrap(err, "read the ends of consents")
 }
 
-// consentEvents are the events of an action about a person and a client.
-func (r *Reader) consentEvents(ctx context.Context, action string, of pair) *gorm.DB {
-	position := "INSTR(changes, ?) > 0"
+// consentEvents are the events of an action about any of these people and any of their clients. The database finds the subject in the
+// text of an event, which may be no JSON where somebody has tampered with it.
+func (r *Reader) consentEvents(ctx context.Context, action string, of []pair) *gorm.DB {
+	subjectIn := "CASE WHEN JSON_VALID(changes) THEN JSON_EXTRACT(changes, '$.subject.after') END IN ?"
 	if r.db.Postgres {
-		position = "STRPOS(changes, ?) > 0"
+		subjectIn = `SUBSTRING(changes FROM '"subject":\{"after":("([^"\\]|\\.)*")') IN ?`
 	}
-	subject, _ := json.Marshal(of.Subject) // a string
-	return r.db.Read(ctx).Model(&model.AuditEvent{}).Where("action = ? AND client_id = ?", action, of.ClientID).Where(notOfTokens).
-		Where(position, `"subject":{"after":`+string(subject)+`}`)
+	var subjects, ids []string
+	for _, p := range of {
+		subject := p.Subject
+		if r.db.Postgres {
+			encoded, _ := json.Marshal(subject) // a string
+			subject = string(encoded)
+		}
+		subjects, ids = append(subjects, subject), union(ids, []string{p.ClientID})
+	}
+	return r.db.Read(ctx).Select("id", "time", "client_id", "changes").Where("action = ? AND client_id IN ?", action, ids).
+		Where(notOfTokens).Where(subjectIn, subjects)
 }
 
 // textIn is a member of an event's changes, after or else before the change.
