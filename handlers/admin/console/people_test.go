@@ -55,6 +55,7 @@ func TestAnAccountIsDisabledAndLetInAgain(t *testing.T) {
 	if page := b.get(path); strings.Contains(page.text, "Editor") {
 		t.Error("a consent is left")
 	}
+	b.get("/console/audit?action=user.disabled").want(t, http.StatusOK, "</td><td><bdi>alice</bdi></td>")
 	for _, action := range []string{"user.disabled", "user.enabled", "user.revoked"} {
 		if events := w.events(action); len(events) != 1 || events[0].Actor != "helpdesk" || events[0].IP == "" {
 			t.Errorf("%s on record: %+v", action, events)
