@@ -74,10 +74,13 @@ func (v *visit) login() error {
 	return v.redirect(ownPage(data.Continue))
 }
 
+// maxContinue bounds the address of a page that a login leads to: the login at the provider carries it in a cookie.
+const maxContinue = 2000
+
 // ownPage is where a login leads: a page of the console, and nowhere else.
 func ownPage(path string) string {
 	u, err := url.Parse(path)
-	if err != nil || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(u.Path, base+"/") || u.Path == base+"/login" {
+	if err != nil || len(path) > maxContinue || strings.Contains(u.Path, "/..") || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(u.Path, base+"/") || u.Path == base+"/login" {
 		return base + "/"
 	}
 	return u.RequestURI()

@@ -34,7 +34,7 @@ func TestTheLoginLeadsToThePageThatWasAskedFor(t *testing.T) {
 	if events := w.events("admin.logged_in"); len(events) != 1 || events[0].Actor != "admin" || events[0].IP == "" {
 		t.Errorf("on record: %+v", events)
 	}
-	for _, elsewhere := range []string{"https://evil.example/", "//evil.example/console/", `/\evil.example/console/`, "/admin/v1/keys", "/console/login", "", "%"} {
+	for _, elsewhere := range []string{"https://evil.example/", "//evil.example/console/", `/\evil.example/console/`, "/admin/v1/keys", "/console/login", "", "%", "/console/../admin/v1/keys", "/console/%2e%2e//evil.example", "/console/clients?q=" + strings.Repeat("x", 3000)} {
 		b := w.browser()
 		b.get("/console/login")
 		if to := b.submit("/console/login", "key", w.key, "continue", elsewhere).Header.Get("Location"); to != "/console/" {
