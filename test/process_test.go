@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -245,15 +246,25 @@ func waitFor(t *testing.T, url string, log fmt.Stringer) {
 	t.Fatalf("%s does not answer\n%s", url, log)
 }
 
+// freeAddress is an address on loopback that nobody listens at, and that is given once. Its port is none that the system gives to
+// connections (from 32768 on, on Linux): one of those would take the place of a server that a test stops and starts again.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(10000))
+		if _, given := givenAddresses.LoadOrStore(address, true); given {
+			continue
+		}
+		if listener, err := net.Listen("tcp", address); err == nil {
+			listener.Close()
+			return address
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
+
+var givenAddresses sync.Map
 
 // lockedBuffer collects what a process writes while the test may read it.
 type lockedBuffer struct {
