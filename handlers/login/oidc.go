@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -129,6 +130,16 @@ type attempt struct {
 // attemptLife is how long a person may take at the provider.
 const attemptLife = 10 * time.Minute
 
+// begin starts a login, and returns where the browser goes. proceed stays with the attempt. It fails with ErrProviderDown.
+func (u *upstream) begin(ctx context.Context, proceed string, query url.Values) (a attempt, address string, err error) {
+	provider, err := u.discover(ctx)
+	if err != nil {
+		return a, "", err
+	}
+	a = attempt{State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Continue: proceed, Began: u.now()}
+	return a, u.authorizeURL(provider, a, query), nil
+}
+
 // authorizeURL is where the browser goes to log in. What the client of the authorization request in query asks of the
 // login is passed on. With max_age the provider has to say when the person logged in (OpenID Connect Core §3.1.2.1).
 func (u *upstream) authorizeURL(provider *oidc.Provider, a attempt, query url.Values) string {
@@ -151,12 +162,27 @@ func (u *upstream) authorizeURL(provider *oidc.Provider, a attempt, query url.Va
 // ErrProviderRefused says that an answer of the provider does not prove who the person is.
 var ErrProviderRefused = errors.New("login: the provider's answer is not valid")
 
-// answered refuses an answer that comes from another issuer (RFC 9207 §2.4).
-func (u *upstream) answered(query url.Values) error {
-	if iss := query.Get("iss"); iss != "" && iss != u.Issuer {
-		return fmt.Errorf("%w: it comes from another issuer", ErrProviderRefused)
+// denied is an answer that is an error of the provider's.
+type denied struct{ code string }
+
+func (d *denied) Error() string { return ErrProviderRefused.Error() + ": it is the error " + d.code }
+
+func (d *denied) Unwrap() error { return ErrProviderRefused }
+
+// answer turns what the provider has sent the browser back with into a person. It fails with ErrProviderDown or ErrProviderRefused, which
+// may be a *denied.
+func (u *upstream) answer(ctx context.Context, query url.Values, a attempt) (*person, error) {
+	if iss := query.Get("iss"); iss != "" && iss != u.Issuer { // RFC 9207 §2.4
+		return nil, fmt.Errorf("%w: it comes from another issuer", ErrProviderRefused)
 	}
-	return nil
+	if code := query.Get("error"); code != "" {
+		return nil, &denied{clean(code, nameLimit)}
+	}
+	provider, err := u.discover(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return u.redeem(ctx, provider, a, query.Get("code"))
 }
 
 // redeem turns the provider's code into a person. It fails with ErrProviderDown or ErrProviderRefused.

@@ -1,7 +1,6 @@
 package login
 
 import (
-	"crypto/rand"
 	"crypto/subtle"
 	"errors"
 	"net/http"
@@ -10,8 +9,6 @@ import (
 	"time"
 
 	"fosite-mcp/handlers"
-
-	"golang.org/x/oauth2"
 )
 
 // maxAttemptCookie is what browsers keep of a cookie, less its name and attributes.
@@ -25,12 +22,11 @@ func (s *Pages) startOIDC(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d := s.destination(r.URL.Query().Get("continue"))
-	provider, err := s.oidc.discover(r.Context())
+	a, address, err := s.oidc.begin(r.Context(), d.String(), d.query)
 	if err != nil {
 		s.upstreamDown(w, r, d, err)
 		return
 	}
-	a := newAttempt(d.String(), s.Now())
 	sealed := s.sign.seal("attempt", a)
 	if len(sealed) > maxAttemptCookie {
 		s.tell(w, r, http.StatusRequestURITooLong, sayLongRequest)
@@ -38,7 +34,7 @@ func (s *Pages) startOIDC(w http.ResponseWriter, r *http.Request) {
 	}
 	s.forgetAttempts(w, r)
 	s.cookies.Set(w, attemptCookie(a.State), sealed, attemptLife)
-	seeOther(w, r, s.oidc.authorizeURL(provider, a, d.query))
+	seeOther(w, r, address)
 }
 
 // attemptCookie is a name of its own for each login, so that two tabs do not get in each other's way.
@@ -72,23 +68,13 @@ func (s *Pages) finishOIDC(w http.ResponseWriter, r *http.Request) {
 	}
 	s.cookies.Clear(w, attemptCookie(a.State))
 	d := s.destination(a.Continue)
-	if err := s.oidc.answered(query); err != nil {
-		s.providerRefused(w, r, d, err)
-		return
-	}
-	if code := query.Get("error"); code != "" {
-		s.Log.InfoContext(r.Context(), "the OpenID Connect provider refused a login", "error", clean(code, nameLimit))
-		s.tellFailed(r, byProvider, "")
-		s.showLogin(w, r, http.StatusForbidden, url.Values{"continue": {d.String()}}, s.oidc.name()+" did not log you in ("+clean(code, nameLimit)+").")
-		return
-	}
-	provider, err := s.oidc.discover(r.Context())
-	if err != nil {
-		s.upstreamDown(w, r, d, err)
-		return
-	}
-	p, err := s.oidc.redeem(r.Context(), provider, a, query.Get("code"))
+	p, err := s.oidc.answer(r.Context(), query, a)
+	var refusal *denied
 	switch {
+	case errors.As(err, &refusal):
+		s.Log.InfoContext(r.Context(), "the OpenID Connect provider refused a login", "error", refusal.code)
+		s.tellFailed(r, byProvider, "")
+		s.showLogin(w, r, http.StatusForbidden, url.Values{"continue": {d.String()}}, s.oidc.name()+" did not log you in ("+refusal.code+").")
 	case errors.Is(err, ErrProviderRefused):
 		s.providerRefused(w, r, d, err)
 	case err != nil:
@@ -118,11 +104,6 @@ func (s signer) attempt(sealed, state string, now time.Time) (a attempt, ok bool
 	}
 	same := subtle.ConstantTimeCompare([]byte(a.State), []byte(state)) == 1
 	return a, same && now.Sub(a.Began) < attemptLife
-}
-
-// newAttempt begins a login at the provider.
-func newAttempt(proceed string, now time.Time) attempt {
-	return attempt{State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Continue: proceed, Began: now}
 }
 
 func notBase32(r rune) bool { return (r < 'A' || r > 'Z') && (r < '2' || r > '7') }

@@ -41,12 +41,11 @@ const AttemptLife = attemptLife
 // Begin returns where a browser goes to log in, and what it has to keep meanwhile, in a cookie. proceed comes back from
 // [Provider.Finish]. It fails with [ErrProviderDown].
 func (p *Provider) Begin(ctx context.Context, proceed string) (address, kept string, err error) {
-	provider, err := p.up.discover(ctx)
+	a, address, err := p.up.begin(ctx, proceed, nil)
 	if err != nil {
 		return "", "", err
 	}
-	a := newAttempt(proceed, p.up.now())
-	return p.up.authorizeURL(provider, a, url.Values{}), p.sign.seal("attempt", a), nil
+	return address, p.sign.seal("attempt", a), nil
 }
 
 // Finish says who has logged in. query is what the provider has sent the browser back with, and kept what the browser was given. It
@@ -56,17 +55,7 @@ func (p *Provider) Finish(ctx context.Context, query url.Values, kept string) (w
 	if !ok {
 		return who, "", fmt.Errorf("%w: this browser has begun no such login, or too long ago", ErrProviderRefused)
 	}
-	if err := p.up.answered(query); err != nil {
-		return who, "", err
-	}
-	if code := query.Get("error"); code != "" {
-		return who, "", fmt.Errorf("%w: it is the error %s", ErrProviderRefused, clean(code, nameLimit))
-	}
-	provider, err := p.up.discover(ctx)
-	if err != nil {
-		return who, "", err
-	}
-	found, err := p.up.redeem(ctx, provider, a, query.Get("code"))
+	found, err := p.up.answer(ctx, query, a)
 	if err != nil {
 		return who, "", err
 	}
