@@ -91,14 +91,11 @@ func clientFilters() filters {
 
 func (v *visit) clientsPage() error {
 	data := clientsData{filters: clientFilters()}
-	query := data.read(v.r.URL.Query())
-	var found list[registration]
-	status, err := data.get(v, "/clients", query, &found)
-	if err != nil {
+	var status int
+	var err error
+	if data.Clients, status, err = listed[registration](v, &data.filters, "/clients", "/clients"); err != nil {
 		return err
 	}
-	data.Clients = found.Items
-	data.next(base+"/clients", query, found.NextCursor)
 	return v.render(status, "clients", v.page("Clients", "clients", data))
 }
 

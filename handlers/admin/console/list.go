@@ -44,6 +44,17 @@ func (f *filters) next(path string, query url.Values, cursor string) {
 	}
 }
 
+// listed reads the page of a list of the API that the query of the page asks for, and links to the next one.
+func listed[T any](v *visit, f *filters, page, api string) (items []T, status int, err error) {
+	query := f.read(v.r.URL.Query())
+	var found list[T]
+	if status, err = f.get(v, api, query, &found); err != nil {
+		return nil, status, err
+	}
+	f.next(base+page, query, found.NextCursor)
+	return found.Items, status, nil
+}
+
 // get reads a page of a list. Filters that the API refuses are marked as wrong, and nothing is listed: the status is then that of
 // its answer.
 func (f *filters) get(v *visit, path string, query url.Values, into any) (status int, err error) {

@@ -67,14 +67,11 @@ func (v *visit) peoplePage() error {
 		{Name: "q", Label: "Search", Hint: "User name", Kind: text},
 		{Name: "status", Label: "Status", Kind: choice, Options: []option{{"", "Any"}, {"active", "Active"}, {"disabled", "Disabled"}}},
 	}}}
-	query := data.read(v.r.URL.Query())
-	var found list[person]
-	status, err := data.get(v, "/users", query, &found)
-	if err != nil {
+	var status int
+	var err error
+	if data.People, status, err = listed[person](v, &data.filters, "/people", "/users"); err != nil {
 		return err
 	}
-	data.People = found.Items
-	data.next(base+"/people", query, found.NextCursor)
 	return v.render(status, "people", v.page("People", "people", data))
 }
 
@@ -89,14 +86,11 @@ func (v *visit) consentsPage() error {
 		{Name: "username", Label: "User name", Hint: "In full", Kind: text},
 		{Name: "client_id", Label: "Client id", Hint: "In full", Kind: text},
 	}}}
-	query := data.read(v.r.URL.Query())
-	var found list[consent]
-	status, err := data.get(v, "/consents", query, &found)
-	if err != nil {
+	var status int
+	var err error
+	if data.Consents, status, err = listed[consent](v, &data.filters, "/consents", "/consents"); err != nil {
 		return err
 	}
-	data.Consents = found.Items
-	data.next(base+"/consents", query, found.NextCursor)
 	return v.render(status, "consents", v.page("Consents", "people", data))
 }
 
