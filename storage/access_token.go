@@ -26,8 +26,10 @@ import (
 func signatureHash(signature string) []byte {
 	sum := hashOf(signature)
 	if len(signature) > timeDigits && signature[timeDigits] == '~' {
-		if at, err := hex.DecodeString(signature[:timeDigits]); err == nil {
-			return append(at, sum[:len(sum)-len(at)]...)
+		var at [timeDigits / 2]byte
+		if _, err := hex.Decode(at[:], []byte(signature[:timeDigits])); err == nil {
+			copy(sum[len(at):], sum)
+			copy(sum, at[:])
 		}
 	}
 	return sum
@@ -48,7 +50,8 @@ func accessTokenKey(signature string) []byte {
 }
 
 func hashOf(text string) []byte {
-	sum := sha256.Sum256([]byte(text))
+	var buffer [64]byte // what most signatures fit in
+	sum := sha256.Sum256(append(buffer[:0], text...))
 	return sum[:]
 }
 

@@ -18,15 +18,16 @@ import (
 
 // DB is the host's database. Make one with [New]; it is safe for concurrent use.
 type DB struct {
-	host     *gorm.DB              // transactions that are handed out are begun here
-	quiet    *gorm.DB              // for statements of ours; its Error is why the database cannot be used
-	reads    *gorm.DB              // for reads of ours outside of a transaction
-	Postgres bool                  // not SQLite
-	group    *Turns[write]         // SQLite's; PostgreSQL runs writes concurrently
-	failure  atomic.Pointer[error] // of the last write that every other one would share; nil: none is known
-	names    map[string]string     // by the names that they have by default
-	texts    sync.Map              // SQL → the same with these names
-	wanted   chan string           // SQL to compile before the next transaction, see prepareWanted
+	host      *gorm.DB              // transactions that are handed out are begun here
+	quiet     *gorm.DB              // for statements of ours; its Error is why the database cannot be used
+	reads     *gorm.DB              // for reads of ours outside of a transaction
+	statement *gorm.DB              // to copy for a statement of ours: GORM has begun it
+	Postgres  bool                  // not SQLite
+	group     *Turns[write]         // SQLite's; PostgreSQL runs writes concurrently
+	failure   atomic.Pointer[error] // of the last write that every other one would share; nil: none is known
+	names     map[string]string     // by the names that they have by default
+	texts     sync.Map              // SQL → the same with these names
+	wanted    chan string           // SQL to compile before the next transaction, see prepareWanted
 
 	// Flush ends a transaction: it gets what was given to Defer in it. Flushed is told of it after the commit.
 	Flush   func(ctx context.Context, tx *Tx, deferred []any) error
@@ -48,6 +49,7 @@ func open(db *gorm.DB, err error) *DB {
 		names: model.TableNames(db.NamingStrategy), wanted: make(chan string, 64),
 	}
 	d.quiet.Error = err
+	d.statement = d.quiet.Clauses() // none
 	d.reads = d.session(context.Background(), d.quiet).DB
 	if d.Postgres {
 		d.reads.Statement.ConnPool = repeatingPool{d.quiet.Statement.ConnPool}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
 
 	"fosite-mcp/storage/internal/model"
@@ -22,7 +23,8 @@ import (
 // again.
 type Tx struct {
 	*gorm.DB
-	db *DB
+	db      *DB
+	primary bool // a replica may not know of a revocation yet
 }
 
 // Read is where to read: in the transaction of ctx, or on the pool, where reads never wait for writers. There, a read
@@ -32,11 +34,13 @@ func (d *DB) Read(ctx context.Context) *Tx {
 		return d.tx(ctx, t)
 	}
 	tx := d.session(ctx, d.reads)
-	if _, ok := d.host.Plugins["gorm:db_resolver"]; ok { // a replica may not know of a revocation yet
-		tx.DB = tx.Set("gorm:db_resolver:write", struct{}{}).Session(&gorm.Session{})
+	if _, ok := d.host.Plugins["gorm:db_resolver"]; ok {
+		tx.primary, tx.DB = true, toPrimary(tx.DB).Session(&gorm.Session{})
 	}
 	return tx
 }
+
+func toPrimary(db *gorm.DB) *gorm.DB { return db.Set("gorm:db_resolver:write", struct{}{}) }
 
 // tx runs statements in t, which may have ended or be the host's.
 func (d *DB) tx(ctx context.Context, t *transaction) *Tx {
@@ -52,13 +56,25 @@ func (d *DB) tx(ctx context.Context, t *transaction) *Tx {
 	return tx
 }
 
-// session is db.WithContext(ctx), of which every statement is a new one. GORM's own session copies the whole configuration,
-// several times for each request. db is one that GORM has made with NewDB.
-func (d *DB) session(ctx context.Context, db *gorm.DB) *Tx {
-	s := *db
-	s.Statement = &gorm.Statement{DB: &s, ConnPool: db.Statement.ConnPool, Context: ctx}
-	return &Tx{&s, d}
+// instance is what GORM makes for a chain of calls, and for each of its statements.
+type instance struct {
+	Tx
+	db        gorm.DB
+	statement gorm.Statement
 }
+
+// instance is a copy of db that runs with the settings of of. GORM's own ways to one copy the whole configuration, several
+// times for each request.
+func (d *DB) instance(ctx context.Context, db, of *gorm.DB) *instance {
+	i := &instance{db: *db}
+	i.db.Config, i.db.Error, i.db.Statement = of.Config, of.Error, &i.statement
+	i.statement.DB, i.statement.ConnPool, i.statement.Context = &i.db, of.Statement.ConnPool, ctx
+	i.Tx = Tx{DB: &i.db, db: d}
+	return i
+}
+
+// session is db.WithContext(ctx), of which every statement is a new one. db is one that GORM has made with NewDB.
+func (d *DB) session(ctx context.Context, db *gorm.DB) *Tx { return &d.instance(ctx, db, db).Tx }
 
 // Run runs a statement in SQL of ours, see [DB.SQL], and tells how many rows it changed.
 func (tx *Tx) Run(statement string, args ...any) (rows int64, err error) {
@@ -73,9 +89,12 @@ func (tx *Tx) exec(text string, args ...any) *gorm.DB {
 
 // statement is what GORM's Raw and Exec make of SQL, without reading it once more for each of its values.
 func (tx *Tx) statement(text string, args []any) *gorm.DB {
-	s := tx.Clauses() // none: a new statement
+	s := &tx.db.instance(tx.Statement.Context, tx.db.statement, tx.DB).db
+	if tx.primary {
+		s = toPrimary(s)
+	}
 	text = tx.db.SQL(text)
-	s.Statement.SQL.Grow(len(text))
+	s.Statement.Clauses = map[string]clause.Clause{}
 	s.Statement.SQL.WriteString(text)
 	s.Statement.Vars = args
 	if pool, ok := s.Statement.ConnPool.(*gorm.PreparedStmtTX); ok && !tx.db.Postgres {
@@ -222,9 +241,10 @@ func (quietLogger) ParamsFilter(_ context.Context, sql string, _ ...any) (string
 
 // Trace implements [logger.Interface]. An error of PostgreSQL's has the values of the row in its fields, and in its text none.
 func (l quietLogger) Trace(ctx context.Context, begin time.Time, fc func() (sql string, rows int64), err error) {
-	var answer *pgconn.PgError
-	if errors.As(err, &answer) {
-		err = errors.New(err.Error())
+	if err != nil {
+		if answer := (*pgconn.PgError)(nil); errors.As(err, &answer) {
+			err = errors.New(err.Error())
+		}
 	}
 	l.Interface.Trace(ctx, begin, fc, err)
 }
