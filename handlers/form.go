@@ -2,9 +2,12 @@ package handlers
 
 import (
 	"errors"
+	"io"
 	"maps"
 	"mime"
+	"mime/multipart"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -46,40 +49,76 @@ func form(endpoint http.HandlerFunc) http.Handler {
 // secretParameters must not be in a URL, where every proxy logs them.
 var secretParameters = []string{"client_secret", "client_assertion", "token", "access_token", "refresh_token", "code", "code_verifier"}
 
+// parseForm fills in r.PostForm, and r.Form, which has the parameters of the URL as well.
 func parseForm(w http.ResponseWriter, r *http.Request) *fosite.RFC6749Error {
-	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || mediaType != "application/x-www-form-urlencoded" {
+	if !isForm(r.Header.Get("Content-Type")) {
 		return fosite.ErrInvalidRequest.WithHint("Send the parameters as application/x-www-form-urlencoded.")
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return refusal(http.StatusRequestEntityTooLarge, "The request is larger than 64 KiB.")
-		}
-		return fosite.ErrInvalidRequest.WithHint("The form cannot be decoded.")
+	form, err := readForm(w, r)
+	if err != nil {
+		return err
 	}
-	r.PostForm, r.Form = params.WithoutEmpty(r.PostForm), params.WithoutEmpty(r.Form)
-	if len(r.PostForm) == 0 {
+	query, malformed := url.ParseQuery(r.URL.RawQuery)
+	if malformed != nil {
+		return errUndecodable
+	}
+	params.DropEmpty(form)
+	params.DropEmpty(query)
+	if len(form) == 0 {
 		return fosite.ErrInvalidRequest.WithHint("The form holds no parameter with a value.")
 	}
-	if name := params.Repeated(r.PostForm); name != "" {
+	if name := params.Repeated(form); name != "" {
 		return fosite.ErrInvalidRequest.WithHintf("The parameter %q is given more than once.", name)
 	}
 	// These are stored with the token, as fosite keeps them.
 	for _, name := range []string{"grant_type", "response_type", "scope", "client_id"} {
-		if len(r.PostForm.Get(name)) > maxStored {
+		if len(form.Get(name)) > maxStored {
 			return fosite.ErrInvalidRequest.WithHintf("The parameter %q is longer than 2 KiB.", name)
 		}
 	}
 	// RFC 6749 §2.3.1: credentials must not be in the URL.
-	query := params.WithoutEmpty(r.URL.Query())
 	for _, name := range secretParameters {
 		if query.Has(name) {
 			return fosite.ErrInvalidRequest.WithHintf("Send %q in the body, not in the URL.", name)
 		}
 	}
+	r.PostForm, r.Form, r.MultipartForm = form, params.Join(form, query), noFiles
 	return nil
+}
+
+const formType = "application/x-www-form-urlencoded"
+
+func isForm(contentType string) bool {
+	if contentType == formType {
+		return true
+	}
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	return err == nil && mediaType == formType
+}
+
+// noFiles says that a form is read: fosite would look once more what kind of form it is.
+var noFiles = &multipart.Form{}
+
+var errUndecodable = fosite.ErrInvalidRequest.WithHint("The form cannot be decoded.")
+
+// readForm reads the form in the body of a request, or takes the one that a host's middleware has read.
+func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *fosite.RFC6749Error) {
+	if r.PostForm != nil {
+		return r.PostForm, nil
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return nil, refusal(http.StatusRequestEntityTooLarge, "The request is larger than 64 KiB.")
+		}
+		return nil, errUndecodable
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, errUndecodable
+	}
+	return form, nil
 }
 
 // refusal is an answer to a request that never gets to an endpoint, or not whole. fosite's description of invalid_request is

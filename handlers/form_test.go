@@ -61,6 +61,33 @@ func TestAParameterWithoutAValueCountsAsLeftOut(t *testing.T) {
 	}
 }
 
+// A host may have middleware in front that reads the form, for its log say.
+func TestAFormMayHaveBeenReadBefore(t *testing.T) {
+	f := newFixture(t)
+	secret := f.client("ci")
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, basePath+"/token", strings.NewReader("grant_type=client_credentials&scope="))
+	r.Header.Set("Content-Type", contentForm)
+	r.SetBasicAuth("ci", secret)
+	if err := r.ParseForm(); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	if f.router.ServeHTTP(w, r); w.Code != http.StatusOK {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestAFormThatCannotBeDecodedIsRefused(t *testing.T) {
+	f := newFixture(t)
+	secret := f.client("ci")
+	for body, path := range map[string]string{"grant_type=%zz": "/token", "grant_type=client_credentials": "/token?x=%zz"} {
+		r := &request{http.MethodPost, basePath + path, contentForm, body, http.Header{}}
+		if a := f.do(r.basic("ci", secret)); a.status != http.StatusBadRequest || !strings.Contains(a.text, "The form cannot be decoded.") {
+			t.Errorf("%s %s: %d %s", path, body, a.status, a.text)
+		}
+	}
+}
+
 // What is left out is missing, not empty.
 func TestAnEmptyParameterThatIsNeededIsMissing(t *testing.T) {
 	f := newFixture(t)

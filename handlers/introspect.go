@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -172,7 +171,7 @@ func (s *Server) describe(ctx context.Context, token string, request fosite.Acce
 	if person, ok := sessionAs[AuthenticatedSession](session); ok && !person.GetAuthenticatedAt().IsZero() {
 		answer.AuthTime = person.GetAuthenticatedAt().Unix()
 	}
-	encoded, err := json.Marshal(answer)
+	encoded, err := json.Marshal(&answer)
 	if err != nil {
 		return nil, err
 	}
@@ -204,22 +203,19 @@ func sessionAs[T any](session fosite.Session) (found T, ok bool) {
 	return found, ok
 }
 
-// addClaims adds members to a JSON object that has some already.
-func addClaims(object []byte, claims map[string]any) ([]byte, error) {
-	for _, name := range slices.Sorted(maps.Keys(claims)) {
-		// JSON readers differ in whether they tell Scope from scope.
-		if slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, name) }) {
-			continue
+// addClaims adds the claims of a session to an answer. It writes to the answer.
+func addClaims(answer []byte, claims map[string]any) ([]byte, error) {
+	for name := range claims {
+		if isReserved(name) {
+			claims = maps.Clone(claims)
+			maps.DeleteFunc(claims, func(name string, _ any) bool { return isReserved(name) })
+			break
 		}
-		member, err := json.Marshal(name)
-		if err != nil {
-			return nil, err
-		}
-		value, err := json.Marshal(claims[name])
-		if err != nil {
-			return nil, err
-		}
-		object = fmt.Appendf(bytes.TrimSuffix(object, []byte("}")), ",%s:%s}", member, value)
 	}
-	return object, nil
+	return addMembers(answer, claims)
+}
+
+// isReserved tells a member that no claim may come close to: JSON readers differ in whether they tell Scope from scope.
+func isReserved(name string) bool {
+	return slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, name) })
 }

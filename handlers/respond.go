@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -199,16 +200,31 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	writeRawJSON(w, status, encoded)
 }
 
+// addMembers adds members to a JSON object that has some already. It writes to the object.
+func addMembers(object []byte, members map[string]any) ([]byte, error) {
+	if len(members) == 0 {
+		return object, nil
+	}
+	more, err := json.Marshal(members)
+	if err != nil {
+		return nil, err
+	}
+	object[len(object)-1] = ','
+	return append(object, more[1:]...), nil
+}
+
 func writeRawJSON(w http.ResponseWriter, status int, body []byte) {
 	writeRaw(w, status, "application/json", body)
 }
 
-// writeRaw writes an answer that nobody may keep (RFC 6749 §5.1).
+// notKept is the header of an answer that nobody may keep (RFC 6749 §5.1). All answers share its values.
+var notKept = http.Header{"Cache-Control": {"no-store"}, "Pragma": {"no-cache"}}
+
+// writeRaw writes an answer that nobody may keep.
 func writeRaw(w http.ResponseWriter, status int, contentType string, body []byte) {
 	header := w.Header()
+	maps.Copy(header, notKept)
 	header.Set("Content-Type", contentType)
-	header.Set("Cache-Control", "no-store")
-	header.Set("Pragma", "no-cache")
 	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = w.Write(body)

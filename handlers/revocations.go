@@ -135,7 +135,8 @@ func feedParameters(w http.ResponseWriter, r *http.Request) (form, sent url.Valu
 		}
 		return r.PostForm, r.PostForm, nil
 	}
-	sent = params.WithoutEmpty(r.URL.Query())
+	sent = r.URL.Query()
+	params.DropEmpty(sent)
 	if name := params.Repeated(sent); name != "" {
 		return nil, nil, fosite.ErrInvalidRequest.WithHintf("The parameter %q is given more than once.", name)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/ory/fosite"
@@ -22,7 +23,10 @@ const signedType = "application/token-introspection+jwt"
 
 // wantsSigned tells whether the caller asks for a signed answer. ok is false for one who takes nothing else, where nothing is signed.
 func (s *Server) wantsSigned(accept []string) (signed, ok bool) {
-	plain := len(accept) == 0
+	if !slices.ContainsFunc(accept, func(entry string) bool { return strings.Contains(strings.ToLower(entry), signedType) }) {
+		return false, true
+	}
+	plain := false
 	for entry := range strings.SplitSeq(strings.Join(accept, ","), ",") {
 		kind, parameters, err := mime.ParseMediaType(entry)
 		if err != nil || refused(parameters["q"]) {

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -35,13 +36,17 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		response, err = s.Provider.NewAccessResponse(ctx, request)
 	}
+	var answer []byte
+	if err == nil {
+		answer, err = tokenAnswer(request, response, s.now())
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	facts.Client = request.GetClient().GetID() // the rule, of an assertion without a client
 	facts.Subject, facts.Issued = request.GetSession().GetSubject(), strings.Join(request.GetGrantTypes(), " ")
-	writeJSON(w, http.StatusOK, tokenAnswer(request, response, s.now()))
+	writeRawJSON(w, http.StatusOK, answer)
 }
 
 // newGrant completes the session of a grant that begins here, a machine's above all. fosite's own handlers leave it to their
@@ -53,16 +58,31 @@ func (s *Server) newGrant(ctx context.Context, request fosite.AccessRequester) e
 	return s.fillSession(ctx, request)
 }
 
-// tokenAnswer is RFC 6749 §5.1's response: what fosite has put together, with the token type as RFC 6750 spells it
-// and the lifetime not shortened by the time spent so far.
-func tokenAnswer(request fosite.AccessRequester, response fosite.AccessResponder, now time.Time) map[string]any {
-	answer := response.ToMap()
-	answer["token_type"] = "Bearer"
+// tokenResponse is RFC 6749 §5.1's response.
+type tokenResponse struct {
+	AccessToken  string `json:"access_token"`
+	ExpiresIn    any    `json:"expires_in,omitempty"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	Scope        string `json:"scope,omitempty"`
+	TokenType    string `json:"token_type"`
+}
+
+// tokenAnswer is what fosite has put together, with the token type as RFC 6750 spells it and the lifetime not shortened by the
+// time spent so far. A host's grant may have added members of its own.
+func tokenAnswer(request fosite.AccessRequester, response fosite.AccessResponder, now time.Time) ([]byte, error) {
+	members := response.ToMap()
+	answer := tokenResponse{AccessToken: response.GetAccessToken(), ExpiresIn: members["expires_in"], TokenType: "Bearer"}
+	answer.RefreshToken, _ = members["refresh_token"].(string)
+	answer.Scope, _ = members["scope"].(string)
 	if end := request.GetSession().GetExpiresAt(fosite.AccessToken); !end.IsZero() {
-		answer["expires_in"] = int64((end.Sub(now) + time.Second - 1) / time.Second)
+		answer.ExpiresIn = int64((end.Sub(now) + time.Second - 1) / time.Second)
 	}
-	if answer["scope"] == "" {
-		delete(answer, "scope")
+	for _, name := range []string{"access_token", "expires_in", "refresh_token", "scope", "token_type"} {
+		delete(members, name)
 	}
-	return answer
+	encoded, err := json.Marshal(&answer)
+	if err != nil {
+		return nil, err
+	}
+	return addMembers(encoded, members)
 }

@@ -29,7 +29,7 @@ func (s *Pages) destination(text string) destination {
 		return destination{path: s.grantsPath()}
 	}
 	values, err := url.ParseQuery(query)
-	if values = params.WithoutEmpty(values); err != nil || len(values) == 0 {
+	if params.DropEmpty(values); err != nil || len(values) == 0 {
 		return destination{path: s.grantsPath()}
 	}
 	return destination{s.authorizePath(), values}

@@ -2,20 +2,44 @@
 // nothing of ours, so that every package may use it.
 package params
 
-import "net/url"
+import (
+	"maps"
+	"net/url"
+	"slices"
+)
 
-// WithoutEmpty leaves out parameters without a value, which count as left out. A second one that has a value is then the only
-// one. Whoever reads a request has to read it so, or takes it for another one.
-func WithoutEmpty(form url.Values) url.Values {
-	given := url.Values{}
+// DropEmpty takes parameters without a value out of a form, because they count as left out. A second one that has a value is
+// then the only one. Whoever reads a request has to read it so, or takes it for another one.
+func DropEmpty(form url.Values) {
 	for name, values := range form {
-		for _, value := range values {
-			if value != "" {
-				given.Add(name, value)
-			}
+		if values = slices.DeleteFunc(values, func(value string) bool { return value == "" }); len(values) == 0 {
+			delete(form, name)
+		} else {
+			form[name] = values
 		}
 	}
+}
+
+// WithoutEmpty is a copy of a form, without what [DropEmpty] takes out.
+func WithoutEmpty(form url.Values) url.Values {
+	given := make(url.Values, len(form))
+	for name, values := range form {
+		given[name] = slices.Clone(values)
+	}
+	DropEmpty(given)
 	return given
+}
+
+// Join is what two forms hold. It is the first one itself where the second one is empty.
+func Join(first, second url.Values) url.Values {
+	if len(second) == 0 {
+		return first
+	}
+	both := maps.Clone(first)
+	for name, values := range second {
+		both[name] = slices.Concat(both[name], values)
+	}
+	return both
 }
 
 // Repeated is the first parameter, by name, that is there more than once although it must not; empty: there is none. RFC 8707

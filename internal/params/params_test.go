@@ -10,8 +10,20 @@ func TestParametersWithoutAValueCountAsLeftOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := WithoutEmpty(form).Encode(), "b=1&c=1&c=2"; got != want {
-		t.Errorf("left are %s, want %s", got, want)
+	const want = "b=1&c=1&c=2"
+	sent := form.Encode()
+	if got := WithoutEmpty(form).Encode(); got != want || form.Encode() != sent {
+		t.Errorf("left are %s, want %s; the form is %s, want %s", got, want, form.Encode(), sent)
+	}
+	if DropEmpty(form); form.Encode() != want {
+		t.Errorf("left are %s, want %s", form.Encode(), want)
+	}
+}
+
+func TestTwoFormsAreJoinedAndStayAsTheyAre(t *testing.T) {
+	body, query := url.Values{"a": {"1"}, "b": {"2"}}, url.Values{"b": {"3"}, "c": {"4"}}
+	if got, want := Join(body, query).Encode(), "a=1&b=2&b=3&c=4"; got != want || body.Encode() != "a=1&b=2" || query.Encode() != "b=3&c=4" {
+		t.Errorf("both are %s, want %s; they are %s and %s now", got, want, body.Encode(), query.Encode())
 	}
 }
 
