@@ -37,7 +37,7 @@ var assertionAlgorithms = func() (all []jose.SignatureAlgorithm) {
 // assertionVerifier authenticates clients by the assertions they sign: private_key_jwt (RFC 7523 §2.2 and §3).
 type assertionVerifier struct {
 	store     fosite.ClientManager
-	tried     *RefusedClient             // in whose name the assertion is
+	tried     RefusedClient              // in whose name the assertion is
 	audiences []string                   // issuer, issuer with a slash, token endpoint URL
 	keys      fosite.JWKSFetcherStrategy // for jwks_uri; nil: clients with a jwks_uri are refused
 	documents *ClientDocuments           // nil: what is stored counts

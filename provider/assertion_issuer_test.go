@@ -118,7 +118,7 @@ func TestOfFiftyWithOneAssertionOfAPlatformOneAuthenticates(t *testing.T) {
 	for range 50 {
 		all.Go(func() {
 			each := *v
-			each.tried = new(RefusedClient)
+			each.tried = RefusedClient{}
 			if _, err := each.authenticate(t.Context(), podForm(assertion, "indexer")); err == nil {
 				in.Add(1)
 			}

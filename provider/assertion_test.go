@@ -118,7 +118,6 @@ func verifierFor(clients ...fosite.Client) (*assertionVerifier, *assertionStore)
 	}
 	return &assertionVerifier{
 		store:     store,
-		tried:     new(RefusedClient),
 		audiences: []string{assertionIssuer, assertionIssuer + "/", assertionTokenURL},
 		now:       func() time.Time { return assertionNow },
 	}, store
@@ -518,7 +517,7 @@ func TestAssertionOfSixteenAtOnceOnePasses(t *testing.T) {
 	outcomes := make(chan error, 16)
 	for range cap(outcomes) {
 		one := *v
-		one.tried = new(RefusedClient) // each request has its own
+		one.tried = RefusedClient{} // each request has its own
 		go func() {
 			_, err := one.authenticate(t.Context(), form)
 			outcomes <- err

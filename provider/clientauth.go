@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -51,17 +52,16 @@ var errNoCredentials = fosite.ErrInvalidClient.WithHint("Send client credentials
 // a client, invalid_request for credentials that contradict each other, and temporarily_unavailable when the store
 // cannot tell: clients throw their credentials away on invalid_client.
 func (a *ClientAuthenticator) Authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
-	if isWithoutClient(ctx) {
+	if form.Get("grant_type") == client.JWTBearer && isWithoutClient(ctx) {
 		return nil, errWithoutClient
 	}
 	var tried RefusedClient
-	client, err := a.authenticate(ctx, r, form, &tried)
+	known, err := a.authenticate(ctx, r, form, &tried)
 	if !errors.Is(err, fosite.ErrInvalidClient) {
-		return client, err
+		return known, err
 	}
 	a.refusals.hold(ctx)
-	tried.err = err
-	return nil, &tried
+	return nil, NewRefusedClient(tried.ClientID, tried.Exists, err)
 }
 
 // AuthMethods are the ways in which clients can authenticate, by their names in RFC 7591.
@@ -100,8 +100,9 @@ func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request,
 		if sent.basic || form.Get("client_secret") != "" {
 			return nil, fosite.ErrInvalidRequest.WithHint("Use one way of client authentication: either client_assertion or a client secret.")
 		}
-		verifier := &assertionVerifier{store: a.Store, tried: tried, audiences: a.Audiences, keys: a.Keys, documents: a.Documents, now: a.Now}
+		verifier := &assertionVerifier{store: a.Store, audiences: a.Audiences, keys: a.Keys, documents: a.Documents, now: a.Now}
 		client, err := verifier.authenticate(ctx, form)
+		*tried = verifier.tried
 		if err != nil {
 			return nil, err
 		}
@@ -112,17 +113,8 @@ func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request,
 	}
 	known, err := a.Store.GetClient(ctx, sent.id)
 	tried.ClientID, tried.Exists = sent.id, err == nil
-	if expired := (*client.ExpiredError)(nil); errors.As(err, &expired) {
-		return a.refuseExpired(ctx, sent, expired)
-	}
-	if errors.Is(err, client.ErrDisabled) {
-		return a.refuse(ctx, sent, "the client is disabled")
-	}
-	if errors.Is(err, fosite.ErrNotFound) {
-		return a.refuse(ctx, sent, "unknown client")
-	}
 	if err != nil {
-		return nil, unavailable(err)
+		return a.notFound(ctx, sent, err)
 	}
 	if known.IsPublic() {
 		if len(sent.secrets) > 0 {
@@ -137,6 +129,20 @@ func (a *ClientAuthenticator) authenticate(ctx context.Context, r *http.Request,
 		return a.refuse(ctx, sent, "a client with a key sent no assertion")
 	}
 	return a.checkSecret(ctx, known, sent)
+}
+
+// notFound answers for a client that the store does not give out: it is expired, disabled or unknown, or the store cannot tell.
+func (a *ClientAuthenticator) notFound(ctx context.Context, sent credentials, err error) (fosite.Client, error) {
+	if expired := (*client.ExpiredError)(nil); errors.As(err, &expired) {
+		return a.refuseExpired(ctx, sent, expired)
+	}
+	if errors.Is(err, client.ErrDisabled) {
+		return a.refuse(ctx, sent, "the client is disabled")
+	}
+	if errors.Is(err, fosite.ErrNotFound) {
+		return a.refuse(ctx, sent, "unknown client")
+	}
+	return nil, unavailable(err)
 }
 
 // usesKey tells whether a client is registered for assertions: it may use no secret then, whatever hashes it has.
@@ -167,7 +173,7 @@ func errExpired(at time.Time, how string) error {
 type credentials struct {
 	basic   bool
 	id      string
-	secrets []string
+	secrets [][]byte
 }
 
 func credentialsFrom(r *http.Request, form url.Values) (credentials, error) {
@@ -184,34 +190,37 @@ func credentialsFrom(r *http.Request, form url.Values) (credentials, error) {
 	if !strings.EqualFold(scheme, "Basic") {
 		c := credentials{id: id}
 		if secret != "" {
-			c.secrets = []string{secret}
+			c.secrets = [][]byte{[]byte(secret)}
 		}
 		return c, nil
 	}
 	pair, err := base64.StdEncoding.DecodeString(encoded)
-	rawID, rawSecret, ok := strings.Cut(string(pair), ":")
+	rawID, rawSecret, ok := bytes.Cut(pair, []byte(":"))
 	if err != nil || !ok {
 		return credentials{}, errInvalidClient.WithDebug("malformed Basic header")
 	}
-	c := credentials{basic: true, id: decoded(rawID)}
-	if id != "" && id != c.id && id == rawID {
-		c.id = rawID
+	c := credentials{basic: true, id: string(decoded(rawID))}
+	if id != "" && id != c.id && id == string(rawID) {
+		c.id = id
 	}
-	if rawSecret != "" {
-		c.secrets = []string{decoded(rawSecret)}
-		if rawSecret != c.secrets[0] {
+	if len(rawSecret) > 0 {
+		c.secrets = [][]byte{decoded(rawSecret)}
+		if !bytes.Equal(rawSecret, c.secrets[0]) {
 			c.secrets = append(c.secrets, rawSecret)
 		}
 	}
-	if id != "" && id != c.id || secret != "" && !slices.Contains(c.secrets, secret) {
+	same := func(read []byte) bool { return string(read) == secret }
+	if id != "" && id != c.id || secret != "" && !slices.ContainsFunc(c.secrets, same) {
 		return credentials{}, fosite.ErrInvalidRequest.WithHint("The credentials in the Authorization header and in the form contradict each other; send one of them.")
 	}
 	return c, nil
 }
 
-func decoded(raw string) string {
-	if s, err := url.QueryUnescape(raw); err == nil {
-		return s
+func decoded(raw []byte) []byte {
+	if bytes.ContainsAny(raw, "%+") {
+		if s, err := url.QueryUnescape(string(raw)); err == nil {
+			return []byte(s)
+		}
 	}
 	return raw
 }

@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"fosite-mcp/provider/client/slowhash"
@@ -32,7 +31,13 @@ func (a *ClientAuthenticator) match(ctx context.Context, client fosite.Client, s
 	}
 	hash, err := a.matchAtOnce(ctx, hashes, sent.secrets)
 	if err == nil && hash == nil {
-		hash, err = a.matchInTurn(ctx, sent, slices.DeleteFunc(hashes, func(hash []byte) bool { return !slowhash.Is(hash) }))
+		var slow [][]byte
+		for _, hash := range hashes {
+			if slowhash.Is(hash) {
+				slow = append(slow, hash)
+			}
+		}
+		hash, err = a.matchInTurn(ctx, sent, slow)
 	}
 	switch {
 	case err != nil:
@@ -62,17 +67,11 @@ func (a *ClientAuthenticator) refuse(ctx context.Context, sent credentials, reas
 }
 
 // matchAtOnce finds the hash of one of the secrets, as far as that takes no time; nil: it is none of these.
-func (a *ClientAuthenticator) matchAtOnce(ctx context.Context, hashes [][]byte, secrets []string) ([]byte, error) {
+func (a *ClientAuthenticator) matchAtOnce(ctx context.Context, hashes, secrets [][]byte) ([]byte, error) {
 	hasher := a.hasher()
 	for _, hash := range hashes {
 		for _, secret := range secrets {
-			if slowhash.Is(hash) {
-				if hasher.verified.knows(hash, []byte(secret)) {
-					return hash, nil
-				}
-				continue
-			}
-			if err := hasher.compareOne(ctx, hash, []byte(secret)); err == nil {
+			if err := hasher.compareAtOnce(ctx, hash, secret); err == nil {
 				return hash, nil
 			} else if ctx.Err() != nil || errors.Is(err, ErrTooBusy) {
 				return nil, err
@@ -118,20 +117,20 @@ func (a *ClientAuthenticator) matchInTurn(ctx context.Context, sent credentials,
 	}
 	for _, secret := range sent.secrets {
 		for _, hash := range hashes {
-			if err := hasher.compareOne(ctx, hash, []byte(secret)); err == nil {
+			if err := hasher.compareOne(ctx, hash, secret); err == nil {
 				return hash, nil
 			} else if ctx.Err() != nil || errors.Is(err, ErrTooBusy) {
 				return nil, err
 			}
 		}
-		hasher.computer().Do(most.Without(mine), []byte(secret))
+		hasher.computer().Do(most.Without(mine), secret)
 	}
 	return nil, nil
 }
 
 // matchEarly compares while the turn has not come, in a queue where nobody but clients waits: a flood of invented ids
 // keeps none of them out. Only success comes of it, so that it tells nothing to those who have no right secret.
-func (a *ClientAuthenticator) matchEarly(ctx context.Context, hashes [][]byte, secrets []string) <-chan []byte {
+func (a *ClientAuthenticator) matchEarly(ctx context.Context, hashes, secrets [][]byte) <-chan []byte {
 	if len(hashes) == 0 {
 		return nil
 	}
@@ -140,7 +139,7 @@ func (a *ClientAuthenticator) matchEarly(ctx context.Context, hashes [][]byte, s
 		defer func() { _ = recover() }() // a hasher that panics does so again in the request's own turn
 		for _, hash := range hashes {
 			for _, secret := range secrets {
-				if a.hasher().Compare(ctx, hash, []byte(secret)) == nil {
+				if a.hasher().Compare(ctx, hash, secret) == nil {
 					found <- hash
 					return
 				}

@@ -130,20 +130,29 @@ func (h *SecretHasher) ComparePassword(ctx context.Context, lane string, hash, p
 	return nil
 }
 
+// compareAtOnce compares as far as that takes no time: of a slow hash it tells whether the secret is known to be right.
+func (h *SecretHasher) compareAtOnce(ctx context.Context, hash, secret []byte) error {
+	switch {
+	case h.foreign == nil && client.MatchesFastHash(hash, secret), slowhash.Is(hash) && h.verified.knows(hash, secret):
+		return nil
+	case h.foreign != nil && !slowhash.Is(hash):
+		return h.foreign.Compare(ctx, hash, secret)
+	}
+	return errMismatch
+}
+
 // compareOne compares without waiting for a turn. It remembers a secret that was right and takes long to compare.
 func (h *SecretHasher) compareOne(ctx context.Context, hash, secret []byte) error {
-	slow := slowhash.Is(hash)
-	if slow && h.verified.knows(hash, secret) { // since this one began to wait
-		return nil
+	err := h.compareAtOnce(ctx, hash, secret) // it may be known since this one began to wait
+	if err == nil || !slowhash.Is(hash) {
+		return err
 	}
-	var err error
-	switch {
-	case h.foreign != nil:
+	if h.foreign != nil {
 		err = h.foreign.Compare(ctx, hash, secret)
-	case slow && !h.computer().Compare(hash, secret), !slow && !client.MatchesFastHash(hash, secret):
-		err = errMismatch
+	} else if h.computer().Compare(hash, secret) {
+		err = nil
 	}
-	if slow && err == nil {
+	if err == nil {
 		h.verified.add(hash, secret)
 	}
 	return err

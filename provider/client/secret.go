@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -75,13 +76,14 @@ func IsFastHash(hash []byte) bool { return strings.HasPrefix(string(hash), sha25
 
 // MatchesFastHash tells whether hash is the one that [HashSecret] makes of secret.
 func MatchesFastHash(hash, secret []byte) bool {
-	encoded, ok := strings.CutPrefix(string(hash), sha256Prefix)
-	if !ok {
+	encoded, ok := bytes.CutPrefix(hash, []byte(sha256Prefix))
+	var want [2 * sha256.Size]byte
+	if !ok || rawBase64.DecodedLen(len(encoded)) > len(want) {
 		return false
 	}
-	want, err := rawBase64.DecodeString(encoded)
+	n, err := rawBase64.Decode(want[:], encoded)
 	sum := sha256.Sum256(secret)
-	return err == nil && subtle.ConstantTimeCompare(want, sum[:]) == 1
+	return err == nil && subtle.ConstantTimeCompare(want[:n], sum[:]) == 1
 }
 
 // CheckHash tells whether hash has a form that can be compared with a secret, with parameters that are not out of bounds.

@@ -3,6 +3,7 @@
 package slowhash
 
 import (
+	"bytes"
 	"crypto/pbkdf2"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -20,7 +21,7 @@ import (
 // Is tells whether hash is of a kind that takes long to compute.
 func Is(hash []byte) bool {
 	for _, prefix := range []string{"$2a$", "$2b$", "$2y$", "$argon2id$", "$pbkdf2-sha256$", "$pbkdf2-sha512$"} {
-		if strings.HasPrefix(string(hash), prefix) {
+		if bytes.HasPrefix(hash, []byte(prefix)) {
 			return true
 		}
 	}
