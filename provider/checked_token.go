@@ -40,7 +40,7 @@ type checkedToken struct {
 
 // ours is true for a token that was made with one of the strategy's secrets. It is false for one that names a secret
 // which is missing here: its HMAC cannot be checked, and anybody can write such a text.
-func (c checkedToken) ours() bool { return c.made >= previousSecret }
+func (c *checkedToken) ours() bool { return c.made >= previousSecret }
 
 // WithToken checks token, and returns a context in which the strategy's methods need not check it again. signature is the one
 // that the token is stored under, if it is a token of this server. It may be one that nobody has verified, see
@@ -55,8 +55,8 @@ func (s *TokenStrategy) WithToken(ctx context.Context, token string) (_ context.
 }
 
 // checked is what is known of token: from ctx when it was checked before, see [TokenStrategy.WithToken].
-func (s *TokenStrategy) checked(ctx context.Context, token string) checkedToken {
-	if known, ok := reqinfo.From(ctx).Token.(checkedToken); ok && known.strategy == s && known.text == token {
+func (s *TokenStrategy) checked(ctx context.Context, token string) *checkedToken {
+	if known, ok := reqinfo.From(ctx).Token.(*checkedToken); ok && known.strategy == s && known.text == token {
 		return known
 	}
 	return s.check(ctx, token)
@@ -78,8 +78,8 @@ const (
 
 // check takes token apart and computes its HMAC. The prefixes differ, so that it has the form of one kind at most. A token
 // that names a secret which is missing here keeps its signature, if its time can be right.
-func (s *TokenStrategy) check(ctx context.Context, token string) checkedToken {
-	checked := checkedToken{strategy: s, text: token}
+func (s *TokenStrategy) check(ctx context.Context, token string) *checkedToken {
+	checked := &checkedToken{strategy: s, text: token}
 	var t tokenParts
 	for _, k := range []*tokenKind{&s.access, &s.refresh, &s.code} {
 		if !k.parse(token, &t) {

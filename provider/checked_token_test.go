@@ -39,7 +39,8 @@ func TestAnIntrospectionChecksTheTokenOnce(t *testing.T) {
 	oauth := compose.Compose(s.config.(*fosite.Config), store, s, MissingSecretFactory, compose.OAuth2TokenIntrospectionFactory, MCPSearchFactory(DefaultScopes()))
 	sums := 0
 	key := &s.access.keys[0]
-	counted := countedHash{key.macs.New().(hash.Hash), &sums}
+	counted := key.macs.New().(*keyedMAC)
+	counted.Hash = countedHash{counted.Hash, &sums}
 	key.macs = &sync.Pool{New: func() any { return counted }}
 
 	ctx, known := s.WithToken(t.Context(), token)

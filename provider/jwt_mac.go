@@ -3,7 +3,6 @@ package provider
 import (
 	"bytes"
 	"crypto/hmac"
-	"crypto/sha256"
 	"slices"
 )
 
@@ -26,9 +25,9 @@ var (
 // addMAC is payload, a JSON object with members, with the claim mac.
 func (j *JWTAccessTokens) addMAC(payload []byte) []byte {
 	payload = append(payload[:len(payload)-1], beginMAC...)
-	key := j.macKeys[0]
-	var mac [sha256.Size]byte
-	seal := append(key.secret[:], sum(key.macs, payload, mac[:0])[:macBytes]...)
+	key := &j.macKeys[0]
+	mac := key.mac(payload)
+	seal := slices.Concat(key.secret[:], mac[:macBytes])
 	return append(tokenEncoding.AppendEncode(payload, seal), endMAC...)
 }
 
@@ -48,8 +47,7 @@ func (j *JWTAccessTokens) checkMAC(payload []byte) madeWith {
 	if known < 0 {
 		return missingSecrets
 	}
-	var mac [sha256.Size]byte
-	if !hmac.Equal(sum(j.macKeys[known].macs, payload[:at], mac[:0])[:macBytes], seal[secretBytes:]) {
+	if mac := j.macKeys[known].mac(payload[:at]); !hmac.Equal(mac[:macBytes], seal[secretBytes:]) {
 		return noSecret
 	}
 	return secretAt(known)

@@ -2,19 +2,9 @@ package provider
 
 import (
 	"context"
-	"crypto/hkdf"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"fosite-mcp/internal/reqinfo"
@@ -83,147 +73,6 @@ func NewTokenStrategy(config lifespans, secret []byte, previous ...[]byte) (*Tok
 		}
 	}
 	return s, nil
-}
-
-// tokenKind is one prefix with its keys, the newest first.
-type tokenKind struct {
-	kind   fosite.TokenType
-	prefix string
-	keys   []tokenKey
-}
-
-// tokenKey is what one kind of token is made with. Its name says so in each token, without saying anything of the
-// secret. It is a pool of HMACs under the key, which are set up once and used again: every request computes a few.
-type tokenKey struct {
-	secret [secretBytes]byte
-	macs   *sync.Pool
-}
-
-const (
-	timeBytes   = 6 // milliseconds since 1970, as in a UUID of version 7
-	secretBytes = 4
-	randomBytes = 32
-	bodyBytes   = timeBytes + secretBytes + randomBytes
-	// unnamedBytes is the body of a token of earlier versions, which does not name its secret.
-	unnamedBytes = timeBytes + randomBytes
-
-	encodedMACLength = 43 // in unpadded base64
-)
-
-var (
-	tokenEncoding        = base64.RawURLEncoding.Strict()
-	encodedBodyLength    = tokenEncoding.EncodedLen(bodyBytes)
-	encodedUnnamedLength = tokenEncoding.EncodedLen(unnamedBytes)
-)
-
-// derive makes the keys from the system secrets.
-func (k *tokenKind) derive(secrets [][]byte) error {
-	for _, secret := range secrets {
-		key, err := hkdf.Key(sha256.New, secret, nil, "fosite-mcp token "+k.prefix, sha256.Size)
-		if err != nil {
-			return fmt.Errorf("provider: derive a key: %w", err)
-		}
-		name, err := hkdf.Key(sha256.New, secret, nil, "fosite-mcp name of the system secret", secretBytes)
-		if err != nil {
-			return fmt.Errorf("provider: derive a key: %w", err)
-		}
-		k.keys = append(k.keys, tokenKey{[secretBytes]byte(name), &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}})
-	}
-	return nil
-}
-
-func (k *tokenKind) generate(now time.Time) (token, signature string, err error) {
-	var milliseconds [8]byte
-	binary.BigEndian.PutUint64(milliseconds[:], uint64(now.UnixMilli()))
-	t := tokenParts{length: bodyBytes}
-	copy(t.bytes[:timeBytes], milliseconds[len(milliseconds)-timeBytes:])
-	copy(t.bytes[timeBytes:], k.keys[0].secret[:])
-	if _, err := rand.Read(t.bytes[timeBytes+secretBytes:]); err != nil {
-		return "", "", err
-	}
-	var mac [sha256.Size]byte
-	t.encodedMAC = tokenEncoding.EncodeToString(sum(k.keys[0].macs, t.bytes[:], mac[:0]))
-	return k.prefix + tokenEncoding.EncodeToString(t.bytes[:]) + "." + t.encodedMAC, t.signature(), nil
-}
-
-// tokenParts is a token taken apart.
-type tokenParts struct {
-	bytes      [bodyBytes]byte
-	length     int // of the body: bodyBytes or unnamedBytes
-	mac        [sha256.Size]byte
-	encodedMAC string
-}
-
-func (t *tokenParts) time() time.Time {
-	var milliseconds [8]byte
-	copy(milliseconds[len(milliseconds)-timeBytes:], t.bytes[:timeBytes])
-	return time.UnixMilli(int64(binary.BigEndian.Uint64(milliseconds[:])))
-}
-
-func (t *tokenParts) signature() string {
-	var text [2*timeBytes + 1 + encodedMACLength + 1 + 2*secretBytes]byte
-	signature := append(hex.AppendEncode(text[:0], t.bytes[:timeBytes]), '~')
-	signature = append(signature, t.encodedMAC...)
-	if t.length == bodyBytes {
-		signature = hex.AppendEncode(append(signature, '~'), t.bytes[timeBytes:timeBytes+secretBytes])
-	}
-	return string(signature)
-}
-
-// parse takes token apart and tells whether it has the form of this kind.
-func (k *tokenKind) parse(token string, t *tokenParts) bool {
-	halves, ok := strings.CutPrefix(token, k.prefix)
-	if !ok {
-		return false
-	}
-	encodedBody, encodedMAC, ok := strings.Cut(halves, ".")
-	if !ok || len(encodedMAC) != encodedMACLength {
-		return false
-	}
-	switch len(encodedBody) {
-	case encodedBodyLength:
-		t.length = bodyBytes
-	case encodedUnnamedLength:
-		t.length = unnamedBytes
-	default:
-		return false
-	}
-	if n, err := tokenEncoding.Decode(t.bytes[:], []byte(encodedBody)); err != nil || n != t.length {
-		return false
-	}
-	if n, err := tokenEncoding.Decode(t.mac[:], []byte(encodedMAC)); err != nil || n != len(t.mac) {
-		return false
-	}
-	t.encodedMAC = encodedMAC
-	return true
-}
-
-// made tells which of our keys the token was made with.
-func (k *tokenKind) made(t *tokenParts) madeWith {
-	var want [sha256.Size]byte
-	name, named := [secretBytes]byte(t.bytes[timeBytes:]), t.length == bodyBytes
-	known := !named
-	for i, key := range k.keys {
-		if named && key.secret != name {
-			continue
-		}
-		known = true
-		if hmac.Equal(sum(key.macs, t.bytes[:t.length], want[:0]), t.mac[:]) {
-			return secretAt(i)
-		}
-	}
-	if known {
-		return noSecret
-	}
-	return missingSecrets
-}
-
-func sum(key *sync.Pool, message, into []byte) []byte {
-	mac := key.Get().(hash.Hash)
-	defer key.Put(mac)
-	mac.Reset()
-	mac.Write(message)
-	return mac.Sum(into)
 }
 
 var errNotOurs = errors.New("not a token of this server")
