@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -21,7 +22,7 @@ var (
 	style, _  = files.ReadFile("templates/style.css") // embedded, so that it is there
 	styleHash = sha256.Sum256(style)
 	stylePath = base + "/style.css?" + hex.EncodeToString(styleHash[:8])
-	templates = parse()
+	templates = sync.OnceValue(parse) // by the first visit: most runs of the program have none
 )
 
 // parse reads the templates: each page together with the layout and what pages have in common.
@@ -98,7 +99,7 @@ const policy = "default-src 'none'; style-src 'self'; form-action 'self'; base-u
 // render writes a page that nobody may keep or frame.
 func (v *visit) render(status int, name string, p *page) error {
 	var body bytes.Buffer
-	if err := templates[name].ExecuteTemplate(&body, "layout.html", p); err != nil {
+	if err := templates()[name].ExecuteTemplate(&body, "layout.html", p); err != nil {
 		return err
 	}
 	header := v.w.Header()
