@@ -1,5 +1,5 @@
 // Package reqinfo is what the parts of the server know of one HTTP request. They hand it on in the request's context, as one
-// value. The middleware in front makes it; see [From] and [With]. It imports nothing of ours, so that every package may use it.
+// value. The server makes it first; see [From] and [With]. It imports nothing of ours, so that every package may use it.
 package reqinfo
 
 import (
@@ -23,7 +23,7 @@ type Info struct {
 	ReadAhead any
 }
 
-// Facts are for log and metrics. The endpoints note them on the way, so the middleware in front can tell them afterwards.
+// Facts are for log and metrics. The endpoints note them on the way, so that the server can tell them afterwards.
 type Facts struct {
 	Client  string // that has authenticated, or whose page or token it is
 	Secret  string // the id of the secret that it has authenticated with
@@ -47,8 +47,6 @@ func Note(ctx context.Context) *Facts {
 	return new(Facts)
 }
 
-type key struct{}
-
 // From is what ctx knows of its request. It is empty where nothing is known.
 func From(ctx context.Context) Info {
 	if info, ok := ctx.Value(key{}).(*Info); ok {
@@ -58,6 +56,20 @@ func From(ctx context.Context) Info {
 }
 
 // With returns a context that knows info.
-func With(ctx context.Context, info Info) context.Context {
-	return context.WithValue(ctx, key{}, &info)
+func With(ctx context.Context, info Info) context.Context { return &known{ctx, info} }
+
+// known is a context with an Info.
+type known struct {
+	context.Context
+	info Info
+}
+
+type key struct{}
+
+// Value implements [context.Context].
+func (k *known) Value(asked any) any {
+	if asked == (key{}) {
+		return &k.info
+	}
+	return k.Context.Value(asked)
 }

@@ -149,7 +149,7 @@ func dynamicRules(cfg config.Config) client.DynamicRules {
 }
 
 // routers makes the provider, and what both listeners serve with it.
-func (p *parts) routers(hasher fosite.Hasher) (public, admin http.Handler, err error) {
+func (p *parts) routers(hasher fosite.Hasher) (public, admin *front, err error) {
 	if err = p.makeProvider(hasher); err != nil {
 		return nil, nil, err
 	}
@@ -161,9 +161,9 @@ func (p *parts) routers(hasher fosite.Hasher) (public, admin http.Handler, err e
 }
 
 // publicRouter serves the OAuth endpoints, login and consent, metadata and health.
-func (p *parts) publicRouter() (http.Handler, error) {
+func (p *parts) publicRouter() (*front, error) {
 	cfg, oauth := p.cfg, p.oauth
-	root := newRouter(p.observer, clientaddr.FromHeader(cfg.ClientIPHeader), cfg.BasePath+"/revocations")
+	root := newRouter()
 	root.Use(newHosts(publicHosts(cfg), p.log, handlers.Misdirected).middleware)
 	if cfg.RateLimits.AddressPerHour > 0 {
 		root.Use(p.limits.middleware)
@@ -214,13 +214,15 @@ func (p *parts) publicRouter() (http.Handler, error) {
 		return nil, err
 	}
 	root.NewRoute().Handler(handlers.NotFound())
-	return root, nil
+	public, err := p.newFront(root, clientaddr.FromHeader(cfg.ClientIPHeader))
+	public.unhurried = cfg.BasePath + "/revocations"
+	return public, err
 }
 
 // adminRouter serves the admin API, metrics and health.
-func (p *parts) adminRouter() (http.Handler, error) {
+func (p *parts) adminRouter() (*front, error) {
 	cfg, oauth := p.cfg, p.oauth
-	root := newRouter(p.observer, clientaddr.Peer)
+	root := newRouter()
 	root.Handle("/metrics", handlers.Reading(p.observer.Metrics().ServeHTTP))
 	health := p.health()
 	health.Detail = p.clock.detail
@@ -253,7 +255,7 @@ func (p *parts) adminRouter() (http.Handler, error) {
 		return nil, err
 	}
 	root.NewRoute().Handler(api.NotFound())
-	return root, nil
+	return p.newFront(root, clientaddr.Peer)
 }
 
 func scopes(cfg config.Config) provider.Scopes {

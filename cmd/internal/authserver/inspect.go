@@ -111,7 +111,7 @@ func Documents(ctx context.Context, store *storage.Store, cfg config.Config) (li
 	if err != nil {
 		return nil, err
 	}
-	err = public.(*mux.Router).Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+	err = public.router.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
 		path, err := route.GetPathTemplate()
 		origin := issuer.Scheme + "://" + issuer.Host
 		switch {

@@ -20,7 +20,7 @@ import (
 
 // listener is the handler of one listener, and what it leaves behind.
 type listener struct {
-	handler  http.Handler
+	handler  *front
 	observer *observe.Observer
 	log      *bytes.Buffer
 }
@@ -82,7 +82,7 @@ func listeners(t *testing.T, environ ...string) map[string]listener {
 // paths are the paths that a listener has routes for, with an id for each variable.
 func (l listener) paths(t *testing.T) (paths []string) {
 	t.Helper()
-	err := l.handler.(*mux.Router).Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+	err := l.handler.router.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
 		template, err := route.GetPathTemplate()
 		if err == nil && route.GetHandler() != nil && !strings.HasSuffix(template, "/") {
 			paths = append(paths, strings.NewReplacer("{client_id}", "ci", "{secret_id}", "s1").Replace(template))
@@ -150,6 +150,24 @@ func TestNoOtherSpellingOfAPathReachesAnything(t *testing.T) {
 		}
 		if counted, want := l.refused(t)-before, uint64(3*len(spellings)); counted != want {
 			t.Errorf("%s listener: the metric knows %d requests of %d", name, counted, want)
+		}
+	}
+}
+
+// The front remembers the handler of a path. A route that looks at the method or the host would get the requests of others.
+func TestARouteLooksAtNothingButThePath(t *testing.T) {
+	for name, l := range listeners(t) {
+		err := l.handler.router.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+			methods, _ := route.GetMethods()
+			queries, _ := route.GetQueriesTemplates()
+			host, _ := route.GetHostTemplate()
+			if len(methods) > 0 || len(queries) > 0 || host != "" {
+				t.Errorf("%s listener, %s: methods %q, queries %q, host %q", name, templateOf(route), methods, queries, host)
+			}
+			return nil
+		})
+		if err != nil || len(l.handler.fixed) < 10 {
+			t.Errorf("%s listener: %d paths are known, error %v", name, len(l.handler.fixed), err)
 		}
 	}
 }

@@ -21,22 +21,11 @@ const arriving = 250 * time.Millisecond
 
 // ending is how far the end of the server has come.
 type ending struct {
-	draining atomic.Bool
+	draining atomic.Bool   // each connection ends with its next answer
 	closing  chan struct{} // closed with the listeners: who waits for revocations is answered
 }
 
 func newEnding() *ending { return &ending{closing: make(chan struct{})} }
-
-// lastAnswers lets each connection end with its next answer once the server drains, so that a proxy keeps none for a request that
-// would come too late.
-func (e *ending) lastAnswers(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if e.draining.Load() {
-			w.Header().Set("Connection", "close")
-		}
-		next.ServeHTTP(w, r)
-	})
-}
 
 // health is what both listeners say at /livez and /readyz.
 func (p *parts) health() handlers.Health {
@@ -56,7 +45,7 @@ func (s *Instance) serve(ctx context.Context, drain time.Duration, end *ending, 
 	var servers []*http.Server
 	var listeners []net.Listener
 	for _, svc := range services {
-		server, listener := s.newServer(end.lastAnswers(svc.handler)), &completeListener{Listener: svc.listener}
+		server, listener := s.newServer(svc.handler), &completeListener{Listener: svc.listener}
 		servers, listeners = append(servers, server), append(listeners, listener)
 		if svc.tls {
 			server.TLSConfig = certificate.config()

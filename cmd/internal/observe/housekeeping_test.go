@@ -31,8 +31,8 @@ func TestAnInterruptionIsNoError(t *testing.T) {
 	o.Quiet = true
 	stop()
 	o.cleanedUp(stopped, 0, context.Canceled)
-	o.Middleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })).
-		ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(stopped, http.MethodPost, "/token", nil))
+	o.Serve(httptest.NewRecorder(), httptest.NewRequestWithContext(stopped, http.MethodPost, "/token", nil), "/token",
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
 	if log.Len() > 0 {
 		t.Errorf("the log says:\n%s", &log)
 	}

@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"fosite-mcp/internal/reqinfo"
-
-	"github.com/gorilla/mux"
 )
 
 // answered has a server answer a request of alice's client, and returns what is logged.
@@ -24,9 +22,7 @@ func answered(t *testing.T, method, path, route string, status int, quiet bool) 
 	var failures, requests strings.Builder
 	o := New(slog.New(slog.NewTextHandler(&failures, nil)), new(sql.DB))
 	o.Requests, o.Quiet = slog.New(slog.NewTextHandler(&requests, nil)), quiet
-	router := mux.NewRouter()
-	router.Use(o.Middleware)
-	router.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
+	endpoint := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		reqinfo.Note(r.Context()).Client = "editor"
 		reqinfo.Note(r.Context()).Secret = "cs_1"
 		reqinfo.Note(r.Context()).Subject = "alice"
@@ -36,7 +32,7 @@ func answered(t *testing.T, method, path, route string, status int, quiet bool) 
 	r := httptest.NewRequest(method, path, nil)
 	r.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	r = r.WithContext(reqinfo.With(r.Context(), reqinfo.Info{ID: "r1", Address: netip.MustParseAddr("192.0.2.7"), Facts: new(reqinfo.Facts)}))
-	router.ServeHTTP(httptest.NewRecorder(), r)
+	o.Serve(httptest.NewRecorder(), r, route, endpoint)
 	if status < 500 && failures.Len() > 0 || status >= 500 && requests.Len() > 0 {
 		t.Errorf("status %d is in the other log:\n%s%s", status, &failures, &requests)
 	}

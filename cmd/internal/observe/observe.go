@@ -15,56 +15,54 @@ import (
 	"fosite-mcp/cmd/internal/tracing"
 	"fosite-mcp/internal/reqinfo"
 
-	"github.com/gorilla/mux"
 	"go.opentelemetry.io/otel/trace"
 )
 
 // statusClientClosed is the status of a request whose caller left before the answer, as in nginx: it is no failure.
 const statusClientClosed = 499
 
-// Middleware is middleware for a router: it measures every request, and logs it: as an error when the server failed, a sample as a
-// warning while it is busy, and otherwise at the level info; those for health and metrics at the level debug.
-func (o *Observer) Middleware(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start, route := time.Now(), routeOf(r)
-		var span trace.Span
-		if o.Traces != nil && !slices.Contains(watched, route) {
-			r, span = o.Traces.Begin(r, methodOf(r), route)
+// Serve has next answer a request. It measures the request, and logs it: as an error when the server failed, a sample as a warning
+// while it is busy, and otherwise at the level info; those for health and metrics at the level debug. route is the template of
+// its path.
+func (o *Observer) Serve(w http.ResponseWriter, r *http.Request, route string, next http.Handler) {
+	start := time.Now()
+	var span trace.Span
+	if o.Traces != nil && !slices.Contains(watched, route) {
+		r, span = o.Traces.Begin(r, methodOf(r), route)
+	}
+	recorded := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
+	o.recoverPanic(recorded, r, next)
+	took := time.Since(start)
+	if recorded.status >= http.StatusInternalServerError && errors.Is(r.Context().Err(), context.Canceled) {
+		recorded.status = statusClientClosed
+	}
+	facts := reqinfo.From(r.Context()).Facts
+	if span != nil {
+		tracing.End(span, recorded.status, facts)
+	}
+	o.requests.WithLabelValues(route, methodOf(r), strconv.Itoa(recorded.status)).Observe(took.Seconds())
+	if facts != nil {
+		o.countFacts(facts)
+	}
+	level := slog.LevelInfo
+	if o.Quiet || slices.Contains(watched, route) {
+		level = slog.LevelDebug
+	}
+	switch {
+	case recorded.busy && recorded.status == http.StatusServiceUnavailable:
+		if level = slog.LevelDebug; o.busy.AllowN(start, 1) {
+			level = slog.LevelWarn
 		}
-		recorded := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
-		o.recoverPanic(recorded, r, next)
-		took := time.Since(start)
-		if recorded.status >= http.StatusInternalServerError && errors.Is(r.Context().Err(), context.Canceled) {
-			recorded.status = statusClientClosed
-		}
-		facts := reqinfo.From(r.Context()).Facts
-		if span != nil {
-			tracing.End(span, recorded.status, facts)
-		}
-		o.requests.WithLabelValues(route, methodOf(r), strconv.Itoa(recorded.status)).Observe(took.Seconds())
-		if facts != nil {
-			o.countFacts(facts)
-		}
-		level := slog.LevelInfo
-		if o.Quiet || slices.Contains(watched, route) {
-			level = slog.LevelDebug
-		}
-		switch {
-		case recorded.busy && recorded.status == http.StatusServiceUnavailable:
-			if level = slog.LevelDebug; o.busy.AllowN(start, 1) {
-				level = slog.LevelWarn
-			}
-		case recorded.status >= http.StatusInternalServerError:
-			level = slog.LevelError
-		}
-		log := o.log
-		if level < slog.LevelWarn && o.Requests != nil {
-			log = o.Requests
-		}
-		if log.Enabled(r.Context(), level) {
-			log.LogAttrs(r.Context(), level, "request", describe(r, route, recorded.status, took)...)
-		}
-	})
+	case recorded.status >= http.StatusInternalServerError:
+		level = slog.LevelError
+	}
+	log := o.log
+	if level < slog.LevelWarn && o.Requests != nil {
+		log = o.Requests
+	}
+	if log.Enabled(r.Context(), level) {
+		log.LogAttrs(r.Context(), level, "request", describe(r, route, recorded.status, took)...)
+	}
 }
 
 // recoverPanic answers 500 when a handler panics, and logs the stack.
@@ -130,15 +128,6 @@ func traceID(r *http.Request) string {
 		return found[1]
 	}
 	return ""
-}
-
-func routeOf(r *http.Request) string {
-	if route := mux.CurrentRoute(r); route != nil {
-		if template, err := route.GetPathTemplate(); err == nil {
-			return template
-		}
-	}
-	return "unknown"
 }
 
 // methodOf bounds the values of a label: a caller can invent methods.

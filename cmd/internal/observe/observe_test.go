@@ -16,7 +16,7 @@ func TestAPanicIsAnAnswerALogLineAndAMetric(t *testing.T) {
 	var log bytes.Buffer
 	o := New(slog.New(slog.NewTextHandler(&log, nil)), new(sql.DB))
 	w := httptest.NewRecorder()
-	o.Middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("sesame") })).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/x", nil))
+	o.Serve(w, httptest.NewRequest(http.MethodGet, "/x", nil), "/x", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("sesame") }))
 	if w.Code != http.StatusInternalServerError {
 		t.Errorf("status %d, want 500", w.Code)
 	}
@@ -44,12 +44,12 @@ func TestABusyServerLogsASampleOfWarnings(t *testing.T) {
 	var log bytes.Buffer
 	o := New(slog.New(slog.NewTextHandler(&log, nil)), new(sql.DB))
 	answer := func(busy bool) {
-		o.Middleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		o.Serve(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/token", nil), "/token", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			if busy {
 				handlers.TellBusy(w)
 			}
 			w.WriteHeader(http.StatusServiceUnavailable)
-		})).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/token", nil))
+		}))
 	}
 	for range 1000 {
 		answer(true)
