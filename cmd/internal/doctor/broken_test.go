@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fosite-mcp/cmd/internal/authserver"
-	"io/fs"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -157,27 +156,6 @@ func (s *site) certificate(host string, end time.Time) (certFile, keyFile string
 	s.write(name+".pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certDER})))
 	s.write(name+".key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})))
 	return filepath.Join(s.folder, name+".pem"), filepath.Join(s.folder, name+".key")
-}
-
-// A database that takes no writes is found before the server is started.
-func TestADatabaseThatIsReadOnlyIsNamed(t *testing.T) {
-	if os.Geteuid() <= 0 {
-		t.Skip("root may write to whatever it likes")
-	}
-	for name, mode := range map[string]fs.FileMode{"fosite-mcp.db": 0o400, "": 0o500} {
-		s := newSite(t)
-		s.chmod(name, mode)
-		t.Cleanup(func() { s.chmod(name, mode|0o300) })
-		var bad []Finding
-		for _, finding := range s.examine() {
-			if finding.Status != OK {
-				bad = append(bad, finding)
-			}
-		}
-		if len(bad) != 1 || bad[0].Check != "files" || bad[0].Status != Problem || !strings.Contains(bad[0].Remedy, "chmod u+w") {
-			t.Errorf("%q of mode %04o: %+v", name, mode, bad)
-		}
-	}
 }
 
 func TestRoomThatEnds(t *testing.T) {
