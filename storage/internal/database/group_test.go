@@ -191,3 +191,27 @@ func TestPanicInAWriteSaysNothingOfItsValue(t *testing.T) {
 		t.Errorf("error = %v, want one that does not repeat the panic's value", err)
 	}
 }
+
+// A statement of a group belongs to several callers, so nothing ends it half-way, which drivers would pay for with a goroutine.
+// The transaction has its limit all the same.
+func TestTheLimitOfAGroupEndsItBetweenStatements(t *testing.T) {
+	t.Parallel()
+	db := newSQLite(t)
+	group, reachLimit := context.WithCancel(soon(t))
+	j := &Job[write]{Done: make(chan error, 1), What: write{soon(t), func(ctx context.Context, tx *Tx) error {
+		if ctx.Done() != nil {
+			t.Error("a statement of a group can be ended")
+		}
+		err := setSetting("late")(ctx, tx)
+		reachLimit()
+		for limit := soon(t); err == nil && limit.Err() == nil; {
+			_, err = tx.Run(`UPDATE {settings} SET value = 'later' WHERE name = 'late'`)
+		}
+		return err
+	}}}
+	db.commitTogether(group, []*Job[write]{j})
+	if err := <-j.Done; err == nil {
+		t.Error("a group that has reached its limit goes on")
+	}
+	wantSetting(t, db, "late", false)
+}

@@ -87,7 +87,8 @@ func (d *DB) commitTogether(ctx context.Context, group []*Job[write]) {
 	ctx = together.Context(ctx)
 	t, err := d.begin(ctx)
 	if err == nil {
-		ctx := context.WithValue(ctx, transactionKey{}, t)
+		// The transaction ends with ctx, and a statement does not: drivers run each one that can be ended on a goroutine of its own.
+		ctx := context.WithValue(context.WithoutCancel(ctx), transactionKey{}, t)
 		err = d.runAll(ctx, t, group)
 		switch {
 		case err == nil:
@@ -124,7 +125,7 @@ func (d *DB) runAll(ctx context.Context, t *transaction, group []*Job[write]) (e
 	return nil
 }
 
-// memberContext ends with the group, which the end of one caller must not undo, and has the values of the caller.
+// memberContext ends with the group, if that may end, because the end of one caller must not undo it. It has the values of the caller.
 type memberContext struct {
 	context.Context
 	caller context.Context
