@@ -77,6 +77,7 @@ func newFixture(t testing.TB, edits ...func(*fixture)) *fixture {
 		t.Fatal(err)
 	}
 	f.serve(f.store)
+	t.Cleanup(f.checkClients)
 	return f
 }
 

@@ -119,13 +119,6 @@ func ofWorkload(request fosite.Requester) bool {
 	return c != nil && c.Trust != nil
 }
 
-// accessTokenColumns are read into an accessToken, by joins that may find none.
-func (c clientSource) accessTokenColumns() string {
-	return `t.signature IS NOT NULL, t.revoked_at, ` + c.secretEpoch + `, g.revoked_at, COALESCE(t.request_id, ''),
-	COALESCE(t.client_id, ''), t.secret_id, COALESCE(t.epoch, 0), t.subject, COALESCE(t.scope, ''), COALESCE(t.audience, ''),
-	t.requested_scope, t.requested_audience, t.form, t.session_type, t.session, COALESCE(t.issued_at, 0), t.expires_at, ` + c.state
-}
-
 // clientSource says where statements find the client o of a token t, its secret x and its grant g. Each of them can end the
 // token.
 type clientSource struct {
@@ -142,18 +135,25 @@ var ownClients = clientSource{"x.epoch", clients.StateColumns("o"), `
 	LEFT JOIN {client_secrets} x ON x.id = t.secret_id` + joinGrant}
 
 // hostsClients are kept elsewhere, with their secrets: see [WithClients].
-var hostsClients = clientSource{"CAST(NULL AS BIGINT)", "o.id, NULL, o.epoch, o.revoked_before, NULL, NULL, NULL", `
+var hostsClients = clientSource{"CAST(NULL AS BIGINT)", "NULL, NULL, NULL, o.epoch, o.revoked_before, NULL", `
 	LEFT JOIN {client_revocations} o ON o.id = t.client_id` + joinGrant}
 
 // tokenQueries read a stored request together with its revocationState.
 type tokenQueries struct{ accessToken, refreshToken, authorizeSession, tokens string }
 
+// columns are read into a storedRequest.
+func (c clientSource) columns() string {
+	return c.secretEpoch + `, g.revoked_at, ` + storedColumns + `, ` + c.state
+}
+
+// accessTokenColumns are read into an accessToken.
+func (c clientSource) accessTokenColumns() string { return `t.revoked_at, ` + c.columns() }
+
 func (c clientSource) tokenQueries() tokenQueries {
-	stateColumns := c.secretEpoch + `, g.revoked_at, ` + database.Qualified("t", requestColumns) + `, ` + c.state
 	return tokenQueries{
 		accessToken:  `SELECT ` + c.accessTokenColumns() + ` FROM {access_tokens} t` + c.joins + ` WHERE t.signature = CAST(? AS BLOB)`,
-		refreshToken: `SELECT ` + rotationColumns + `, ` + stateColumns + ` FROM {refresh_tokens} t` + c.joins + ` WHERE t.signature = CAST(? AS BLOB)`,
-		authorizeSession: `SELECT t.used_at, t.details, ` + stateColumns + ` FROM {authorize_sessions} t` + c.joins + `
+		refreshToken: `SELECT ` + rotationColumns + `, ` + c.columns() + ` FROM {refresh_tokens} t` + c.joins + ` WHERE t.signature = CAST(? AS BLOB)`,
+		authorizeSession: `SELECT t.used_at, t.details, ` + c.columns() + ` FROM {authorize_sessions} t` + c.joins + `
 			WHERE t.kind = CAST(? AS TEXT) AND t.signature = CAST(? AS BLOB)`,
 		tokens: `SELECT t.signature, t.scope, t.audience, t.subject, t.secret_id, t.issued_at, t.expires_at, t.last_used_at,
 			CASE WHEN ` + c.revoked() + ` THEN 1 ELSE 0 END AS revoked FROM {access_tokens} t` + c.joins + ` WHERE `,
@@ -176,15 +176,14 @@ func (s *core) queries() (*tokenQueries, clientSource) {
 	return &ownQueries, ownClients
 }
 
-// accessToken is a row of access_tokens with its revocationState.
-type accessToken struct {
-	found bool
-	storedRequest
-}
+// accessToken is a row of access_tokens with its revocationState, read by joins that may find none.
+type accessToken struct{ storedRequest }
 
 func (t *accessToken) targets() []any {
-	return append([]any{&t.found, &t.revokedAt}, t.storedRequest.targets()...)
+	return append([]any{&t.revokedAt}, t.storedRequest.targets()...)
 }
+
+func (t *accessToken) found() bool { return t.epoch.Valid }
 
 // GetAccessTokenSession implements [oauth2.AccessTokenStorage]. It answers [fosite.ErrNotFound] for a token that
 // was never issued, has been revoked by whatever means, or whose client is disabled, expired or deleted.
@@ -204,7 +203,7 @@ func (s *Tokens) GetAccessTokenSession(ctx context.Context, signature string, se
 		}
 		token = &row.token
 	}
-	if !token.found {
+	if !token.found() {
 		return nil, fosite.ErrNotFound
 	}
 	client, valid, err := s.validity(ctx, &token.storedRequest)
@@ -233,6 +232,7 @@ func (s *Tokens) DeleteAccessTokenSession(ctx context.Context, signature string)
 type revocationState struct {
 	revokedAt      sql.NullInt64 // the token itself
 	grantRevokedAt sql.NullInt64 // the grant that it was issued under
+	epoch          sql.NullInt64 // of the client and the secret when it was issued; not valid: there is no token
 	secretEpoch    sql.NullInt64 // raised when all tokens of the secret are revoked
 }
 
@@ -240,7 +240,7 @@ type revocationState struct {
 func (s *core) validity(ctx context.Context, t *storedRequest) (fosite.Client, bool, error) {
 	state := &t.client
 	valid := !t.revokedAt.Valid && !t.grantRevokedAt.Valid &&
-		t.Epoch == state.Epoch.Int64+t.secretEpoch.Int64 && t.IssuedAt.UnixMilli() >= state.RevokedBefore.Int64
+		t.epoch.Int64 == state.Epoch.Int64+t.secretEpoch.Int64 && t.IssuedAt.UnixMilli() >= state.RevokedBefore.Int64
 	if t.ClientID == "" { // RFC 7521 §4.1: an assertion may be exchanged without a client
 		return &fosite.DefaultClient{}, valid, nil
 	}
@@ -248,10 +248,10 @@ func (s *core) validity(ctx context.Context, t *storedRequest) (fosite.Client, b
 		client, err := s.external.GetClient(ctx, t.ClientID)
 		return client, valid, err
 	}
-	if state.ID == "" {
+	if !state.Version.Valid {
 		return nil, false, nil
 	}
-	client, err := s.clients.Complete(ctx, state)
+	client, err := s.clients.Complete(ctx, t.ClientID, state)
 	if err != nil {
 		return nil, false, err
 	}

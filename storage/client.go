@@ -40,7 +40,8 @@ func FromFosite(c fosite.Client) (*client.Client, error) { return client.FromFos
 
 // GetClient implements [fosite.ClientManager]. It answers [fosite.ErrNotFound] for a client that does not exist,
 // is disabled, expired or deleted; only secrets that work now are on the client. The client and its secrets come without
-// their LastUsedAt, and the secrets without their Hint: see [clients.Registry.Find].
+// their LastUsedAt, and the secrets without their Hint: see [clients.Registry.Find]. Other requests share its lists and keys, so
+// nobody may change them.
 func (s *Store) GetClient(ctx context.Context, id string) (fosite.Client, error) {
 	if s.external != nil {
 		return s.external.GetClient(ctx, id)

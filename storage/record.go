@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ory/fosite"
 
@@ -17,12 +18,17 @@ import (
 	"fosite-mcp/storage/internal/model"
 )
 
-// requestColumns are those of [model.Request], in the order of requestTargets and of an insertion's arguments.
+// requestColumns are those of [model.Request], in the order of an insertion's arguments.
 const requestColumns = `request_id, client_id, secret_id, epoch, subject, scope, audience, requested_scope,
 	requested_audience, form, session_type, session, issued_at, expires_at`
 
-func requestTargets(r *model.Request) []any {
-	return []any{&r.RequestID, &r.ClientID, &r.SecretID, &r.Epoch, &r.Subject, &r.Scope, &r.Audience, &r.RequestedScope,
+// storedColumns are those of requestColumns that are read back, in the order of requestTargets.
+var storedColumns = database.Qualified("t", strings.Replace(requestColumns, "secret_id, ", "", 1))
+
+// requestTargets are for a row that may not be there.
+func (t *storedRequest) requestTargets() []any {
+	r := &t.Request
+	return []any{(*model.Text)(&r.RequestID), (*model.Text)(&r.ClientID), &t.epoch, &r.Subject, &r.Scope, &r.Audience, &r.RequestedScope,
 		&r.RequestedAudience, &r.Form, &r.SessionType, &r.Session, &r.IssuedAt, &r.ExpiresAt}
 }
 
@@ -72,7 +78,7 @@ type storedRequest struct {
 
 // targets are those of the columns of a request, in the order of tokenQueries.
 func (t *storedRequest) targets() []any {
-	targets := append([]any{&t.secretEpoch, &t.grantRevokedAt}, requestTargets(&t.Request)...)
+	targets := append([]any{&t.secretEpoch, &t.grantRevokedAt}, t.requestTargets()...)
 	return append(targets, t.client.Targets()...)
 }
 
@@ -207,5 +213,5 @@ func either(requested *model.List, granted model.List) fosite.Arguments {
 	if requested != nil {
 		return fosite.Arguments(*requested)
 	}
-	return fosite.Arguments(slices.Clone(granted))
+	return fosite.Arguments(slices.Clip(granted))
 }

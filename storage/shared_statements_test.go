@@ -135,8 +135,8 @@ func TestAReadSeesWhatWasRevokedBeforeItWasSent(t *testing.T) {
 		read := func(ctx context.Context, wantRevoked bool) {
 			var token accessToken
 			_, err := s.clientsWithToken.Get(ctx, "machine", accessTokenKey("token"), &token)
-			if err != nil || !token.found || token.revokedAt.Valid != wantRevoked {
-				t.Errorf("found = %v, revoked = %v, want %v: %v", token.found, token.revokedAt.Valid, wantRevoked, err)
+			if err != nil || !token.found() || token.revokedAt.Valid != wantRevoked {
+				t.Errorf("found = %v, revoked = %v, want %v: %v", token.found(), token.revokedAt.Valid, wantRevoked, err)
 			}
 		}
 		readers.Go(func() { read(ctx, false) })

@@ -8,6 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"fosite-mcp/provider/client"
 	"fosite-mcp/storage/internal/model"
 )
 
@@ -20,7 +21,7 @@ func TestRegistrationsAreBounded(t *testing.T) {
 	var r registrations
 	for i := range registrationsLimit + 10 {
 		id := strconv.Itoa(i)
-		r.put(id, model.Client{Name: "name of " + id})
+		r.put(&client.Client{ID: id, Name: "name of " + id}, new(model.Client))
 		if known := r.get(id); known == nil || known.Name != "name of "+id {
 			t.Fatalf("client %d was not remembered", i)
 		}
@@ -28,7 +29,7 @@ func TestRegistrationsAreBounded(t *testing.T) {
 	if n := len(r.byID); n != registrationsLimit {
 		t.Errorf("%d clients are remembered; want %d", n, registrationsLimit)
 	}
-	if r.put("large", model.Client{Metadata: model.JSON(strings.Repeat("x", registrationLimit))}); r.get("large") != nil {
+	if r.put(&client.Client{ID: "large"}, &model.Client{Metadata: model.JSON(strings.Repeat("x", registrationLimit))}); r.get("large") != nil {
 		t.Error("a registration of any size is remembered")
 	}
 }

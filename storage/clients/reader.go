@@ -20,19 +20,18 @@ import (
 // callers share statements.
 type Reader[T any] struct {
 	registry *Registry
-	targets  func(*T) []any
 	// For one client and for many, without and with what the client was registered with.
 	one, oneFull, many, manyFull string
 	given                        []database.Column // of many
 	together, togetherFull       *database.Together[*reading[T]]
-	rows                         sync.Pool // *clientRow[T]
+	readings                     sync.Pool // *reading[T]
 }
 
 // NewReader makes a reader that also selects columns into the targets of a T. joins says where from, for a key that is written
 // in one way in a statement for one client and in another in one for many. The aliases c, s and given are taken. Without joins
 // there is no key.
 func NewReader[T any](registry *Registry, columns string, joins func(key string) string, targets func(*T) []any) *Reader[T] {
-	r := &Reader[T]{registry: registry, targets: targets, given: database.Columns("id TEXT")}
+	r := &Reader[T]{registry: registry, given: database.Columns("id TEXT")}
 	one, many := "", ""
 	if joins != nil {
 		r.given = database.Columns("key BYTEA, id TEXT")
@@ -52,7 +51,7 @@ func NewReader[T any](registry *Registry, columns string, joins func(key string)
 	r.many, r.manyFull = lookUps(statement(`given.position, `+short, from, many)), lookUps(statement(`given.position, `+full, from, many))
 	r.together = database.NewTogether(database.AtOnce(), r.readTogether)
 	r.togetherFull = database.NewTogether(database.AtOnce(), r.readTogether) // clients that nobody knows delay each other
-	r.rows.New = func() any { return newClientRow(targets) }
+	r.readings.New = func() any { return newReading(targets) }
 	return r
 }
 
@@ -64,9 +63,15 @@ func lookUps(statement string) string {
 	return join.ReplaceAllString(statement, `JOIN LATERAL (SELECT * FROM $1 $2 WHERE $3 OFFSET 0) $2 ON TRUE`)
 }
 
-// clientRow is what the authentication of a client reads. Rows are pooled, because every request reads one. A scan overwrites
-// all columns of its query.
-type clientRow[T any] struct {
+// reading is what one caller reads, and the row that it is read from. Readings are pooled, because every request needs one. A
+// scan overwrites all columns of its query.
+type reading[T any] struct {
+	id       string
+	key      []byte
+	complete bool // with what the client was registered with
+	found    bool
+	secrets  []client.Secret
+
 	position     int
 	state        State
 	secret       secretRow
@@ -76,24 +81,14 @@ type clientRow[T any] struct {
 	short, full []any // targets, with the position before them
 }
 
-func newClientRow[T any](targets func(*T) []any) *clientRow[T] {
-	row := new(clientRow[T])
-	row.short = slices.Concat([]any{&row.position}, row.state.Targets(), row.secret.targets())
+func newReading[T any](targets func(*T) []any) *reading[T] {
+	w := new(reading[T])
+	w.short = slices.Concat([]any{&w.position}, w.state.Targets(), w.secret.targets())
 	if targets != nil {
-		row.short = append(row.short, targets(&row.joined)...)
+		w.short = append(w.short, targets(&w.joined)...)
 	}
-	row.full = append(slices.Clip(row.short), registrationTargets(&row.registration)...)
-	return row
-}
-
-// reading is what one caller reads.
-type reading[T any] struct {
-	id       string
-	key      []byte
-	complete bool // with what the client was registered with
-	row      *clientRow[T]
-	found    bool
-	secrets  []client.Secret
+	w.full = append(slices.Clip(w.short), registrationTargets(&w.registration)...)
+	return w
 }
 
 // Get is [Registry.Get]. It puts the T of key into joined, which may be nil.
@@ -103,18 +98,19 @@ func (r *Reader[T]) Get(ctx context.Context, id string, key []byte, joined *T) (
 	}
 	// One statement for a client that does not exist and for one that is asked for the first time: they take the same time.
 	remembered := r.registry.registrations.get(id)
-	w := &reading[T]{id: id, key: key, complete: remembered == nil, row: r.rows.Get().(*clientRow[T])}
+	w := r.readings.Get().(*reading[T])
+	w.id, w.key, w.complete = id, key, remembered == nil
 	if err := r.read(ctx, w); err != nil {
-		return nil, fmt.Errorf("storage: read a client: %w", err) // the row is left to a statement that may be under way
+		return nil, fmt.Errorf("storage: read a client: %w", err) // w is left to a statement that may be under way
 	}
-	defer r.rows.Put(w.row)
+	defer r.readings.Put(w)
 	if !w.found {
 		return nil, fosite.ErrNotFound
 	}
 	if joined != nil {
-		*joined = w.row.joined
+		*joined = w.joined
 	}
-	return r.registry.authenticating(ctx, id, &w.row.state, w.secrets, remembered, &w.row.registration)
+	return r.registry.authenticating(ctx, id, &w.state, w.secrets, remembered, &w.registration)
 }
 
 func (r *Reader[T]) read(ctx context.Context, w *reading[T]) error {
@@ -134,8 +130,8 @@ func (r *Reader[T]) readTogether(ctx context.Context, group []*reading[T]) error
 	if keyless := len(r.given) == 1; keyless && !slices.ContainsFunc(group, func(w *reading[T]) bool { return w.id != group[0].id }) {
 		return r.readSame(ctx, group)
 	}
-	given, row := make([][]any, len(group)), r.rows.Get().(*clientRow[T])
-	defer r.rows.Put(row)
+	given, row := make([][]any, len(group)), r.readings.Get().(*reading[T])
+	defer r.readings.Put(row)
 	statement, targets := r.many, row.short
 	if group[0].complete { // and so are the others
 		statement, targets = r.manyFull, row.full
@@ -153,9 +149,9 @@ func (r *Reader[T]) readTogether(ctx context.Context, group []*reading[T]) error
 	return r.scan(ctx, statement, arrays, targets, func() {
 		w := group[row.position-1]
 		if !w.found {
-			w.row.state, w.row.joined = row.state, row.joined
+			w.state, w.joined = row.state, row.joined
 			if w.complete {
-				w.row.registration = row.registration
+				w.registration = row.registration
 			}
 		}
 		w.add(&row.secret)
@@ -169,9 +165,9 @@ func (r *Reader[T]) readSame(ctx context.Context, group []*reading[T]) error {
 		return err
 	}
 	for _, w := range group[1:] {
-		w.found, w.secrets, w.row.state = read.found, slices.Clone(read.secrets), read.row.state // each sorts its own
+		w.found, w.secrets, w.state = read.found, slices.Clone(read.secrets), read.state // each sorts its own
 		if w.complete {
-			w.row.registration = read.row.registration
+			w.registration = read.registration
 		}
 	}
 	return nil
@@ -179,12 +175,12 @@ func (r *Reader[T]) readSame(ctx context.Context, group []*reading[T]) error {
 
 func (r *Reader[T]) readOne(ctx context.Context, w *reading[T]) error {
 	w.found, w.secrets = false, nil
-	statement, targets := r.one, w.row.short[1:]
+	statement, targets := r.one, w.short[1:]
 	if w.complete {
-		statement, targets = r.oneFull, w.row.full[1:]
+		statement, targets = r.oneFull, w.full[1:]
 	}
 	values := []any{w.key, w.id}
-	return r.scan(ctx, statement, values[2-len(r.given):], targets, func() { w.add(&w.row.secret) })
+	return r.scan(ctx, statement, values[2-len(r.given):], targets, func() { w.add(&w.secret) })
 }
 
 // scan runs a query, and calls each after each of its rows.
@@ -215,9 +211,9 @@ func (w *reading[T]) add(s *secretRow) {
 }
 
 // authenticating is a client that was read just now, with the secrets that work, newest first. read is what it was registered
-// with, if that is not remembered.
-func (r *Registry) authenticating(ctx context.Context, id string, state *State, secrets []client.Secret, remembered, read *model.Client) (fosite.Client, error) {
-	now, registration := r.now(), remembered
+// with, if registered is nil: that is not remembered.
+func (r *Registry) authenticating(ctx context.Context, id string, state *State, secrets []client.Secret, registered *client.Client, read *model.Client) (fosite.Client, error) {
+	now := r.now()
 	expired := state.expired(now)
 	if !state.Live(now) && !expired {
 		if client.Status(state.Status) == client.Disabled {
@@ -225,16 +221,15 @@ func (r *Registry) authenticating(ctx context.Context, id string, state *State, 
 		}
 		return nil, fosite.ErrNotFound
 	}
-	if remembered == nil {
-		registration = read
-		registration.Version, registration.UpdatedAt = state.Version.Int64, state.UpdatedAt
+	if registered == nil {
+		var err error
+		if registered, err = r.registered(ctx, id, state, read); err != nil {
+			return nil, err
+		}
 	}
-	c, err := r.complete(ctx, state, registration)
+	c, err := r.complete(ctx, id, state, registered)
 	if err != nil {
 		return nil, err
-	}
-	if remembered == nil {
-		r.remember(ctx, id, registration)
 	}
 	if c.Trust != nil { // a rule is nobody who could authenticate
 		return nil, fosite.ErrNotFound

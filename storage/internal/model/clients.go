@@ -1,7 +1,6 @@
 package model
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -108,15 +107,15 @@ func NewClient(c *client.Client) (*Client, error) {
 	return row, nil
 }
 
-// Client is the client of a row, without its secrets. It shares nothing with another one.
+// Client is the client of a row, without its secrets. It has the lists of the row; whoever appends to one gets a copy.
 func (row *Client) Client() (*client.Client, error) {
 	c := &client.Client{
-		ID: row.ID, Name: row.Name, Owner: row.Owner, Status: client.Status(row.Status), Scope: slices.Clone(row.Scope),
-		Audience: slices.Clone(row.Audience), Introspects: slices.Clone(row.Introspects), GrantTypes: slices.Clone(row.GrantTypes),
-		ResponseTypes: slices.Clone(row.ResponseTypes), RedirectURIs: slices.Clone(row.RedirectURIs),
+		ID: row.ID, Name: row.Name, Owner: row.Owner, Status: client.Status(row.Status), Scope: slices.Clip(row.Scope),
+		Audience: slices.Clip(row.Audience), Introspects: slices.Clip(row.Introspects), GrantTypes: slices.Clip(row.GrantTypes),
+		ResponseTypes: slices.Clip(row.ResponseTypes), RedirectURIs: slices.Clip(row.RedirectURIs),
 		TokenEndpointAuthMethod: row.TokenEndpointAuthMethod, TokenEndpointAuthSigningAlg: row.TokenEndpointAuthSigningAlg,
 		AssertionIssuer: row.AssertionIssuer, AssertionSubject: row.AssertionSubject, AssertionReusable: bool(row.AssertionReusable),
-		JWKSURI: row.JWKSURI, AccessTokenLifespan: time.Duration(row.AccessTokenLifespan), Metadata: json.RawMessage(bytes.Clone(row.Metadata)),
+		JWKSURI: row.JWKSURI, AccessTokenLifespan: time.Duration(row.AccessTokenLifespan), Metadata: json.RawMessage(slices.Clip(row.Metadata)),
 		RegisteredBy: row.RegisteredBy, RegistrationTokenHash: row.RegistrationToken,
 		Epoch: row.Epoch, RevokedBefore: RevokedBefore(row.RevokedBefore), Version: row.Version, CreatedAt: row.CreatedAt.Time,
 		UpdatedAt: row.UpdatedAt.Time, ExpiresAt: row.ExpiresAt.Time, LastUsedAt: row.LastUsedAt.Time,
