@@ -42,22 +42,36 @@ type checkedToken struct {
 // which is missing here: its HMAC cannot be checked, and anybody can write such a text.
 func (c *checkedToken) ours() bool { return c.made >= previousSecret }
 
+// tokenContext is a context in which a token is checked already.
+type tokenContext struct {
+	context.Context
+	checked checkedToken
+}
+
+type checkedTokenKey struct{}
+
+// Value implements [context.Context].
+func (c *tokenContext) Value(key any) any {
+	if key == (checkedTokenKey{}) {
+		return &c.checked
+	}
+	return c.Context.Value(key)
+}
+
 // WithToken checks token, and returns a context in which the strategy's methods need not check it again. signature is the one
 // that the token is stored under, if it is a token of this server. It may be one that nobody has verified, see
 // [TokenStrategy.UnverifiedSignature]: use it to read ahead, and never to act on what is found.
 //
 // What is known is used for the same text and by the same strategy alone. Use the context for one request.
 func (s *TokenStrategy) WithToken(ctx context.Context, token string) (_ context.Context, signature string) {
-	checked := s.check(ctx, token)
-	info := reqinfo.From(ctx)
-	info.Token = checked
-	return reqinfo.With(ctx, info), checked.signature
+	known := &tokenContext{ctx, s.check(ctx, token)}
+	return known, known.checked.signature
 }
 
 // checked is what is known of token: from ctx when it was checked before, see [TokenStrategy.WithToken].
-func (s *TokenStrategy) checked(ctx context.Context, token string) *checkedToken {
-	if known, ok := reqinfo.From(ctx).Token.(*checkedToken); ok && known.strategy == s && known.text == token {
-		return known
+func (s *TokenStrategy) checked(ctx context.Context, token string) checkedToken {
+	if known, ok := ctx.Value(checkedTokenKey{}).(*checkedToken); ok && known.strategy == s && known.text == token {
+		return *known
 	}
 	return s.check(ctx, token)
 }
@@ -70,6 +84,18 @@ func (s *TokenStrategy) signature(ctx context.Context, kind fosite.TokenType, to
 	return ""
 }
 
+// made tells whether token is of this kind and was made with one of our secrets, expired or not. One of a previous secret is noted.
+func (s *TokenStrategy) made(ctx context.Context, kind fosite.TokenType, token string) bool {
+	checked := s.checked(ctx, token)
+	if !checked.ours() || checked.kind != kind {
+		return false
+	}
+	if checked.made == previousSecret {
+		reqinfo.Note(ctx).PreviousSecret = string(kind)
+	}
+	return true
+}
+
 // How far the time in a token may lie from now, so that what was made up at random costs no look at the database.
 const (
 	oldestToken = 10 * 365 * 24 * time.Hour
@@ -78,8 +104,8 @@ const (
 
 // check takes token apart and computes its HMAC. The prefixes differ, so that it has the form of one kind at most. A token
 // that names a secret which is missing here keeps its signature, if its time can be right.
-func (s *TokenStrategy) check(ctx context.Context, token string) *checkedToken {
-	checked := &checkedToken{strategy: s, text: token}
+func (s *TokenStrategy) check(ctx context.Context, token string) checkedToken {
+	checked := checkedToken{strategy: s, text: token}
 	var t tokenParts
 	for _, k := range []*tokenKind{&s.access, &s.refresh, &s.code} {
 		if !k.parse(token, &t) {

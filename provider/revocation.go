@@ -64,7 +64,8 @@ func (h *revocationHandler) revokeAs(ctx context.Context, kind fosite.TokenType,
 	if signature == "" {
 		return "", h.missing(ctx, kind, token)
 	}
-	if !genuine(ctx, validate, kind, &fosite.Request{Client: client}, token) {
+	own, ok := h.strategy.(CheckingStrategy)
+	if made := ok && own.made(ctx, kind, token); !made && !genuine(ctx, validate, kind, &fosite.Request{Client: client}, token) {
 		return "", fosite.ErrNotFound
 	}
 	if store, ok := h.store.(TokenRevokingStore); ok {

@@ -17,8 +17,6 @@ type Info struct {
 	Answer  http.Header // header of the answer; nil: there is none to write to
 	Facts   *Facts      // what the request turns out to be; nil: nobody asks
 
-	// Token belongs to package provider: the token that the request is about, already checked.
-	Token any
 	// ReadAhead belongs to package storage: the token that it reads together with the caller.
 	ReadAhead any
 }
