@@ -146,8 +146,8 @@ type CheckingStrategy interface {
 	WithToken(ctx context.Context, token string) (_ context.Context, signature string)
 	MissingSecret(ctx context.Context, kind fosite.TokenType) error
 
+	checked(ctx context.Context, token string) checkedToken
 	made(ctx context.Context, kind fosite.TokenType, token string) bool
-	unverified(ctx context.Context, token string) (kind fosite.TokenType, signature string, err error)
 	expired(r fosite.Requester, kind fosite.TokenType, fallback time.Duration) bool
 }
 

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"reflect"
@@ -113,13 +114,13 @@ func SessionOf(request fosite.Requester) fosite.Session {
 
 // asStored calls hook with the session that the store has returned, whatever carries claims of earlier hooks: hooks look at its
 // type.
-func asStored(token fosite.AccessRequester, hook func() error) error {
+func asStored(ctx context.Context, hook IntrospectionHook, token fosite.AccessRequester) error {
 	carrier, carried := token.GetSession().(*sessionWithClaims)
 	if !carried {
-		return hook()
+		return hook(ctx, token)
 	}
 	token.SetSession(carrier.Session)
-	err := hook()
+	err := hook(ctx, token)
 	if added, ok := token.GetSession().(*sessionWithClaims); ok {
 		maps.Copy(carrier.claims, added.claims)
 	} else {

@@ -141,10 +141,7 @@ func (d *ClientDocuments) checkHost(id string) error {
 
 // letsIn tells why the client of a document is not let in here any more; nil for every other client. A nil d lets all in.
 func (d *ClientDocuments) letsIn(c fosite.Client) error {
-	if d == nil || !client.IsDocumentURL(c.GetID()) {
-		return nil
-	}
-	if known := client.Of(c); known == nil || known.RegisteredBy != client.MetadataDocument {
+	if known := client.Of(c); d == nil || known == nil || known.RegisteredBy != client.MetadataDocument {
 		return nil
 	}
 	return d.checkHost(c.GetID())

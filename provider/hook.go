@@ -57,7 +57,7 @@ func (h *hookHandler) IntrospectToken(ctx context.Context, _ string, _ fosite.To
 		}
 	}
 	for _, hook := range h.hooks {
-		if err := asStored(token, func() error { return hook(ctx, token) }); err != nil {
+		if err := asStored(ctx, hook, token); err != nil {
 			return "", err
 		}
 	}
@@ -98,6 +98,7 @@ func (s Scopes) includes() map[string][]string {
 func (s Scopes) tools(granted []string) []string {
 	var tools []string
 	for _, scope := range granted {
+		tools = slices.Grow(tools, len(s[scope].Tools))
 		for _, tool := range s[scope].Tools {
 			if !slices.Contains(tools, tool) {
 				tools = append(tools, tool)
@@ -136,9 +137,11 @@ func MCPSearchHook(scopes Scopes) IntrospectionHook {
 		if !ok {
 			return errNotTheirs
 		}
-		claim := MCPClaim{Resource: resources, Tools: tools}
+		claim := MCPClaim{Tools: tools}
 		if len(resources) == 1 {
 			claim.Resource = resources[0]
+		} else {
+			claim.Resource = resources
 		}
 		AddClaim(token, "mcp", claim)
 		return nil
@@ -166,8 +169,12 @@ type mcpSearchHandler struct{ *hookHandler }
 // that were issued when groups counted longer.
 func GroupsHook(maxAge time.Duration, now func() time.Time) IntrospectionHook {
 	return func(_ context.Context, token fosite.AccessRequester) error {
-		if session := SessionOf(token); groupsEnded(session, maxAge, clock(now)) {
-			session.(SessionWithGroupsEnd).DropGroups()
+		session, ok := SessionOf(token).(SessionWithGroupsEnd)
+		if !ok {
+			return nil
+		}
+		if end := session.GroupsEnd(maxAge); !end.IsZero() && !clock(now).Before(end) {
+			session.DropGroups()
 		}
 		return nil
 	}

@@ -19,15 +19,10 @@ import (
 // here; "" for every other one. Anybody can write such a text: use it to look whether the database knows the token, and
 // never to act on what is found.
 func (s *TokenStrategy) UnverifiedSignature(token string) (kind fosite.TokenType, signature string) {
-	kind, signature, _ = s.unverified(context.Background(), token)
-	return kind, signature
-}
-
-func (s *TokenStrategy) unverified(ctx context.Context, token string) (kind fosite.TokenType, signature string, err error) {
-	if checked := s.checked(ctx, token); !checked.ours() {
-		return checked.kind, checked.signature, checked.outage
+	if checked := s.check(context.Background(), token); !checked.ours() {
+		return checked.kind, checked.signature
 	}
-	return "", "", nil
+	return "", ""
 }
 
 var errMissingSecret = errors.New("a token was made with a system secret that this replica does not have: " +
@@ -47,11 +42,14 @@ func missingSecret(ctx context.Context, strategy any, kind fosite.TokenType, tok
 	if !ok {
 		return nil
 	}
-	found, signature, err := s.unverified(ctx, token)
-	if err != nil && kind == fosite.AccessToken {
-		return unavailable(err)
+	checked := s.checked(ctx, token)
+	if checked.ours() {
+		return nil
 	}
-	if signature == "" || found != kind {
+	if checked.outage != nil && kind == fosite.AccessToken {
+		return unavailable(checked.outage)
+	}
+	if checked.signature == "" || checked.kind != kind {
 		return nil
 	}
 	session := request.GetSession()
@@ -59,7 +57,7 @@ func missingSecret(ctx context.Context, strategy any, kind fosite.TokenType, tok
 		session = session.Clone()
 	}
 	owner := request.GetClient().GetID()
-	known, err := get(ctx, signature, session)
+	known, err := get(ctx, checked.signature, session)
 	switch {
 	case errors.Is(err, fosite.ErrNotFound), errors.Is(err, fosite.ErrInactiveToken), errors.Is(err, fosite.ErrInvalidatedAuthorizeCode):
 		return nil

@@ -138,12 +138,12 @@ func (r Resources) Grant(ctx context.Context, request fosite.Requester) error {
 
 func (r Resources) defaultFor(client fosite.Client) []string {
 	allowed := client.GetAudience()
-	if r.Default != "" && slices.Contains(allowed, r.Default) && !r.unknown(r.Default) {
-		return []string{r.Default}
+	if at := slices.Index(allowed, r.Default); at >= 0 && r.Default != "" && !r.unknown(r.Default) {
+		return allowed[at : at+1 : at+1]
 	}
-	for _, identifier := range allowed {
+	for at, identifier := range allowed {
 		if !r.unknown(identifier) {
-			return []string{identifier}
+			return allowed[at : at+1 : at+1]
 		}
 	}
 	return nil

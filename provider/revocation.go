@@ -85,14 +85,14 @@ func (h *revocationHandler) missing(ctx context.Context, kind fosite.TokenType, 
 	if !ok {
 		return fosite.ErrNotFound
 	}
-	found, signature, err := strategy.unverified(ctx, token)
-	if err != nil && kind == fosite.AccessToken {
-		return err
+	checked := strategy.checked(ctx, token)
+	if checked.outage != nil && kind == fosite.AccessToken {
+		return checked.outage
 	}
-	if signature == "" || found != kind {
+	if checked.ours() || checked.signature == "" || checked.kind != kind {
 		return fosite.ErrNotFound
 	}
-	if _, _, err := h.lookUp(ctx, kind, signature); err != nil {
+	if _, _, err := h.lookUp(ctx, kind, checked.signature); err != nil {
 		return err
 	}
 	return strategy.MissingSecret(ctx, kind)

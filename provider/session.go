@@ -189,8 +189,8 @@ func (s *Session) GetExtraClaims() map[string]any {
 	if s.claims == nil {
 		s.claims = make(map[string]any, len(s.Extra)+1)
 		maps.Copy(s.claims, s.Extra)
-		if id := s.SubjectID(); id != nil {
-			s.claims["sub_id"] = id
+		if s.IsAsserted() {
+			s.claims["sub_id"] = s.SubjectID()
 		}
 	}
 	return s.claims
