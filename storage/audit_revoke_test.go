@@ -103,6 +103,26 @@ func TestAClientsOwnRevocationIsOnRecordOnce(t *testing.T) {
 	})
 }
 
+func TestMachinesTokensOfOneRequestEndTogether(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e testEngine) {
+		s := e.storeWithClients(t)
+		machine := s.authenticated(t, "machine")
+		for _, name := range []string{"one", "another"} {
+			if err := s.CreateAccessTokenSession(t.Context(), name, machine); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 {
+			if owner, err := s.RevokeOwnToken(t.Context(), fosite.AccessToken, "one", "machine"); owner != "machine" || err != nil {
+				t.Errorf("owner %q, %v", owner, err)
+			}
+			wantAccess(t, s, "one", false)
+			wantAccess(t, s, "another", false)
+		}
+		wantChain(t, s, 1, 0)
+	})
+}
+
 func TestReuseIsOnRecordTogetherWithWhatItEnds(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		listener := new(told)

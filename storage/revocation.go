@@ -95,7 +95,7 @@ func (s *Tokens) RevokeOwnToken(ctx context.Context, kind fosite.TokenType, sign
 			return "", err
 		}
 	}
-	if kind == fosite.AccessToken { // a machine's has no grant, and this is all
+	if kind == fosite.AccessToken { // a machine's is all that there is of its request
 		ended, err := s.log.Change(ctx, revokeMachineToken, event, accessTokenKey(signature), clientID)
 		if err != nil {
 			return "", database.Wrap(err, "revoke an access token")
@@ -135,14 +135,19 @@ var (
 		database.Columns("grant_id TEXT"),
 		`UPDATE {access_tokens} t SET revoked_at = given.time FROM given WHERE t.request_id = given.grant_id AND t.revoked_at IS NULL
 			AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = t.request_id)`)
-	revokeMachineToken = audit.NewChange(`UPDATE {access_tokens} SET revoked_at = ? WHERE revoked_at IS NULL
-			AND request_id = (SELECT request_id FROM {access_tokens} WHERE signature = ? AND client_id = ?)
-			AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = {access_tokens}.request_id)`,
+	// A token whose request has no other one, and no grant. SQLite finds at most one row, and so changes it as it finds it.
+	revokeMachineToken = audit.NewChange(`UPDATE {access_tokens} SET revoked_at = ?
+			WHERE signature = ? AND client_id = ? AND revoked_at IS NULL AND `+aloneIn("{access_tokens}"),
 		database.Columns("signature BYTEA, owner TEXT"),
 		`UPDATE {access_tokens} t SET revoked_at = given.time FROM given
-			JOIN {access_tokens} o ON o.signature = given.signature AND o.client_id = given.owner
-			WHERE t.request_id = o.request_id AND t.revoked_at IS NULL AND NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = t.request_id)`)
+			WHERE t.signature = given.signature AND t.client_id = given.owner AND t.revoked_at IS NULL AND `+aloneIn("t"))
 )
+
+// aloneIn is the condition for an access token that is all there is of its request.
+func aloneIn(t string) string {
+	return `NOT EXISTS (SELECT 1 FROM {grants} g WHERE g.id = ` + t + `.request_id)
+		AND NOT EXISTS (SELECT 1 FROM {access_tokens} o WHERE o.request_id = ` + t + `.request_id AND o.signature <> ` + t + `.signature)`
+}
 
 // RevokeRefreshToken implements [oauth2.TokenRevocationStorage]: it ends the grant, and with it every refresh
 // token and access token of requestID.
