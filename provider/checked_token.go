@@ -19,14 +19,6 @@ const (
 	currentSecret
 )
 
-// secretAt is the one of the key i.
-func secretAt(i int) madeWith {
-	if i == 0 {
-		return currentSecret
-	}
-	return previousSecret
-}
-
 // checkedToken is what a strategy has found out about a text that may be a token.
 type checkedToken struct {
 	strategy  *TokenStrategy

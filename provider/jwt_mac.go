@@ -47,8 +47,9 @@ func (j *JWTAccessTokens) checkMAC(payload []byte) madeWith {
 	if known < 0 {
 		return missingSecrets
 	}
-	if mac := j.macKeys[known].mac(payload[:at]); !hmac.Equal(mac[:macBytes], seal[secretBytes:]) {
+	key := &j.macKeys[known]
+	if mac := key.mac(payload[:at]); !hmac.Equal(mac[:macBytes], seal[secretBytes:]) {
 		return noSecret
 	}
-	return secretAt(known)
+	return key.made
 }

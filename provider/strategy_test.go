@@ -123,6 +123,10 @@ func TestALiveTokenOfAPreviousSecretIsNoted(t *testing.T) {
 		if facts.PreviousSecret != c.want {
 			t.Errorf("a token %s is noted as %q", name, facts.PreviousSecret)
 		}
+		// A revocation does not ask whether the token has expired.
+		if facts.PreviousSecret = ""; !s.made(ctx, fosite.AccessToken, token) || (facts.PreviousSecret != "") != (c.by == old) {
+			t.Errorf("a token %s that is revoked is noted as %q", name, facts.PreviousSecret)
+		}
 	}
 }
 

@@ -28,6 +28,7 @@ type tokenKind struct {
 // secret. It is a pool of HMACs under the key, which are set up once and used again: every request computes a few.
 type tokenKey struct {
 	secret [secretBytes]byte
+	made   madeWith   // currentSecret or previousSecret
 	macs   *sync.Pool // of *keyedMAC
 }
 
@@ -66,8 +67,9 @@ var (
 	encodedUnnamedLength = tokenEncoding.EncodedLen(unnamedBytes)
 )
 
-// derive makes the keys from the system secrets.
+// derive makes the keys from the system secrets, the current one first.
 func (k *tokenKind) derive(secrets [][]byte) error {
+	made := currentSecret
 	for _, secret := range secrets {
 		key, err := hkdf.Key(sha256.New, secret, nil, "fosite-mcp token "+k.prefix, sha256.Size)
 		if err != nil {
@@ -78,7 +80,8 @@ func (k *tokenKind) derive(secrets [][]byte) error {
 			return fmt.Errorf("provider: derive a key: %w", err)
 		}
 		macs := &sync.Pool{New: func() any { return &keyedMAC{Hash: hmac.New(sha256.New, key)} }}
-		k.keys = append(k.keys, tokenKey{[secretBytes]byte(name), macs})
+		k.keys = append(k.keys, tokenKey{[secretBytes]byte(name), made, macs})
+		made = previousSecret
 	}
 	return nil
 }
@@ -163,7 +166,7 @@ func (k *tokenKind) made(t *tokenParts) madeWith {
 		}
 		known = true
 		if want := key.mac(t.bytes[:t.length]); hmac.Equal(want[:], t.mac[:]) {
-			return secretAt(i)
+			return key.made
 		}
 	}
 	if known {
