@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -50,7 +49,7 @@ func accessTokenKey(signature string) []byte {
 }
 
 func hashOf(text string) []byte {
-	var buffer [64]byte // what most signatures fit in
+	var buffer [128]byte // what most signatures fit in
 	sum := sha256.Sum256(append(buffer[:0], text...))
 	return sum[:]
 }
@@ -138,32 +137,33 @@ var ownClients = clientSource{"x.epoch", clients.StateColumns("o"), `
 var hostsClients = clientSource{"CAST(NULL AS BIGINT)", "NULL, NULL, NULL, o.epoch, o.revoked_before, NULL", `
 	LEFT JOIN {client_revocations} o ON o.id = t.client_id` + joinGrant}
 
-// tokenQueries read a stored request together with its revocationState.
+// tokenQueries read a stored request.
 type tokenQueries struct{ accessToken, refreshToken, authorizeSession, tokens string }
 
-// columns are read into a storedRequest.
-func (c clientSource) columns() string {
-	return c.secretEpoch + `, g.revoked_at, ` + storedColumns + `, ` + c.state
+// columns are read into a storedRequest. ended tells that its token does not count any more.
+func (c clientSource) columns(ended string) string {
+	return ended + `, ` + storedColumns + `, ` + c.state
 }
-
-// accessTokenColumns are read into an accessToken.
-func (c clientSource) accessTokenColumns() string { return `t.revoked_at, ` + c.columns() }
 
 func (c clientSource) tokenQueries() tokenQueries {
 	return tokenQueries{
-		accessToken:  `SELECT ` + c.accessTokenColumns() + ` FROM {access_tokens} t` + c.joins + ` WHERE t.signature = CAST(? AS BLOB)`,
-		refreshToken: `SELECT ` + rotationColumns + `, ` + c.columns() + ` FROM {refresh_tokens} t` + c.joins + ` WHERE t.signature = CAST(? AS BLOB)`,
-		authorizeSession: `SELECT t.used_at, t.details, ` + c.columns() + ` FROM {authorize_sessions} t` + c.joins + `
+		accessToken:  `SELECT ` + c.columns(c.revoked()) + ` FROM {access_tokens} t` + c.joins + ` WHERE t.signature = CAST(? AS BLOB)`,
+		refreshToken: `SELECT ` + rotationColumns + `, ` + c.columns(c.ended()) + ` FROM {refresh_tokens} t` + c.joins + ` WHERE t.signature = CAST(? AS BLOB)`,
+		authorizeSession: `SELECT t.used_at, t.details, ` + c.columns(c.ended()) + ` FROM {authorize_sessions} t` + c.joins + `
 			WHERE t.kind = CAST(? AS TEXT) AND t.signature = CAST(? AS BLOB)`,
 		tokens: `SELECT t.signature, t.scope, t.audience, t.subject, t.secret_id, t.issued_at, t.expires_at, t.last_used_at,
 			CASE WHEN ` + c.revoked() + ` THEN 1 ELSE 0 END AS revoked FROM {access_tokens} t` + c.joins + ` WHERE `,
 	}
 }
 
-// revoked is the condition for a token that was revoked by any means; see revocationState.
-func (c clientSource) revoked() string {
-	return `(t.revoked_at IS NOT NULL OR g.revoked_at IS NOT NULL
-		OR t.epoch <> COALESCE(o.epoch, 0) + COALESCE(` + c.secretEpoch + `, 0) OR t.issued_at < COALESCE(o.revoked_before, 0))`
+// revoked is the condition for a token that was revoked by any means.
+func (c clientSource) revoked() string { return `(t.revoked_at IS NOT NULL OR ` + c.ended() + `)` }
+
+// ended is the condition for a token that was ended with others: with its grant, with those of its secret, or with those of its
+// client.
+func (c clientSource) ended() string {
+	return `(g.revoked_at IS NOT NULL OR t.epoch <> COALESCE(o.epoch, 0) + COALESCE(` + c.secretEpoch + `, 0)
+		OR t.issued_at < COALESCE(o.revoked_before, 0))`
 }
 
 var ownQueries, hostsQueries = ownClients.tokenQueries(), hostsClients.tokenQueries()
@@ -175,15 +175,6 @@ func (s *core) queries() (*tokenQueries, clientSource) {
 	}
 	return &ownQueries, ownClients
 }
-
-// accessToken is a row of access_tokens with its revocationState, read by joins that may find none.
-type accessToken struct{ storedRequest }
-
-func (t *accessToken) targets() []any {
-	return append([]any{&t.revokedAt}, t.storedRequest.targets()...)
-}
-
-func (t *accessToken) found() bool { return t.epoch.Valid }
 
 // GetAccessTokenSession implements [oauth2.AccessTokenStorage]. It answers [fosite.ErrNotFound] for a token that
 // was never issued, has been revoked by whatever means, or whose client is disabled, expired or deleted.
@@ -203,10 +194,10 @@ func (s *Tokens) GetAccessTokenSession(ctx context.Context, signature string, se
 		}
 		token = &row.token
 	}
-	if !token.found() {
+	if !token.found() { // by the joins of a read ahead
 		return nil, fosite.ErrNotFound
 	}
-	client, valid, err := s.validity(ctx, &token.storedRequest)
+	client, valid, err := s.validity(ctx, token)
 	if err != nil {
 		return nil, err
 	}
@@ -228,19 +219,9 @@ func (s *Tokens) DeleteAccessTokenSession(ctx context.Context, signature string)
 	return database.Wrap(err, "revoke an access token")
 }
 
-// revocationState is what ends a token before it expires, together with the state of its client.
-type revocationState struct {
-	revokedAt      sql.NullInt64 // the token itself
-	grantRevokedAt sql.NullInt64 // the grant that it was issued under
-	epoch          sql.NullInt64 // of the client and the secret when it was issued; not valid: there is no token
-	secretEpoch    sql.NullInt64 // raised when all tokens of the secret are revoked
-}
-
 // validity tells whether nothing has ended the token of t, and returns its client.
 func (s *core) validity(ctx context.Context, t *storedRequest) (fosite.Client, bool, error) {
-	state := &t.client
-	valid := !t.revokedAt.Valid && !t.grantRevokedAt.Valid &&
-		t.epoch.Int64 == state.Epoch.Int64+t.secretEpoch.Int64 && t.IssuedAt.UnixMilli() >= state.RevokedBefore.Int64
+	state, valid := &t.client, !t.ended.Bool
 	if t.ClientID == "" { // RFC 7521 §4.1: an assertion may be exchanged without a client
 		return &fosite.DefaultClient{}, valid, nil
 	}

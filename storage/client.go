@@ -51,7 +51,7 @@ func (s *Store) GetClient(ctx context.Context, id string) (fosite.Client, error)
 		return s.clients.Get(ctx, id)
 	}
 	found := &tokenAhead{store: s.core, at: time.Now()}
-	client, err := s.clientsWithToken.Get(ctx, id, ahead.hash, &found.accessToken)
+	client, err := s.clientsWithToken.Get(ctx, id, ahead.hash, &found.token)
 	if err == nil {
 		ahead.found.Store(found)
 	}

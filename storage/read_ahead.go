@@ -40,7 +40,7 @@ type readAhead struct {
 }
 
 type tokenAhead struct {
-	accessToken
+	token storedRequest
 	store *core
 	at    time.Time
 }
@@ -62,7 +62,7 @@ func readAheadOf(ctx context.Context) *readAhead {
 }
 
 // take returns what store read ahead, once, or nil.
-func (a *readAhead) take(store *core, hash []byte) *accessToken {
+func (a *readAhead) take(store *core, hash []byte) *storedRequest {
 	if a == nil || !bytes.Equal(a.hash, hash) {
 		return nil
 	}
@@ -70,13 +70,13 @@ func (a *readAhead) take(store *core, hash []byte) *accessToken {
 	if found == nil || found.store != store || time.Since(found.at) > readAheadLife {
 		return nil
 	}
-	return &found.accessToken
+	return &found.token
 }
 
 // tokenRow is an access token and its scan targets. Rows are pooled, because every introspection reads one. A scan overwrites
 // the whole row.
 type tokenRow struct {
-	token   accessToken
+	token   storedRequest
 	targets []any
 }
 
@@ -87,9 +87,9 @@ var tokenRows = sync.Pool{New: func() any {
 }}
 
 // withToken makes a reader of clients together with a token, which is found by its hash.
-func withToken(registry *clients.Registry) *clients.Reader[accessToken] {
+func withToken(registry *clients.Registry) *clients.Reader[storedRequest] {
 	joins := func(hash string) string {
 		return `LEFT JOIN {access_tokens} t ON t.signature = ` + hash + ownClients.joins
 	}
-	return clients.NewReader(registry, ", "+ownClients.accessTokenColumns(), joins, (*accessToken).targets)
+	return clients.NewReader(registry, ", "+ownClients.columns(ownClients.revoked()), joins, (*storedRequest).targets)
 }

@@ -22,15 +22,8 @@ import (
 const requestColumns = `request_id, client_id, secret_id, epoch, subject, scope, audience, requested_scope,
 	requested_audience, form, session_type, session, issued_at, expires_at`
 
-// storedColumns are those of requestColumns that are read back, in the order of requestTargets.
-var storedColumns = database.Qualified("t", strings.Replace(requestColumns, "secret_id, ", "", 1))
-
-// requestTargets are for a row that may not be there.
-func (t *storedRequest) requestTargets() []any {
-	r := &t.Request
-	return []any{(*model.Text)(&r.RequestID), (*model.Text)(&r.ClientID), &t.epoch, &r.Subject, &r.Scope, &r.Audience, &r.RequestedScope,
-		&r.RequestedAudience, &r.Form, &r.SessionType, &r.Session, &r.IssuedAt, &r.ExpiresAt}
-}
+// storedColumns are those of requestColumns that are read back.
+var storedColumns = database.Qualified("t", strings.Replace(requestColumns, "secret_id, epoch, ", "", 1))
 
 // insertion is a statement that stores a request. External clients do not know their epoch, see RevokeClient: it is looked
 // up.
@@ -69,17 +62,19 @@ func (i insertion) of(s *core, r *model.Request, before ...any) (query string, a
 	return i.external, args
 }
 
-// storedRequest is a row that holds a request, with its revocationState and its client.
+// storedRequest is a row that holds a request, with its client. Joins may find none.
 type storedRequest struct {
-	revocationState
 	model.Request
+	ended  sql.NullBool // not valid: the row is not there
 	client clients.State
 }
 
-// targets are those of the columns of a request, in the order of tokenQueries.
+func (t *storedRequest) found() bool { return t.ended.Valid }
+
+// targets are those of clientSource.columns.
 func (t *storedRequest) targets() []any {
-	targets := append([]any{&t.secretEpoch, &t.grantRevokedAt}, t.requestTargets()...)
-	return append(targets, t.client.Targets()...)
+	return append([]any{&t.ended, (*model.Text)(&t.RequestID), (*model.Text)(&t.ClientID), &t.Subject, &t.Scope, &t.Audience,
+		&t.RequestedScope, &t.RequestedAudience, &t.Form, &t.SessionType, &t.Session, &t.IssuedAt, &t.ExpiresAt}, t.client.Targets()...)
 }
 
 // restoredRequest is a request that was read back.

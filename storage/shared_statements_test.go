@@ -133,10 +133,10 @@ func TestAReadSeesWhatWasRevokedBeforeItWasSent(t *testing.T) {
 		}
 		var readers sync.WaitGroup
 		read := func(ctx context.Context, wantRevoked bool) {
-			var token accessToken
+			var token storedRequest
 			_, err := s.clientsWithToken.Get(ctx, "machine", accessTokenKey("token"), &token)
-			if err != nil || !token.found() || token.revokedAt.Valid != wantRevoked {
-				t.Errorf("found = %v, revoked = %v, want %v: %v", token.found(), token.revokedAt.Valid, wantRevoked, err)
+			if err != nil || !token.found() || token.ended.Bool != wantRevoked {
+				t.Errorf("found = %v, revoked = %v, want %v: %v", token.found(), token.ended.Bool, wantRevoked, err)
 			}
 		}
 		readers.Go(func() { read(ctx, false) })

@@ -83,7 +83,7 @@ type core struct {
 	grace      time.Duration
 
 	machineTokens    *database.Together[[]any] // rows of access_tokens
-	clientsWithToken *clients.Reader[accessToken]
+	clientsWithToken *clients.Reader[storedRequest]
 }
 
 // An Option changes how [New] builds a store.

@@ -20,9 +20,9 @@ import (
 // callers share statements.
 type Reader[T any] struct {
 	registry *Registry
+	keyless  bool
 	// For one client and for many, without and with what the client was registered with.
 	one, oneFull, many, manyFull string
-	given                        []database.Column // of many
 	together, togetherFull       *database.Together[*reading[T]]
 	readings                     sync.Pool // *reading[T]
 }
@@ -31,11 +31,10 @@ type Reader[T any] struct {
 // in one way in a statement for one client and in another in one for many. The aliases c, s and given are taken. Without joins
 // there is no key.
 func NewReader[T any](registry *Registry, columns string, joins func(key string) string, targets func(*T) []any) *Reader[T] {
-	r := &Reader[T]{registry: registry, given: database.Columns("id TEXT")}
-	one, many := "", ""
+	r := &Reader[T]{registry: registry, keyless: joins == nil}
+	given, one, many := "id TEXT", "", ""
 	if joins != nil {
-		r.given = database.Columns("key BYTEA, id TEXT")
-		one, many = joins("CAST(? AS BLOB)"), joins("given.key")
+		given, one, many = "key BYTEA, id TEXT", joins("CAST(? AS BLOB)"), joins("given.key")
 	}
 	statement := func(columns, from, joins string) string {
 		return `SELECT ` + columns + ` FROM ` + from + `
@@ -45,7 +44,7 @@ func NewReader[T any](registry *Registry, columns string, joins func(key string)
 	short := StateColumns("c") + ", " + database.Qualified("s", secretColumns) + columns
 	full := short + ", " + database.Qualified("c", registrationColumns)
 	const where = ` WHERE c.id = CAST(? AS TEXT)`
-	from := database.ManyOf(r.given) + `
+	from := database.ManyOf(database.Columns(given)) + `
 	JOIN {clients} c ON c.id = given.id`
 	r.one, r.oneFull = statement(short, `{clients} c`, one)+where, statement(full, `{clients} c`, one)+where
 	r.many, r.manyFull = lookUps(statement(`given.position, `+short, from, many)), lookUps(statement(`given.position, `+full, from, many))
@@ -127,26 +126,21 @@ func (r *Reader[T]) readTogether(ctx context.Context, group []*reading[T]) error
 	if len(group) == 1 {
 		return r.readOne(ctx, group[0])
 	}
-	if keyless := len(r.given) == 1; keyless && !slices.ContainsFunc(group, func(w *reading[T]) bool { return w.id != group[0].id }) {
+	if r.keyless && !slices.ContainsFunc(group, func(w *reading[T]) bool { return w.id != group[0].id }) {
 		return r.readSame(ctx, group)
 	}
-	given, row := make([][]any, len(group)), r.readings.Get().(*reading[T])
+	row := r.readings.Get().(*reading[T])
 	defer r.readings.Put(row)
 	statement, targets := r.many, row.short
 	if group[0].complete { // and so are the others
 		statement, targets = r.manyFull, row.full
 	}
+	keys, ids := make([][]byte, len(group)), make([]string, len(group))
 	for i, w := range group {
 		w.found, w.secrets = false, nil
-		if given[i] = []any{w.key, w.id}; len(r.given) == 1 {
-			given[i] = given[i][1:]
-		}
+		keys[i], ids[i] = w.key, w.id
 	}
-	arrays, err := database.Arrays(r.given, given)
-	if err != nil {
-		return err
-	}
-	return r.scan(ctx, statement, arrays, targets, func() {
+	return r.scan(ctx, statement, r.values(keys, ids), targets, func() {
 		w := group[row.position-1]
 		if !w.found {
 			w.state, w.joined = row.state, row.joined
@@ -179,8 +173,15 @@ func (r *Reader[T]) readOne(ctx context.Context, w *reading[T]) error {
 	if w.complete {
 		statement, targets = r.oneFull, w.full[1:]
 	}
-	values := []any{w.key, w.id}
-	return r.scan(ctx, statement, values[2-len(r.given):], targets, func() { w.add(&w.secret) })
+	return r.scan(ctx, statement, r.values(w.key, w.id), targets, func() { w.add(&w.secret) })
+}
+
+// values are those of a statement.
+func (r *Reader[T]) values(key, id any) []any {
+	if r.keyless {
+		return []any{id}
+	}
+	return []any{key, id}
 }
 
 // scan runs a query, and calls each after each of its rows.
