@@ -154,11 +154,13 @@ func TestAFileWithMistakesIsNotHalfDone(t *testing.T) {
 	lines[25] = "  access_token_lifespan: soon"
 	lines[27] = "- client_id: ci_08"
 	lines[30] = "- client_id: ../ci"
+	lines[33] = "- client_id: " + strings.Repeat("a", 129)
 	w.write("clients.yaml", strings.Join(lines, "\n"))
 	_, told := w.run(1, "apply", "-f", "FOLDER/clients.yaml", "--secrets-dir", "FOLDER/secrets", "--yes")
 	wantText(t, told, "nothing was changed", "line 21: ownr: is not a member of this object; did you mean \"owner\"?", "line 26: access_token_lifespan: must be seconds",
-		"line 28: client_id: ci_08 is also in line 25", "line 31: client_id: must be 1 to 64 letters")
-	for _, line := range []int{20, 25, 27, 30} {
+		"line 28: client_id: ci_08 is also in line 25", "line 31: client_id: must be 1 to 64 letters",
+		"line 34: client_id: must be 1 to 64 letters")
+	for _, line := range []int{20, 25, 27, 30, 33} {
 		lines[line] = strings.Split(fifty(), "\n")[line]
 	}
 	lines[26] = "  scope: nonsense"

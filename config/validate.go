@@ -151,8 +151,8 @@ func (c Config) tokenRules() []check {
 }
 
 var (
-	scopeToken = regexp.MustCompile(`^[!#-\[\]-~]+$`)          // RFC 6749 §3.3
-	toolName   = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`) // MCP tool names
+	scopeToken = regexp.MustCompile(`^[!#-\[\]-~]+$`)    // RFC 6749 §3.3
+	toolName   = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`) // MCP tool names
 )
 
 func (c Config) scopeRules() []check {
@@ -161,7 +161,7 @@ func (c Config) scopeRules() []check {
 		key := "scopes." + shown(name)
 		rules = append(rules,
 			check{!scopeToken.MatchString(name), key, "is no scope name: RFC 6749 allows printable ASCII without spaces, quotes and backslashes"},
-			check{slices.ContainsFunc(scope.Tools, func(tool string) bool { return !toolName.MatchString(tool) }),
+			check{slices.ContainsFunc(scope.Tools, func(tool string) bool { return len(tool) > 128 || !toolName.MatchString(tool) }),
 				key + ".tools", "must hold MCP tool names: 1 to 128 letters, digits and _ . -"},
 			check{c.includes(scope.Includes, name), key + ".includes", "must not lead back to the scope itself"})
 		for _, included := range scope.Includes {

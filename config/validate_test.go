@@ -198,6 +198,7 @@ func TestEveryRule(t *testing.T) {
 			c.Scopes["a"], c.Scopes["b"], c.Scopes["c"] = Scope{Includes: []string{"b"}}, Scope{Includes: []string{"a"}}, Scope{Includes: []string{"b"}}
 		}, "scopes.a.includes: must not lead back to the scope itself"},
 		{func(c *Config) { c.Scopes["docs:read"] = Scope{Tools: []string{"get page"}} }, "scopes.docs:read.tools: must hold MCP tool names: 1 to 128 letters, digits and _ . -"},
+		{func(c *Config) { c.Scopes["docs:read"] = Scope{Tools: []string{strings.Repeat("a", 129)}} }, "scopes.docs:read.tools: must hold MCP tool names: 1 to 128 letters, digits and _ . -"},
 
 		{resource("https://docs.example.com/authed/mcp"), ""},
 		{resource("https://docs.example.com"), ""},

@@ -15,7 +15,7 @@ import (
 	"fosite-mcp/storage/audit"
 )
 
-var saneIdempotencyKey = regexp.MustCompile(`^[!-~]{1,255}$`)
+var saneIdempotencyKey = regexp.MustCompile(`^[!-~]+$`)
 
 // once carries out a request at most once for its Idempotency-Key, and answers a repetition as it did the first time.
 func (a *api) once(r *request, handle func(*api, *request) (*answer, error)) (*answer, error) {
@@ -27,7 +27,7 @@ func (a *api) once(r *request, handle func(*api, *request) (*answer, error)) (*a
 		return nil, newProblem(http.StatusBadRequest, "idempotency-unsupported", "Idempotency-Key is not offered",
 			"This server keeps no answers, so that a repetition would be carried out again. Send the request without Idempotency-Key.")
 	}
-	if len(keys) > 1 || !saneIdempotencyKey.MatchString(keys[0]) {
+	if len(keys) > 1 || len(keys[0]) > 255 || !saneIdempotencyKey.MatchString(keys[0]) {
 		return nil, badRequest("Idempotency-Key must be one value of 1 to 255 printable ASCII characters without spaces.")
 	}
 	r.once = keys[0]

@@ -53,6 +53,7 @@ func TestEveryMistakeInARegistrationIsNamedAtItsPlace(t *testing.T) {
 		"time of creation":          {`{"client_name":"x","created_at":"2026-01-01T00:00:00Z"}`, map[string]string{"/created_at": "read_only"}},
 		"hyphen in the id":          {`{"client_name":"x","client_id":"a-b"}`, map[string]string{"/client_id": "invalid"}},
 		"id of an account":          {`{"client_name":"x","client_id":"user_` + strings.Repeat("a7", 13) + `"}`, map[string]string{"/client_id": "invalid"}},
+		"long id":                   {`{"client_name":"x","client_id":"` + strings.Repeat("a", 65) + `"}`, map[string]string{"/client_id": "invalid"}},
 		"empty id":                  {`{"client_name":"x","client_id":""}`, map[string]string{"/client_id": "invalid"}},
 		"number as id":              {`{"client_name":"x","client_id":7}`, map[string]string{"/client_id": "wrong_type"}},
 		"deleted from the start":    {`{"client_name":"x","status":"deleted"}`, map[string]string{"/status": "invalid"}},

@@ -142,6 +142,7 @@ func TestTokensAreRevokedByWhatNamesThem(t *testing.T) {
 		w.post(path, `{"issued_before":"`+w.clock.Now().Format(time.RFC3339)+`"}`).want(t, http.StatusNoContent)
 		check("issued before now", false, false, false)
 		w.post(path, `{"token_id":"`+w.tokenID("mcp_at_x")+`"}`).want(t, http.StatusNotFound)
+		w.post(path, `{"token_id":"`+w.tokenID("mcp_at_x")+`A"}`).want(t, http.StatusBadRequest)
 	})
 }
 

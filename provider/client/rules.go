@@ -23,8 +23,8 @@ const (
 )
 
 var (
-	clientID      = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
-	accountID     = regexp.MustCompile(`^user_[a-z2-7]{26}$`) // as storage/people makes them
+	clientID      = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
+	accountID     = regexp.MustCompile(`^user_[a-z2-7]+$`)
 	authMethods   = []string{"client_secret_basic", "client_secret_post", authMethodKey, authMethodNone}
 	grantTypes    = []string{"client_credentials", "authorization_code", "refresh_token", JWTBearer}
 	responseTypes = []string{"code"}
@@ -172,15 +172,15 @@ func checkChosen(all []chosen, m *strictjson.Mistakes) {
 func checkID(pointer, id string, m *strictjson.Mistakes) {
 	switch {
 	case m.At(pointer):
-	case !clientID.MatchString(id):
+	case len(id) > 64 || !clientID.MatchString(id):
 		m.Add(pointer, "invalid", "must be 1 to 64 letters, digits and _ (anything else is encoded differently by different programs), not %s", strictjson.Quote(id))
 	case IsAccountID(id):
 		m.Add(pointer, "invalid", "must not be like the id of an account: services would take this client for a person. Choose another one")
 	}
 }
 
-// IsAccountID tells whether an id has the form of those of local accounts.
-func IsAccountID(id string) bool { return accountID.MatchString(id) }
+// IsAccountID tells whether an id has the form of those of local accounts, as storage/people makes them.
+func IsAccountID(id string) bool { return len(id) == len("user_")+26 && accountID.MatchString(id) }
 
 func checkURIs(c *Client, m *strictjson.Mistakes) {
 	check := func(pointer, uri string, err error) {

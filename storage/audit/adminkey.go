@@ -64,7 +64,9 @@ var (
 	errAdminKeyShort   = errors.New("storage: an admin key needs at least 16 characters of randomness")
 )
 
-var adminKeyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
+var adminKeyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]*$`)
+
+func isAdminKeyName(name string) bool { return len(name) <= 64 && adminKeyName.MatchString(name) }
 
 const minAdminKey = 16
 
@@ -84,7 +86,7 @@ func (k *AdminKey) check(key string) error {
 // Mistakes are what is wrong with a new key, by the member of the admin API that is to blame.
 func (k *AdminKey) Mistakes() map[string]error {
 	mistakes := map[string]error{}
-	if !adminKeyName.MatchString(k.Name) {
+	if !isAdminKeyName(k.Name) {
 		mistakes["name"] = errAdminKeyName
 	}
 	if !k.Role.Allows(RoleRead) { // every role may read

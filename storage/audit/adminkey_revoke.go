@@ -25,7 +25,7 @@ func (a *AdminKeys) Revoke(ctx context.Context, name string) error {
 
 // Named describes the key of this name, whatever state it is in. It answers [fosite.ErrNotFound] when there was none.
 func (a *AdminKeys) Named(ctx context.Context, name string) (*AdminKey, error) {
-	if !adminKeyName.MatchString(name) {
+	if !isAdminKeyName(name) {
 		return nil, fosite.ErrNotFound
 	}
 	keys, err := readKeys(a.db.Read(ctx).Where("name = ?", name))
@@ -51,7 +51,7 @@ func (a *AdminKeys) Hold(ctx context.Context, name string) error {
 
 // RevokeButLast is [AdminKeys.Revoke], and answers [ErrLastAdminKey] where no key of role admin would work any more.
 func (a *AdminKeys) RevokeButLast(ctx context.Context, name string) error {
-	if !adminKeyName.MatchString(name) {
+	if !isAdminKeyName(name) {
 		return fosite.ErrNotFound
 	}
 	return a.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {

@@ -32,14 +32,14 @@ type User struct {
 }
 
 // usernames leaves out what could make two names look alike.
-var usernames = regexp.MustCompile(`^[a-z0-9][a-z0-9._@+-]{0,127}$`)
+var usernames = regexp.MustCompile(`^[a-z0-9][a-z0-9._@+-]*$`)
 
 // idPrefix begins the ids of local accounts.
 const idPrefix = "user_"
 
 // CheckUsername tells what is wrong with the name of a new account.
 func CheckUsername(username string) error {
-	if !usernames.MatchString(username) {
+	if len(username) > 128 || !usernames.MatchString(username) {
 		return fmt.Errorf("storage: %q is no user name: use up to 128 lower case letters, digits and . _ @ + -, beginning with a letter or digit", username)
 	}
 	return nil

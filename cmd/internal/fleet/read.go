@@ -24,7 +24,7 @@ import (
 const maxFile = 16 << 20
 
 // validID is what an id may be that is registered here or was imported. It is safe in a file name.
-var validID = regexp.MustCompile(`^[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,127}$`)
+var validID = regexp.MustCompile(`^[A-Za-z0-9_~-][A-Za-z0-9._~-]*$`)
 
 // Entry is one client of the file.
 type Entry struct {
@@ -152,7 +152,7 @@ func (f *file) checkID(e *Entry, given bool) {
 	case e.id == "" && given && f.mistakes.at(e.lineOf(at), at):
 	case e.id == "":
 		f.mistakes.add(e.lineOf(at), "", at, "required", "is missing: it tells which client this is about")
-	case !validID.MatchString(e.id):
+	case len(e.id) > 128 || !validID.MatchString(e.id):
 		f.mistakes.add(e.lineOf(at), "", at, "invalid", "must be 1 to 64 letters, digits and _")
 	case twice:
 		f.mistakes.add(e.lineOf(at), e.id, at, "duplicate", "%s is also in line %d", e.id, first)

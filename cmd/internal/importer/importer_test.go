@@ -207,6 +207,7 @@ func TestEntriesThatCannotBeAClient(t *testing.T) {
 		`{"client_id":"a b"}`:                  "client_id must be 1 to 128 letters",
 		`{"client_id":"a/b"}`:                  "client_id must be 1 to 128 letters",
 		`{"client_id":".."}`:                   "client_id must be 1 to 128 letters",
+		`{"client_id":"` + strings.Repeat("a", 129) + `"}`:                                                                               "client_id must be 1 to 128 letters",
 		`{"client_id":"user_` + strings.Repeat("a7", 13) + `"}`:                                                                          "must not be like the id of an account",
 		`{"client_id":"a","grant_types":["client_credentials"],"client_credentials_grant_access_token_lifespan":"long"}`:                 "lifespan of client_credentials",
 		`{"client_id":"a","client_secret":"$2a$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234","client_secret_expires_at":-1}`: "client_secret_expires_at is not a time",
