@@ -57,13 +57,21 @@ func wantChain(t *testing.T, s *Store, wantCount, wantBad int64) {
 	}
 }
 
+// ofMachine is a request for a token without a grant.
+func (s *Store) ofMachine(t *testing.T) *fosite.Request {
+	t.Helper()
+	request := s.authenticated(t, "machine")
+	request.Session = &fosite.DefaultSession{}
+	request.Form.Set("grant_type", "client_credentials")
+	return request
+}
+
 func TestAClientsOwnRevocationIsOnRecordOnce(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		listener := new(told)
 		s := e.storeWithClients(t, WithAuditListener(listener.listen))
 		ctx := audit.WithOrigin(t.Context(), audit.Origin{RequestID: "r1", IP: "192.0.2.1"})
-		machine := s.authenticated(t, "machine")
-		if err := s.CreateAccessTokenSession(ctx, "a machine's", machine); err != nil {
+		if err := s.CreateAccessTokenSession(ctx, "a machine's", s.ofMachine(t)); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"by access", "by refresh"} {
@@ -106,7 +114,7 @@ func TestAClientsOwnRevocationIsOnRecordOnce(t *testing.T) {
 func TestMachinesTokensOfOneRequestEndTogether(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e testEngine) {
 		s := e.storeWithClients(t)
-		machine := s.authenticated(t, "machine")
+		machine := s.ofMachine(t)
 		for _, name := range []string{"one", "another"} {
 			if err := s.CreateAccessTokenSession(t.Context(), name, machine); err != nil {
 				t.Fatal(err)

@@ -51,10 +51,11 @@ func insertRequest(table, columns, values string) insertion {
 	}
 }
 
-// of is the statement for r and its arguments, before are those of the columns before the request's.
+// of is the statement for r and its arguments, before are those of the columns before the request's. What has a form of its
+// own in the database is a pointer, which costs nothing to hand on.
 func (i insertion) of(s *core, r *model.Request, before ...any) (query string, args []any) {
-	args = append(before, r.RequestID, r.ClientID, r.SecretID, r.Epoch, r.Subject, r.Scope, r.Audience, r.RequestedScope,
-		r.RequestedAudience, r.Form, r.SessionType, r.Session, r.IssuedAt, r.ExpiresAt)
+	args = append(before, r.RequestID, r.ClientID, &r.SecretID, r.Epoch, &r.Subject, &r.Scope, &r.Audience, r.RequestedScope,
+		r.RequestedAudience, &r.Form, &r.SessionType, &r.Session, &r.IssuedAt, &r.ExpiresAt)
 	if s.external == nil {
 		return i.own, args
 	}
@@ -152,12 +153,8 @@ func (s *core) newRequest(request fosite.Requester, kind fosite.TokenType) (*mod
 	if data != "" {
 		r.Subject = model.Text(subject(session))
 	}
-	if requested := model.List(request.GetRequestedScopes()); !slices.Equal(requested, r.Scope) {
-		r.RequestedScope = &requested
-	}
-	if requested := model.List(request.GetRequestedAudience()); !slices.Equal(requested, r.Audience) {
-		r.RequestedAudience = &requested
-	}
+	r.RequestedScope = otherThan(r.Scope, request.GetRequestedScopes())
+	r.RequestedAudience = otherThan(r.Audience, request.GetRequestedAudience())
 	if c := client.Of(request.GetClient()); c != nil {
 		r.Epoch = c.Epoch
 		if secret := c.UsedSecret(); secret != nil {
@@ -203,7 +200,16 @@ func (s *core) request(ctx context.Context, r *model.Request, client fosite.Clie
 	return request, nil
 }
 
-// either is what was requested; nil is the same as what was granted.
+// otherThan is what was requested; nil is the same as what was granted.
+func otherThan(granted model.List, requested fosite.Arguments) *model.List {
+	if slices.Equal(granted, model.List(requested)) {
+		return nil
+	}
+	list := model.List(requested)
+	return &list
+}
+
+// either is the opposite of otherThan.
 func either(requested *model.List, granted model.List) fosite.Arguments {
 	if requested != nil {
 		return fosite.Arguments(*requested)

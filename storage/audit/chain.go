@@ -148,4 +148,4 @@ func (e *Event) columns() []any {
 }
 
 // values are the values of the columns of givenEvent.
-func (e *Event) values() []any { return append(e.columns(), e.tail()) }
+func (e *Event) values() []any { return append(e.columns(), e.appendTail(nil)) }
