@@ -29,16 +29,21 @@ func (a *ClientAuthenticator) match(ctx context.Context, client fosite.Client, s
 	if rotating, ok := client.(fosite.ClientWithSecretRotation); ok {
 		hashes = append(hashes, rotating.GetRotatedHashes()...)
 	}
-	hash, err := a.matchAtOnce(ctx, hashes, sent.secrets)
-	if err == nil && hash == nil {
-		var slow [][]byte
-		for _, hash := range hashes {
-			if slowhash.Is(hash) {
-				slow = append(slow, hash)
+	hasher := a.hasher()
+	var slow [][]byte
+	for _, hash := range hashes {
+		for _, secret := range sent.secrets {
+			if err := hasher.compareAtOnce(ctx, hash, secret); err == nil {
+				return hash, nil
+			} else if ctx.Err() != nil || errors.Is(err, ErrTooBusy) {
+				return nil, unavailable(err)
 			}
 		}
-		hash, err = a.matchInTurn(ctx, sent, slow)
+		if slowhash.Is(hash) {
+			slow = append(slow, hash)
+		}
 	}
+	hash, err := a.matchInTurn(ctx, sent, slow)
 	switch {
 	case err != nil:
 		return nil, unavailable(err)
@@ -66,24 +71,9 @@ func (a *ClientAuthenticator) refuse(ctx context.Context, sent credentials, reas
 	return nil, errInvalidClient.WithDebug(reason)
 }
 
-// matchAtOnce finds the hash of one of the secrets, as far as that takes no time; nil: it is none of these.
-func (a *ClientAuthenticator) matchAtOnce(ctx context.Context, hashes, secrets [][]byte) ([]byte, error) {
-	hasher := a.hasher()
-	for _, hash := range hashes {
-		for _, secret := range secrets {
-			if err := hasher.compareAtOnce(ctx, hash, secret); err == nil {
-				return hash, nil
-			} else if ctx.Err() != nil || errors.Is(err, ErrTooBusy) {
-				return nil, err
-			}
-		}
-	}
-	return nil, nil
-}
-
-// matchInTurn is the same for slow hashes. Requests that matchEarly has not let in wait here, in one queue for each client id
-// that was sent; an id of no client has a queue, too. A refusal takes the work of the client with the slowest hashes. So
-// neither the time nor the queue tells which ids are clients, nor which hashes they have.
+// matchInTurn finds the hash of one of the secrets among slow hashes; nil: it is none of these. Requests that matchEarly has not
+// let in wait here, in one queue for each client id that was sent; an id of no client has a queue, too. A refusal takes the work
+// of the client with the slowest hashes. So neither the time nor the queue tells which ids are clients, nor which hashes they have.
 //
 // Where many wait, a client with the right secret does not: see matchEarly. The others are refused in their turn.
 func (a *ClientAuthenticator) matchInTurn(ctx context.Context, sent credentials, hashes [][]byte) ([]byte, error) {
