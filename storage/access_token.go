@@ -183,13 +183,12 @@ func (s *Tokens) GetAccessTokenSession(ctx context.Context, signature string, se
 	if signature == "" {
 		return nil, fosite.ErrNotFound
 	}
-	hash := accessTokenKey(signature)
-	token := readAheadOf(ctx).take(s.core, hash)
+	token := readAheadOf(ctx).take(s.core, signature)
 	if token == nil {
 		row := tokenRows.Get().(*tokenRow)
 		defer tokenRows.Put(row)
 		queries, _ := s.queries()
-		if err := s.db.Read(ctx).QueryRow(queries.accessToken, hash).Scan(row.targets...); err != nil {
+		if err := s.db.QueryRow(ctx, queries.accessToken, accessTokenKey(signature)).Scan(row.targets...); err != nil {
 			return nil, notFound(err, "read an access token")
 		}
 		token = &row.token

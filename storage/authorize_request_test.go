@@ -110,7 +110,7 @@ func TestAuthorizeRequestIsKeptWithoutWhatOpensSomething(t *testing.T) {
 			t.Fatal(err)
 		}
 		var found int
-		err := store.db.Read(ctx).QueryRow(`SELECT COUNT(*) FROM {authorize_sessions} WHERE form LIKE '%secret of%' OR form LIKE '%client_secret%' OR signature = ?`,
+		err := store.db.QueryRow(ctx, `SELECT COUNT(*) FROM {authorize_sessions} WHERE form LIKE '%secret of%' OR form LIKE '%client_secret%' OR signature = ?`,
 			[]byte("cookie")).Scan(&found)
 		if err != nil || found != 0 {
 			t.Errorf("%d rows hold the secret or the key (%v)", found, err)

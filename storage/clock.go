@@ -30,7 +30,7 @@ func (s *Housekeeping) ClockDifference(ctx context.Context) (time.Duration, erro
 // askClock asks PostgreSQL for the time.
 func (s *core) askClock(ctx context.Context) (time.Time, error) {
 	var micros int64
-	err := s.db.Read(ctx).QueryRow("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)").Scan(&micros)
+	err := s.db.QueryRow(ctx, "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)").Scan(&micros)
 	return time.UnixMicro(micros), database.Wrap(err, "read the database's clock")
 }
 

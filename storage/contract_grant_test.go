@@ -70,7 +70,7 @@ func TestCleaningUpNeverBringsARevokedTokenBack(t *testing.T) {
 				}
 				for _, table := range []string{"access_tokens", "refresh_tokens", "authorize_sessions", "grants"} {
 					var left int
-					if err := s.db.Read(ctx).QueryRow("SELECT COUNT(*) FROM {" + table + "}").Scan(&left); err != nil || left != 0 {
+					if err := s.db.QueryRow(ctx, "SELECT COUNT(*) FROM {"+table+"}").Scan(&left); err != nil || left != 0 {
 						t.Errorf("%s: %d rows left in the end (%v)", table, left, err)
 					}
 				}

@@ -148,7 +148,7 @@ func (f *Feed) read(ctx context.Context, from feedCursor, limit int) (now feedCu
 	if !f.db.Postgres {
 		args = []any{from.known.xmin, limit}
 	}
-	rows, err := f.db.Read(ctx).Query(f.query, args...)
+	rows, err := f.db.Query(ctx, f.query, args...)
 	if err != nil {
 		return now, nil, database.Wrap(err, "read the revocations")
 	}

@@ -205,7 +205,7 @@ func TestImportOfMoreTokensThanABatch(t *testing.T) {
 			t.Errorf("the last one is %+v (%v), want it with its end", got, err)
 		}
 		var grants int
-		if err := s.db.Read(ctx).QueryRow("SELECT COUNT(*) FROM {grants}").Scan(&grants); err != nil || grants != 0 {
+		if err := s.db.QueryRow(ctx, "SELECT COUNT(*) FROM {grants}").Scan(&grants); err != nil || grants != 0 {
 			t.Errorf("%d grants of machines (%v)", grants, err)
 		}
 		clock.forward(2 * time.Hour)

@@ -17,7 +17,7 @@ const accessTokenKeys = "access_tokens"
 // if there are none.
 func (s *Tokens) KeySet(ctx context.Context) (keys []byte, revision int64, err error) {
 	var row model.KeySet
-	err = s.db.Read(ctx).QueryRow(`SELECT revision, keys FROM {key_sets} WHERE name = ?`, accessTokenKeys).Scan(&row.Revision, &row.Keys)
+	err = s.db.QueryRow(ctx, `SELECT revision, keys FROM {key_sets} WHERE name = ?`, accessTokenKeys).Scan(&row.Revision, &row.Keys)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, 0, nil
 	}
@@ -37,7 +37,7 @@ func (s *Tokens) ReplaceKeySet(ctx context.Context, revision int64, keys []byte)
 // LastTokenEnd is when the last of all access tokens ends that are stored; zero if there is none.
 func (s *Tokens) LastTokenEnd(ctx context.Context) (time.Time, error) {
 	var end model.Time
-	err := s.db.Read(ctx).QueryRow(`SELECT MAX(expires_at) FROM {access_tokens}`).Scan(&end)
+	err := s.db.QueryRow(ctx, `SELECT MAX(expires_at) FROM {access_tokens}`).Scan(&end)
 	return end.Time, database.Wrap(err, "read when the last token ends")
 }
 
@@ -50,6 +50,6 @@ func (s *Tokens) LastTokenEndOf(ctx context.Context, issuedBefore time.Time) (ti
 	last := func(table string) string {
 		return `SELECT MAX(t.expires_at) AS expires_at FROM ` + table + ` t` + source.joins + ` WHERE t.issued_at < ? AND NOT ` + source.revoked()
 	}
-	err := s.db.Read(ctx).QueryRow(`SELECT MAX(expires_at) FROM (`+last("{access_tokens}")+` UNION ALL `+last("{refresh_tokens}")+`) ends`, before, before).Scan(&end)
+	err := s.db.QueryRow(ctx, `SELECT MAX(expires_at) FROM (`+last("{access_tokens}")+` UNION ALL `+last("{refresh_tokens}")+`) ends`, before, before).Scan(&end)
 	return end.Time, database.Wrap(err, "read when the last token of before ends")
 }

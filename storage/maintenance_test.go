@@ -82,7 +82,7 @@ func TestHousekeepingDeletesAndWritesDown(t *testing.T) {
 		}
 		for _, table := range []string{"{idempotency_keys} WHERE key_hash IS NOT NULL", "{audit_events} WHERE action = 'test.happened'"} {
 			var left int
-			if err := s.db.Read(ctx).QueryRow("SELECT COUNT(*) FROM " + table).Scan(&left); err != nil || left != 0 {
+			if err := s.db.QueryRow(ctx, "SELECT COUNT(*) FROM "+table).Scan(&left); err != nil || left != 0 {
 				t.Errorf("%d rows left of %s (%v)", left, table, err)
 			}
 		}

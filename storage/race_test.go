@@ -189,7 +189,7 @@ func TestReuseAndRotationTakeLocksInOneOrder(t *testing.T) {
 		if s.db.Postgres { // on SQLite it waits for its turn to begin
 			eventually(t, "the rotation waits for a lock", func() bool {
 				var waiting int
-				err := s.db.Read(ctx).QueryRow(`SELECT COUNT(*) FROM pg_locks WHERE NOT granted`).Scan(&waiting)
+				err := s.db.QueryRow(ctx, `SELECT COUNT(*) FROM pg_locks WHERE NOT granted`).Scan(&waiting)
 				return err == nil && waiting > 0
 			})
 		}

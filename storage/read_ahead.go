@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bytes"
 	"context"
 	"sync"
 	"sync/atomic"
@@ -29,14 +28,15 @@ func ReadAhead(ctx context.Context, signature string) context.Context {
 		return ctx
 	}
 	info := reqinfo.From(ctx)
-	info.ReadAhead = &readAhead{hash: accessTokenKey(signature)}
+	info.ReadAhead = &readAhead{signature: signature, hash: accessTokenKey(signature)}
 	return reqinfo.With(ctx, info)
 }
 
-// readAhead is the hash of a token that will be read, and the token once GetClient has found it.
+// readAhead is a token that will be read, by its signature and the hash of that, and the token once GetClient has found it.
 type readAhead struct {
-	hash  []byte
-	found atomic.Pointer[tokenAhead]
+	signature string
+	hash      []byte
+	found     atomic.Pointer[tokenAhead]
 }
 
 type tokenAhead struct {
@@ -62,8 +62,8 @@ func readAheadOf(ctx context.Context) *readAhead {
 }
 
 // take returns what store read ahead, once, or nil.
-func (a *readAhead) take(store *core, hash []byte) *storedRequest {
-	if a == nil || !bytes.Equal(a.hash, hash) {
+func (a *readAhead) take(store *core, signature string) *storedRequest {
+	if a == nil || a.signature != signature {
 		return nil
 	}
 	found := a.found.Swap(consumed)

@@ -100,7 +100,7 @@ func orNotFound(err error) error {
 // if there is none, and errClientGone if its client is gone. what says what is done, see [database.Wrap].
 func (s *core) restore(ctx context.Context, session fosite.Session, before []any, what, query string, args ...any) (*restoredRequest, error) {
 	var row storedRequest
-	err := s.db.Read(ctx).QueryRow(query, args...).Scan(append(before, row.targets()...)...)
+	err := s.db.QueryRow(ctx, query, args...).Scan(append(before, row.targets()...)...)
 	if err != nil {
 		return nil, notFound(err, what)
 	}

@@ -203,7 +203,7 @@ func (s *Tokens) RevokeTokenID(ctx context.Context, clientID, id string) error {
 // isByRule tells whether a grant is one by the rule.
 func (s *Tokens) isByRule(ctx context.Context, requestID, ruleID string) (bool, error) {
 	var id string
-	err := s.db.Read(ctx).QueryRow(`SELECT rule_id FROM {grants} WHERE id = ?`, requestID).Scan(&id)
+	err := s.db.QueryRow(ctx, `SELECT rule_id FROM {grants} WHERE id = ?`, requestID).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -242,7 +242,7 @@ func (s *Tokens) TokenGrant(ctx context.Context, kind fosite.TokenType, signatur
 }
 
 func (s *Tokens) findToken(ctx context.Context, table string, hash []byte) (clientID, requestID string, err error) {
-	err = s.db.Read(ctx).QueryRow(`SELECT client_id, request_id FROM {`+table+`} WHERE signature = ?`, hash).Scan(&clientID, &requestID)
+	err = s.db.QueryRow(ctx, `SELECT client_id, request_id FROM {`+table+`} WHERE signature = ?`, hash).Scan(&clientID, &requestID)
 	return clientID, requestID, notFound(err, "read a token")
 }
 

@@ -212,7 +212,7 @@ func (s *Housekeeping) Ping(ctx context.Context) error {
 		query = "SELECT current_setting('transaction_read_only')" // on: a standby
 	}
 	var readOnly string
-	if err := s.db.Read(ctx).QueryRow(query).Scan(&readOnly); err != nil {
+	if err := s.db.QueryRow(ctx, query).Scan(&readOnly); err != nil {
 		return database.Wrap(err, "the database does not answer")
 	}
 	if readOnly == "on" {

@@ -135,7 +135,7 @@ func (l *Log) verify(ctx context.Context, ends *model.AuditChain, from Place, li
 // stray is the first event outside of the chain's ends; 0: there is none.
 func (l *Log) stray(ctx context.Context) (int64, error) {
 	var id *int64
-	err := l.db.Read(ctx).QueryRow(`SELECT COALESCE((SELECT MIN(id) FROM {audit_events} WHERE id <= c.pruned_id), (SELECT MIN(id) FROM {audit_events} WHERE id > c.last_id))
+	err := l.db.QueryRow(ctx, `SELECT COALESCE((SELECT MIN(id) FROM {audit_events} WHERE id <= c.pruned_id), (SELECT MIN(id) FROM {audit_events} WHERE id > c.last_id))
 		FROM {audit_chain} c WHERE c.chain = 'main'`).Scan(&id)
 	if err != nil || id == nil {
 		return 0, database.Wrap(err, "read audit events")

@@ -33,7 +33,7 @@ func (r *Registry) endingValues(d time.Duration) []any {
 
 // CountEnding counts the clients and rules that end within d. It reads all clients and secrets that have an end.
 func (r *Registry) CountEnding(ctx context.Context, d time.Duration) (count Ending, err error) {
-	err = r.db.Read(ctx).QueryRow(`SELECT (SELECT COUNT(*) FROM {clients} c WHERE `+endsItself+`), (SELECT COUNT(*) FROM {clients} c WHERE `+endsBySecret+`)`,
+	err = r.db.QueryRow(ctx, `SELECT (SELECT COUNT(*) FROM {clients} c WHERE `+endsItself+`), (SELECT COUNT(*) FROM {clients} c WHERE `+endsBySecret+`)`,
 		r.endingValues(d)...).Scan(&count.Clients, &count.LastSecrets)
 	if err != nil {
 		return Ending{}, fmt.Errorf("storage: count the clients that end: %w", err)
@@ -43,7 +43,7 @@ func (r *Registry) CountEnding(ctx context.Context, d time.Duration) (count Endi
 
 // ListEnding returns the ids of clients and rules that end within d, by themselves or with the last of their secrets: up to limit.
 func (r *Registry) ListEnding(ctx context.Context, d time.Duration, limit int) (ids []string, err error) {
-	rows, err := r.db.Read(ctx).Query(`SELECT c.id FROM {clients} c WHERE `+endsItself+` OR `+endsBySecret+` ORDER BY c.created_at, c.id LIMIT ?`,
+	rows, err := r.db.Query(ctx, `SELECT c.id FROM {clients} c WHERE `+endsItself+` OR `+endsBySecret+` ORDER BY c.created_at, c.id LIMIT ?`,
 		append(r.endingValues(d), limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("storage: list the clients that end: %w", err)

@@ -186,7 +186,7 @@ func (r *Reader[T]) values(key, id any) []any {
 
 // scan runs a query, and calls each after each of its rows.
 func (r *Reader[T]) scan(ctx context.Context, query string, values, targets []any, each func()) error {
-	rows, err := r.registry.db.Read(ctx).Query(query, values...)
+	rows, err := r.registry.db.Query(ctx, query, values...)
 	if err != nil {
 		return err
 	}

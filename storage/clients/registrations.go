@@ -116,7 +116,7 @@ func (r *Registry) complete(ctx context.Context, id string, state *State, regist
 	if registered == nil || registered.Version != state.Version.Int64 || !registered.UpdatedAt.Equal(state.UpdatedAt.Time) {
 		var later State
 		var row model.Client
-		err := r.db.Read(ctx).QueryRow(selectRegistration, id).Scan(append(later.Targets(), registrationTargets(&row)...)...)
+		err := r.db.QueryRow(ctx, selectRegistration, id).Scan(append(later.Targets(), registrationTargets(&row)...)...)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, fosite.ErrNotFound
 		}

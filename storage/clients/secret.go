@@ -247,7 +247,7 @@ func (r *Registry) FlushUsage(ctx context.Context) error {
 // EachSlowSecret calls each for every hash of active clients that takes long to compare, those of one client one after
 // the other: provider.ClientAuthenticator makes each refusal take as long as the costliest of them.
 func (r *Registry) EachSlowSecret(ctx context.Context, each func(clientID string, hash []byte)) error {
-	rows, err := r.db.Read(ctx).Query(`SELECT s.client_id, s.hash FROM {client_secrets} s JOIN {clients} c ON c.id = s.client_id
+	rows, err := r.db.Query(ctx, `SELECT s.client_id, s.hash FROM {client_secrets} s JOIN {clients} c ON c.id = s.client_id
 		WHERE s.slow = 1 AND s.deleted_at IS NULL AND c.status = 'active' ORDER BY s.client_id`)
 	if err != nil {
 		return fmt.Errorf("storage: read the slow hashes: %w", err)

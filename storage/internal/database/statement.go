@@ -34,10 +34,16 @@ func (d *DB) Read(ctx context.Context) *Tx {
 		return d.tx(ctx, t)
 	}
 	tx := d.session(ctx, d.reads)
-	if _, ok := d.host.Plugins["gorm:db_resolver"]; ok {
-		tx.primary, tx.DB = true, toPrimary(tx.DB).Session(&gorm.Session{})
+	if tx.primary = d.hasReplicas(); tx.primary {
+		tx.DB = toPrimary(tx.DB).Session(&gorm.Session{})
 	}
 	return tx
+}
+
+// hasReplicas tells whether GORM sends reads to other servers, where it is not told otherwise.
+func (d *DB) hasReplicas() bool {
+	_, ok := d.host.Plugins["gorm:db_resolver"]
+	return ok
 }
 
 func toPrimary(db *gorm.DB) *gorm.DB { return db.Set("gorm:db_resolver:write", struct{}{}) }
@@ -83,24 +89,25 @@ func (tx *Tx) Run(statement string, args ...any) (rows int64, err error) {
 }
 
 func (tx *Tx) exec(text string, args ...any) *gorm.DB {
-	s := tx.statement(text, args)
+	s := tx.db.newStatement(tx.Statement.Context, tx.DB, tx.primary, text, args)
 	return s.Callback().Raw().Execute(s)
 }
 
-// statement is what GORM's Raw and Exec make of SQL, without reading it once more for each of its values.
-func (tx *Tx) statement(text string, args []any) *gorm.DB {
-	s := &tx.db.instance(tx.Statement.Context, tx.db.statement, tx.DB).db
-	if tx.primary {
+// newStatement is what GORM's Raw and Exec make of SQL, without reading it once more for each of its values. It runs with the
+// settings of of.
+func (d *DB) newStatement(ctx context.Context, of *gorm.DB, primary bool, text string, args []any) *gorm.DB {
+	s := &d.instance(ctx, d.statement, of).db
+	if primary {
 		s = toPrimary(s)
 	}
-	text = tx.db.SQL(text)
+	text = d.SQL(text)
 	s.Statement.Clauses = map[string]clause.Clause{}
 	s.Statement.SQL.WriteString(text)
 	s.Statement.Vars = args
-	if pool, ok := s.Statement.ConnPool.(*gorm.PreparedStmtTX); ok && !tx.db.Postgres {
+	if pool, ok := s.Statement.ConnPool.(*gorm.PreparedStmtTX); ok && !d.Postgres {
 		if known, ok := pool.PreparedStmtDB.Stmts.Get(text); !ok || known.Transaction {
 			select {
-			case tx.db.wanted <- text:
+			case d.wanted <- text:
 			default: // the next transaction that runs it tries again
 			}
 		}
@@ -108,10 +115,24 @@ func (tx *Tx) statement(text string, args []any) *gorm.DB {
 	return s
 }
 
-// Query reads rows with SQL of ours. Outside of a transaction it must not write: behind a pooler of connections, a pool asks
-// for a durable commit in Run only.
+// Query reads rows with SQL of ours, where [DB.Read] does. Outside of a transaction it must not write: behind a pooler of
+// connections, a pool asks for a durable commit in Run only.
+func (d *DB) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if t := transactionFrom(ctx); t != nil {
+		return d.tx(ctx, t).Query(query, args...)
+	}
+	return d.newStatement(ctx, d.reads, d.hasReplicas(), query, args).Rows()
+}
+
+// QueryRow reads one row with SQL of ours, where [DB.Read] does.
+func (d *DB) QueryRow(ctx context.Context, query string, args ...any) Row {
+	rows, err := d.Query(ctx, query, args...)
+	return Row{rows, err}
+}
+
+// Query reads rows with SQL of ours.
 func (tx *Tx) Query(query string, args ...any) (*sql.Rows, error) {
-	return tx.statement(query, args).Rows()
+	return tx.db.newStatement(tx.Statement.Context, tx.DB, tx.primary, query, args).Rows()
 }
 
 // QueryRow reads one row with SQL of ours.

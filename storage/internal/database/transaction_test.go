@@ -141,7 +141,7 @@ func TestAFailingDatabaseFailsInATransactionToo(t *testing.T) {
 		if _, err := failing.Run(ctx, `INSERT INTO {settings} (name, value) VALUES ('wrong', '')`); err == nil {
 			t.Error("it runs statements")
 		}
-		if err := failing.Read(ctx).QueryRow(`SELECT COUNT(*) FROM {settings}`).Scan(new(int)); err == nil {
+		if err := failing.QueryRow(ctx, `SELECT COUNT(*) FROM {settings}`).Scan(new(int)); err == nil {
 			t.Error("it reads")
 		}
 		if _, err := failing.Begin(ctx); err == nil {
