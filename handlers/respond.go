@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"fosite-mcp/internal/reqinfo"
@@ -210,22 +211,26 @@ func addMembers(object []byte, members map[string]any) ([]byte, error) {
 		return nil, err
 	}
 	object[len(object)-1] = ','
-	return append(object, more[1:]...), nil
+	return slices.Concat(object, more[1:]), nil
 }
 
-func writeRawJSON(w http.ResponseWriter, status int, body []byte) {
-	writeRaw(w, status, "application/json", body)
-}
+// The headers of answers that nobody may keep (RFC 6749 §5.1). All answers share their values.
+var (
+	notKept    = http.Header{"Cache-Control": {"no-store"}, "Pragma": {"no-cache"}}
+	jsonHeader = headerOf("application/json")
+	jwtHeader  = headerOf(signedType)
+)
 
-// notKept is the header of an answer that nobody may keep (RFC 6749 §5.1). All answers share its values.
-var notKept = http.Header{"Cache-Control": {"no-store"}, "Pragma": {"no-cache"}}
-
-// writeRaw writes an answer that nobody may keep.
-func writeRaw(w http.ResponseWriter, status int, contentType string, body []byte) {
-	header := w.Header()
+func headerOf(contentType string) http.Header {
+	header := http.Header{"Content-Type": {contentType}, "X-Content-Type-Options": {"nosniff"}}
 	maps.Copy(header, notKept)
-	header.Set("Content-Type", contentType)
-	header.Set("X-Content-Type-Options", "nosniff")
+	return header
+}
+
+func writeRawJSON(w http.ResponseWriter, status int, body []byte) { write(w, status, jsonHeader, body) }
+
+func write(w http.ResponseWriter, status int, header http.Header, body []byte) {
+	maps.Copy(w.Header(), header)
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }

@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"maps"
 	"net/http"
 
 	"github.com/ory/fosite"
@@ -21,6 +20,5 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	maps.Copy(w.Header(), notKept)
-	w.WriteHeader(http.StatusOK)
+	write(w, http.StatusOK, notKept, nil)
 }

@@ -54,5 +54,5 @@ func (s *Server) writeSigned(w http.ResponseWriter, r *http.Request, caller fosi
 		s.fail(w, r, err)
 		return
 	}
-	writeRaw(w, http.StatusOK, signedType, token)
+	write(w, http.StatusOK, jwtHeader, token)
 }

@@ -59,12 +59,16 @@ var tokenIDs = base64.RawURLEncoding
 
 // TokenID is the public name of the token with this signature. The admin API calls it token_id, introspection jti. It
 // cannot be used as a token.
-func TokenID(signature string) string { return tokenIDs.EncodeToString(accessTokenKey(signature)) }
+func TokenID(signature string) string {
+	var id [43]byte // on the stack
+	return string(tokenIDs.AppendEncode(id[:0], accessTokenKey(signature)))
+}
 
 // TokenUsed notes that the access token of this [TokenID] was used just now. It costs no database access.
 func (s *Tokens) TokenUsed(id string) {
-	if hash, err := tokenIDs.DecodeString(id); err == nil && len(hash) == sha256.Size {
-		s.tokensUsed.Note(string(hash), s.now())
+	var hash [sha256.Size]byte // on the stack
+	if key, err := tokenIDs.AppendDecode(hash[:0], []byte(id)); err == nil && len(key) == sha256.Size {
+		s.tokensUsed.Note(string(key), s.now())
 	}
 }
 
