@@ -48,7 +48,7 @@ func (l *Log) Change(ctx context.Context, change *Change, event Event, keys ...a
 		}
 		return w.changed, nil
 	}
-	err = l.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
+	err = l.db.WriteAtOnce(ctx, func(ctx context.Context, tx *database.Tx) error {
 		n, err := tx.Run(change.statement, values...)
 		if changed = err == nil && n > 0; changed {
 			event := event // a transaction that is run again stores it anew

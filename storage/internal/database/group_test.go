@@ -198,7 +198,7 @@ func TestTheLimitOfAGroupEndsItBetweenStatements(t *testing.T) {
 	t.Parallel()
 	db := newSQLite(t)
 	group, reachLimit := context.WithCancel(soon(t))
-	j := &Job[write]{Done: make(chan error, 1), What: write{soon(t), func(ctx context.Context, tx *Tx) error {
+	j := &Job[write]{Done: make(chan error, 1), What: write{ctx: soon(t), fn: func(ctx context.Context, tx *Tx) error {
 		if ctx.Done() != nil {
 			t.Error("a statement of a group can be ended")
 		}
@@ -214,4 +214,55 @@ func TestTheLimitOfAGroupEndsItBetweenStatements(t *testing.T) {
 		t.Error("a group that has reached its limit goes on")
 	}
 	wantSetting(t, db, "late", false)
+}
+
+// What another program holds up, it holds up for all: each by itself would wait for it in turn.
+func TestALockIsToldToAllAndWaitedForOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	open := func(settings string) *gorm.DB {
+		db, err := gorm.Open(sqlite.Open("file:"+path+"?_journal_mode=WAL"+settings), &gorm.Config{Logger: logger.Discard, PrepareStmt: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if pool, err := db.DB(); err == nil {
+				_ = pool.Close()
+			}
+		})
+		return db
+	}
+	other := open("&_txlock=immediate")
+	if err := other.Exec("CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT)").Error; err != nil {
+		t.Fatal(err)
+	}
+	db := New(open("&_busy_timeout=20")) // which begins without the lock
+	holder := other.Begin()
+	group, runs := make([]*Job[write], 3), 0
+	for i := range group {
+		set := func(ctx context.Context, tx *Tx) error {
+			runs++
+			return setSetting(fmt.Sprint(i))(ctx, tx)
+		}
+		group[i] = &Job[write]{Done: make(chan error, 1), What: write{ctx: soon(t), fn: set, atOnce: true}}
+	}
+	db.commitTogether(soon(t), group)
+	for i, j := range group {
+		if err := <-j.Done; err == nil || !isLocked(err) {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	if runs != 1 {
+		t.Errorf("%d of them waited for the lock", runs)
+	}
+	if err := holder.Rollback().Error; err != nil {
+		t.Fatal(err)
+	}
+	db.commitTogether(soon(t), group)
+	for i, j := range group {
+		if err := <-j.Done; err != nil {
+			t.Errorf("%d, without the lock: %v", i, err)
+		}
+		wantSetting(t, db, fmt.Sprint(i), true)
+	}
 }

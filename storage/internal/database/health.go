@@ -36,3 +36,6 @@ func isUnwritable(err error) bool {
 	}
 	return false
 }
+
+// isLocked tells whether another program has had the lock of writers for longer than SQLite's busy_timeout.
+func isLocked(err error) bool { return strings.Contains(err.Error(), "database is locked") }

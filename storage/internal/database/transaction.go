@@ -102,8 +102,7 @@ func (t *transaction) checkIsolation(tx *Tx) error {
 	return nil
 }
 
-// begin opens a transaction. On SQLite it takes the write lock at once: a transaction that reads first and
-// writes later could otherwise find its snapshot outdated and fail (SQLITE_BUSY_SNAPSHOT).
+// begin opens a transaction. One on SQLite needs its lock, see lock.
 func (d *DB) begin(ctx context.Context) (*transaction, error) {
 	if d.quiet.Error != nil {
 		return nil, d.quiet.Error
@@ -117,14 +116,16 @@ func (d *DB) begin(ctx context.Context) (*transaction, error) {
 	}
 	tx := d.session(ctx, d.quiet)
 	tx.DB = tx.Begin(options)
-	t := &transaction{quiet: tx.DB}
-	if tx.Error != nil || d.Postgres {
-		return t, tx.Error
+	return &transaction{quiet: tx.DB}, tx.Error
+}
+
+// lock takes the lock of writers on SQLite, unless the first statement of the transaction writes: one that reads first and
+// writes later could otherwise find its snapshot outdated and fail (SQLITE_BUSY_SNAPSHOT).
+func (d *DB) lock(ctx context.Context, t *transaction) error {
+	if err := d.session(ctx, t.quiet).exec("DELETE FROM {grants} WHERE 0").Error; err != nil {
+		return d.undo(ctx, t, err)
 	}
-	if err := tx.exec("DELETE FROM {grants} WHERE 0").Error; err != nil {
-		return nil, d.undo(ctx, t, err)
-	}
-	return t, nil
+	return nil
 }
 
 func (d *DB) rollback(ctx context.Context, t *transaction) error {
@@ -235,7 +236,9 @@ func (d *DB) beginInTurn(ctx context.Context) (t *transaction, release func(), e
 			release()
 		}
 	}()
-	t, err = d.begin(ctx)
+	if t, err = d.begin(ctx); err == nil {
+		err = d.lock(ctx, t)
+	}
 	begun = err == nil
 	return t, release, err
 }

@@ -17,8 +17,9 @@ import (
 
 // write is what one caller on SQLite writes. ctx is the caller's.
 type write struct {
-	ctx context.Context
-	fn  func(ctx context.Context, tx *Tx) error
+	ctx    context.Context
+	fn     func(ctx context.Context, tx *Tx) error
+	atOnce bool // the first statement of fn writes
 }
 
 // groupTimeout bounds a commit in time.
@@ -27,8 +28,18 @@ const groupTimeout = 30 * time.Second
 // Write runs fn in a transaction, that of ctx or one of its own, which is durable when Write returns. fn may run more than
 // once, so it must start from scratch each time; an error of its own rolls back what it did.
 func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	return d.write(write{ctx, fn, false})
+}
+
+// WriteAtOnce is Write where the first statement of fn writes, which spares SQLite the one that takes the lock.
+func (d *DB) WriteAtOnce(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	return d.write(write{ctx, fn, true})
+}
+
+func (d *DB) write(w write) error {
+	ctx := w.ctx
 	t, err := transactionFrom(ctx), d.quiet.Error
-	run := func(ctx context.Context, t *transaction) error { return fn(ctx, d.tx(ctx, t)) }
+	run := func(ctx context.Context, t *transaction) error { return w.fn(ctx, d.tx(ctx, t)) }
 	switch {
 	case err != nil:
 	case t != nil:
@@ -36,7 +47,7 @@ func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 	case d.Postgres:
 		err = Repeat(ctx, func() error { return d.enclosed(ctx, run) })
 	default:
-		err = d.inGroup(ctx, fn)
+		err = d.inGroup(w)
 	}
 	if err != nil {
 		d.Note(err)
@@ -58,7 +69,7 @@ func (d *DB) Exec(ctx context.Context, statement func(tx *Tx) *gorm.DB) (rows in
 	case d.Postgres:
 		err = Repeat(ctx, func() error { return run(ctx, d.session(ctx, d.quiet)) })
 	default:
-		err = d.inGroup(ctx, run)
+		err = d.inGroup(write{ctx, run, true})
 	}
 	if err != nil {
 		d.Note(err)
@@ -71,11 +82,12 @@ func (d *DB) Run(ctx context.Context, statement string, args ...any) (rows int64
 	return d.Exec(ctx, func(tx *Tx) *gorm.DB { return tx.exec(statement, args...) })
 }
 
-// inGroup has fn committed with the writes of others.
-func (d *DB) inGroup(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
-	ctx, span := spans.Start(ctx, "group commit", trace.SpanKindInternal)
+// inGroup has w committed with the writes of others.
+func (d *DB) inGroup(w write) error {
+	ctx, span := spans.Start(w.ctx, "group commit", trace.SpanKindInternal)
 	defer span.End()
-	return d.group.Do(ctx, write{ctx, fn})
+	w.ctx = ctx
+	return d.group.Do(ctx, w)
 }
 
 // commitTogether makes the writes of several callers in one transaction.
@@ -86,6 +98,9 @@ func (d *DB) commitTogether(ctx context.Context, group []*Job[write]) {
 	}
 	ctx = together.Context(ctx)
 	t, err := d.begin(ctx)
+	if err == nil && !group[0].What.atOnce {
+		err = d.lock(ctx, t)
+	}
 	if err == nil {
 		// The transaction ends with ctx, and a statement does not: drivers run each one that can be ended on a goroutine of its own.
 		ctx := context.WithValue(context.WithoutCancel(ctx), transactionKey{}, t)
@@ -93,7 +108,7 @@ func (d *DB) commitTogether(ctx context.Context, group []*Job[write]) {
 		switch {
 		case err == nil:
 			err = d.commit(ctx, t)
-		case len(group) == 1:
+		case len(group) == 1, isLocked(err): // a lock all of them would wait for
 			err = d.undo(ctx, t, err)
 		default: // one has taken the others with it: each by itself, so that each gets its own answer
 			_ = d.rollback(ctx, t)
