@@ -78,6 +78,9 @@ func isProbe(r *http.Request) bool { return r.URL.Path == "/livez" || r.URL.Path
 
 // allow decides on a host with or without port. IP addresses are allowed: DNS cannot point them elsewhere.
 func (h *hosts) allow(authority string) bool {
+	if h.names[authority] { // as most requests write it
+		return true
+	}
 	host := strings.TrimSuffix(strings.TrimPrefix(authority, "["), "]")
 	if name, port, err := net.SplitHostPort(authority); err == nil {
 		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
