@@ -31,7 +31,7 @@ type member[T any] struct {
 }
 
 const (
-	// statementLimit bounds a statement for several callers in time. That of one alone has the caller's own limit.
+	// statementLimit bounds a statement for several callers in time. That of one alone has the caller's own limit, if there is one.
 	statementLimit = 10 * time.Second
 	// patience is when the next statement no longer waits for one that is under way, whose connection may be dead.
 	patience = 100 * time.Millisecond
@@ -93,8 +93,12 @@ func (t *Together[T]) runAlone(group context.Context, caller member[T]) error {
 	if t.toEnd {
 		return t.run(memberContext{group, caller.ctx}, []T{caller.part})
 	}
-	ctx, cancel := context.WithTimeout(caller.ctx, statementLimit)
-	defer cancel()
+	ctx := caller.ctx
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, statementLimit)
+		defer cancel()
+	}
 	return t.run(ctx, []T{caller.part})
 }
 
