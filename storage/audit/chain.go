@@ -118,29 +118,45 @@ func giveMany(columns []database.Column) string {
 	return `given AS (SELECT * FROM ` + database.ManyOf(columns) + `)`
 }
 
-var chainHappened = `
-	queue AS (SELECT position, row_number() OVER (ORDER BY position) AS n FROM (SELECT DISTINCT position FROM happened) h),
-	last AS (SELECT last_id, last_hash FROM {audit_chain} WHERE chain = 'main' AND (SELECT COUNT(*) FROM happened) > 0 FOR UPDATE),
+const lastOfChain = `
+	last AS (SELECT last_id, last_hash FROM {audit_chain} WHERE chain = 'main' AND (SELECT COUNT(*) FROM happened) > 0 FOR UPDATE),`
+
+// linkHash is the hash of the event g with that id.
+func linkHash(id, previous string) string {
+	return `sha256('\x` + hex.EncodeToString(hashHead) + `'::bytea || ` + previous + `
+		|| int8send(CAST(octet_length(CAST(` + id + ` AS TEXT)) AS BIGINT)) || convert_to(CAST(` + id + ` AS TEXT), 'UTF8') || g.tail)`
+}
+
+// store stores links, of which newest is the last one. The statement answers with what has happened; without a chain it fails.
+func store(links, newest string) string {
+	return `
+	stored AS (INSERT INTO {audit_events} (` + eventColumns + `)
+		SELECT l.id, g.time, g.actor, g.action, g.client_id, g.token_id, g.request_id, g.ip, g.outcome, g.changes, l.previous, l.hash
+		FROM ` + links + ` l JOIN given g ON g.position = l.position),
+	extended AS (UPDATE {audit_chain} c SET last_id = l.id, last_hash = l.hash FROM ` + newest + ` l WHERE c.chain = 'main')
+	SELECT position / (SELECT COUNT(*) FROM last) FROM happened`
+}
+
+// chainOne is for one event: without the recursion it is a quarter of the work less.
+var chainOne = lastOfChain + `
+	link AS (SELECT g.position, last_id + 1 AS id, last_hash AS previous, ` + linkHash("(last_id + 1)", "last_hash") + ` AS hash FROM last, given g),` +
+	store("link", "link")
+
+var chainMany = `
+	queue AS (SELECT position, row_number() OVER (ORDER BY position) AS n FROM (SELECT DISTINCT position FROM happened) h),` + lastOfChain + `
 	links AS (
 		SELECT CAST(0 AS BIGINT) AS n, CAST(0 AS BIGINT) AS position, last_id AS id, last_hash AS previous, last_hash AS hash FROM last
 		UNION ALL
-		SELECT q.n, q.position, l.id + 1, l.hash, sha256('\x` + hex.EncodeToString(hashHead) + `'::bytea || l.hash
-			|| int8send(CAST(octet_length(CAST(l.id + 1 AS TEXT)) AS BIGINT)) || convert_to(CAST(l.id + 1 AS TEXT), 'UTF8') || g.tail)
+		SELECT q.n, q.position, l.id + 1, l.hash, ` + linkHash("(l.id + 1)", "l.hash") + `
 		FROM links l JOIN queue q ON q.n = l.n + 1 JOIN given g ON g.position = q.position
-	),
-	stored AS (INSERT INTO {audit_events} (` + eventColumns + `)
-		SELECT l.id, g.time, g.actor, g.action, g.client_id, g.token_id, g.request_id, g.ip, g.outcome, g.changes, l.previous, l.hash
-		FROM links l JOIN given g ON g.position = l.position),
-	extended AS (UPDATE {audit_chain} c SET last_id = l.id, last_hash = l.hash
-		FROM (SELECT id, hash FROM links ORDER BY n DESC LIMIT 1) l WHERE c.chain = 'main')
-	SELECT position / (SELECT COUNT(*) FROM last) FROM happened` // one; without a chain it fails
-
-const allHappened = `, happened AS (SELECT position FROM given),`
+	),` + store("links", "(SELECT id, hash FROM links ORDER BY n DESC LIMIT 1)")
 
 var (
-	appendEvent  = `WITH RECURSIVE ` + giveOne(givenEvent) + allHappened + chainHappened
-	appendEvents = `WITH RECURSIVE ` + giveMany(givenEvent) + allHappened + chainHappened
+	appendEvent  = `WITH ` + giveOne(givenEvent) + allHappened + chainOne
+	appendEvents = `WITH RECURSIVE ` + giveMany(givenEvent) + allHappened + chainMany
 )
+
+const allHappened = `, happened AS (SELECT position FROM given),`
 
 // columns are the values of an event's columns, from the time to the changes.
 func (e *Event) columns() []any {

@@ -21,8 +21,8 @@ type Change struct {
 // table.
 func NewChange(statement string, keys []database.Column, update string) *Change {
 	columns := slices.Concat(keys, givenEvent)
-	happened := `, happened AS (` + update + ` RETURNING given.position),` + chainHappened
-	return &Change{statement, `WITH RECURSIVE ` + giveOne(columns) + happened, `WITH RECURSIVE ` + giveMany(columns) + happened, columns}
+	happened := `, happened AS (` + update + ` RETURNING given.position),`
+	return &Change{statement, `WITH ` + giveOne(columns) + happened + chainOne, `WITH RECURSIVE ` + giveMany(columns) + happened + chainMany, columns}
 }
 
 // changeOf is a change by one caller. It may be run more than once.
