@@ -216,6 +216,28 @@ func TestTheLimitOfAGroupEndsItBetweenStatements(t *testing.T) {
 	wantSetting(t, db, "late", false)
 }
 
+// Those that are written each by itself, because one has failed, have no time of their own.
+func TestTheLimitOfAGroupHoldsForEachByItself(t *testing.T) {
+	t.Parallel()
+	db := newSQLite(t)
+	group, reachLimit := context.WithCancel(soon(t))
+	fails := func(context.Context, *Tx) error {
+		reachLimit()
+		return errors.New("refused")
+	}
+	jobs := []*Job[write]{
+		{Done: make(chan error, 1), What: write{ctx: soon(t), fn: setSetting("late")}},
+		{Done: make(chan error, 1), What: write{ctx: soon(t), fn: fails}},
+	}
+	db.commitTogether(group, jobs)
+	for i, j := range jobs {
+		if err := <-j.Done; !errors.Is(err, context.Canceled) {
+			t.Errorf("%d: error = %v, want that the group has reached its limit", i, err)
+		}
+	}
+	wantSetting(t, db, "late", false)
+}
+
 // What another program holds up, it holds up for all: each by itself would wait for it in turn.
 func TestALockIsToldToAllAndWaitedForOnce(t *testing.T) {
 	t.Parallel()

@@ -103,16 +103,16 @@ func (d *DB) commitTogether(ctx context.Context, group []*Job[write]) {
 	}
 	if err == nil {
 		// The transaction ends with ctx, and a statement does not: drivers run each one that can be ended on a goroutine of its own.
-		ctx := context.WithValue(context.WithoutCancel(ctx), transactionKey{}, t)
-		err = d.runAll(ctx, t, group)
+		inTx := context.WithValue(context.WithoutCancel(ctx), transactionKey{}, t)
+		err = d.runAll(inTx, t, group)
 		switch {
 		case err == nil:
-			err = d.commit(ctx, t)
+			err = d.commit(inTx, t)
 		case len(group) == 1, isLocked(err): // a lock all of them would wait for
-			err = d.undo(ctx, t, err)
+			err = d.undo(inTx, t, err)
 		default: // one has taken the others with it: each by itself, so that each gets its own answer
-			_ = d.rollback(ctx, t)
-			for i := range group {
+			_ = d.rollback(inTx, t)
+			for i := range group { // within the limit of the group
 				d.commitTogether(ctx, group[i:i+1])
 			}
 			return
