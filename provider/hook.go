@@ -169,7 +169,7 @@ type mcpSearchHandler struct{ *hookHandler }
 // that were issued when groups counted longer.
 func GroupsHook(maxAge time.Duration, now func() time.Time) IntrospectionHook {
 	return func(_ context.Context, token fosite.AccessRequester) error {
-		session, ok := token.GetSession().(SessionWithGroupsEnd)
+		session, ok := SessionOf(token).(SessionWithGroupsEnd) // another hook may call this one
 		if !ok {
 			return nil
 		}

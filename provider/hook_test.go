@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
@@ -94,6 +95,26 @@ func TestAClaimIsAddedToEverySession(t *testing.T) {
 }
 
 // Returning nil would replace what the core validator has said about the token's use by nothing.
+// agedSession is a host's, whose groups are too old, and which keeps no claims.
+type agedSession struct {
+	fosite.DefaultSession
+	groups []string
+}
+
+func (s *agedSession) Clone() fosite.Session             { return s }
+func (s *agedSession) GroupsEnd(time.Duration) time.Time { return time.Unix(1, 0) }
+func (s *agedSession) DropGroups()                       { s.groups = nil }
+
+func TestGroupsAreLeftOutWhoeverCarriesTheSession(t *testing.T) {
+	session := &agedSession{groups: []string{"staff"}}
+	token := tokenFor(&fosite.DefaultClient{ID: "ci"}, nil, nil)
+	token.SetSession(session)
+	AddClaim(token, "team", "docs") // as a hook of a host's does that calls this one
+	if err := GroupsHook(time.Hour, nil)(t.Context(), token); err != nil || session.groups != nil {
+		t.Errorf("groups %q, error %v", session.groups, err)
+	}
+}
+
 func TestHooksAbstainAfterwards(t *testing.T) {
 	called := 0
 	handler := HookFactory(func(context.Context, fosite.AccessRequester) error { called++; return nil })(validating(&fosite.Config{}), nil, nil).(fosite.TokenIntrospector)
