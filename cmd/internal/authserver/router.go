@@ -28,7 +28,7 @@ type front struct {
 	from     func(*http.Request) netip.Addr
 	observer *observe.Observer
 	end      *ending
-	// unhurried is the path whose requests have no deadline of the front's; empty: all have.
+	// unhurried is the route whose requests have no deadline of the front's; empty: all have.
 	unhurried string
 }
 
@@ -63,8 +63,8 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.end.draining.Load() {
 		w.Header().Set("Connection", "close") // so that a proxy keeps no connection for a request that would come too late
 	}
-	ctx := r.Context()
-	if r.URL.Path != f.unhurried {
+	to, ctx := f.find(r), r.Context()
+	if to.route != f.unhurried {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, requestLimit)
 		defer cancel()
@@ -74,7 +74,6 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		info.ID = rand.Text()
 	}
 	w.Header().Set("X-Request-Id", info.ID)
-	to := f.find(r)
 	f.observer.Serve(w, r.WithContext(reqinfo.With(ctx, info)), to.route, to.handler)
 }
 

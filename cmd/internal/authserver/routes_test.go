@@ -13,8 +13,10 @@ import (
 	"fosite-mcp/cmd/internal/database"
 	"fosite-mcp/cmd/internal/observe"
 	"fosite-mcp/config"
+	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/storage"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/mux"
 )
 
@@ -168,6 +170,36 @@ func TestARouteLooksAtNothingButThePath(t *testing.T) {
 		})
 		if err != nil || len(l.handler.fixed) < 10 {
 			t.Errorf("%s listener: %d paths are known, error %v", name, len(l.handler.fixed), err)
+		}
+	}
+}
+
+// Whoever waits for revocations may wait longer. A request has a deadline whatever its path is, even without one (CONNECT).
+func TestARequestHasADeadline(t *testing.T) {
+	root := newRouter()
+	hurried := map[string]bool{}
+	answer := func(_ http.ResponseWriter, r *http.Request) { _, hurried[r.RequestURI] = r.Context().Deadline() }
+	root.HandleFunc("/mcp/revocations", answer)
+	root.HandleFunc("/mcp/{id}", answer)
+	root.NewRoute().HandlerFunc(answer)
+	for unhurried, want := range map[string]map[string]bool{
+		"/mcp/revocations": {"/mcp/revocations": false, "/mcp/other": true, "/": true, "example.com:443": true},
+		"":                 {"/mcp/revocations": true, "/mcp/other": true, "/": true, "example.com:443": true},
+	} {
+		f, err := (&parts{observer: observe.New(slog.New(slog.DiscardHandler), nil), end: newEnding()}).newFront(root, clientaddr.Peer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.unhurried = unhurried
+		for path := range want {
+			method := http.MethodGet
+			if path[0] != '/' {
+				method = http.MethodConnect
+			}
+			f.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, nil))
+		}
+		if diff := cmp.Diff(want, hurried); diff != "" {
+			t.Errorf("unhurried %q: has a deadline (-want +got):\n%s", unhurried, diff)
 		}
 	}
 }
