@@ -120,7 +120,17 @@ func (e *Event) appendTail(to []byte) []byte {
 }
 
 // After encodes changes that have no state before them.
-func After(fields map[string]any) (json.RawMessage, error) { return Changes(nil, fields) }
+func After(fields map[string]any) (json.RawMessage, error) {
+	type change struct {
+		After any `json:"after"`
+	}
+	changes := make(map[string]change, len(fields))
+	for name, value := range fields {
+		changes[name] = change{value}
+	}
+	encoded, err := json.Marshal(changes)
+	return encoded, database.Wrap(err, "encode an audit event")
+}
 
 // Changes encodes what fields were before, and are after a change.
 func Changes(before, after map[string]any) (json.RawMessage, error) {
