@@ -31,6 +31,10 @@ func TestTheDatabaseIsTheFileThatIsNamed(t *testing.T) {
 			if err := db.Raw("PRAGMA journal_mode").Scan(&journal).Error; err != nil || journal != "wal" {
 				t.Errorf("%s: journal mode %s (%v)", path, journal, err)
 			}
+			var cached int
+			if err := db.Raw("PRAGMA cache_size").Scan(&cached).Error; err != nil || cached != -512 {
+				t.Errorf("%s: a connection keeps %d (%v), not 512 KiB", path, cached, err)
+			}
 			if err := pool.Close(); err != nil {
 				t.Error(err)
 			}

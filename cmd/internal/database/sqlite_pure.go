@@ -13,7 +13,7 @@ import (
 // sqliteDialector opens path with the same settings as the C library's, see sqlite_cgo.go.
 func sqliteDialector(path string) gorm.Dialector {
 	dsn := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: url.Values{
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}, "_txlock": {"immediate"},
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-512)"}, "_txlock": {"immediate"},
 	}.Encode()}).String()
 	return sqlite.New(sqlite.Config{DriverName: "sqlite", DSN: dsn})
 }
