@@ -61,4 +61,17 @@ func BenchmarkAccessToken(b *testing.B) {
 			}
 		}
 	})
+	b.Run("ReadAhead", func(b *testing.B) { // as an introspection does
+		signature := create(b)
+		b.ReportAllocs()
+		for b.Loop() {
+			ctx := ReadAhead(ctx, signature)
+			if _, err := store.GetClient(ctx, "machine"); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := store.GetAccessTokenSession(ctx, signature, &fosite.DefaultSession{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
