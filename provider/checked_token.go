@@ -34,35 +34,20 @@ type checkedToken struct {
 // which is missing here: its HMAC cannot be checked, and anybody can write such a text.
 func (c *checkedToken) ours() bool { return c.made >= previousSecret }
 
-// tokenContext is a context in which a token is checked already.
-type tokenContext struct {
-	context.Context
-	checked checkedToken
-}
-
-type checkedTokenKey struct{}
-
-// Value implements [context.Context].
-func (c *tokenContext) Value(key any) any {
-	if key == (checkedTokenKey{}) {
-		return &c.checked
-	}
-	return c.Context.Value(key)
-}
-
 // WithToken checks token, and returns a context in which the strategy's methods need not check it again. signature is the one
 // that the token is stored under, if it is a token of this server. It may be one that nobody has verified, see
 // [TokenStrategy.UnverifiedSignature]: use it to read ahead, and never to act on what is found.
 //
 // What is known is used for the same text and by the same strategy alone. Use the context for one request.
 func (s *TokenStrategy) WithToken(ctx context.Context, token string) (_ context.Context, signature string) {
-	known := &tokenContext{ctx, s.check(ctx, token)}
-	return known, known.checked.signature
+	known, checked := reqinfo.Carry[checkedToken](ctx)
+	*checked = s.check(ctx, token)
+	return known, checked.signature
 }
 
 // checked is what is known of token: from ctx when it was checked before, see [TokenStrategy.WithToken].
 func (s *TokenStrategy) checked(ctx context.Context, token string) checkedToken {
-	if known, ok := ctx.Value(checkedTokenKey{}).(*checkedToken); ok && known.strategy == s && known.text == token {
+	if known := reqinfo.Carried[checkedToken](ctx); known != nil && known.strategy == s && known.text == token {
 		return *known
 	}
 	return s.check(ctx, token)

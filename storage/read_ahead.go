@@ -27,9 +27,9 @@ func ReadAhead(ctx context.Context, signature string) context.Context {
 	if signature == "" {
 		return ctx
 	}
-	info := reqinfo.From(ctx)
-	info.ReadAhead = &readAhead{signature: signature, hash: accessTokenKey(signature)}
-	return reqinfo.With(ctx, info)
+	ctx, ahead := reqinfo.Carry[readAhead](ctx)
+	ahead.signature, ahead.hash = signature, accessTokenKey(signature)
+	return ctx
 }
 
 // readAhead is a token that will be read, by its signature and the hash of that, and the token once GetClient has found it.
@@ -54,7 +54,7 @@ const readAheadLife = 50 * time.Millisecond
 
 // readAheadOf is the token that ctx announces, or nil. In a transaction it is nil: the transaction may have changed the token.
 func readAheadOf(ctx context.Context) *readAhead {
-	ahead, _ := reqinfo.From(ctx).ReadAhead.(*readAhead)
+	ahead := reqinfo.Carried[readAhead](ctx)
 	if ahead == nil || ahead.found.Load() == consumed || database.InTransaction(ctx) {
 		return nil
 	}

@@ -1,5 +1,6 @@
 // Package reqinfo is what the parts of the server know of one HTTP request. They hand it on in the request's context, as one
-// value. The server makes it first; see [From] and [With]. It imports nothing of ours, so that every package may use it.
+// value. The server makes it first; see [From] and [With]. A package that keeps something of its own for a request uses [Carry].
+// It imports nothing of ours, so that every package may use it.
 package reqinfo
 
 import (
@@ -16,9 +17,6 @@ type Info struct {
 	Actor   string      // who acts, for audit events: the name of an admin key
 	Answer  http.Header // header of the answer; nil: there is none to write to
 	Facts   *Facts      // what the request turns out to be; nil: nobody asks
-
-	// ReadAhead belongs to package storage: the token that it reads together with the caller.
-	ReadAhead any
 }
 
 // Facts are for log and metrics. The endpoints note them on the way, so that the server can tell them afterwards.
@@ -39,7 +37,7 @@ type Facts struct {
 
 // Note returns what is known of the request of ctx, to be added to. Only the goroutine that answers the request may.
 func Note(ctx context.Context) *Facts {
-	if info, ok := ctx.Value(key{}).(*Info); ok && info.Facts != nil {
+	if info := Carried[Info](ctx); info != nil && info.Facts != nil {
 		return info.Facts
 	}
 	return new(Facts)
@@ -47,27 +45,44 @@ func Note(ctx context.Context) *Facts {
 
 // From is what ctx knows of its request. It is empty where nothing is known.
 func From(ctx context.Context) Info {
-	if info, ok := ctx.Value(key{}).(*Info); ok {
+	if info := Carried[Info](ctx); info != nil {
 		return *info
 	}
 	return Info{}
 }
 
 // With returns a context that knows info.
-func With(ctx context.Context, info Info) context.Context { return &known{ctx, info} }
-
-// known is a context with an Info.
-type known struct {
-	context.Context
-	info Info
+func With(ctx context.Context, info Info) context.Context {
+	ctx, carried := Carry[Info](ctx)
+	*carried = info
+	return ctx
 }
 
-type key struct{}
+// Carry returns a context that carries a T, empty as yet: fill it in before the context is handed on. Only those who know the
+// type find it, by [Carried].
+func Carry[T any](ctx context.Context) (context.Context, *T) {
+	c := &carrier[T]{Context: ctx}
+	return c, &c.carried
+}
+
+// Carried is the T that ctx carries, or nil.
+func Carried[T any](ctx context.Context) *T {
+	carried, _ := ctx.Value(typeOf[T]{}).(*T)
+	return carried
+}
+
+// carrier is a context and what it carries, in one allocation.
+type carrier[T any] struct {
+	context.Context
+	carried T
+}
+
+type typeOf[T any] struct{}
 
 // Value implements [context.Context].
-func (k *known) Value(asked any) any {
-	if asked == (key{}) {
-		return &k.info
+func (c *carrier[T]) Value(key any) any {
+	if key == (typeOf[T]{}) {
+		return &c.carried
 	}
-	return k.Context.Value(asked)
+	return c.Context.Value(key)
 }
