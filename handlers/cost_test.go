@@ -11,13 +11,14 @@ import (
 )
 
 // cost is what a request may cost: statements that reach the database, and allocations on SQLite, under the race detector a
-// little more. A change that makes a request dearer has to say so here. `make bench` measures time.
+// little more. That one lets pools forget at random, so a count varies by five; there is room for that. A change that makes a
+// request dearer has to say so here. `make bench` measures time.
 type cost struct{ sqlite, postgres, allocations int }
 
 var costs = map[string]cost{
-	"token":      {2, 2, 258},
-	"introspect": {1, 1, 251},
-	"revoke":     {5, 2, 282},
+	"token":      {2, 2, 266},
+	"introspect": {1, 1, 254},
+	"revoke":     {5, 2, 290},
 }
 
 func TestARequestCostsNoMoreThanItDid(t *testing.T) {
