@@ -169,12 +169,8 @@ type mcpSearchHandler struct{ *hookHandler }
 // that were issued when groups counted longer.
 func GroupsHook(maxAge time.Duration, now func() time.Time) IntrospectionHook {
 	return func(_ context.Context, token fosite.AccessRequester) error {
-		session, ok := SessionOf(token).(SessionWithGroupsEnd) // another hook may call this one
-		if !ok {
-			return nil
-		}
-		if end := session.GroupsEnd(maxAge); !end.IsZero() && !clock(now).Before(end) {
-			session.DropGroups()
+		if session := SessionOf(token); groupsEnded(session, maxAge, clock(now)) { // another hook may call this one
+			session.(SessionWithGroupsEnd).DropGroups()
 		}
 		return nil
 	}

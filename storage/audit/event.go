@@ -120,28 +120,20 @@ func (e *Event) appendTail(to []byte) []byte {
 }
 
 // After encodes changes that have no state before them.
-func After(fields map[string]any) (json.RawMessage, error) {
-	type change struct {
-		After any `json:"after"`
-	}
-	changes := make(map[string]change, len(fields))
-	for name, value := range fields {
-		changes[name] = change{value}
-	}
-	encoded, err := json.Marshal(changes)
-	return encoded, database.Wrap(err, "encode an audit event")
-}
+func After(fields map[string]any) (json.RawMessage, error) { return Changes(nil, fields) }
 
 // Changes encodes what fields were before, and are after a change.
 func Changes(before, after map[string]any) (json.RawMessage, error) {
-	changes := make(map[string]map[string]any, len(before)+len(after))
-	for side, fields := range map[string]map[string]any{"before": before, "after": after} {
-		for name, value := range fields {
-			if changes[name] == nil {
-				changes[name] = make(map[string]any, 2)
-			}
-			changes[name][side] = value
-		}
+	type change struct {
+		After  *any `json:"after,omitempty"`
+		Before *any `json:"before,omitempty"`
+	}
+	changes := make(map[string]change, max(len(before), len(after)))
+	for name, value := range after {
+		changes[name] = change{After: &value}
+	}
+	for name, value := range before {
+		changes[name] = change{changes[name].After, &value}
 	}
 	encoded, err := json.Marshal(changes)
 	return encoded, database.Wrap(err, "encode an audit event")
