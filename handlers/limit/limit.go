@@ -96,9 +96,9 @@ func (q *Quota[K]) duration(n float64) time.Duration {
 }
 
 // Tell adds the state to the header of an answer: RateLimit-Policy and RateLimit as in
-// draft-ietf-httpapi-ratelimit-headers-11, and Retry-After where the quota is exceeded.
+// draft-ietf-httpapi-ratelimit-headers-11, and Retry-After where the quota is exceeded. Where there is no header (nil), it does nothing.
 func (s State) Tell(header http.Header) {
-	if s.policy == "" {
+	if s.policy == "" || header == nil {
 		return
 	}
 	until := s.refills

@@ -91,23 +91,23 @@ func (l *limits) refuse(w http.ResponseWriter, r *http.Request, state limit.Stat
 
 // registration counts a registration, and refuses it when its address has sent too many.
 func (l *limits) registration(w http.ResponseWriter, r *http.Request) *fosite.RFC6749Error {
-	state := l.register.Take(clientaddr.Network(clientaddr.Of(r)))
-	state.Tell(w.Header())
-	if state.Exceeded {
-		return tooManyRequests("This address", state)
-	}
-	return nil
+	return take(l.register, clientaddr.Network(clientaddr.Of(r)), "This address", w.Header())
 }
 
 // document counts a metadata document that is to be fetched, like a registration.
 func (l *limits) document(ctx context.Context) error {
 	info := reqinfo.From(ctx)
-	state := l.register.Take(clientaddr.Network(info.Address))
-	if info.Answer != nil {
-		state.Tell(info.Answer)
+	if refused := take(l.register, clientaddr.Network(info.Address), "This address", info.Answer); refused != nil {
+		return refused
 	}
-	if state.Exceeded {
-		return tooManyRequests("This address", state)
+	return nil
+}
+
+// take counts a request under key, and refuses one too many of whoever that is. The answer, if there is one, tells the state.
+func take[K comparable](quota *limit.Quota[K], key K, who string, answer http.Header) *fosite.RFC6749Error {
+	state := quota.Take(key)
+	if state.Tell(answer); state.Exceeded {
+		return tooManyRequests(who, state)
 	}
 	return nil
 }
@@ -127,16 +127,12 @@ func (l *limits) authenticate(next fosite.ClientAuthenticationStrategy) fosite.C
 	return func(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
 		client, err := next(ctx, r, form)
 		answer := reqinfo.From(ctx).Answer
-		if answer == nil {
-			answer = http.Header{}
-		}
 		if errors.Is(err, fosite.ErrInvalidClient) && hasCredentials(r, form) {
 			return nil, l.failed(r, answer, err)
 		}
 		if err == nil && !client.IsPublic() {
-			state := l.client.Take(client.GetID())
-			if state.Tell(answer); state.Exceeded {
-				return nil, tooManyRequests("This client", state)
+			if refused := take(l.client, client.GetID(), "This client", answer); refused != nil {
+				return nil, refused
 			}
 		}
 		return client, err
@@ -145,12 +141,8 @@ func (l *limits) authenticate(next fosite.ClientAuthenticationStrategy) fosite.C
 
 // workload limits the exchanges of each workload as authenticate does the requests of each client.
 func (l *limits) workload(ctx context.Context, ruleID, subject string) error {
-	state := l.client.Take(ruleID + " " + subject)
-	if answer := reqinfo.From(ctx).Answer; answer != nil {
-		state.Tell(answer)
-	}
-	if state.Exceeded {
-		return tooManyRequests("This workload", state)
+	if refused := take(l.client, ruleID+" "+subject, "This workload", reqinfo.From(ctx).Answer); refused != nil {
+		return refused
 	}
 	return nil
 }
@@ -160,10 +152,7 @@ func (l *limits) workload(ctx context.Context, ruleID, subject string) error {
 func (l *limits) assertionFailed(ctx context.Context) error {
 	info := reqinfo.From(ctx)
 	state := l.failures.Take(clientaddr.Network(info.Address))
-	if info.Answer != nil {
-		state.Tell(info.Answer)
-	}
-	if !state.Exceeded {
+	if state.Tell(info.Answer); !state.Exceeded {
 		return nil
 	}
 	refused := *fosite.ErrInvalidGrant
