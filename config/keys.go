@@ -51,7 +51,7 @@ func serverKeys() []Key {
 		{"shutdown.drain", "How long the server goes on serving after a `SIGTERM`, while `/readyz` answers 503 so that proxies and load balancers turn to other replicas; 0s to 10m.", "`5s` with `behind_proxy`, `0s` without", func(c *Config) any { return &c.Shutdown.Drain }},
 		{"tracing.endpoint", "URL of an OpenTelemetry collector that takes OTLP over HTTP, such as `http://127.0.0.1:4318`, where requests are sent to as traces; without a path `/v1/traces`. Headers and certificates come from the standard variables (`OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_CERTIFICATE`).", "none: nothing is traced", func(c *Config) any { return &c.Tracing.Endpoint }},
 		{"tracing.sample_ratio", "Share of the requests without a trace that are traced, 0 to 1. One whose caller traces it is traced, too, and one whose caller does not is not.", "", func(c *Config) any { return &c.Tracing.SampleRatio }},
-		{"tracing.max_per_second", "Requests that are traced in a second at most, whatever callers say.", "", func(c *Config) any { return &c.Tracing.MaxPerSecond }},
+		{"tracing.max_per_second", "Requests that are traced in a second at most, whatever callers say. With a `tracing.sample_ratio`, callers can have half of them traced.", "", func(c *Config) any { return &c.Tracing.MaxPerSecond }},
 		{"log.level", "`debug`, `info`, `warn` or `error`.", "", func(c *Config) any { return &c.Log.Level }},
 		{"log.format", "`text` or `json`.", "", func(c *Config) any { return &c.Log.Format }},
 		{"log.requests", "Log each request at the level `info`; `false`: those that the server failed, and all at the level `debug`.", "", func(c *Config) any { return &c.Log.Requests }},

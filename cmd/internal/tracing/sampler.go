@@ -9,14 +9,22 @@ import (
 )
 
 // sampler chooses the requests that are recorded: those whose caller records the trace, and a share of those without a trace; no
-// more than so many a second of both, because anybody may ask for it.
+// more than so many a second of both. Anybody may ask for it, so what callers ask for leaves half of that to the share.
 type sampler struct {
-	share sdk.Sampler
-	most  *rate.Limiter
+	share       sdk.Sampler
+	most, asked *rate.Limiter
 }
 
 func newSampler(settings config.Tracing) sampler {
-	return sampler{share: sdk.TraceIDRatioBased(settings.SampleRatio), most: rate.NewLimiter(rate.Limit(settings.MaxPerSecond), settings.MaxPerSecond)}
+	most := settings.MaxPerSecond
+	asked := most
+	if settings.SampleRatio > 0 {
+		asked = (most + 1) / 2
+	}
+	return sampler{
+		share: sdk.TraceIDRatioBased(settings.SampleRatio),
+		most:  rate.NewLimiter(rate.Limit(most), most), asked: rate.NewLimiter(rate.Limit(asked), asked),
+	}
 }
 
 // Description implements [sdk.Sampler].
@@ -26,11 +34,11 @@ func (sampler) Description() string { return "fosite-mcp" }
 func (s sampler) ShouldSample(p sdk.SamplingParameters) sdk.SamplingResult {
 	above := trace.SpanContextFromContext(p.ParentContext)
 	wanted := above.IsSampled()
-	if !above.IsValid() {
-		wanted = s.share.ShouldSample(p).Decision == sdk.RecordAndSample
-	}
-	if wanted && (!above.IsValid() || above.IsRemote()) {
-		wanted = s.most.Allow()
+	switch {
+	case !above.IsValid():
+		wanted = s.share.ShouldSample(p).Decision == sdk.RecordAndSample && s.most.Allow()
+	case above.IsRemote():
+		wanted = wanted && s.asked.Allow() && s.most.Allow()
 	}
 	if wanted {
 		return sdk.SamplingResult{Decision: sdk.RecordAndSample}

@@ -4,6 +4,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"fosite-mcp/config"
 	"fosite-mcp/internal/reqinfo"
@@ -57,6 +58,24 @@ func TestTheCallerDecidesWithinALimit(t *testing.T) {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
 	}
+}
+
+// Callers that have every request traced must not hide what the operator samples.
+func TestCallersLeaveRoomForTheShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // no time passes
+		traces, _ := recorded(config.Tracing{SampleRatio: 1, MaxPerSecond: 5})
+		of := func(header string) (n int) {
+			for range 10 {
+				if traces.request(header) {
+					n++
+				}
+			}
+			return n
+		}
+		if asked, sampled := of(traced), of(""); asked != 3 || sampled != 2 {
+			t.Errorf("%d requests of callers that trace and %d others were recorded, want 3 and 2 of 5", asked, sampled)
+		}
+	})
 }
 
 // Spans below a recorded one are no requests, and do not count.
