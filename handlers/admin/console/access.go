@@ -2,6 +2,8 @@ package console
 
 import (
 	"maps"
+	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -48,6 +50,7 @@ type usageData struct {
 	Client    registration
 	Truncated bool
 	Uses      []use
+	CSV       string
 }
 
 // times are the filters of a time.
@@ -58,6 +61,7 @@ func times() []field {
 func (v *visit) usagePage() error {
 	data := usageData{filters: filters{Fields: times()}, Client: registration{ID: v.named("client_id")}}
 	query := data.read(v.r.URL.Query())
+	data.CSV = data.Client.Path("/usage.csv?") + query.Encode()
 	data.forAPI(query)
 	var found struct {
 		list[use]
@@ -74,6 +78,25 @@ func (v *visit) usagePage() error {
 		data.Client.Name = data.Client.ID
 	}
 	return v.render(status, "usage", v.page("What "+data.Client.Name+" was used for", "clients", data))
+}
+
+// usageFile sends the uses of a client as a CSV file. The API tells them on one page, of which a file has all or nothing.
+func (v *visit) usageFile() error {
+	path, window := registration{ID: v.named("client_id")}.api("/usage"), filters{Fields: times()}
+	query := window.read(v.r.URL.Query())
+	window.forAPI(query)
+	query.Set("limit", strconv.Itoa(pageSize))
+	var found struct {
+		Truncated bool `json:"truncated"`
+	}
+	if _, err := v.get(path, query, &found); err != nil {
+		return err
+	}
+	if found.Truncated {
+		return &problem{Status: http.StatusBadRequest, Title: "Too many lines for one file",
+			Detail: "There are more than " + strconv.Itoa(pageSize) + " tokens or events that differ. Choose a shorter time."}
+	}
+	return v.file(path, "usage", window)
 }
 
 // access is who could have used tokens of a client.

@@ -91,10 +91,11 @@ var endpoints = map[string]endpoint{
 	"/clients":    {get: (*visit).clientsPage, needs: "GET /clients"},
 	"/new-client": {get: (*visit).newClientPage, post: (*visit).newClient, needs: "POST /clients"},
 
-	"/clients/{client_id}":        {get: (*visit).clientPage, needs: "GET /clients/{client_id}"},
-	"/clients/{client_id}/usage":  {get: (*visit).usagePage, needs: "GET /clients/{client_id}/usage"},
-	"/clients/{client_id}/edit":   {get: (*visit).editPage, post: (*visit).edit, needs: "PATCH /clients/{client_id}"},
-	"/clients/{client_id}/rotate": {get: (*visit).rotatePage, post: (*visit).rotate, needs: "POST /clients/{client_id}/secrets"},
+	"/clients/{client_id}":           {get: (*visit).clientPage, needs: "GET /clients/{client_id}"},
+	"/clients/{client_id}/usage":     {get: (*visit).usagePage, needs: "GET /clients/{client_id}/usage"},
+	"/clients/{client_id}/usage.csv": {get: (*visit).usageFile, needs: "GET /clients/{client_id}/usage"},
+	"/clients/{client_id}/edit":      {get: (*visit).editPage, post: (*visit).edit, needs: "PATCH /clients/{client_id}"},
+	"/clients/{client_id}/rotate":    {get: (*visit).rotatePage, post: (*visit).rotate, needs: "POST /clients/{client_id}/secrets"},
 
 	"/clients/{client_id}/{act:disable|enable|delete|revoke}": {
 		get: (*visit).clientActPage, post: (*visit).clientAct, needs: "DELETE /clients/{client_id}",

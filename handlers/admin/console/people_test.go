@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -182,6 +183,19 @@ func TestWhatAClientWasUsedForIsShown(t *testing.T) {
 	w.token(id, "mcp_cs_wrong")
 	b.get("/console/clients/" + id)
 	b.get(b.page.link("What it was used for")).want(t, http.StatusOK, "What Indexer was used for", "tokens<br><code>cs_", "client.registered", "mcp:search", "Tokens that have expired are known until")
+	uses := b.get(b.page.link("Download as CSV")).want(t, http.StatusOK)
+	if rows, err := csv.NewReader(strings.NewReader(uses.text)).ReadAll(); err != nil || rows[0][0] != "what" || !strings.Contains(uses.text, "client.registered") {
+		t.Errorf("%v %v", rows, err)
+	}
+	for i := range 201 {
+		if err := w.store.Audit().Append(t.Context(), audit.Event{Actor: strconv.Itoa(i), Action: "client.enabled", ClientID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.get("/console/clients/"+id+"/usage.csv").want(t, http.StatusBadRequest, "Too many lines for one file")
+	b.get("/console/clients/"+id+"/usage.csv?until=2001-01-01T00:00").want(t, http.StatusOK)
+	b.get("/console/clients/"+id+"/usage.csv?since=x").want(t, http.StatusBadRequest)
+	b.get("/console/clients/nobody/usage.csv").want(t, http.StatusNotFound)
 	b.get("/console/clients/"+id+"/usage?since=2036-01-01T00:00").want(t, http.StatusOK, `value="2036-01-01T00:00"`)
 	b.get("/console/clients/"+id+"/usage?since=x").want(t, http.StatusBadRequest, `id="since-problem"`)
 	b.get("/console/clients/nobody/usage").want(t, http.StatusNotFound)
