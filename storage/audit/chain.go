@@ -3,8 +3,8 @@ package audit
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
-	"slices"
+	"errors"
+	"math/bits"
 	"strings"
 
 	"fosite-mcp/storage/internal/database"
@@ -13,155 +13,146 @@ import (
 
 // Each event points to the one before, so events take turns. A transaction adds its events at its end: then others wait for
 // the chain no longer than a commit takes.
+//
+// The process remembers where the chain ended and goes on from there, if it still ends there. Where another process has added
+// events, or a transaction was rolled back, the end is read.
 
 const mainChain = "main" // the only one
 
-// begin makes sure that there is a chain: tables that a host's AutoMigrate has made are empty. It remembers that there is
-// one once that has been committed for certain; then nobody needs to call it.
-func (l *Log) begin(ctx context.Context, tx *database.Tx) error {
-	nothing := make(model.Hash, sha256.Size)
-	n, err := tx.Run(`INSERT INTO {audit_chain} (chain, last_id, last_hash, pruned_id, pruned_hash) VALUES ('main', 0, ?, 0, ?)
-		ON CONFLICT (chain) DO NOTHING`, nothing, nothing)
-	if err == nil && n == 0 && !database.InHostsTransaction(ctx) {
-		l.begun.Store(true)
+const readEnd = `SELECT last_id, last_hash FROM {audit_chain} WHERE chain = 'main'`
+
+// moveEnd takes the new end and the hash of the old one. It locks the chain, and changes nothing if the chain ends elsewhere.
+const moveEnd = `UPDATE {audit_chain} SET last_id = ?, last_hash = ? WHERE chain = 'main' AND last_hash = ?`
+
+// link is an event with its place in the chain.
+type link struct {
+	Event
+	previous, sum []byte
+}
+
+// follow gives links their places after end, and returns the new end.
+func follow(end Place, links ...*link) Place {
+	for _, l := range links {
+		l.ID, l.previous = end.ID+1, end.Hash
+		l.sum = l.hash(l.previous)
+		end = Place{l.ID, l.sum}
 	}
-	return database.Wrap(err, "begin the chain of audit events")
+	return end
 }
 
 // flush stores the events of a transaction, just before its commit.
 func (l *Log) flush(ctx context.Context, tx *database.Tx, deferred []any) error {
-	if !l.begun.Load() {
-		if err := l.begin(ctx, tx); err != nil {
-			return err
-		}
+	links := make([]*link, len(deferred))
+	for i, one := range deferred {
+		links[i] = one.(*link)
 	}
-	chain := chainOnSQLite
-	if l.db.Postgres {
-		chain = chainOnPostgres
-	}
-	events := make([]*Event, len(deferred))
-	for i, event := range deferred {
-		events[i] = event.(*Event)
-	}
-	return database.Wrap(chain(tx, events), "store an audit event")
+	return database.Wrap(l.extend(ctx, tx, links), "store an audit event")
 }
 
-// flushed tells the listener of events that have become durable.
+// flushed is told of events that have become durable.
 func (l *Log) flushed(deferred []any) {
+	last := deferred[len(deferred)-1].(*link)
+	l.end.Store(&Place{last.ID, last.sum})
 	if l.listener == nil {
 		return
 	}
-	for _, event := range deferred {
-		l.listener(*event.(*Event))
+	for _, one := range deferred {
+		l.listener(one.(*link).Event)
 	}
 }
 
-// chainOnSQLite stores each event by a statement: one costs microseconds, and the transaction holds the lock of all writers.
-func chainOnSQLite(tx *database.Tx, events []*Event) error {
-	var end model.AuditChain
-	if err := tx.QueryRow(`SELECT last_id, last_hash FROM {audit_chain} WHERE chain = 'main'`).Scan(&end.LastID, &end.LastHash); err != nil {
-		return err
-	}
-	for _, e := range events {
-		e.ID = end.LastID + 1
-		hash := e.hash(end.LastHash)
-		if _, err := tx.Run(insertEvent, slices.Concat([]any{e.ID}, e.columns(), []any{end.LastHash, hash})...); err != nil {
+func (l *Log) extend(ctx context.Context, tx *database.Tx, links []*link) error {
+	if end := l.end.Load(); end == nil {
+		if err := begin(tx); err != nil {
 			return err
 		}
-		end.LastID, end.LastHash = e.ID, hash
+	} else if done, err := l.store(tx, *end, links); done || err != nil {
+		return err
 	}
-	_, err := tx.Run(`UPDATE {audit_chain} SET last_id = ?, last_hash = ? WHERE chain = 'main'`, end.LastID, end.LastHash)
+	query := readEnd
+	if l.db.Postgres {
+		query += ` FOR UPDATE`
+	}
+	var end Place
+	if err := tx.QueryRow(query).Scan(&end.ID, &end.Hash); err != nil {
+		return err
+	}
+	done, err := l.store(tx, end, links)
+	if err == nil && !done {
+		err = errors.New("the end of the chain cannot be moved")
+	}
 	return err
 }
 
-// chainOnPostgres stores all events by one statement, which computes the hashes: a round trip costs more than a statement.
-func chainOnPostgres(tx *database.Tx, events []*Event) error {
-	if len(events) == 1 {
-		_, err := tx.Run(appendEvent, events[0].values()...)
-		return err
+// begin makes sure that there is a chain: tables that a host's AutoMigrate has made are empty. Once an event is durable nobody
+// needs to call it, and a chain that is gone is an error.
+func begin(tx *database.Tx) error {
+	nothing := make([]byte, sha256.Size)
+	_, err := tx.Run(`INSERT INTO {audit_chain} (chain, last_id, last_hash, pruned_id, pruned_hash) VALUES ('main', 0, ?, 0, ?)
+		ON CONFLICT (chain) DO NOTHING`, nothing, nothing)
+	return database.Wrap(err, "begin the chain of audit events")
+}
+
+// store stores links after end, unless the chain ends elsewhere. It runs as few statements as it can: on PostgreSQL each is a round trip.
+func (l *Log) store(tx *database.Tx, end Place, links []*link) (done bool, err error) {
+	next := follow(end, links...)
+	values := []any{next.ID, next.Hash, end.Hash}
+	if l.db.Postgres {
+		rows := make([][]any, len(links))
+		for i, link := range links {
+			rows[i] = link.values()
+		}
+		arrays, err := database.Arrays(eventColumns, rows)
+		if err != nil {
+			return false, err
+		}
+		n, err := tx.Run(storeEvents, append(values, arrays...)...)
+		return n > 0, err
 	}
-	rows := make([][]any, len(events))
-	for i := range events {
-		rows[i] = events[i].values()
+	n, err := tx.Run(moveEnd, values...)
+	if err != nil || n == 0 {
+		return false, err
 	}
-	arrays, err := database.Arrays(givenEvent, rows)
-	if err != nil {
-		return err
+	for len(links) > 0 {
+		size := min(bits.Len(uint(len(links))), len(insertEvents)) - 1
+		values = values[:0]
+		for _, link := range links[:1<<size] {
+			values = append(values, link.values()...)
+		}
+		if _, err := tx.Run(insertEvents[size], values...); err != nil {
+			return false, err
+		}
+		links = links[1<<size:]
 	}
-	_, err = tx.Run(appendEvents, arrays...)
-	return err
+	return true, nil
 }
 
-const eventColumns = `id, time, actor, action, client_id, token_id, request_id, ip, outcome, changes, prev_hash, hash`
+var eventColumns = database.Columns(`id BIGINT, time BIGINT, actor TEXT, action TEXT, client_id TEXT, token_id TEXT, request_id TEXT,
+	ip TEXT, outcome TEXT, changes TEXT, prev_hash BYTEA, hash BYTEA`)
 
-const insertEvent = `INSERT INTO {audit_events} (` + eventColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-
-// Here are the parts of a PostgreSQL statement that appends events. "given" holds events and their positions. "happened" holds
-// the positions of the events to store. The statement locks the chain's only row, so that no two events follow the same one; it
-// does so when all of its changes have happened, because it may wait for their rows.
-// It computes the hashes of Event.hash: int8send writes a length as lengths.Append does.
-
-var givenEvent = database.Columns(`time BIGINT, actor TEXT, action TEXT, client_id TEXT, token_id TEXT, request_id TEXT,
-	ip TEXT, outcome TEXT, changes TEXT, tail BYTEA`)
-
-// giveOne takes a value for each column. PostgreSQL would plan a statement with arrays anew each time.
-func giveOne(columns []database.Column) string {
-	var values []string
-	for _, c := range columns {
-		values = append(values, `CAST(? AS `+c.Type+`) AS `+c.Name)
-	}
-	return `given AS (SELECT ` + strings.Join(values, ", ") + `, CAST(1 AS BIGINT) AS position)`
+// values are those of eventColumns.
+func (l *link) values() []any {
+	return []any{l.ID, model.Millis(l.Time), l.Actor, l.Action, l.ClientID, l.TokenID, l.RequestID, l.IP, l.Outcome, string(l.Changes), l.previous, l.sum}
 }
-
-// giveMany takes an array for each column.
-func giveMany(columns []database.Column) string {
-	return `given AS (SELECT * FROM ` + database.ManyOf(columns) + `)`
-}
-
-const lastOfChain = `
-	last AS (SELECT last_id, last_hash FROM {audit_chain} WHERE chain = 'main' AND (SELECT COUNT(*) FROM happened) > 0 FOR UPDATE),`
-
-// linkHash is the hash of the event g with that id.
-func linkHash(id, previous string) string {
-	return `sha256('\x` + hex.EncodeToString(hashHead) + `'::bytea || ` + previous + `
-		|| int8send(CAST(octet_length(CAST(` + id + ` AS TEXT)) AS BIGINT)) || convert_to(CAST(` + id + ` AS TEXT), 'UTF8') || g.tail)`
-}
-
-// store stores links, of which newest is the last one. The statement answers with what has happened; without a chain it fails.
-func store(links, newest string) string {
-	return `
-	stored AS (INSERT INTO {audit_events} (` + eventColumns + `)
-		SELECT l.id, g.time, g.actor, g.action, g.client_id, g.token_id, g.request_id, g.ip, g.outcome, g.changes, l.previous, l.hash
-		FROM ` + links + ` l JOIN given g ON g.position = l.position),
-	extended AS (UPDATE {audit_chain} c SET last_id = l.id, last_hash = l.hash FROM ` + newest + ` l WHERE c.chain = 'main')
-	SELECT position / (SELECT COUNT(*) FROM last) FROM happened`
-}
-
-// chainOne is for one event: without the recursion it is a quarter of the work less.
-var chainOne = lastOfChain + `
-	link AS (SELECT g.position, last_id + 1 AS id, last_hash AS previous, ` + linkHash("(last_id + 1)", "last_hash") + ` AS hash FROM last, given g),` +
-	store("link", "link")
-
-var chainMany = `
-	queue AS (SELECT position, row_number() OVER (ORDER BY position) AS n FROM (SELECT DISTINCT position FROM happened) h),` + lastOfChain + `
-	links AS (
-		SELECT CAST(0 AS BIGINT) AS n, CAST(0 AS BIGINT) AS position, last_id AS id, last_hash AS previous, last_hash AS hash FROM last
-		UNION ALL
-		SELECT q.n, q.position, l.id + 1, l.hash, ` + linkHash("(l.id + 1)", "l.hash") + `
-		FROM links l JOIN queue q ON q.n = l.n + 1 JOIN given g ON g.position = q.position
-	),` + store("links", "(SELECT id, hash FROM links ORDER BY n DESC LIMIT 1)")
 
 var (
-	appendEvent  = `WITH ` + giveOne(givenEvent) + allHappened + chainOne
-	appendEvents = `WITH RECURSIVE ` + giveMany(givenEvent) + allHappened + chainMany
+	eventNames   = joinColumns(func(c database.Column) string { return c.Name })
+	insertEvent  = `INSERT INTO {audit_events} (` + eventNames + `) `
+	insertEvents [6]string // SQLite's, for 1, 2, 4, … events
+	storeEvents  = `WITH moved AS (` + moveEnd + ` RETURNING 1) ` + insertEvent + `SELECT ` + eventNames + ` FROM moved, ` + database.ManyOf(eventColumns)
 )
 
-const allHappened = `, happened AS (SELECT position FROM given),`
-
-// columns are the values of an event's columns, from the time to the changes.
-func (e *Event) columns() []any {
-	return []any{model.Millis(e.Time), e.Actor, e.Action, e.ClientID, e.TokenID, e.RequestID, e.IP, e.Outcome, string(e.Changes)}
+func init() {
+	row := `(` + joinColumns(func(database.Column) string { return `?` }) + `)`
+	for i := range insertEvents {
+		insertEvents[i] = insertEvent + `VALUES ` + row + strings.Repeat(`, `+row, 1<<i-1)
+	}
 }
 
-// values are the values of the columns of givenEvent.
-func (e *Event) values() []any { return append(e.columns(), e.appendTail(nil)) }
+func joinColumns(text func(database.Column) string) string {
+	var all []string
+	for _, c := range eventColumns {
+		all = append(all, text(c))
+	}
+	return strings.Join(all, ", ")
+}

@@ -11,23 +11,31 @@ import (
 // Change is an UPDATE with an audit event, which is stored if the UPDATE changes a row. Make one with [NewChange].
 type Change struct {
 	statement string // takes the time, and the keys of what to change
-	// For PostgreSQL. They take the keys and the event: alone those of one caller, together those of several as arrays.
+	// For PostgreSQL, see changeAlone and changeTogether.
 	alone, together string
-	columns         []database.Column // of the arrays
+	columns         []database.Column // of the arrays that together takes
 }
 
-// NewChange makes a change of two forms of the same UPDATE. statement takes the time and the keys as its values. update is for
-// PostgreSQL, and finds the keys and the time of each caller in a table "given". In both {grants} is the host's name of that
-// table.
+// NewChange makes a change of two forms of the same UPDATE, which end with conditions. statement takes the time and the keys as
+// its values. update is for PostgreSQL, and finds the keys and the time of each caller in a table "given". In both {grants} is
+// the host's name of that table.
 func NewChange(statement string, keys []database.Column, update string) *Change {
-	columns := slices.Concat(keys, givenEvent)
-	happened := `, happened AS (` + update + ` RETURNING given.position),`
-	return &Change{statement, `WITH ` + giveOne(columns) + happened + chainOne, `WITH RECURSIVE ` + giveMany(columns) + happened + chainMany, columns}
+	columns := append(database.Columns("time BIGINT"), keys...)
+	return &Change{
+		statement,
+		`WITH here AS (SELECT 1 FROM {audit_chain} WHERE chain = 'main' AND last_hash = ?),
+			happened AS (` + statement + ` AND EXISTS (SELECT 1 FROM here) RETURNING 1),
+			moved AS (` + moveEnd + ` AND (SELECT COUNT(*) FROM happened) > 0 RETURNING 1),
+			stored AS (` + insertEvent + `SELECT ` + joinColumns(func(c database.Column) string { return `CAST(? AS ` + c.Type + `)` }) + ` FROM moved)
+			SELECT 1 FROM here UNION ALL SELECT 1 / (SELECT COUNT(*) FROM moved) FROM happened`,
+		`WITH given AS (SELECT * FROM ` + database.ManyOf(columns) + `) ` + update + ` RETURNING given.position`,
+		columns,
+	}
 }
 
 // changeOf is a change by one caller. It may be run more than once.
 type changeOf struct {
-	keys    []any
+	values  []any // the time, and the keys
 	event   Event
 	changed bool
 }
@@ -41,7 +49,7 @@ func (l *Log) Change(ctx context.Context, change *Change, event Event, keys ...a
 		n, err := l.db.Run(ctx, change.statement, values...)
 		return err == nil && n > 0, err
 	case l.db.Postgres && !database.InTransaction(ctx):
-		w := &changeOf{keys: keys, event: event}
+		w := &changeOf{values: values, event: event}
 		if err := l.together(change).Do(ctx, w); err != nil {
 			l.db.Note(err)
 			return false, err
@@ -51,8 +59,7 @@ func (l *Log) Change(ctx context.Context, change *Change, event Event, keys ...a
 	err = l.db.WriteAtOnce(ctx, func(ctx context.Context, tx *database.Tx) error {
 		n, err := tx.Run(change.statement, values...)
 		if changed = err == nil && n > 0; changed {
-			event := event // a transaction that is run again stores it anew
-			return l.db.Defer(ctx, &event)
+			return l.db.Defer(ctx, &link{Event: event}) // a transaction that is run again stores it anew
 		}
 		return err
 	})
@@ -72,21 +79,14 @@ func (l *Log) together(change *Change) *database.Together[*changeOf] {
 }
 
 func (l *Log) changeTogether(ctx context.Context, change *Change, group []*changeOf) error {
-	if !l.begun.Load() {
-		if err := l.db.Write(ctx, l.begin); err != nil {
+	if len(group) == 1 {
+		if done, err := l.changeAlone(ctx, change, group[0]); done || err != nil {
 			return err
 		}
 	}
 	given := make([][]any, len(group))
 	for i, w := range group {
-		given[i] = slices.Concat(w.keys, w.event.values())
-	}
-	if len(group) == 1 {
-		n, err := l.db.Run(ctx, change.alone, given[0]...)
-		if group[0].changed = err == nil && n > 0; group[0].changed {
-			l.flushed([]any{&group[0].event})
-		}
-		return err
+		given[i] = w.values
 	}
 	arrays, err := database.Arrays(change.columns, given)
 	if err != nil {
@@ -94,9 +94,7 @@ func (l *Log) changeTogether(ctx context.Context, change *Change, group []*chang
 	}
 	// The rows name the callers. Query writes here, so it needs a transaction: a pool makes writes durable there and in
 	// ExecContext only.
-	var happened []any
-	err = l.db.Write(ctx, func(_ context.Context, tx *database.Tx) error {
-		happened = nil
+	return l.db.Write(ctx, func(ctx context.Context, tx *database.Tx) error {
 		for _, w := range group {
 			w.changed = false
 		}
@@ -110,15 +108,48 @@ func (l *Log) changeTogether(ctx context.Context, change *Change, group []*chang
 			if err := rows.Scan(&position); err != nil {
 				return err
 			}
-			if w := group[position-1]; !w.changed {
-				w.changed = true
-				happened = append(happened, &w.event)
+			w := group[position-1]
+			if w.changed { // another row of the same change
+				continue
+			}
+			w.changed = true
+			if err := l.db.Defer(ctx, &link{Event: w.event}); err != nil {
+				return err
 			}
 		}
 		return rows.Err()
 	})
-	if err == nil {
-		l.flushed(happened)
+}
+
+// changeAlone makes one change and stores its event by one statement, if the chain ends where the process thinks: else nothing
+// is done. The statement locks the chain last, because it may wait for the rows of the change. Should the chain have grown while
+// it waited, it fails as a whole: it divides by zero.
+func (l *Log) changeAlone(ctx context.Context, change *Change, w *changeOf) (done bool, err error) {
+	end := l.end.Load()
+	if end == nil {
+		return false, nil
 	}
-	return err
+	for range 2 {
+		event := &link{Event: w.event}
+		next := follow(*end, event)
+		n, err := l.db.Run(ctx, change.alone, slices.Concat([]any{end.Hash}, w.values, []any{next.ID, next.Hash, end.Hash}, event.values())...)
+		if database.IsDivisionByZero(err) {
+			break
+		}
+		if err != nil {
+			return false, err
+		}
+		if n > 0 { // one for the end of the chain, and those for the rows that have changed
+			if w.changed = n > 1; w.changed {
+				l.flushed([]any{event})
+			}
+			return true, nil
+		}
+		var now Place
+		if err := l.db.QueryRow(ctx, readEnd).Scan(&now.ID, &now.Hash); err != nil {
+			return false, database.Wrap(err, "read the audit chain")
+		}
+		end = &now
+	}
+	return false, nil
 }

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"net/netip"
 	"strconv"
@@ -100,23 +99,16 @@ func printable(s string) string {
 // hash is the SHA-256 of the previous hash and every field. The next event points to it. Each field has its length in front,
 // so that no two events have the same encoding.
 func (e *Event) hash(previous []byte) []byte {
-	var room [1024]byte // most events fit in
-	text := append(append(room[:0], hashHead...), previous...)
+	var room [1024]byte                                    // most events fit in
+	text := lengths.Append(room[:0], "fosite-mcp audit 1") // the version of the chain
+	text = lengths.Append(text, previous)
 	text = lengths.Append(text, strconv.FormatInt(e.ID, 10))
-	sum := sha256.Sum256(e.appendTail(text))
-	return sum[:]
-}
-
-// hashHead is hashed first: the version of the chain, and the length of the previous hash, which comes next.
-var hashHead = binary.BigEndian.AppendUint64(lengths.Append(nil, "fosite-mcp audit 1"), sha256.Size)
-
-// appendTail appends what is hashed last: every field after the id.
-func (e *Event) appendTail(to []byte) []byte {
-	to = lengths.Append(to, strconv.FormatInt(model.Millis(e.Time), 10))
+	text = lengths.Append(text, strconv.FormatInt(model.Millis(e.Time), 10))
 	for _, field := range []string{e.Actor, e.Action, e.ClientID, e.TokenID, e.RequestID, e.IP, e.Outcome} {
-		to = lengths.Append(to, field)
+		text = lengths.Append(text, field)
 	}
-	return lengths.Append(to, e.Changes)
+	sum := sha256.Sum256(lengths.Append(text, e.Changes))
+	return sum[:]
 }
 
 // After encodes changes that have no state before them.

@@ -15,8 +15,8 @@ type Log struct {
 	now      func() time.Time
 	enabled  bool
 	listener func(Event)
-	changes  sync.Map    // PostgreSQL's: *Change → *database.Together[*changeOf]
-	begun    atomic.Bool // there is a chain
+	changes  sync.Map              // PostgreSQL's: *Change → *database.Together[*changeOf]
+	end      atomic.Pointer[Place] // where the chain ended after an event of this process
 }
 
 // New makes the log of db. A log that is not enabled has no table: it makes changes and stores no events. listener, if not nil,
@@ -35,7 +35,6 @@ func (l *Log) Append(ctx context.Context, event Event) error {
 	}
 	filled := event.Filled(ctx, l.now())
 	return l.db.Write(ctx, func(ctx context.Context, _ *database.Tx) error {
-		event := filled // a transaction that is run again stores it anew
-		return l.db.Defer(ctx, &event)
+		return l.db.Defer(ctx, &link{Event: filled}) // a transaction that is run again stores it anew
 	})
 }

@@ -117,6 +117,9 @@ func isConnectionLost(err error) bool {
 	return state == "57P02" || strings.HasPrefix(state, "08") // crash_shutdown, connection_exception
 }
 
+// IsDivisionByZero tells whether a statement on PostgreSQL has failed because it divided by zero.
+func IsDivisionByZero(err error) bool { return sqlState(err) == "22012" }
+
 func sqlState(err error) string {
 	var state interface{ SQLState() string }
 	if errors.As(err, &state) {
