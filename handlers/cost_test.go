@@ -18,7 +18,7 @@ type cost struct{ sqlite, postgres, allocations int }
 var costs = map[string]cost{
 	"token":      {2, 2, 266},
 	"introspect": {1, 1, 254},
-	"revoke":     {5, 2, 290},
+	"revoke":     {4, 2, 255},
 }
 
 func TestARequestCostsNoMoreThanItDid(t *testing.T) {
