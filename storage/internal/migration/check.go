@@ -90,6 +90,8 @@ func (m *Migrator) checkColumn(table *schema.Schema, name string, columns map[st
 	switch {
 	case !ok:
 		return fmt.Errorf("storage: the table %s has no column %s", table.Table, name)
+	case field.PrimaryKey && is.typ == "bigint" && want == "integer": // AutoMigrate leaves the keys of an earlier version as they are
+		return nil
 	case is.typ != want:
 		return fmt.Errorf("storage: the column %s of table %s has type %s, and the store needs %s", name, table.Table, is.typ, want)
 	case field.PrimaryKey: // never NULL, whatever SQLite says of it

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"gorm.io/gorm"
 
+	"fosite-mcp/storage/internal/migration"
 	"fosite-mcp/storage/internal/model"
 )
 
@@ -52,5 +53,58 @@ func TestRowsAreWrittenAsTheyAreGiven(t *testing.T) {
 				t.Errorf("other rows come back (-written +read):\n%s", diff)
 			}
 		})
+	}
+}
+
+// SQLite's audit events are copied into a table whose id is the key of the row.
+func TestAuditEventsStayAsTheyAre(t *testing.T) {
+	for _, engine := range engines {
+		t.Run(engine, func(t *testing.T) {
+			db := open(t, engine, "")
+			db.release(t, lastReleased)
+			var events []model.AuditEvent
+			for _, id := range []int64{2, 7, 9} {
+				events = append(events, model.AuditEvent{
+					ID: id, Time: model.At(time.UnixMilli(10 * id).UTC()), Actor: "a", Action: "b", ClientID: "c", TokenID: "d", RequestID: "e",
+					IP: "f", Outcome: "g", Changes: model.JSON(`{"h": 1}`), PrevHash: model.Hash{1, 0}, Hash: model.Hash{0, 2},
+				})
+			}
+			if err := db.Create(&events).Error; err != nil {
+				t.Fatal(err)
+			}
+			up(t, db.DB)
+			var stored []model.AuditEvent
+			if err := db.Order("id").Find(&stored).Error; err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(events, stored); diff != "" {
+				t.Errorf("(-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// An earlier version's AutoMigrate made the id a BIGINT on SQLite, and AutoMigrate leaves the type of a key as it is.
+func TestTheIDsOfAuditEventsMayBeOfAnEarlierVersion(t *testing.T) {
+	db := open(t, "sqlite", "")
+	up(t, db.DB)
+	for _, statement := range []string{
+		"DROP TABLE fosite_mcp_migrations",
+		"DROP TABLE audit_events",
+		"CREATE TABLE `audit_events` (`id` BIGINT,`time` BIGINT NOT NULL,`actor` text NOT NULL,`action` text NOT NULL,`client_id` text NOT NULL DEFAULT ''," +
+			"`token_id` text NOT NULL DEFAULT '',`request_id` text NOT NULL DEFAULT '',`ip` text NOT NULL DEFAULT '',`outcome` text NOT NULL," +
+			"`changes` text NOT NULL DEFAULT '',`prev_hash` blob NOT NULL,`hash` blob NOT NULL,PRIMARY KEY (`id`))",
+	} {
+		if err := db.Exec(statement).Error; err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := migration.New(db.DB).Check(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := db.AutoMigrate(model.Models()...); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -4,7 +4,7 @@ import "gorm.io/gorm/schema"
 
 // Events are chained: each hash covers the event and the hash before it. Nothing here is ever updated.
 type AuditEvent struct {
-	ID        int64  `gorm:"column:id;type:BIGINT;primaryKey;autoIncrement:false;index:by_time,priority:2;index:by_client,priority:2;index:by_action,priority:3,where:action <> 'token.issued' AND action <> 'token.revoked'"` // 1, 2, 3, … in the order of commit
+	ID        int64  `gorm:"column:id;primaryKey;autoIncrement:false;index:by_time,priority:2;index:by_client,priority:2;index:by_action,priority:3,where:action <> 'token.issued' AND action <> 'token.revoked'"` // 1, 2, 3, … in the order of commit
 	Time      Time   `gorm:"column:time;not null;index:by_time,priority:1"`
 	Actor     string `gorm:"column:actor;not null"`
 	Action    string `gorm:"column:action;not null;index:by_action,priority:1,where:action <> 'token.issued' AND action <> 'token.revoked'"`
