@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -14,8 +15,8 @@ import (
 // Each event points to the one before, so events take turns. A transaction adds its events at its end: then others wait for
 // the chain no longer than a commit takes.
 //
-// The process remembers where the chain ended and goes on from there, if it still ends there. Where another process has added
-// events, or a transaction was rolled back, the end is read.
+// The process remembers where the chain ended and goes on from there, if it still ends there. Else the end is read: another
+// process has added events. While others add events again and again, the process does not try.
 
 const mainChain = "main" // the only one
 
@@ -30,6 +31,12 @@ type link struct {
 	previous, sum []byte
 }
 
+// ending is where the chain ended after the events of a transaction of this process.
+type ending struct {
+	Place
+	alone bool // nobody else had added an event since the transaction before
+}
+
 // follow gives links their places after end, and returns the new end.
 func follow(end Place, links ...*link) Place {
 	for _, l := range links {
@@ -41,18 +48,18 @@ func follow(end Place, links ...*link) Place {
 }
 
 // flush stores the events of a transaction, just before its commit.
-func (l *Log) flush(ctx context.Context, tx *database.Tx, deferred []any) error {
+func (l *Log) flush(_ context.Context, tx *database.Tx, deferred []any) error {
 	links := make([]*link, len(deferred))
 	for i, one := range deferred {
 		links[i] = one.(*link)
 	}
-	return database.Wrap(l.extend(ctx, tx, links), "store an audit event")
+	return database.Wrap(l.extend(tx, links), "store an audit event")
 }
 
 // flushed is told of events that have become durable.
 func (l *Log) flushed(deferred []any) {
-	last := deferred[len(deferred)-1].(*link)
-	l.end.Store(&Place{last.ID, last.sum})
+	known, first, last := l.end.Load(), deferred[0].(*link), deferred[len(deferred)-1].(*link)
+	l.end.Store(&ending{Place{last.ID, last.sum}, known == nil || bytes.Equal(known.Hash, first.previous)})
 	if l.listener == nil {
 		return
 	}
@@ -61,13 +68,16 @@ func (l *Log) flushed(deferred []any) {
 	}
 }
 
-func (l *Log) extend(ctx context.Context, tx *database.Tx, links []*link) error {
-	if end := l.end.Load(); end == nil {
+func (l *Log) extend(tx *database.Tx, links []*link) error {
+	switch known := l.end.Load(); {
+	case known == nil:
 		if err := begin(tx); err != nil {
 			return err
 		}
-	} else if done, err := l.store(tx, *end, links); done || err != nil {
-		return err
+	case known.alone:
+		if done, err := l.store(tx, known.Place, links); done || err != nil {
+			return err
+		}
 	}
 	query := readEnd
 	if l.db.Postgres {

@@ -125,31 +125,18 @@ func (l *Log) changeTogether(ctx context.Context, change *Change, group []*chang
 // is done. The statement locks the chain last, because it may wait for the rows of the change. Should the chain have grown while
 // it waited, it fails as a whole: it divides by zero.
 func (l *Log) changeAlone(ctx context.Context, change *Change, w *changeOf) (done bool, err error) {
-	end := l.end.Load()
-	if end == nil {
+	known := l.end.Load()
+	if known == nil || !known.alone {
 		return false, nil
 	}
-	for range 2 {
-		event := &link{Event: w.event}
-		next := follow(*end, event)
-		n, err := l.db.Run(ctx, change.alone, slices.Concat([]any{end.Hash}, w.values, []any{next.ID, next.Hash, end.Hash}, event.values())...)
-		if database.IsDivisionByZero(err) {
-			break
-		}
-		if err != nil {
-			return false, err
-		}
-		if n > 0 { // one for the end of the chain, and those for the rows that have changed
-			if w.changed = n > 1; w.changed {
-				l.flushed([]any{event})
-			}
-			return true, nil
-		}
-		var now Place
-		if err := l.db.QueryRow(ctx, readEnd).Scan(&now.ID, &now.Hash); err != nil {
-			return false, database.Wrap(err, "read the audit chain")
-		}
-		end = &now
+	event, end := &link{Event: w.event}, known.Hash
+	next := follow(known.Place, event)
+	n, err := l.db.Run(ctx, change.alone, slices.Concat([]any{end}, w.values, []any{next.ID, next.Hash, end}, event.values())...)
+	if database.IsDivisionByZero(err) {
+		return false, nil
 	}
-	return false, nil
+	if w.changed = n > 1; w.changed { // a row for the end of the chain, and those that have changed
+		l.flushed([]any{event})
+	}
+	return n > 0, err
 }

@@ -15,8 +15,8 @@ type Log struct {
 	now      func() time.Time
 	enabled  bool
 	listener func(Event)
-	changes  sync.Map              // PostgreSQL's: *Change → *database.Together[*changeOf]
-	end      atomic.Pointer[Place] // where the chain ended after an event of this process
+	changes  sync.Map // PostgreSQL's: *Change → *database.Together[*changeOf]
+	end      atomic.Pointer[ending]
 }
 
 // New makes the log of db. A log that is not enabled has no table: it makes changes and stores no events. listener, if not nil,
