@@ -103,7 +103,7 @@ func begin(tx *database.Tx) error {
 	return database.Wrap(err, "begin the chain of audit events")
 }
 
-// store stores links after end, unless the chain ends elsewhere. It runs as few statements as it can: on PostgreSQL each is a round trip.
+// store stores links after end, unless the chain ends elsewhere. On PostgreSQL it is one statement, because each is a round trip.
 func (l *Log) store(tx *database.Tx, end Place, links []*link) (done bool, err error) {
 	next := follow(end, links...)
 	values := []any{next.ID, next.Hash, end.Hash}
@@ -125,11 +125,11 @@ func (l *Log) store(tx *database.Tx, end Place, links []*link) (done bool, err e
 	}
 	for len(links) > 0 {
 		size := min(bits.Len(uint(len(links))), len(insertEvents)) - 1
-		values = values[:0]
+		var rows []any
 		for _, link := range links[:1<<size] {
-			values = append(values, link.values()...)
+			rows = append(rows, link.values()...)
 		}
-		if _, err := tx.Run(insertEvents[size], values...); err != nil {
+		if _, err := tx.Run(insertEvents[size], rows...); err != nil {
 			return false, err
 		}
 		links = links[1<<size:]
@@ -142,21 +142,23 @@ var eventColumns = database.Columns(`id BIGINT, time BIGINT, actor TEXT, action 
 
 // values are those of eventColumns.
 func (l *link) values() []any {
-	return []any{l.ID, model.Millis(l.Time), l.Actor, l.Action, l.ClientID, l.TokenID, l.RequestID, l.IP, l.Outcome, string(l.Changes), l.previous, l.sum}
+	return []any{
+		l.ID, model.Millis(l.Time), l.Actor, l.Action, l.ClientID, l.TokenID, l.RequestID, l.IP, l.Outcome, string(l.Changes),
+		l.previous, l.sum,
+	}
 }
 
 var (
 	eventNames   = joinColumns(func(c database.Column) string { return c.Name })
 	insertEvent  = `INSERT INTO {audit_events} (` + eventNames + `) `
-	insertEvents [6]string // SQLite's, for 1, 2, 4, … events
-	storeEvents  = `WITH moved AS (` + moveEnd + ` RETURNING 1) ` + insertEvent + `SELECT ` + eventNames + ` FROM moved, ` + database.ManyOf(eventColumns)
+	insertEvents = [...]string{insertRows(1), insertRows(2), insertRows(4), insertRows(8), insertRows(16), insertRows(32)} // SQLite's
+	storeEvents  = `WITH moved AS (` + moveEnd + ` RETURNING 1) ` + insertEvent + `SELECT ` + eventNames +
+		` FROM moved, ` + database.ManyOf(eventColumns) // PostgreSQL's
 )
 
-func init() {
+func insertRows(n int) string {
 	row := `(` + joinColumns(func(database.Column) string { return `?` }) + `)`
-	for i := range insertEvents {
-		insertEvents[i] = insertEvent + `VALUES ` + row + strings.Repeat(`, `+row, 1<<i-1)
-	}
+	return insertEvent + `VALUES ` + row + strings.Repeat(`, `+row, n-1)
 }
 
 func joinColumns(text func(database.Column) string) string {

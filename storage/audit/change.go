@@ -21,12 +21,13 @@ type Change struct {
 // the host's name of that table.
 func NewChange(statement string, keys []database.Column, update string) *Change {
 	columns := append(database.Columns("time BIGINT"), keys...)
+	event := joinColumns(func(c database.Column) string { return `CAST(? AS ` + c.Type + `)` })
 	return &Change{
 		statement,
 		`WITH here AS (SELECT 1 FROM {audit_chain} WHERE chain = 'main' AND last_hash = ?),
 			happened AS (` + statement + ` AND EXISTS (SELECT 1 FROM here) RETURNING 1),
 			moved AS (` + moveEnd + ` AND (SELECT COUNT(*) FROM happened) > 0 RETURNING 1),
-			stored AS (` + insertEvent + `SELECT ` + joinColumns(func(c database.Column) string { return `CAST(? AS ` + c.Type + `)` }) + ` FROM moved)
+			stored AS (` + insertEvent + `SELECT ` + event + ` FROM moved)
 			SELECT 1 FROM here UNION ALL SELECT 1 / (SELECT COUNT(*) FROM moved) FROM happened`,
 		`WITH given AS (SELECT * FROM ` + database.ManyOf(columns) + `) ` + update + ` RETURNING given.position`,
 		columns,

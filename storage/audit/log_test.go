@@ -126,6 +126,35 @@ func TestTheAuditChainIsLinearUnderFire(t *testing.T) {
 	})
 }
 
+func TestTheEventsOfATransactionAreInTheirOrder(t *testing.T) {
+	const events = 77 // more than one statement takes
+	onEachEngine(t, func(t *testing.T, e engine) {
+		s := e.store(t)
+		appendAudit(t, s, 1)
+		err := s.Atomically(t.Context(), func(ctx context.Context) error {
+			for i := range events {
+				if err := s.Audit().Append(ctx, audit.Event{Action: fmt.Sprint(i)}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, _, err := s.Audit().List(t.Context(), audit.Filter{After: 1, Limit: 100})
+		if err != nil || len(stored) != events {
+			t.Fatalf("%d events: %v", len(stored), err)
+		}
+		for i, event := range stored {
+			if event.Action != fmt.Sprint(i) {
+				t.Errorf("event %d is that of %s, want %d", event.ID, event.Action, i)
+			}
+		}
+		wantChain(t, s, 1+events, 0)
+	})
+}
+
 func TestAPrunedAuditLogStaysVerifiable(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e engine) {
 		clock := newTestClock()
