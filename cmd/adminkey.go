@@ -209,7 +209,7 @@ func adminKeyRevokeCommand(a *app, flags *apiclient.Flags) *cobra.Command {
 			return orAtServer(a.withActor(c.Context(), func(ctx context.Context, store *storage.Store) error {
 				err := store.AdminKeys().Revoke(ctx, args[0])
 				if errors.Is(err, fosite.ErrNotFound) {
-					return fmt.Errorf("there is no admin key %s that works; see fosite-mcp admin-key list", terminal.Printable(args[0]))
+					return apiclient.Instead(err, "there is no admin key %s that works; see fosite-mcp admin-key list", terminal.Printable(args[0]))
 				}
 				if err != nil {
 					return err

@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"strings"
 
+	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/database"
 	"fosite-mcp/cmd/internal/privatefile"
 	"fosite-mcp/config"
@@ -121,5 +122,5 @@ func fromProvider(err error) error {
 
 // fromStorage is the storage's error without the name of the package.
 func fromStorage(err error) error {
-	return errors.New(strings.TrimPrefix(err.Error(), "storage: "))
+	return apiclient.Instead(err, "%s", strings.TrimPrefix(err.Error(), "storage: "))
 }

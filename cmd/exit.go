@@ -6,6 +6,10 @@ import (
 
 	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/terminal"
+	"fosite-mcp/storage/audit"
+	"fosite-mcp/storage/people"
+
+	"github.com/ory/fosite"
 )
 
 // Exit codes.
@@ -24,7 +28,7 @@ const exitCodes = `Exit codes:
   0  done
   1  failed
   2  used wrongly: nothing was tried
-  3  there is no such client, token, secret or rule
+  3  there is no such client, token, secret, rule, account or key
   4  it exists already, or somebody else has changed it meanwhile
   5  refused: the admin key or the client's credentials are wrong, or the key's role does not suffice
   6  no answer, or the server is unavailable or busy: try again later
@@ -43,6 +47,10 @@ func exitCode(err error) int {
 		return exitCodeOf(problem.Status)
 	case errors.As(err, &refusal):
 		return exitCodeOf(refusal.Status)
+	case errors.Is(err, fosite.ErrNotFound): // of a command that works on the database, and so on
+		return exitNotFound
+	case errors.Is(err, people.ErrUserExists), errors.Is(err, audit.ErrAdminKeyExists):
+		return exitConflict
 	}
 	return exitFailed
 }

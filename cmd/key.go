@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"fosite-mcp/cmd/internal/apiclient"
 	"fosite-mcp/cmd/internal/authserver"
 	"fosite-mcp/cmd/internal/terminal"
 	"fosite-mcp/config"
@@ -139,7 +140,7 @@ func leakedKey(keys []provider.SigningKey, named string) (string, error) {
 		return k.ID == named || named == "" && k.State == provider.KeyCurrent
 	})
 	if i < 0 {
-		return "", errors.New("there is no such key; see fosite-mcp key list")
+		return "", apiclient.NotFound("there is no such key; see fosite-mcp key list")
 	}
 	return keys[i].ID, nil
 }
@@ -153,7 +154,7 @@ func (a *app) rotateKey(ctx context.Context, cfg config.Config, store *storage.S
 	if leaked != "" {
 		_, err := keys.Discard(ctx, leaked)
 		if errors.Is(err, fosite.ErrNotFound) {
-			return errors.New("the key is gone already; see fosite-mcp key list")
+			return apiclient.Instead(err, "the key is gone already; see fosite-mcp key list")
 		}
 		if err != nil {
 			return fromProvider(err)

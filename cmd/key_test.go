@@ -58,7 +58,7 @@ func TestKeysAreRotatedAtTheShellWhileTheServerRuns(t *testing.T) {
 	if _, stderr := run(exitUsage, "key", "rotate", "--now"); !strings.Contains(stderr, "is refused from now on") || !strings.Contains(stderr, "--yes") {
 		t.Errorf("without a confirmation: %q", stderr)
 	}
-	if _, stderr := run(exitFailed, "key", "rotate", "--now", "--key", "nobody", "--yes"); !strings.Contains(stderr, "there is no such key") {
+	if _, stderr := run(exitNotFound, "key", "rotate", "--now", "--key", "nobody", "--yes"); !strings.Contains(stderr, "there is no such key") {
 		t.Errorf("a key that there is not: %q", stderr)
 	}
 	if _, stderr := run(exitOK, "key", "rotate", "--now", "--yes"); !strings.Contains(stderr, before["current"].ID) {

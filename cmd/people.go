@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 
 	"fosite-mcp/cmd/internal/apiclient"
@@ -66,12 +65,8 @@ func (a *app) withUser(ctx context.Context, f *apiclient.Flags, username string,
 
 // errNoUser replaces the not found of store and server.
 func errNoUser(err error, username string) error {
-	const none = "there is no account %s; see fosite-mcp user list"
-	switch {
-	case errors.Is(err, fosite.ErrNotFound):
-		return fmt.Errorf(none, terminal.Printable(username))
-	case apiclient.IsStatus(err, http.StatusNotFound):
-		return apiclient.Instead(err, none, terminal.Printable(username))
+	if errors.Is(err, fosite.ErrNotFound) || apiclient.IsStatus(err, http.StatusNotFound) {
+		return apiclient.Instead(err, "there is no account %s; see fosite-mcp user list", terminal.Printable(username))
 	}
 	return err
 }

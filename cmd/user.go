@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -86,14 +85,11 @@ func createUser(ctx context.Context, out *terminal.Terminal, all directory, user
 	if err != nil {
 		return err
 	}
-	const exists = "there is an account %[1]s already; to change its password: fosite-mcp user password %[1]s"
 	err = all.Create(ctx, user, password)
-	switch {
-	case errors.Is(err, people.ErrUserExists):
-		return fmt.Errorf(exists, user.Username)
-	case apiclient.IsStatus(err, http.StatusConflict):
-		return apiclient.Instead(err, exists, user.Username)
-	case err != nil:
+	if errors.Is(err, people.ErrUserExists) || apiclient.IsStatus(err, http.StatusConflict) {
+		return apiclient.Instead(err, "there is an account %[1]s already; to change its password: fosite-mcp user password %[1]s", user.Username)
+	}
+	if err != nil {
 		return err
 	}
 	if out.JSON {
