@@ -40,6 +40,7 @@ var hierarchyTable = map[string]struct {
 	"each resource its own":           {"staff", []string{docs, wiki}, "staff", "docs:admin wiki:read docs:edit docs:read", ""},
 	"more than the client has":        {"docs:edit", nil, "docs:admin", "", "invalid_scope"},
 	"what includes the client's":      {"docs:read", nil, "staff", "", "invalid_scope"},
+	"what includes it, elsewhere":     {"wiki:read", []string{wiki}, "staff", "", "invalid_scope"},
 	"what means nothing to the place": {"staff", []string{wiki}, "docs:read", "", "invalid_scope"},
 }
 

@@ -78,6 +78,12 @@ func (h *clientCredentialsGrant) HandleTokenEndpointRequest(ctx context.Context,
 	if len(scopes) == 0 && len(audience) == 0 {
 		return errNothingRegistered
 	}
+	// The client is registered for what it names, where the resource understands only what that includes as well.
+	for _, scope := range request.GetRequestedScopes() {
+		if !h.Config.GetScopeStrategy(ctx)(client.GetScopes(), scope) {
+			return fosite.ErrInvalidScope.WithHintf("The client is not registered for the scope %q.", scope)
+		}
+	}
 	request.SetRequestedAudience(audience)
 	request.SetRequestedScopes(scopes)
 	// fosite's check: the client is registered for both.

@@ -93,7 +93,7 @@ func trusting(t *testing.T, options Options, rules ...*client.Client) (oauth *Pr
 	store, reason = &ruleStore{MemoryStore: storage.NewMemoryStore(), rules: rules}, new(string)
 	options.SystemSecret = []byte(strings.Repeat("s", 32))
 	options.Issuer, options.TokenURL = assertionIssuer, assertionTokenURL
-	options.Resources = Resources{Known: []string{docsMCP}, Default: docsMCP}
+	options.Resources.Known, options.Resources.Default = []string{docsMCP}, docsMCP
 	options.Now = func() time.Time { return assertionNow }
 	var mu sync.Mutex
 	options.AssertionRefused = func(_ context.Context, refused RefusedAssertion) error {
@@ -358,6 +358,17 @@ func TestTheFirstRuleCountsThatHasWhatIsAskedFor(t *testing.T) {
 			t.Errorf("%q ends at %s", scope, end)
 		}
 	}
+}
+
+// A rule has to allow what is named, where the resource understands only what that includes as well.
+func TestARuleDoesNotAllowWhatIncludesItsScope(t *testing.T) {
+	options := Options{Scopes: Scopes{"mcp:search": {}, "mcp:write": {Includes: []string{"mcp:search"}}}}
+	options.Resources.Scopes = map[string][]string{docsMCP: {"mcp:search"}}
+	oauth, _, _ := trusting(t, options, ruleOf(t, mainBranch))
+	form := exchangeForm(signed(t, githubClaims(nil)))
+	form.Set("scope", "mcp:write")
+	_, err := tokenRequest(t, oauth, form)
+	wantError(t, err, fosite.ErrInvalidScope, "")
 }
 
 // What a rule allows, and that there is one, is told to those alone who can sign.

@@ -51,8 +51,9 @@ func (t *workloadTerms) offer(resources Resources, request fosite.AccessRequeste
 	if o.scopes, o.err = resources.scopes(rule, o.audience, request.GetRequestedScopes()); o.err != nil {
 		return o
 	}
-	if beyond := slices.IndexFunc(o.scopes, func(scope string) bool { return !resources.ScopeStrategy(rule.Scope, scope) }); beyond >= 0 {
-		o.err = fosite.ErrInvalidScope.WithHintf("The rule about the issuer does not allow the scope %q.", o.scopes[beyond])
+	all := slices.Concat(request.GetRequestedScopes(), o.scopes) // what is named, where the resource understands only what that includes as well
+	if beyond := slices.IndexFunc(all, func(scope string) bool { return !resources.ScopeStrategy(rule.Scope, scope) }); beyond >= 0 {
+		o.err = fosite.ErrInvalidScope.WithHintf("The rule about the issuer does not allow the scope %q.", all[beyond])
 	}
 	return o
 }
