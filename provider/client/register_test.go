@@ -69,6 +69,7 @@ func TestMergeRefusesWithOneErrorForEachMistake(t *testing.T) {
 	for patch, want := range map[string][]string{
 		`{"scope":"nonsense","redirect_uris":["javascript:alert(1)"]}`: {"/client_name is missing", `/scope "nonsense" is no scope`, "/redirect_uris/0 must not use the scheme javascript:"},
 		`{"client_name":5}`:                    {"/client_name must be a string"},
+		`{"client_name":" "}`:                  {"/client_name is missing"},
 		`{"client_name":"a","client_nam":"b"}`: {"/client_nam is not a member"},
 		`[]`:                                   {"must be a JSON object"},
 		`{`:                                    {"not JSON"},

@@ -90,7 +90,7 @@ func (r Rules) memberRules(c *Client) []rule {
 // sharedRules look at members that clients and rules about issuers have. name points to the one for people.
 func (r Rules) sharedRules(c *Client, name string) []rule {
 	return []rule{
-		{c.Name == "", name, "required", "is missing: a name tells people which one this is"},
+		{strings.TrimSpace(c.Name) == "", name, "required", "is missing: a name tells people which one this is"},
 		{!isName(c.Name), name, "invalid", "must be at most 200 characters of text, without control characters"},
 		{!isName(c.Owner), "/owner", "invalid", "must be at most 200 characters of text, without control characters"},
 		{!slices.Contains(states, c.Status), "/status", "invalid", "must be active or disabled; to end it for good, DELETE it"},
