@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"time"
 
@@ -19,7 +18,6 @@ import (
 	"fosite-mcp/handlers/clientaddr"
 	"fosite-mcp/handlers/failures"
 	"fosite-mcp/handlers/limit"
-	"fosite-mcp/internal/reqinfo"
 	"fosite-mcp/provider"
 	"fosite-mcp/provider/client"
 	"fosite-mcp/storage"
@@ -80,24 +78,13 @@ func (p *parts) makeProvider(hasher fosite.Hasher) (err error) {
 		Scopes:                   scopes(cfg),
 		Resources:                resources(cfg),
 		Authentication: func(next fosite.ClientAuthenticationStrategy) fosite.ClientAuthenticationStrategy {
-			return noteClient(p.limits.authenticate(p.recorder.Watch(next)))
+			return p.limits.authenticate(p.recorder.Watch(next))
 		},
 		Hasher:    hasher,
 		Documents: documents, TrustedRedirectHosts: cfg.Registration.RedirectHosts,
 		Keys: provider.NewJWKSFetcher(provider.JWKSFetcherOptions{InsecureAllowPrivateAddresses: cfg.Registration.InsecureAllowPrivateAddresses}),
 	})
 	return err
-}
-
-// noteClient tells the log of requests who has authenticated.
-func noteClient(next fosite.ClientAuthenticationStrategy) fosite.ClientAuthenticationStrategy {
-	return func(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
-		client, err := next(ctx, r, form)
-		if err == nil {
-			reqinfo.Note(ctx).Client = client.GetID()
-		}
-		return client, err
-	}
 }
 
 // signedIntrospection signs answers where there are keys; nil: nowhere.

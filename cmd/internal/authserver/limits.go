@@ -122,20 +122,23 @@ func tooManyRequests(who string, state limit.State) *fosite.RFC6749Error {
 }
 
 // authenticate wraps client authentication. It limits the requests of each authenticated client, and the failures by address
-// and by client. Requests of public clients do not count: anybody can send them.
+// and by client. Requests of public clients do not count: anybody can send them. Who is let in is noted for the log of requests.
 func (l *limits) authenticate(next fosite.ClientAuthenticationStrategy) fosite.ClientAuthenticationStrategy {
 	return func(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
 		client, err := next(ctx, r, form)
-		answer := reqinfo.From(ctx).Answer
 		if errors.Is(err, fosite.ErrInvalidClient) && hasCredentials(r, form) {
-			return nil, l.failed(r, answer, err)
+			return nil, l.failed(r, reqinfo.From(ctx).Answer, err)
 		}
-		if err == nil && !client.IsPublic() {
-			if refused := take(l.client, client.GetID(), "This client", answer); refused != nil {
+		if err != nil {
+			return client, err
+		}
+		if !client.IsPublic() {
+			if refused := take(l.client, client.GetID(), "This client", reqinfo.From(ctx).Answer); refused != nil {
 				return nil, refused
 			}
 		}
-		return client, err
+		reqinfo.Note(ctx).Client = client.GetID()
+		return client, nil
 	}
 }
 
