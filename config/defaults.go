@@ -12,7 +12,7 @@ import (
 // defaultResourcePath follows public_url in the identifier of the resource that exists without configuration.
 const defaultResourcePath = "/authed/mcp"
 
-// Connections of one server. Each of SQLite's has a cache of 2 MB and answers in microseconds, so a few are plenty.
+// Connections of one server. Each of SQLite's has a cache of half a megabyte and answers in microseconds, so a few are plenty.
 // PostgreSQL allows 100 in all unless told otherwise, which several replicas share.
 const (
 	sqliteConnections   = 6
