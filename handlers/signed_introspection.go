@@ -2,12 +2,13 @@ package handlers
 
 import (
 	"context"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/ory/fosite"
+
+	"fosite-mcp/internal/params"
 )
 
 // SignedIntrospection says how introspection answers are signed (RFC 9701) for a caller who sends
@@ -22,31 +23,24 @@ type SignedIntrospection struct {
 const signedType = "application/token-introspection+jwt"
 
 // wantsSigned tells whether the caller asks for a signed answer. ok is false for one who takes nothing else, where nothing is signed.
-func (s *Server) wantsSigned(accept []string) (signed, ok bool) {
+func (s *Server) wantsSigned(accept []string) (wants, ok bool) {
 	if !slices.ContainsFunc(accept, func(entry string) bool { return strings.Contains(strings.ToLower(entry), signedType) }) {
 		return false, true
 	}
-	plain := false
-	for entry := range strings.SplitSeq(strings.Join(accept, ","), ",") {
-		kind, parameters, err := mime.ParseMediaType(entry)
-		if err != nil || refused(parameters["q"]) {
-			continue
-		}
+	var signed, plain float64
+	for kind, weight := range params.Accepted(accept) {
 		switch kind {
 		case signedType:
-			signed = true
+			signed = max(signed, weight)
 		case "application/json", "application/*", "*/*":
-			plain = true
+			plain = max(plain, weight)
 		}
 	}
 	if s.SignedIntrospection == nil {
-		return false, plain || !signed
+		return false, plain > 0 || signed == 0
 	}
-	return signed, true
+	return signed > 0 && signed >= plain, true
 }
-
-// refused tells a weight of 0 (RFC 9110 §12.4.2).
-func refused(weight string) bool { return weight != "" && strings.Trim(weight, "0.") == "" }
 
 func (s *Server) writeSigned(w http.ResponseWriter, r *http.Request, caller fosite.Client, answer []byte) {
 	token, err := s.SignedIntrospection.Sign(r.Context(), s.Issuer, caller.GetID(), answer)

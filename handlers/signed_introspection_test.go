@@ -73,6 +73,7 @@ func TestWhatACallerAcceptsIsSent(t *testing.T) {
 		{[]string{signedType}, true, 406},
 		{[]string{"APPLICATION/Token-Introspection+JWT; q=0.5"}, true, 406},
 		{[]string{signedType + ", application/json;q=0.5"}, true, 200},
+		{[]string{signedType + ";q=0.5", "application/json"}, false, 200},
 		{[]string{"application/json", signedType}, true, 200},
 		{[]string{signedType + ";q=0, */*"}, false, 200},
 		{[]string{signedType + ";q=0.000"}, false, 200},

@@ -3,12 +3,11 @@ package admin
 import (
 	"bytes"
 	"fmt"
-	"mime"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
+	"fosite-mcp/internal/params"
 	"fosite-mcp/internal/spreadsheet"
 	"fosite-mcp/provider/client/strictjson"
 )
@@ -22,22 +21,12 @@ const (
 
 // formatOf picks the format that the caller prefers; formats of equal weight in the order they are named.
 func formatOf(r *http.Request) (string, error) {
-	header := strings.Join(r.Header.Values("Accept"), ",")
-	if header == "" {
+	accept := r.Header.Values("Accept")
+	if strings.Join(accept, "") == "" {
 		return formatJSON, nil
 	}
 	best, bestWeight := "", 0.0
-	for _, part := range strings.Split(header, ",") {
-		mediaType, parameters, err := mime.ParseMediaType(part)
-		if err != nil {
-			continue
-		}
-		weight := 1.0
-		if q, given := parameters["q"]; given {
-			if weight, err = strconv.ParseFloat(q, 64); err != nil {
-				continue
-			}
-		}
+	for mediaType, weight := range params.Accepted(accept) {
 		format := map[string]string{
 			formatJSON: formatJSON, "application/*": formatJSON, "*/*": formatJSON, formatNDJSON: formatNDJSON, formatCSV: formatCSV, "text/*": formatCSV,
 		}[mediaType]
