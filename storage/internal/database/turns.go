@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -105,6 +106,7 @@ func (t *Turns[T]) withdraw(j *Job[T]) bool {
 // workForAll does what is queued, up to groupLimit jobs, and that of the caller first. The caller holds a turn, which is free
 // afterwards.
 func (t *Turns[T]) workForAll() {
+	runtime.Gosched() // nobody is waited for, but callers who are about to join run first
 	t.mu.Lock()
 	n := min(len(t.waiting), groupLimit)
 	group := slices.Clone(t.waiting[:n])
