@@ -51,9 +51,12 @@ func (t *workloadTerms) offer(resources Resources, request fosite.AccessRequeste
 	if o.scopes, o.err = resources.scopes(rule, o.audience, request.GetRequestedScopes()); o.err != nil {
 		return o
 	}
-	all := slices.Concat(request.GetRequestedScopes(), o.scopes) // what is named, where the resource understands only what that includes as well
-	if beyond := slices.IndexFunc(all, func(scope string) bool { return !resources.ScopeStrategy(rule.Scope, scope) }); beyond >= 0 {
-		o.err = fosite.ErrInvalidScope.WithHintf("The rule about the issuer does not allow the scope %q.", all[beyond])
+	// What is named has to be allowed. Then so is what that includes, of which o.scopes are what the resource understands.
+	for _, scope := range request.GetRequestedScopes() {
+		if !resources.ScopeStrategy(rule.Scope, scope) {
+			o.err = fosite.ErrInvalidScope.WithHintf("The rule about the issuer does not allow the scope %q.", scope)
+			return o
+		}
 	}
 	return o
 }
