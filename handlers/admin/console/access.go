@@ -2,7 +2,6 @@ package console
 
 import (
 	"maps"
-	"net/http"
 	"strconv"
 	"time"
 )
@@ -93,8 +92,7 @@ func (v *visit) usageFile() error {
 		return err
 	}
 	if found.Truncated {
-		return &problem{Status: http.StatusBadRequest, Title: "Too many lines for one file",
-			Detail: "There are more than " + strconv.Itoa(pageSize) + " tokens or events that differ. Choose a shorter time."}
+		return tooLong("There are more than " + strconv.Itoa(pageSize) + " tokens or events that differ. Choose a shorter time.")
 	}
 	return v.file(path, "usage", window)
 }

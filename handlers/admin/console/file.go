@@ -43,9 +43,12 @@ func (v *visit) file(path, name string, filters filters) error {
 		}
 		query.Set("cursor", cursor)
 	}
-	return &problem{Status: http.StatusBadRequest, Title: "Too many lines for one file",
-		Detail: "More than " + strconv.Itoa(mostPages*pageSize) + " lines are like that, or more than 16 MiB. " +
-			"Choose a shorter time, or use the command line."}
+	return tooLong("More than " + strconv.Itoa(mostPages*pageSize) + " lines are like that, or more than 16 MiB. Choose a shorter time, or use the command line.")
+}
+
+// tooLong refuses a file.
+func tooLong(detail string) error {
+	return &problem{Status: http.StatusBadRequest, Title: "Too many lines for one file", Detail: detail}
 }
 
 // cursorOf is the cursor of the next page, which the API names in the header Link: <…?cursor=…>; rel="next".
